@@ -1,0 +1,80 @@
+"""Errors that aeros raises on purpose.
+
+    AerosError            exit code 1
+    ├── ConfigError       exit code 2   what was typed or configured cannot be
+    │   └── PluginError                 a plugin is missing, broken or ambiguous
+    ├── DataError         exit code 1   the data cannot be used
+    ├── RepositoryError   exit code 1   something could not be stored or read back
+    └── TaskError         exit code 1   a task could not go on
+
+Every message says, in this order: what was asked, what exists, who provides it,
+and what to type next.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AerosError",
+    "ConfigError",
+    "DataError",
+    "PluginError",
+    "RepositoryError",
+    "TaskError",
+]
+
+
+class AerosError(Exception):
+    """The root of every error that aeros raises on purpose.
+
+    Args:
+        asked: What was asked for and why it cannot be, one sentence.
+        exists: What could have been asked for instead.
+        provider: Which package or node provides it.
+        hint: What to type next.
+    """
+
+    exit_code = 1
+
+    def __init__(self, asked: str, *, exists: str = "", provider: str = "", hint: str = "") -> None:
+        super().__init__(asked)
+        self.asked = asked
+        self.exists = exists
+        self.provider = provider
+        self.hint = hint
+
+    def __str__(self) -> str:
+        """Return the message, one line for each part that is known."""
+        parts = [("exists", self.exists), ("provider", self.provider), ("next", self.hint)]
+        return "\n".join([self.asked, *(f"  {name}: {text}" for name, text in parts if text)])
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Keep the parts when the error crosses a process boundary."""
+        return _rebuild, (type(self), self.asked, self.exists, self.provider, self.hint)
+
+
+def _rebuild(
+    kind: type[AerosError], asked: str, exists: str, provider: str, hint: str
+) -> AerosError:
+    return kind(asked, exists=exists, provider=provider, hint=hint)
+
+
+class ConfigError(AerosError):
+    """The configuration, or what was typed, cannot be carried out."""
+
+    exit_code = 2
+
+
+class PluginError(ConfigError):
+    """A plugin that the configuration selects is missing, broken or ambiguous."""
+
+
+class DataError(AerosError):
+    """The data is there but cannot be used: damaged, not finite, empty."""
+
+
+class RepositoryError(AerosError):
+    """The repository could not store, find or verify something."""
+
+
+class TaskError(AerosError):
+    """A task could not go on: too few updates, every node failed, interrupted."""

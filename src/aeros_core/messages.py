@@ -1,0 +1,129 @@
+"""What crosses the boundary between the task side and a node: frozen data, no objects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeAlias
+
+from aeros_core.parameters import Parameters, Vector
+
+__all__ = [
+    "Action",
+    "Broadcast",
+    "Evaluation",
+    "Failure",
+    "Instruction",
+    "Metrics",
+    "Reply",
+    "State",
+    "Update",
+]
+
+Metrics: TypeAlias = Mapping[str, float]
+"""Named figures such as ``loss`` and ``accuracy`` (0..1)."""
+
+State: TypeAlias = Mapping[str, Vector | float | int | str]
+"""What an object needs to go on exactly where it stopped: arrays and scalars by name."""
+
+
+class Action(StrEnum):
+    """What a node is asked to do."""
+
+    TRAIN = "train"
+    EVALUATE = "evaluate"
+
+
+@dataclass(frozen=True, slots=True)
+class Broadcast:
+    """What a collector announces to every trainer of a round, beside the parameters.
+
+    Args:
+        scalars: For instance ``proximal_mu``.
+        vectors: Float32 vectors as long as the parameters, for instance control variates.
+    """
+
+    scalars: Mapping[str, float] = field(default_factory=dict)
+    vectors: Mapping[str, Vector] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """What a round sends to one node.
+
+    Args:
+        round: Number of the round, from 1.
+        node: Id of the node it is for.
+        parameters: The global parameters to start from.
+        action: Train or evaluate.
+        seed: Seed of this node's stream in this round.
+        scalars: Numbers the collector announces.
+        vectors: Vectors the collector announces.
+        deadline: Seconds the node may take; None: as long as it needs.
+    """
+
+    round: int
+    node: str
+    parameters: Parameters
+    action: Action = Action.TRAIN
+    seed: int = 0
+    scalars: Mapping[str, float] = field(default_factory=dict)
+    vectors: Mapping[str, Vector] = field(default_factory=dict)
+    deadline: float | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Payload in bytes."""
+        return self.parameters.nbytes + sum(int(v.nbytes) for v in self.vectors.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What a node's training sends back.
+
+    Args:
+        node: Id of the node.
+        round: The round whose parameters it started from; behind the current round by
+            its staleness.
+        parameters: The node's parameters, or their difference to those it was sent.
+        examples: Number of examples trained on; the weight in a mean.
+        metrics: Figures of the training, at least ``loss``.
+        vectors: Extra vectors: control variates, masks.
+        delta: True where ``parameters`` is a difference.
+    """
+
+    node: str
+    round: int
+    parameters: Parameters
+    examples: int
+    metrics: Metrics = field(default_factory=dict)
+    vectors: Mapping[str, Vector] = field(default_factory=dict)
+    delta: bool = False
+
+    @property
+    def nbytes(self) -> int:
+        """Payload in bytes."""
+        return self.parameters.nbytes + sum(int(v.nbytes) for v in self.vectors.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What a node's evaluation of the global parameters sends back."""
+
+    node: str
+    round: int
+    examples: int
+    metrics: Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A node that could not do what it was asked, and why."""
+
+    node: str
+    round: int
+    reason: str
+
+
+Reply: TypeAlias = Update | Evaluation | Failure

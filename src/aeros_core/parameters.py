@@ -1,0 +1,164 @@
+"""Model parameters: one layout, and one contiguous vector per dtype.
+
+Named tensors are views into the vector. A kernel sees one array, a repository
+stores one array, a wire message is one buffer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from aeros_core.errors import ConfigError
+
+__all__ = ["Array", "Layout", "Parameters", "TensorSpec", "Vector"]
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+Vector: TypeAlias = Any
+"""A 1-D array on any device: numpy, or whatever speaks DLPack."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """Where one named tensor lies: ``shape`` elements of ``dtype`` from ``offset`` on."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    offset: int
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return prod(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Names, shapes, dtypes and offsets of a model's tensors; hashed once.
+
+    Offsets count elements within the vector of the tensor's dtype. Two layouts are
+    equal when their digests are.
+    """
+
+    tensors: tuple[TensorSpec, ...]
+    digest: str = field(init=False)
+    sizes: Mapping[str, int] = field(init=False, compare=False, hash=False)
+
+    def __post_init__(self) -> None:
+        """Hash the layout and add up the length of each dtype's vector."""
+        sizes: dict[str, int] = {}
+        for tensor in self.tensors:
+            sizes[tensor.dtype] = max(sizes.get(tensor.dtype, 0), tensor.offset + tensor.size)
+        object.__setattr__(self, "sizes", sizes)
+        text = json.dumps(self.to_json(), separators=(",", ":"))
+        object.__setattr__(self, "digest", hashlib.sha256(text.encode()).hexdigest())
+
+    @classmethod
+    def of(cls, shapes: Mapping[str, tuple[tuple[int, ...], str]]) -> Layout:
+        """Lay out tensors one behind the other, from ``{name: (shape, dtype)}``."""
+        ends: dict[str, int] = {}
+        tensors = []
+        for name, (shape, dtype) in shapes.items():
+            kind = np.dtype(dtype).name
+            spec = TensorSpec(name, tuple(int(n) for n in shape), kind, ends.get(kind, 0))
+            ends[kind] = spec.offset + spec.size
+            tensors.append(spec)
+        return cls(tuple(tensors))
+
+    def to_json(self) -> list[list[Any]]:
+        """Return the layout as JSON-ready rows ``[name, shape, dtype, offset]``."""
+        return [[t.name, list(t.shape), t.dtype, t.offset] for t in self.tensors]
+
+    @classmethod
+    def from_json(cls, rows: list[list[Any]]) -> Layout:
+        """Read what `to_json` wrote."""
+        return cls(tuple(TensorSpec(n, tuple(s), d, o) for n, s, d, o in rows))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all vectors together."""
+        return sum(np.dtype(dtype).itemsize * size for dtype, size in self.sizes.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """A model's parameters: a `Layout` and one 1-D vector per dtype.
+
+    Args:
+        layout: Where each named tensor lies.
+        vectors: ``{dtype name: vector}``, each contiguous and of the layout's length.
+
+    Raises:
+        ConfigError: The vectors do not have the layout's dtypes and lengths.
+    """
+
+    layout: Layout
+    vectors: Mapping[str, Vector]
+
+    def __post_init__(self) -> None:
+        """Refuse vectors that do not fit the layout."""
+        lengths = {dtype: int(vector.shape[0]) for dtype, vector in self.vectors.items()}
+        if lengths != dict(self.layout.sizes):
+            raise ConfigError(
+                f"vectors of lengths {lengths} do not fit the layout",
+                exists=f"lengths {dict(self.layout.sizes)}",
+            )
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Array]) -> Parameters:
+        """Pack named arrays into vectors, in the order given."""
+        layout = Layout.of({name: (a.shape, str(a.dtype)) for name, a in tensors.items()})
+        parameters = cls.zeros(layout)
+        for spec in layout.tensors:
+            parameters[spec.name][...] = tensors[spec.name]
+        return parameters
+
+    @classmethod
+    def zeros(cls, layout: Layout) -> Parameters:
+        """Return host parameters of this layout, all zero."""
+        return cls(layout, {d: np.zeros(n, dtype=d) for d, n in layout.sizes.items()})
+
+    @property
+    def vector(self) -> Vector:
+        """The float32 vector: the whole of nearly every model."""
+        return self.vectors["float32"]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all vectors together: the payload of one message."""
+        return self.layout.nbytes
+
+    def __getitem__(self, name: str) -> Vector:
+        """Return the tensor called ``name`` as a view, shaped."""
+        for spec in self.layout.tensors:
+            if spec.name == name:
+                return self._view(spec)
+        raise KeyError(name)
+
+    def items(self) -> Iterator[tuple[str, Vector]]:
+        """Yield ``(name, view)`` in layout order."""
+        for spec in self.layout.tensors:
+            yield spec.name, self._view(spec)
+
+    def _view(self, spec: TensorSpec) -> Vector:
+        flat = self.vectors[spec.dtype][spec.offset : spec.offset + spec.size]
+        return flat.reshape(spec.shape)
+
+    def copy(self) -> Parameters:
+        """Return host parameters with vectors of their own."""
+        return Parameters(self.layout, {d: np.array(v) for d, v in self.vectors.items()})
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the layout and the bytes of every vector, hexadecimal."""
+        sha = hashlib.sha256(self.layout.digest.encode())
+        for dtype in sorted(self.vectors):
+            sha.update(np.ascontiguousarray(self.vectors[dtype]).view(np.uint8).data)
+        return sha.hexdigest()

@@ -1,0 +1,110 @@
+"""What a repository keeps: runs, their committed rounds, and models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aeros_core.messages import Metrics, State
+from aeros_core.parameters import Parameters
+from aeros_core.schema import Schema
+from aeros_core.task import Round
+
+__all__ = ["Checkpoint", "Model", "ModelInfo", "Run"]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One execution of a task, from its start to its end, however often it is resumed.
+
+    Args:
+        id: Unique in the repository.
+        task: Name of the task.
+        identity: Digest of everything in the configuration that decides the result.
+        config: The resolved configuration, plain data.
+        versions: Versions of Python, aeros-core and the plugins.
+        created: When it began, ISO 8601 in UTC.
+    """
+
+    id: str
+    task: str
+    identity: str
+    config: Mapping[str, Any]
+    versions: Mapping[str, str]
+    created: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """One committed round: everything the next one needs.
+
+    Args:
+        round: What the round did.
+        parameters: The global parameters after it.
+        state: State of each object that keeps one, by role: ``{"collector": …}``.
+        seconds: Wall-clock time of the whole run up to here.
+    """
+
+    round: Round
+    parameters: Parameters
+    state: Mapping[str, State] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """A stored version of a model, without its parameters.
+
+    Args:
+        name: Name of the model.
+        version: Number of the version, from 1; never given twice.
+        digest: `Parameters.digest` of what is stored.
+        run: Id of the run that trained it.
+        round: The round after which it was taken.
+        metrics: Its metrics as measured by that run.
+        created: When it was stored, ISO 8601 in UTC.
+        nbytes: Bytes of the parameters.
+        tags: Names that point to this version, such as ``latest``.
+    """
+
+    name: str
+    version: int
+    digest: str
+    run: str
+    round: int
+    metrics: Metrics
+    created: str
+    nbytes: int
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A trained model and what is needed to use it elsewhere.
+
+    Args:
+        name: Name of the model.
+        parameters: Its parameters.
+        schema: Schema of the data it was trained on, after the transformers.
+        module: The resolved configuration of the module, ``_target_`` and options.
+        transformers: ``{name: configuration}`` of the steps before it, in order.
+        fitted: ``{transformer name: state}`` of the steps that were fitted.
+        run: Id of the run that trained it.
+        round: The round after which it was taken.
+        metrics: Its metrics as measured by that run.
+        versions: Versions of Python, aeros-core and the plugins.
+        parents: Digests of the models it was made from.
+    """
+
+    name: str
+    parameters: Parameters
+    schema: Schema
+    module: Mapping[str, Any] = field(default_factory=dict)
+    transformers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    fitted: Mapping[str, State] = field(default_factory=dict)
+    run: str = ""
+    round: int = 0
+    metrics: Metrics = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    parents: tuple[str, ...] = ()

@@ -1,0 +1,308 @@
+"""The six roles. A plugin implements them; the configuration chooses among them.
+
+Roles never import or call one another: `aeros_core.rounds` and the controllers bring
+them together. What only some implementations can do is a small Protocol of its own
+(``Supports…``), never a method that raises NotImplementedError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+
+from aeros_core.control import Control
+from aeros_core.data import Batch, Dataset, Partition
+from aeros_core.messages import Broadcast, Instruction, Metrics, State, Update
+from aeros_core.parameters import Parameters
+from aeros_core.records import Checkpoint, Model, ModelInfo, Run
+from aeros_core.schema import Schema
+from aeros_core.task import Result, Round, Status, Task
+
+__all__ = [
+    "Collector",
+    "Components",
+    "Controller",
+    "Events",
+    "Inferencer",
+    "Module",
+    "Partitioner",
+    "Repository",
+    "Source",
+    "Split",
+    "SupportsBroadcast",
+    "SupportsCohort",
+    "SupportsFit",
+    "SupportsState",
+    "Trainer",
+    "Transformer",
+]
+
+Split: TypeAlias = Literal["train", "test"]
+
+Module: TypeAlias = Callable[..., Any]
+"""A registered model, its options bound: called with ``inputs`` and ``outputs``."""
+
+
+# ---------------------------------------------------------------- the task side
+
+
+@runtime_checkable
+class Controller(Protocol):
+    """Runs one task to its end: prepares nodes, drives rounds, reports the life cycle."""
+
+    def run(self, task: Task, parts: Components) -> Result:
+        """Run ``task`` with these components; called once.
+
+        Raises:
+            ConfigError: Task and components do not fit; nothing was started.
+            TaskError: The task could not go on; what was committed stays.
+        """
+
+
+@runtime_checkable
+class Collector(Protocol):
+    """Combines updates, as they arrive, into the next global parameters."""
+
+    def aggregate(self, parameters: Parameters, updates: Iterable[Update]) -> Parameters:
+        """Return the next global parameters.
+
+        Args:
+            parameters: The global parameters the round started from; never changed.
+            updates: Accepted updates, all of the layout of ``parameters``, finite and
+                with a positive number of examples. Consumed once, in order: the
+                iterable waits for nodes, so a linear rule should not keep what it
+                has added. Without any update, ``parameters`` come back unchanged.
+        """
+
+
+@runtime_checkable
+class Repository(Protocol):
+    """Keeps runs, rounds and models: versioned, verified, atomic.
+
+    Whatever a method has returned from is on stable storage; a process killed within a
+    method leaves the old state or the new one, never a mixture. Every method may raise
+    RepositoryError.
+    """
+
+    def begin(self, run: Run) -> None:
+        """Record that a run starts."""
+
+    def runs(self, task: str | None = None) -> Sequence[Run]:
+        """Return the runs of a task, or all, oldest first."""
+
+    def commit(self, run: str, checkpoint: Checkpoint) -> None:
+        """Store one round of a run."""
+
+    def latest(self, run: str) -> Checkpoint | None:
+        """Return the last committed round of a run; None if there is none."""
+
+    def history(self, run: str) -> Sequence[Round]:
+        """Return what every committed round of a run did, in order."""
+
+    def finish(self, run: str, result: Result) -> None:
+        """Store how a run ended; a later end of the same run replaces it."""
+
+    def result(self, run: str) -> Mapping[str, Any] | None:
+        """Return `Result.to_json` of how a run ended; None if it has not."""
+
+    def publish(self, model: Model) -> ModelInfo:
+        """Store a model as the next version of its name, and tag it ``latest``."""
+
+    def models(self, name: str | None = None) -> Sequence[ModelInfo]:
+        """Return every version of a model, or of all, by name and version."""
+
+    def model(self, name: str, version: int | str = "latest") -> Model:
+        """Return a model by its version or a tag, verified against its digest."""
+
+
+# ---------------------------------------------------------------- the node side
+
+
+@runtime_checkable
+class Trainer(Protocol):
+    """Improves parameters on local data, and evaluates them."""
+
+    def expects(self, schema: Schema) -> Schema:
+        """Return the schema that the model wants, given what there is.
+
+        Lengths and dtypes the model does not care for are wildcards. The core compares
+        and explains the difference; a trainer need not.
+        """
+
+    def initialise(self, schema: Schema, seed: int) -> Parameters:
+        """Return the parameters a model for this schema starts from."""
+
+    def train(self, instruction: Instruction, data: Dataset) -> Update:
+        """Train from the instruction's parameters on a node's data.
+
+        The same instruction and data give the same bits.
+        """
+
+    def evaluate(self, parameters: Parameters, data: Dataset) -> Metrics:
+        """Return metrics over these data: at least ``loss``; ``accuracy`` for classes."""
+
+
+@runtime_checkable
+class Inferencer(Protocol):
+    """Answers batches with a loaded model."""
+
+    def load(self, model: Model, module: Module | None = None) -> None:
+        """Take a model up; ``module`` is what its configuration names, if anything."""
+
+    def predict(self, batch: Batch) -> Batch:
+        """Return predictions, one row for each row of ``batch``."""
+
+
+@runtime_checkable
+class Transformer(Protocol):
+    """A step that maps data, and says what it does to the schema.
+
+    The options in the group ``transformer`` are of three kinds: a `Source`, which comes
+    first; steps like this one; and at most one `Partitioner`.
+    """
+
+    def transform(self, batch: Batch) -> Batch:
+        """Return the batch after this step; the one passed in is never changed."""
+
+    def output_schema(self, schema: Schema) -> Schema:
+        """Return the schema after this step.
+
+        Raises:
+            ConfigError: The step cannot work on such data.
+        """
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Loads data: the first of the transformers."""
+
+    def load(self, split: Split) -> Dataset | None:
+        """Return the data of a split; None where there is no test split.
+
+        Raises:
+            ConfigError: A path or a column that was named does not exist.
+            DataError: The data are there but damaged.
+        """
+
+
+@runtime_checkable
+class Partitioner(Protocol):
+    """Cuts one data set into clients, for a simulation on one machine."""
+
+    def partition(self, data: Dataset, rng: np.random.Generator) -> Partition:
+        """Return which rows, counted within ``data``, each client holds.
+
+        Raises:
+            ConfigError: The data cannot be cut so; a client would be left with none.
+        """
+
+    def output_schema(self, schema: Schema) -> Schema:
+        """Return the schema of the clients' data: without what only told them apart."""
+
+
+# ---------------------------------------------------------------- what some can do
+
+
+@runtime_checkable
+class SupportsBroadcast(Protocol):
+    """A collector that announces scalars or vectors to every trainer."""
+
+    def broadcast(self, round: int) -> Broadcast:
+        """Return what the instructions of this round carry."""
+
+
+@runtime_checkable
+class SupportsState(Protocol):
+    """An object with a state that an exact resume has to bring back."""
+
+    def state(self) -> State:
+        """Return the state, as it is between two rounds."""
+
+    def restore(self, state: State) -> None:
+        """Take up what `state` returned."""
+
+
+@runtime_checkable
+class SupportsFit(SupportsState, Protocol):
+    """A transformer fitted to data that never leave their node.
+
+    Each node summarises its own rows; the summaries travel, are merged on the task
+    side, and the fitted state goes back to every node.
+    """
+
+    def summarise(self, batch: Batch) -> State:
+        """Return sums over these rows from which the step can be fitted."""
+
+    def fit(self, summaries: Iterable[State]) -> None:
+        """Fit the step to the summaries of all nodes, in whatever order."""
+
+
+@runtime_checkable
+class SupportsCohort(Protocol):
+    """A trainer that trains many clients in one call."""
+
+    def train_cohort(
+        self, instructions: Sequence[Instruction], data: Sequence[Dataset]
+    ) -> Iterator[Update]:
+        """Yield the update of each instruction, in order."""
+
+
+# ---------------------------------------------------------------- what a task is given
+
+
+class Events(Protocol):
+    """Where a running task tells what happens; see `aeros_core.hookspecs`."""
+
+    def aeros_before_task(self, *, task: Task, run: Run) -> object:
+        """See `hookspecs.Callbacks.aeros_before_task`."""
+
+    def aeros_on_status(self, *, task: Task, status: Status) -> object:
+        """See `hookspecs.Callbacks.aeros_on_status`."""
+
+    def aeros_before_round(self, *, task: Task, number: int, cohort: Sequence[str]) -> object:
+        """See `hookspecs.Callbacks.aeros_before_round`."""
+
+    def aeros_after_update(self, *, task: Task, update: Update) -> object:
+        """See `hookspecs.Callbacks.aeros_after_update`."""
+
+    def aeros_after_round(self, *, task: Task, round: Round, parameters: Parameters) -> object:
+        """See `hookspecs.Callbacks.aeros_after_round`."""
+
+    def aeros_after_predict(self, *, model: Model, batch: Batch, output: Batch) -> object:
+        """See `hookspecs.Callbacks.aeros_after_predict`."""
+
+    def aeros_after_task(self, *, task: Task, result: Result) -> object:
+        """See `hookspecs.Callbacks.aeros_after_task`."""
+
+    def aeros_on_error(self, *, task: Task, error: BaseException) -> object:
+        """See `hookspecs.Callbacks.aeros_on_error`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Components:
+    """What the configuration chose for one task, built.
+
+    Args:
+        collector: Combines the updates.
+        repository: Keeps rounds and models.
+        trainer: Trains and evaluates.
+        transformers: Source, steps and partitioner by name, in order.
+        events: Where to report.
+        config: The resolved configuration as plain data; what travels to other processes.
+        identity: Digest of everything in it that decides the result.
+        versions: Versions of Python, aeros-core and the plugins chosen.
+        control: Pause and cancel from outside.
+    """
+
+    collector: Collector
+    repository: Repository
+    trainer: Trainer
+    transformers: Mapping[str, Transformer | Source | Partitioner]
+    events: Events
+    config: Mapping[str, Any]
+    identity: str
+    versions: Mapping[str, str]
+    control: Control

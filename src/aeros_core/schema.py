@@ -1,0 +1,154 @@
+"""What data looks like: named fields with dtype, shape, range, unit and categories."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from aeros_core.errors import ConfigError
+
+__all__ = ["Field", "Schema"]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One named array of a batch, described for a single example.
+
+    Args:
+        name: The key of the array in a batch.
+        dtype: numpy's name of the dtype; ``"*"`` in an expectation: any; ``"str"``: text.
+        shape: Shape of one example, without the batch dimension; ``None`` in an
+            expectation stands for any length. Empty for a scalar.
+        range: Lowest and highest value, where known.
+        unit: Unit of measurement, where there is one.
+        categories: The values a categorical field takes. For integer codes,
+            ``categories[code]`` is the name of the class.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...] = ()
+    range: tuple[float, float] | None = None
+    unit: str | None = None
+    categories: tuple[str, ...] | None = None
+
+    def __str__(self) -> str:
+        """Return for example ``image: float32 (28, 28), 0 to 255``."""
+        shape = ", ".join("*" if n is None else str(n) for n in self.shape)
+        text = f"{self.name}: {self.dtype} ({shape})"
+        if self.range is not None:
+            text += f", {self.range[0]:g} to {self.range[1]:g}"
+        if self.unit:
+            text += f" {self.unit}"
+        if self.categories is not None:
+            text += f", {len(self.categories)} categories"
+        return text
+
+    def mismatch(self, wanted: Field) -> str | None:
+        """Return in words how this field fails to be what ``wanted`` asks, or None."""
+        if wanted.dtype not in ("*", self.dtype):
+            return f"dtype {self.dtype}, not {wanted.dtype}"
+        if len(self.shape) != len(wanted.shape):
+            return f"{len(self.shape)} dimensions, not {len(wanted.shape)}"
+        for axis, (here, there) in enumerate(zip(self.shape, wanted.shape, strict=True)):
+            if there is not None and here != there:
+                return f"length {here} in dimension {axis}, not {there}"
+        if wanted.range is not None and not _within(self.range, wanted.range):
+            return f"range {_span(self.range)}, not within {_span(wanted.range)}"
+        if wanted.unit is not None and self.unit != wanted.unit:
+            return f"unit {self.unit or 'unknown'}, not {wanted.unit}"
+        if wanted.categories is not None and self.categories != wanted.categories:
+            return f"categories {self.categories}, not {wanted.categories}"
+        return None
+
+
+def _within(inner: tuple[float, float] | None, outer: tuple[float, float]) -> bool:
+    return inner is not None and outer[0] <= inner[0] and inner[1] <= outer[1]
+
+
+def _span(span: tuple[float, float] | None) -> str:
+    return "unknown" if span is None else f"{span[0]:g} to {span[1]:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The fields of a data set, and which of them is to be predicted.
+
+    Args:
+        fields: The fields, in order.
+        target: Name of the field to predict; None for data without one.
+    """
+
+    fields: tuple[Field, ...]
+    target: str | None = None
+
+    def __getitem__(self, name: str) -> Field:
+        """Return the field called ``name``.
+
+        Raises:
+            ConfigError: There is none.
+        """
+        for field in self.fields:
+            if field.name == name:
+                return field
+        raise ConfigError(
+            f"field '{name}' does not exist in the data",
+            exists=", ".join(self.names) or "no field at all",
+            hint="name one of these fields, or change the transformers before",
+        )
+
+    def __str__(self) -> str:
+        """Return one line a field; the target is marked with ``->``."""
+        return "\n".join(("-> " if f.name == self.target else "   ") + str(f) for f in self.fields)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all fields, in order."""
+        return tuple(field.name for field in self.fields)
+
+    @property
+    def features(self) -> tuple[Field, ...]:
+        """Every field but the target."""
+        return tuple(field for field in self.fields if field.name != self.target)
+
+    def with_field(self, field: Field) -> Schema:
+        """Return the schema with the field of that name replaced, or added at the end."""
+        if field.name not in self.names:
+            return replace(self, fields=(*self.fields, field))
+        return replace(
+            self, fields=tuple(field if f.name == field.name else f for f in self.fields)
+        )
+
+    def without(self, *names: str) -> Schema:
+        """Return the schema without these fields."""
+        return Schema(
+            tuple(f for f in self.fields if f.name not in names),
+            None if self.target in names else self.target,
+        )
+
+    def mismatches(self, wanted: Schema) -> list[str]:
+        """Return, one line a field, how this schema fails to be what ``wanted`` asks."""
+        lines = [f"{n}: missing" for n in wanted.names if n not in self.names]
+        lines += [f"{n}: not expected" for n in self.names if n not in wanted.names]
+        for field in wanted.fields:
+            if field.name in self.names and (how := self[field.name].mismatch(field)):
+                lines.append(f"{field.name}: {how}")
+        if wanted.target != self.target:
+            lines.append(f"target is {self.target}, not {wanted.target}")
+        return lines
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the schema as JSON-ready data."""
+        return {"fields": [asdict(f) for f in self.fields], "target": self.target}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Schema:
+        """Read what `to_json` wrote."""
+        fields = []
+        for row in data["fields"]:
+            values: dict[str, Any] = {
+                k: tuple(v) if isinstance(v, list) else v for k, v in row.items()
+            }
+            fields.append(Field(**values))
+        return cls(tuple(fields), data["target"])

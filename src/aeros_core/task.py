@@ -1,0 +1,318 @@
+"""An AI task: sub-tasks with requirements, how its rounds run, and what comes of it.
+
+`Task` is also the structured configuration of the group ``task``: each option is said
+once, here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+from typing import Any
+
+from aeros_core.errors import ConfigError
+from aeros_core.messages import Metrics
+
+__all__ = [
+    "Evaluating",
+    "Goal",
+    "Kind",
+    "Requirements",
+    "Result",
+    "Round",
+    "Status",
+    "Stop",
+    "Subtask",
+    "Task",
+]
+
+
+class Kind(Enum):
+    """What a sub-task does."""
+
+    train = "train"
+    evaluate = "evaluate"
+    infer = "infer"
+    transform = "transform"
+    export = "export"
+
+
+class Goal(Enum):
+    """The direction in which a metric gets better."""
+
+    auto = "auto"
+    maximize = "maximize"
+    minimize = "minimize"
+
+
+class Status(StrEnum):
+    """Where a task stands in its life."""
+
+    SUBMITTED = "SUBMITTED"
+    PLANNED = "PLANNED"
+    WAITING = "WAITING"
+    RUNNING = "RUNNING"
+    PAUSED = "PAUSED"
+    CANCELLING = "CANCELLING"
+    FINISHED = "FINISHED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    INTERRUPTED = "INTERRUPTED"
+
+
+@dataclass(frozen=True, slots=True)
+class Requirements:
+    """What a sub-task asks of the infrastructure element it runs on.
+
+    Args:
+        cpu_cores: Cores, at least.
+        memory_mb: Memory in MB, at least.
+        gpu_memory_mb: GPU memory in MB, at least; 0: no GPU needed.
+        architecture: x64, arm64, arm32 or risc-v; None: any.
+        tier: Cloud, Edge, FarEdge or IoT; None: any.
+        plugins: Distributions with version ranges, as in ``aeros-torch>=0.1``.
+        data: Data sets the element must hold.
+        labels: Labels the element must carry, with their values.
+    """
+
+    cpu_cores: float = 0.0
+    memory_mb: int = 0
+    gpu_memory_mb: int = 0
+    architecture: str | None = None
+    tier: str | None = None
+    plugins: list[str] = field(default_factory=list)
+    data: list[str] = field(default_factory=list)
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Subtask:
+    """One step of a task's workflow.
+
+    Args:
+        kind: What it does.
+        roles: Choices of its own by role, ``{"trainer": "torch"}``; a role that is not
+            named here is the one the configuration chose for the whole task.
+        requires: What it asks of the element it runs on.
+        inputs: Names of what it reads, as other sub-tasks' outputs name it.
+        outputs: Names of what it makes.
+    """
+
+    kind: Kind = Kind.train
+    roles: dict[str, str] = field(default_factory=dict)
+    requires: Requirements = field(default_factory=Requirements)
+    inputs: list[str] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluating:
+    """When and where the global parameters are evaluated.
+
+    Args:
+        central: On the task side, over the source's own test split.
+        federated: On the nodes, each over a part of its data that it does not train on.
+        holdout: The part of each node's data kept for that, 0 to 1.
+        every: Evaluate each so many rounds, and after the last.
+    """
+
+    central: bool = True
+    federated: bool = False
+    holdout: float = 0.2
+    every: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """When a task ends before its last round.
+
+    Args:
+        metric: Name of the metric to watch; central where there is one, else federated.
+        target: Value that ends the task once reached; None: run every round.
+        goal: Whether more or less is better; auto: less for a loss or an error
+            (``loss``, ``mse``, ``mae``, ``rmse``), more for anything else.
+    """
+
+    metric: str = "accuracy"
+    target: float | None = None
+    goal: Goal = Goal.auto
+
+    def reached(self, metrics: Metrics) -> bool:
+        """Tell whether these metrics end the task.
+
+        Raises:
+            ConfigError: A target is set for a metric that is not measured.
+        """
+        if self.target is None or not metrics:
+            return False
+        if self.metric not in metrics:
+            raise ConfigError(
+                f"task.stop.metric={self.metric} is not measured by this task",
+                exists=", ".join(sorted(metrics)),
+                hint=f"task.stop.metric={sorted(metrics)[0]}",
+            )
+        less = self.metric.rsplit("_", 1)[-1] in ("loss", "mse", "mae", "rmse", "error")
+        if self.goal is Goal.minimize or (self.goal is Goal.auto and less):
+            return metrics[self.metric] <= self.target
+        return metrics[self.metric] >= self.target
+
+
+def _one_training() -> dict[str, Subtask]:
+    return {"train": Subtask(outputs=["model"])}
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A task that a user submits.
+
+    Args:
+        name: Name of the task, and of the model it trains.
+        seed: Seed of every random stream of the task.
+        rounds: Rounds to run in all.
+        resume: Go on from the last committed round of the same task.
+        cohort: Nodes that take part in a round; None: all of them.
+        quorum: Updates a round needs to count; fewer fail the task.
+        deadline: Seconds a round waits for updates; None: until all have come.
+        ordered: Aggregate in the order of selection whatever the order of arrival, so
+            that the same seed gives the same bits.
+        evaluation: When and where to evaluate.
+        stop: When to end early.
+        subtasks: The workflow, by name.
+    """
+
+    name: str = "task"
+    seed: int = 0
+    rounds: int = 10
+    resume: bool = False
+    cohort: int | None = None
+    quorum: int = 1
+    deadline: float | None = None
+    ordered: bool = True
+    evaluation: Evaluating = field(default_factory=Evaluating)
+    stop: Stop = field(default_factory=Stop)
+    subtasks: dict[str, Subtask] = field(default_factory=_one_training)
+
+    def __post_init__(self) -> None:
+        """Refuse values that no round could run with.
+
+        Raises:
+            ConfigError: A value is out of its range.
+        """
+        limits = [
+            ("rounds", self.rounds, self.rounds >= 1, "at least 1"),
+            ("cohort", self.cohort, self.cohort is None or self.cohort >= 1, "at least 1"),
+            ("quorum", self.quorum, self.quorum >= 1, "at least 1"),
+            ("deadline", self.deadline, self.deadline is None or self.deadline > 0, "above 0"),
+            ("evaluation.every", self.evaluation.every, self.evaluation.every >= 1, "at least 1"),
+            ("evaluation.holdout", self.evaluation.holdout, 0 < self.evaluation.holdout < 1,
+             "between 0 and 1"),
+        ]  # fmt: skip
+        for name, value, good, allowed in limits:
+            if not good:
+                raise ConfigError(f"task.{name}={value} is not possible", exists=allowed)
+        if self.cohort is not None and self.quorum > self.cohort:
+            raise ConfigError(
+                f"task.quorum={self.quorum} can never be met by task.cohort={self.cohort}",
+                hint=f"task.quorum={self.cohort}",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What one round did, as it is committed and reported.
+
+    Args:
+        number: From 1.
+        metrics: Central evaluation; empty where the round was not evaluated.
+        federated: Federated evaluation, weighted by examples; empty where there was none.
+        training: Metrics of the local training, weighted by examples.
+        nodes: ``{node: {"examples": …, "loss": …}}`` of the accepted updates.
+        refused: Updates that were dropped: ``{node: reason}``.
+        seconds: ``{"train": …, "evaluate": …, "total": …}``.
+        sent: Payload to nodes, bytes.
+        received: Payload from nodes, bytes.
+    """
+
+    number: int
+    metrics: Metrics
+    federated: Metrics
+    training: Metrics
+    nodes: Mapping[str, Mapping[str, float]]
+    refused: Mapping[str, str]
+    seconds: Mapping[str, float]
+    sent: int
+    received: int
+
+    @property
+    def watched(self) -> Metrics:
+        """The metrics that decide: central where measured, else federated."""
+        return self.metrics or self.federated
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the round as JSON-ready data; ``round`` is its number."""
+        return {
+            "round": self.number,
+            "metrics": dict(self.metrics),
+            "federated": dict(self.federated),
+            "training": dict(self.training),
+            "nodes": {node: dict(figures) for node, figures in self.nodes.items()},
+            "refused": dict(self.refused),
+            "seconds": dict(self.seconds),
+            "bytes": {"sent": self.sent, "received": self.received},
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Round:
+        """Read what `to_json` wrote."""
+        return cls(
+            number=data["round"],
+            metrics=data["metrics"],
+            federated=data["federated"],
+            training=data["training"],
+            nodes=data["nodes"],
+            refused=data["refused"],
+            seconds=data["seconds"],
+            sent=data["bytes"]["sent"],
+            received=data["bytes"]["received"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a task ended with; `to_json` is the public form, ``result.json``.
+
+    Args:
+        task: Name of the task.
+        status: How it ended.
+        rounds: Rounds committed.
+        metrics: The last metrics measured.
+        model: ``name``, ``version`` and ``digest`` of the stored model; empty if none was.
+        seconds: Wall-clock time, all sittings of a resumed task together.
+        sent: Payload to nodes, bytes.
+        received: Payload from nodes, bytes.
+        versions: Versions of Python, aeros-core and every plugin that took part.
+    """
+
+    task: str
+    status: Status
+    rounds: int
+    metrics: Metrics
+    model: Mapping[str, str | int]
+    seconds: float
+    sent: int
+    received: int
+    versions: Mapping[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as JSON-ready data."""
+        return {
+            "task": self.task,
+            "status": str(self.status),
+            "rounds": self.rounds,
+            "metrics": dict(self.metrics),
+            "model": dict(self.model),
+            "seconds": self.seconds,
+            "bytes": {"sent": self.sent, "received": self.received},
+            "versions": dict(self.versions),
+        }
