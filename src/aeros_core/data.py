@@ -62,7 +62,7 @@ class Dataset:
         for name, column in self.columns.items():
             if column.dtype.kind != "f" or np.isfinite(column).all():
                 continue
-            bad: Array = ~np.isfinite(column.reshape(len(column), -1)).all(axis=1)
+            bad = np.asarray(~np.isfinite(column.reshape(len(column), -1)).all(axis=1))
             raise DataError(
                 f"field '{name}' holds NaN or infinity in {int(bad.sum())} of {len(bad)} rows,"
                 f" first in row {int(bad.argmax())}",

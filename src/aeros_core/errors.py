@@ -6,6 +6,7 @@
     ├── DataError         exit code 1   the data cannot be used
     ├── RepositoryError   exit code 1   something could not be stored or read back
     └── TaskError         exit code 1   a task could not go on
+        └── Interrupted                 Ctrl-C, or a signal to end
 
 Every message says, in this order: what was asked, what exists, who provides it,
 and what to type next.
@@ -17,6 +18,7 @@ __all__ = [
     "AerosError",
     "ConfigError",
     "DataError",
+    "Interrupted",
     "PluginError",
     "RepositoryError",
     "TaskError",
@@ -77,4 +79,8 @@ class RepositoryError(AerosError):
 
 
 class TaskError(AerosError):
-    """A task could not go on: too few updates, every node failed, interrupted."""
+    """A task could not go on: too few updates, every node failed, cancelled."""
+
+
+class Interrupted(TaskError):
+    """Somebody pressed Ctrl-C, or the process was told to end."""

@@ -113,8 +113,8 @@ class Callbacks:
     """Heard by the objects of the group ``callback``, in the order of a task's life."""
 
     @hookspec
-    def aeros_before_task(self, task: Task, run: Run) -> None:
-        """Hear that a task starts, or goes on, as this run; nothing was dispatched yet."""
+    def aeros_before_task(self, task: Task, run: Run, history: Sequence[Round]) -> None:
+        """Hear that a task starts as this run, or goes on after the rounds in ``history``."""
 
     @hookspec
     def aeros_on_status(self, task: Task, status: Status) -> None:

@@ -256,7 +256,7 @@ class SupportsCohort(Protocol):
 class Events(Protocol):
     """Where a running task tells what happens; see `aeros_core.hookspecs`."""
 
-    def aeros_before_task(self, *, task: Task, run: Run) -> object:
+    def aeros_before_task(self, *, task: Task, run: Run, history: Sequence[Round]) -> object:
         """See `hookspecs.Callbacks.aeros_before_task`."""
 
     def aeros_on_status(self, *, task: Task, status: Status) -> object:

@@ -316,3 +316,18 @@ class Result:
             "bytes": {"sent": self.sent, "received": self.received},
             "versions": dict(self.versions),
         }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Result:
+        """Read what `to_json` wrote."""
+        return cls(
+            task=data["task"],
+            status=Status(data["status"]),
+            rounds=data["rounds"],
+            metrics=data["metrics"],
+            model=data["model"],
+            seconds=data["seconds"],
+            sent=data["bytes"]["sent"],
+            received=data["bytes"]["received"],
+            versions=data["versions"],
+        )

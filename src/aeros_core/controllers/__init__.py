@@ -1,0 +1,1 @@
+"""Controllers of the core: how instructions reach nodes."""

@@ -1,1 +1,0 @@
-"""Configuration files, shipped as a package so that Hydra finds them."""

@@ -1,0 +1,234 @@
+"""The command line: ``aeros run``, ``plugins``, ``models`` and ``compare``.
+
+Exit codes: 0 done, 1 failed, 2 what was typed or configured cannot be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from aeros_core import __version__, plugins
+from aeros_core.errors import AerosError, ConfigError, Interrupted
+from aeros_core.tables import table
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from aeros_core.roles import Repository
+
+__all__ = ["main"]
+
+TRACEBACK = "AEROS_TRACEBACK"
+"""Environment variable: set it to see where an error came from."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        if arguments[:1] == ["run"]:
+            return run(arguments[1:])
+        parsed, rest = _parser().parse_known_args(arguments)
+        if rest and not getattr(parsed, "overrides", False):
+            _parser().error(f"unrecognized arguments: {' '.join(rest)}")
+        return int(parsed.command(parsed))
+    except KeyboardInterrupt:
+        return _failed(Interrupted("interrupted"))
+    except AerosError as error:
+        return _failed(error)
+    except BrokenPipeError:  # `aeros … | head` is no error
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _failed(error: AerosError) -> int:
+    if os.environ.get(TRACEBACK):
+        traceback.print_exception(error)
+    print(f"aeros: {error}", file=sys.stderr)
+    return error.exit_code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="aeros",
+        description="Decentralised AI on the IoT-edge-cloud continuum.",
+        epilog="aeros run --help tells how to choose parts and set options.",
+    )
+    parser.add_argument("--version", action="version", version=f"aeros {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    commands.add_parser("run", help="run a task, or a sweep of them with -m", add_help=False)
+
+    listed = commands.add_parser("plugins", help="what is installed, and what is wrong with it")
+    listed.add_argument("--json", action="store_true", help="as JSON")
+    listed.set_defaults(command=_plugins)
+
+    models = commands.add_parser("models", help="what the repository holds")
+    verbs = models.add_subparsers(required=True, metavar="list|show")
+    for verb, handler in (("list", _models_list), ("show", _models_show)):
+        sub = verbs.add_parser(verb)
+        sub.add_argument("words", nargs="*", metavar="NAME[:VERSION] or repository.option=value")
+        sub.add_argument("--json", action="store_true", help="as JSON")
+        sub.set_defaults(command=handler)
+
+    compare = commands.add_parser("compare", help="the runs of a sweep, side by side")
+    compare.add_argument("directory", type=Path)
+    compare.add_argument("--json", action="store_true", help="as JSON")
+    compare.add_argument("--plot", type=Path, help="the PNG (default: DIRECTORY/compare.png)")
+    compare.set_defaults(command=_compare)
+    return parser
+
+
+# ---------------------------------------------------------------- aeros run
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Compose a configuration and run the task it describes; ``-m`` runs a sweep."""
+    import hydra
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from aeros_core import config
+
+    registry = plugins.discover()
+    config.register(registry)
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, where it would print and exit
+    sys.argv = ["aeros run", *arguments]
+    entry = hydra.main(version_base="1.3", config_path=config.ROOT, config_name="config")
+    try:
+        entry(_job)()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise config.explain(error, registry) from error
+    return 0
+
+
+def _job(cfg: DictConfig) -> float | None:
+    """Run one composed job; returns the watched metric, for sweepers that optimise."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    from aeros_core import compose, config
+    from aeros_core.progress import progress
+    from aeros_core.report import RunDirectory
+
+    registry = plugins.discover()
+    runtime = HydraConfig.get()
+    config.check_choices(runtime.runtime.choices, registry)
+    report = RunDirectory(Path(runtime.runtime.output_dir), config.plain(cfg))
+    job = compose.build(cfg, registry, listeners=[report, progress()])
+    try:
+        result = job.controller.run(job.task, job.parts)
+    except Interrupted as error:
+        if runtime.mode == RunMode.MULTIRUN:  # Hydra would go on with the next job
+            _failed(error)
+            raise KeyboardInterrupt from error
+        raise
+    print(f"files are in {report.folder}")
+    return result.metrics.get(job.task.stop.metric)
+
+
+# ---------------------------------------------------------------- the others
+
+
+def _plugins(parsed: argparse.Namespace) -> int:
+    found = plugins.discover().plugins
+    if parsed.json:
+        print(json.dumps([asdict(plugin) for plugin in found], indent=2))
+        return 0
+    rows = [asdict(plugin) | {"provides": ", ".join(plugin.provides)} for plugin in found]
+    print(table(rows, ["name", "distribution", "version", "status", "provides"]))
+    for plugin in found:
+        if plugin.reason:
+            print(f"\n{plugin.name} is {plugin.status}: {plugin.reason}\n  next: {plugin.fix}")
+    return 0
+
+
+def _repository(words: Sequence[str]) -> tuple[Repository, list[str]]:
+    from aeros_core import compose, config
+
+    registry = plugins.discover()
+    cfg = config.load([w for w in words if "=" in w], registry, root="models")
+    node = config.plain(cfg)["repository"]
+    repository: Repository = compose.build_part(registry, "repository", node)
+    return repository, [word for word in words if "=" not in word]
+
+
+def _models_list(parsed: argparse.Namespace) -> int:
+    repository, names = _repository(parsed.words)
+    wanted: list[str | None] = [*names] or [None]
+    infos = [info for name in wanted for info in repository.models(name)]
+    rows = [asdict(info) | {"tags": ", ".join(info.tags)} for info in infos]
+    if parsed.json:
+        print(json.dumps(rows, indent=2))
+        return 0
+    shown = [
+        row | {f"{k}": float(v) for k, v in sorted(info.metrics.items())}
+        for row, info in zip(rows, infos, strict=True)
+    ]
+    metrics = sorted({name for info in infos for name in info.metrics})
+    print(table(shown, ["name", "version", "tags", *metrics, "round", "created", "nbytes"]))
+    return 0
+
+
+def _models_show(parsed: argparse.Namespace) -> int:
+    repository, names = _repository(parsed.words)
+    if len(names) != 1:
+        raise ConfigError(
+            "aeros models show takes one model", hint="aeros models show NAME[:VERSION]"
+        )
+    name, _, version = names[0].partition(":")
+    model = repository.model(name, version or "latest")
+    described: dict[str, Any] = {
+        "name": model.name,
+        "digest": model.parameters.digest,
+        "run": model.run,
+        "round": model.round,
+        "metrics": dict(model.metrics),
+        "module": dict(model.module),
+        "transformers": {k: dict(v) for k, v in model.transformers.items()},
+        "schema": model.schema.to_json(),
+        "tensors": {t.name: [t.dtype, *t.shape] for t in model.parameters.layout.tensors},
+        "versions": dict(model.versions),
+        "parents": list(model.parents),
+    }
+    print(json.dumps(described, indent=2) if parsed.json else _page(described))
+    return 0
+
+
+def _page(described: dict[str, Any]) -> str:
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_yaml(OmegaConf.create(described)).rstrip()
+
+
+def _compare(parsed: argparse.Namespace) -> int:
+    from aeros_core import compare
+
+    records = compare.read(parsed.directory)
+    rows = compare.compare(records)
+    if parsed.json:
+        print(json.dumps(rows, indent=2))
+    else:
+        print(table(rows, list(dict.fromkeys(key for row in rows for key in row))))
+    plot = parsed.plot or parsed.directory / "compare.png"
+    compare.draw(records, plot)
+    print(f"curves are in {plot}", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,207 @@
+"""From a composed configuration to the objects it chose.
+
+Only what a plugin registered for a role is built: a ``_target_`` from a file or from the
+command line that was not registered is refused, so configuration can never run code.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import pluggy
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from aeros_core import config, plugins
+from aeros_core.control import Control
+from aeros_core.errors import ConfigError, PluginError
+from aeros_core.hookspecs import Callbacks
+from aeros_core.plugins import Option, Registry
+from aeros_core.roles import (
+    Collector,
+    Components,
+    Controller,
+    Events,
+    Module,
+    Partitioner,
+    Repository,
+    Source,
+    Trainer,
+    Transformer,
+)
+from aeros_core.task import Task
+
+__all__ = ["Job", "build", "build_module", "build_part"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A task, and everything that is needed to run it."""
+
+    task: Task
+    controller: Controller
+    parts: Components
+
+
+def build(
+    cfg: DictConfig,
+    registry: Registry,
+    *,
+    listeners: Iterable[object] = (),
+    control: Control | None = None,
+) -> Job:
+    """Build what a composed configuration chose.
+
+    Args:
+        cfg: The configuration of ``aeros run``.
+        registry: What is installed.
+        listeners: Objects that hear events beside the chosen callbacks.
+        control: Pause and cancel from outside.
+
+    Raises:
+        ConfigError: An option is out of its range, or something foreign would be built.
+    """
+    task = _task(cfg)
+    data = config.plain(cfg)
+    data.pop("hydra", None)
+    transformers = {
+        name: build_part(registry, "transformer", node, name)
+        for name, node in (data.get("transformer") or {}).items()
+    }
+    for name, step in transformers.items():
+        _demand(step, Transformer | Source | Partitioner, "transformer", name)
+    callbacks = [
+        build_part(registry, "callback", node, name)
+        for name, node in (data.get("callback") or {}).items()
+    ]
+    parts = Components(
+        collector=_role(registry, data, "collector", Collector),
+        repository=_role(registry, data, "repository", Repository),
+        trainer=_role(registry, data, "trainer", Trainer),
+        transformers=transformers,
+        events=_events([*callbacks, *listeners]),
+        config=data,
+        identity=config.identity(data),
+        versions=plugins.versions(registry, _options(registry, data)),
+        control=control or Control(),
+    )
+    return Job(task, _role(registry, data, "controller", Controller), parts)
+
+
+def _task(cfg: DictConfig) -> Task:
+    try:
+        task = OmegaConf.to_object(cfg.task)
+    except OmegaConfBaseException as error:
+        if isinstance(error.__cause__, ConfigError):
+            raise error.__cause__ from None
+        raise
+    if not isinstance(task, Task):
+        raise ConfigError("task is not a task", exists="task=federated")
+    return task
+
+
+def _role(registry: Registry, data: Mapping[str, Any], role: str, kind: Any) -> Any:
+    node = data.get(role)
+    if not node:
+        raise ConfigError(
+            f"no {role} is chosen",
+            exists=", ".join(registry.names(role)),
+            hint=f"{role}=<one of these>",
+        )
+    part = build_part(registry, role, node)
+    _demand(part, kind, role, str(node["_target_"]))
+    return cast("T", part)
+
+
+def build_part(registry: Registry, group: str, node: Mapping[str, Any], name: str = "") -> Any:
+    """Build one object from its configuration.
+
+    Nested configurations are built too where a group ``<group>/<option>`` exists, as
+    callables with their options bound.
+
+    Raises:
+        PluginError: Its ``_target_`` was not registered for this group.
+        ConfigError: Its class does not take these options.
+    """
+    option = _registered(registry, group, node, name)
+    options = {
+        key: _bound(registry, f"{group}/{key}", value) if _nested(value) else value
+        for key, value in node.items()
+        if key != "_target_"
+    }
+    implementation = plugins.implementation(option.target)
+    return _call(implementation, options, option)
+
+
+def build_module(registry: Registry, node: Mapping[str, Any]) -> Module | None:
+    """Return the callable that builds a stored model's module; None if it names none."""
+    return cast("Module", _bound(registry, "trainer/model", node)) if node else None
+
+
+def _nested(value: Any) -> bool:
+    return isinstance(value, Mapping) and "_target_" in value
+
+
+def _bound(registry: Registry, group: str, node: Mapping[str, Any]) -> Any:
+    option = _registered(registry, group, node, "")
+    options = {key: value for key, value in node.items() if key != "_target_"}
+    for key, value in options.items():
+        if _nested(value):
+            options[key] = _bound(registry, f"{group}/{key}", value)
+    return functools.partial(plugins.implementation(option.target), **options)
+
+
+def _registered(registry: Registry, group: str, node: Mapping[str, Any], name: str) -> Option:
+    target = str(node.get("_target_", "nothing"))
+    option = registry.by_target(group, target)
+    if option is None:
+        raise PluginError(
+            f"{name or group}: _target_={target} is not registered for {group}",
+            exists=", ".join(registry.names(group)) or f"no {group} at all",
+            hint=f"choose one by name, as in {group}=<option>; configuration never runs code",
+        )
+    return option
+
+
+def _call(implementation: Any, options: Mapping[str, Any], option: Option) -> Any:
+    try:
+        inspect.signature(implementation).bind(**options)
+    except TypeError as error:
+        raise PluginError(
+            f"{option.target} does not take the options of {option.group}={option.name}: {error}",
+            provider=str(option.plugin),
+            hint="its dataclass and its constructor must name the same options",
+        ) from error
+    return implementation(**options)
+
+
+def _demand(part: object, kind: Any, role: str, name: str) -> None:
+    if not isinstance(part, kind):
+        raise PluginError(
+            f"{name} does not do what a {role} must",
+            exists=f"the Protocols of aeros_core.roles: {kind}",
+            hint="run the conformance kit of aeros_core.testing on it",
+        )
+
+
+def _options(registry: Registry, data: Mapping[str, Any]) -> list[Option]:
+    nodes: list[tuple[str, Any]] = [
+        (role, data.get(role)) for role in ("controller", "collector", "repository", "trainer")
+    ]
+    nodes += [(g, node) for g in config.MANY for node in (data.get(g) or {}).values()]
+    nodes.append(("trainer/model", (data.get("trainer") or {}).get("model")))
+    found = [registry.by_target(g, str(node.get("_target_"))) for g, node in nodes if node]
+    return [option for option in found if option is not None]
+
+
+def _events(listeners: Sequence[object]) -> Events:
+    manager = pluggy.PluginManager("aeros")
+    manager.add_hookspecs(Callbacks)
+    for listener in reversed(listeners):  # pluggy calls the last registered first
+        manager.register(listener)
+    manager.check_pending()
+    return cast("Events", manager.hook)

@@ -1,0 +1,213 @@
+"""Configuration: what discovery found, laid before Hydra; and Hydra's errors, explained."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib.util
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Any, ClassVar
+
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from aeros_core.elements import Description
+from aeros_core.errors import AerosError, ConfigError
+from aeros_core.plugins import Health, Registry
+from aeros_core.sitting import identity_of
+from aeros_core.task import Task
+
+__all__ = ["MANY", "ROOT", "explain", "identity", "load", "plain", "register", "thawed"]
+
+ROOT = "pkg://aeros_core.conf"
+
+MANY = ("transformer", "callback")
+"""Groups of which any number of options is chosen, in order."""
+
+
+class _PluginConfigs(SearchPathPlugin):
+    """Puts each plugin's own ``conf`` package on Hydra's search path."""
+
+    modules: ClassVar[list[str]] = []
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        for module in self.modules:
+            search_path.append(provider=module, path=f"pkg://{module}.conf")
+
+
+def register(registry: Registry) -> None:
+    """Store every option of every plugin where Hydra will look for it."""
+    store = ConfigStore.instance()
+    store.store(group="task", name="federated", node=thawed(Task))
+    store.store(group="infrastructure", name="this_machine", node=thawed(Description))
+    for option in registry.options.values():
+        package = f"{option.group}.{option.name}" if option.group in MANY else None
+        store.store(
+            group=option.group,
+            name=option.name,
+            node=thawed(option.config),
+            package=package,
+            provider=option.plugin.distribution,
+        )
+    _PluginConfigs.modules = [
+        plugin.module
+        for plugin in registry.plugins
+        if plugin.status is Health.OK and importlib.util.find_spec(f"{plugin.module}.conf")
+    ] if registry.plugins else []  # fmt: skip
+    Plugins.instance().register(_PluginConfigs)
+
+
+def thawed(dataclass: type[Any]) -> DictConfig:
+    """Return a dataclass as a structured configuration that may be overridden.
+
+    OmegaConf makes the configuration of a frozen dataclass read-only.
+    """
+    config: DictConfig = OmegaConf.structured(dataclass)
+    _thaw(config)
+    return config
+
+
+def _thaw(node: Any) -> None:
+    if isinstance(node, DictConfig):
+        node._set_flag("readonly", None)
+        for key in node:
+            _thaw(node._get_node(key))
+
+
+def load(overrides: Sequence[str], registry: Registry, root: str = "config") -> DictConfig:
+    """Compose the configuration that these command-line overrides ask for.
+
+    Raises:
+        ConfigError: An override names what does not exist.
+    """
+    from hydra import compose, initialize_config_module
+
+    register(registry)
+    try:
+        with initialize_config_module("aeros_core.conf", version_base="1.3"):
+            return compose(root, overrides=list(overrides))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise explain(error, registry) from error
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """Return a resolved configuration as builtins alone; enums by name.
+
+    Raises:
+        ConfigError: A value is missing, or an interpolation leads nowhere.
+    """
+    try:
+        data = OmegaConf.to_container(config, resolve=True, throw_on_missing=True, enum_to_str=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(
+            f"the configuration cannot be resolved: {_first_line(error)}",
+            hint=f"{error.full_key}=<value>" if error.full_key else "",
+        ) from error
+    assert isinstance(data, dict)  # noqa: S101 - a DictConfig becomes a dict
+    return {str(key): value for key, value in data.items()}
+
+
+def identity(config: Mapping[str, Any]) -> str:
+    """Return the digest of everything in a plain configuration that decides the result."""
+    text = json.dumps(identity_of(config), sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def check_choices(choices: Mapping[str, Any], registry: Registry) -> None:
+    """Refuse options that come from configuration files of several packages at once.
+
+    Raises:
+        ConfigError: An option's file is shipped by more than one package.
+    """
+    for group, chosen in choices.items():
+        for name in chosen if isinstance(chosen, list) else [chosen]:
+            owners = [
+                plugin
+                for plugin in registry.plugins
+                if plugin.status is Health.OK and f"{group}/{name}" in _shipped(plugin.module)
+            ]
+            if len(owners) > 1:
+                raise ConfigError(
+                    f"{group}={name} is a file of several packages, so none is taken",
+                    provider=" and ".join(map(str, owners)),
+                    hint=f"pip uninstall one of them, or AEROS_PLUGINS={owners[0].name}",
+                )
+
+
+def _shipped(module: str) -> set[str]:
+    if module == "aeros_core.builtin":
+        module = "aeros_core"
+    if importlib.util.find_spec(f"{module}.conf") is None:
+        return set()
+    return set(_yaml_below(files(f"{module}.conf"), ""))
+
+
+def _yaml_below(folder: Traversable, prefix: str) -> Iterator[str]:
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            yield from _yaml_below(entry, f"{prefix}{entry.name}/")
+        elif entry.name.endswith(".yaml"):
+            yield prefix + entry.name.removesuffix(".yaml")
+
+
+def explain(error: Exception, registry: Registry) -> AerosError:
+    """Return what an error of Hydra or OmegaConf means to the person who typed."""
+    if isinstance(error, AerosError):
+        return error
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        if group in {g for g, _ in registry.options} | set(_roles()):
+            return registry.missing(group, name)
+        return _unknown_file(group, name, error.options or [])
+    cause = error.__cause__ if isinstance(error, ConfigCompositionException) else error
+    if isinstance(cause, OmegaConfBaseException):
+        return _wrong_value(error, cause)
+    return ConfigError(_first_line(error), hint="aeros run --help")
+
+
+def _roles() -> Iterator[str]:
+    from aeros_core.hookspecs import GROUPS
+
+    yield from GROUPS.values()
+
+
+def _unknown_file(group: str, name: str, options: Sequence[str]) -> ConfigError:
+    close = difflib.get_close_matches(name, options, n=1)
+    return ConfigError(
+        f"{group}={name} does not exist" if group else f"no configuration is called {name}",
+        exists=", ".join(sorted(options)),
+        hint=f"{group}={close[0]}" if close else "aeros run --help shows the groups",
+    )
+
+
+def _wrong_value(error: Exception, cause: OmegaConfBaseException) -> ConfigError:
+    key = str(cause.full_key or "")
+    parent = cause.parent_node
+    names = [str(k) for k in parent] if isinstance(parent, DictConfig) else []
+    names = [name for name in names if not name.startswith("_")]
+    leaf = key.rpartition(".")[2]
+    if names and leaf not in names:
+        prefix = key.rpartition(".")[0]
+        close = difflib.get_close_matches(leaf, names, n=1)
+        nearest = f"{prefix}.{close[0]}" if prefix and close else "".join(close)
+        return ConfigError(
+            f"option '{key}' does not exist",
+            exists=", ".join(names),
+            hint=f"{nearest}=<value>" if close else "aeros run --cfg job shows every option",
+        )
+    return ConfigError(
+        f"option '{key}': {_first_line(cause)}" if key else _first_line(error),
+        hint=f"{key}=<value of that type>" if key else "aeros run --help",
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).strip().partition("\n")[0]

@@ -1,0 +1,300 @@
+"""Discovery: which plugins are installed, what they offer, and what is wrong with them.
+
+A plugin that fails is recorded, never raised: `aeros plugins` shows it, and an error
+arises only when the configuration selects something it would have offered.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import pluggy
+
+from aeros_core import __version__
+from aeros_core.errors import PluginError
+from aeros_core.hookspecs import GROUPS, Registration
+
+__all__ = ["DISTRIBUTIONS", "Health", "Option", "Plugin", "Registry", "discover"]
+
+ENTRY_POINTS = "aeros"
+
+DISTRIBUTIONS = {
+    "collector": "aeros-aggregators",
+    "inferencer": "aeros-torch",
+    "repository": "aeros-zarr",
+    "trainer": "aeros-torch",
+    "trainer/model": "aeros-torch",
+    "transformer": "aeros-transforms",
+}
+"""The distribution of ours that fills a group, to name it where it is not installed."""
+
+
+class Health(StrEnum):
+    """Whether a plugin can be used."""
+
+    OK = "ok"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """What is known of one installed plugin.
+
+    Args:
+        name: Name of its entry point.
+        distribution: The distribution it came with.
+        version: That distribution's version.
+        module: The module its entry point names.
+        status: Whether it can be used.
+        provides: What it offers, as ``group=option``.
+        reason: Why it cannot be used.
+        fix: The command that mends it.
+    """
+
+    name: str
+    distribution: str
+    version: str
+    module: str
+    status: Health = Health.OK
+    provides: tuple[str, ...] = ()
+    reason: str = ""
+    fix: str = ""
+
+    def failed(self, reason: str, fix: str = "") -> Plugin:
+        """Return the record of the same plugin, failed."""
+        mend = fix or f"pip install --upgrade {self.distribution}"
+        return replace(self, status=Health.FAILED, provides=(), reason=reason, fix=mend)
+
+    def __str__(self) -> str:
+        """Return ``distribution version``."""
+        return f"{self.distribution} {self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One choice that a plugin offers for a configuration group."""
+
+    group: str
+    name: str
+    config: type[Any]
+    plugin: Plugin
+
+    @property
+    def target(self) -> str:
+        """The import path of what implements it."""
+        return str(self.config._target_)
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """Everything that discovery found.
+
+    Args:
+        plugins: Every plugin, also failed and skipped ones, by name.
+        options: ``{(group, option name): option}``, unambiguous ones alone.
+        clashes: ``{(group, option name): plugins}`` where several offer the same name.
+    """
+
+    plugins: tuple[Plugin, ...]
+    options: Mapping[tuple[str, str], Option]
+    clashes: Mapping[tuple[str, str], tuple[Plugin, ...]] = field(default_factory=dict)
+
+    def names(self, group: str) -> list[str]:
+        """Return the options of a group, sorted."""
+        return sorted(name for g, name in self.options if g == group)
+
+    def by_target(self, group: str, target: str) -> Option | None:
+        """Return the option of a group that is implemented by ``target``."""
+        for option in self.options.values():
+            if option.group == group and option.target == target:
+                return option
+        return None
+
+    def missing(self, group: str, name: str) -> PluginError:
+        """Return the error that says why ``group=name`` cannot be chosen."""
+        asked = f"{group}={name}"
+        if clash := self.clashes.get((group, name)):
+            return PluginError(
+                f"{asked} is offered by several packages, so none is taken",
+                provider=" and ".join(str(plugin) for plugin in clash),
+                hint=f"pip uninstall one of them, or AEROS_PLUGINS={clash[0].name} to load one",
+            )
+        exists = ", ".join(self.names(group)) or f"no {group} at all"
+        broken = [p for p in self.plugins if p.status is not Health.OK]
+        if broken:
+            told = "; ".join(f"{p} is {p.status}: {p.reason}" for p in broken)
+            return PluginError(
+                f"{asked} does not exist", exists=exists, provider=told, hint=broken[0].fix
+            )
+        return PluginError(
+            f"{asked} does not exist",
+            exists=exists,
+            provider=self._providers(group),
+            hint=self._nearest(group, name),
+        )
+
+    def _providers(self, group: str) -> str:
+        found = {str(option.plugin) for (g, _), option in self.options.items() if g == group}
+        return ", ".join(sorted(found)) or "no installed package"
+
+    def _nearest(self, group: str, name: str) -> str:
+        import difflib
+
+        if close := difflib.get_close_matches(name, self.names(group), n=1):
+            return f"{group}={close[0]}"
+        if not self.names(group) and group in DISTRIBUTIONS:
+            return f"pip install {DISTRIBUTIONS[group]}"
+        return "aeros plugins shows what is installed"
+
+
+def discover() -> Registry:
+    """Find, check and load every plugin that is installed.
+
+    The environment variable ``AEROS_PLUGINS=a,b`` restricts loading to these entry
+    points (and what the core itself offers).
+    """
+    wanted = os.environ.get("AEROS_PLUGINS")
+    chosen = None if wanted is None else {name.strip() for name in wanted.split(",")} | {"core"}
+    plugins: list[Plugin] = []
+    options: list[Option] = []
+    for entry in _entries():
+        plugin, offered = _load(entry, chosen)
+        plugins.append(plugin)
+        options += offered
+    return _registry(plugins, options)
+
+
+def _entries() -> Iterable[EntryPoint]:
+    found = {(e.name, e.value, e.dist.name if e.dist else ""): e for e in _all_entries()}
+    return [found[key] for key in sorted(found)]
+
+
+def _all_entries() -> Iterable[EntryPoint]:
+    return entry_points(group=ENTRY_POINTS)
+
+
+def _registry(plugins: list[Plugin], options: list[Option]) -> Registry:
+    offers: dict[tuple[str, str], list[Option]] = {}
+    for option in options:
+        offers.setdefault((option.group, option.name), []).append(option)
+    return Registry(
+        tuple(plugins),
+        {key: several[0] for key, several in offers.items() if len(several) == 1},
+        {
+            key: tuple(option.plugin for option in several)
+            for key, several in offers.items()
+            if len(several) > 1
+        },
+    )
+
+
+def _load(entry: EntryPoint, chosen: set[str] | None) -> tuple[Plugin, list[Option]]:
+    distribution, version = (entry.dist.name, entry.dist.version) if entry.dist else ("?", "?")
+    plugin = Plugin(entry.name, distribution, version, entry.module)
+    if chosen is not None and entry.name not in chosen:
+        reason = "not named by AEROS_PLUGINS"
+        fix = f"AEROS_PLUGINS={','.join(sorted(chosen - {'core'} | {entry.name}))}"
+        return replace(plugin, status=Health.SKIPPED, reason=reason, fix=fix), []
+    if unmet := _unmet_requirement(entry):
+        return plugin.failed(f"asks for {unmet}, this is aeros-core {__version__}"), []
+    try:
+        module = entry.load()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        return plugin.failed(f"{type(error).__name__}: {error}", _fix_import(error)), []
+    return _collect(plugin, module)
+
+
+def _unmet_requirement(entry: EntryPoint) -> str | None:
+    lines = [r for r in (entry.dist.requires if entry.dist else None) or [] if "aeros" in r]
+    if not lines:
+        return None
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    for requirement in map(Requirement, lines):
+        ours = canonicalize_name(requirement.name) == "aeros-core"
+        if ours and not requirement.specifier.contains(__version__, prereleases=True):
+            return str(requirement)
+    return None
+
+
+def _fix_import(error: BaseException) -> str:
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return f"pip install {error.name.partition('.')[0]}"
+    return ""
+
+
+def _collect(plugin: Plugin, module: object) -> tuple[Plugin, list[Option]]:
+    manager = pluggy.PluginManager("aeros")
+    manager.add_hookspecs(Registration)
+    try:
+        manager.register(module)
+    except pluggy.PluginValidationError as error:
+        return plugin.failed(str(error).partition("\n")[0]), []
+    callers = manager.get_hookcallers(module) or []
+    if unknown := sorted(caller.name for caller in callers if not caller.has_spec()):
+        known = ", ".join(sorted(GROUPS))
+        return plugin.failed(f"implements unknown hook {', '.join(unknown)}; known: {known}"), []
+    options: list[Option] = []
+    for caller in callers:
+        try:
+            offered: Any = caller.get_hookimpls()[0].function()
+            options += [
+                _option(plugin, GROUPS[caller.name], name, config)
+                for name, config in dict(offered).items()
+            ]
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            return plugin.failed(f"{caller.name}: {type(error).__name__}: {error}"), []
+    provides = tuple(sorted(f"{option.group}={option.name}" for option in options))
+    whole = replace(plugin, provides=provides)
+    return whole, [replace(option, plugin=whole) for option in options]
+
+
+def _option(plugin: Plugin, group: str, name: str, config: type[Any]) -> Option:
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise ValueError(f"option name {name!r} is not lower case letters, digits and _")
+    if not (isinstance(config, type) and dataclasses.is_dataclass(config)):
+        raise TypeError(f"{name}: {config!r} is not a dataclass")
+    if not isinstance(getattr(config, "_target_", None), str):
+        raise TypeError(f"{name}: {config.__name__} has no default for _target_")
+    return Option(group, name, config, plugin)
+
+
+def implementation(target: str) -> Any:
+    """Import what a registered ``_target_`` names.
+
+    Raises:
+        PluginError: It cannot be imported.
+    """
+    import importlib
+
+    path, _, name = target.rpartition(".")
+    try:
+        return getattr(importlib.import_module(path), name)
+    except (ImportError, AttributeError) as error:
+        raise PluginError(
+            f"{target} cannot be imported: {error}",
+            hint=_fix_import(error) or "aeros plugins shows what is installed",
+        ) from error
+
+
+def versions(registry: Registry, options: Iterable[Option] = ()) -> dict[str, str]:
+    """Return the versions of Python, aeros-core and the plugins behind these options."""
+    found = {"python": ".".join(map(str, sys.version_info[:3])), "aeros-core": __version__}
+    chosen = sorted({option.plugin for option in options}, key=str) or [
+        plugin for plugin in registry.plugins if plugin.status is Health.OK
+    ]
+    return found | {plugin.distribution: plugin.version for plugin in chosen}

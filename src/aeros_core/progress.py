@@ -1,0 +1,148 @@
+"""Live progress: one moving line on a terminal, plain lines in a pipe."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, TextIO
+
+from aeros_core.hookspecs import hookimpl
+from aeros_core.records import Run
+from aeros_core.task import Result, Round, Task
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+__all__ = ["Lines", "Live", "progress"]
+
+
+def progress(stream: TextIO | None = None) -> Lines | Live:
+    """Return the listener that suits a stream (default: standard output)."""
+    out = stream or sys.stdout
+    return Live() if out.isatty() else Lines(out)
+
+
+class _Pace:
+    """Updates a second and time left, over this sitting."""
+
+    def __init__(self, rounds: int, done: int) -> None:
+        self._began = time.monotonic()
+        self._left = rounds - done
+        self._updates = 0
+        self._rounds = 0
+
+    def add(self, round: Round) -> tuple[float, float]:
+        """Return updates a second and seconds left after this round."""
+        self._rounds += 1
+        self._updates += len(round.nodes)
+        elapsed = max(time.monotonic() - self._began, 1e-9)
+        return self._updates / elapsed, elapsed / self._rounds * (self._left - self._rounds)
+
+
+class Lines:
+    """One line a round, and one for each refused update's reason."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    @hookimpl
+    def aeros_before_task(self, task: Task, run: Run, history: Sequence[Round]) -> None:
+        """Say which run this is, and where it goes on."""
+        where = f", goes on after round {history[-1].number}" if history else ""
+        self._say(f"task {task.name}, run {run.id}{where}")
+        self._pace = _Pace(task.rounds, len(history))
+
+    @hookimpl
+    def aeros_after_round(self, task: Task, round: Round) -> None:
+        """Say what the round did."""
+        rate, left = self._pace.add(round)
+        figures = "  ".join(f"{name} {value:.4f}" for name, value in shown(round).items())
+        self._say(
+            f"round {round.number}/{task.rounds}  {figures}"
+            f"  {rate:.0f} updates/s  eta {_clock(left)}"
+        )
+        for reason, nodes in _reasons(round).items():
+            self._say(f"  refused {len(nodes)} ({reason}): {', '.join(nodes[:5])}")
+
+    @hookimpl
+    def aeros_after_task(self, result: Result) -> None:
+        """Say how the task ended."""
+        self._say(conclusion(result))
+
+    def _say(self, text: str) -> None:
+        print(text, file=self._out, flush=True)
+
+
+class Live:
+    """A progress bar with the latest figures."""
+
+    @hookimpl
+    def aeros_before_task(self, task: Task, history: Sequence[Round]) -> None:
+        """Show the bar."""
+        self._pace = _Pace(task.rounds, len(history))
+        self._bar, self._row = _bar(task, len(history))
+        self._bar.start()
+
+    @hookimpl
+    def aeros_after_round(self, round: Round) -> None:
+        """Move the bar on, and tell of refused updates."""
+        rate, left = self._pace.add(round)
+        figures = "  ".join(f"{name} {value:.4f}" for name, value in shown(round).items())
+        self._bar.update(
+            self._row, advance=1, figures=figures, rate=f"{rate:.0f} updates/s", eta=_clock(left)
+        )
+        for reason, nodes in _reasons(round).items():
+            self._bar.console.print(
+                f"round {round.number}: refused {len(nodes)} ({reason}): {', '.join(nodes[:5])}"
+            )
+
+    @hookimpl
+    def aeros_after_task(self, result: Result) -> None:
+        """Leave the bar where it is, and say how the task ended."""
+        self._bar.stop()
+        self._bar.console.print(conclusion(result), highlight=False)
+
+
+def _bar(task: Task, done: int) -> tuple[Progress, TaskID]:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    bar = Progress(
+        TextColumn("[bold]{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[figures]}"),
+        TextColumn("[dim]{task.fields[rate]}  eta {task.fields[eta]}"),
+    )
+    row = bar.add_task(
+        task.name, total=task.rounds, completed=done, figures="", rate="", eta="-:--:--"
+    )
+    return bar, row
+
+
+def shown(round: Round) -> Mapping[str, float]:
+    """Return the figures of a round worth a person's glance: loss first."""
+    figures = dict(sorted((round.watched or round.training).items()))
+    return {k: figures[k] for k in sorted(figures, key=lambda name: name != "loss")}
+
+
+def conclusion(result: Result) -> str:
+    """Return in words how a task ended."""
+    figures = ", ".join(f"{name} {value:.4f}" for name, value in sorted(result.metrics.items()))
+    text = f"{result.task}: {result.status} after {result.rounds} rounds, {result.seconds:.1f} s"
+    text += f"; {figures}" if figures else ""
+    if result.model:
+        text += f"\nmodel {result.model['name']} version {result.model['version']} is stored"
+    return text
+
+
+def _reasons(round: Round) -> dict[str, list[str]]:
+    reasons: dict[str, list[str]] = {}
+    for node, reason in round.refused.items():
+        reasons.setdefault(reason, []).append(node)
+    return reasons
+
+
+def _clock(seconds: float) -> str:
+    whole = max(int(seconds + 0.5), 0)
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"

@@ -1,0 +1,61 @@
+"""What a run leaves in its directory: configuration, rounds, curve and result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from aeros_core import curves
+from aeros_core.hookspecs import hookimpl
+from aeros_core.task import Result, Round, Task
+
+__all__ = ["RunDirectory"]
+
+
+class RunDirectory:
+    """Writes the files of one run as it happens.
+
+    ``config.yaml`` is the resolved configuration, ``rounds.jsonl`` one line a committed
+    round (earlier ones too, where a run is resumed), ``curve.png`` the learning curve,
+    ``result.json`` how it ended.
+
+    Args:
+        folder: The run's directory; made if need be.
+        config: The resolved configuration.
+    """
+
+    def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self._rounds: list[Round] = []
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "config.yaml").write_text(OmegaConf.to_yaml(dict(config)), encoding="utf-8")
+
+    @hookimpl
+    def aeros_before_task(self, history: Sequence[Round]) -> None:
+        """Start ``rounds.jsonl`` with what earlier sittings committed."""
+        self._rounds = list(history)
+        lines = "".join(map(_line, history))
+        (self.folder / "rounds.jsonl").write_text(lines, encoding="utf-8")
+
+    @hookimpl
+    def aeros_after_round(self, round: Round) -> None:
+        """Add the round to ``rounds.jsonl``."""
+        self._rounds.append(round)
+        with (self.folder / "rounds.jsonl").open("a", encoding="utf-8") as file:
+            file.write(_line(round))
+
+    @hookimpl
+    def aeros_after_task(self, task: Task, result: Result) -> None:
+        """Write ``result.json`` and ``curve.png``."""
+        text = json.dumps(result.to_json(), indent=2)
+        (self.folder / "result.json").write_text(text + "\n", encoding="utf-8")
+        if self._rounds:
+            curves.draw({task.name: self._rounds}, self.folder / "curve.png", task.name)
+
+
+def _line(round: Round) -> str:
+    return json.dumps(round.to_json()) + "\n"

@@ -1,0 +1,141 @@
+"""A run's beginning, or its going on where a killed process left it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from aeros_core.errors import ConfigError
+from aeros_core.messages import Metrics, State
+from aeros_core.parameters import Parameters
+from aeros_core.records import Run
+from aeros_core.roles import Components, SupportsState
+from aeros_core.task import Result, Round, Status, Task
+
+__all__ = ["Sitting", "now", "open_run", "state_of"]
+
+NOT_IDENTITY = ("name", "rounds", "resume", "stop", "subtasks", "deadline")
+"""Options of a task that may change between two sittings of one run."""
+
+
+@dataclass(slots=True)
+class Sitting:
+    """One process's part in a run: what was there when it sat down, and what it adds.
+
+    Args:
+        run: The run, new or resumed.
+        parameters: The global parameters now.
+        history: Every committed round, in order.
+        before: Seconds that earlier sittings took.
+    """
+
+    run: Run
+    parameters: Parameters
+    history: list[Round] = field(default_factory=list)
+    before: float = 0.0
+
+    @property
+    def number(self) -> int:
+        """Number of the last committed round; 0 before the first."""
+        return self.history[-1].number if self.history else 0
+
+    @property
+    def measured(self) -> Metrics:
+        """The last metrics that were measured; empty before the first."""
+        return next((r.watched for r in reversed(self.history) if r.watched), {})
+
+
+def now() -> str:
+    """Return the present moment, ISO 8601 in UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def open_run(task: Task, parts: Components, initialise: Callable[[], Parameters]) -> Sitting:
+    """Begin a run; with ``task.resume`` go on with the last one of this task.
+
+    A task that was never begun is begun, resume or not, so a script may always resume.
+
+    Raises:
+        ConfigError: There are runs of this task, but with another configuration.
+    """
+    if task.resume and (run := _resumable(task, parts)):
+        return _continue(run, parts, initialise)
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+    run = Run(
+        id=f"{task.name}-{stamp}-{secrets.token_hex(3)}",
+        task=task.name,
+        identity=parts.identity,
+        config=parts.config,
+        versions=parts.versions,
+        created=now(),
+    )
+    parts.repository.begin(run)
+    return Sitting(run, initialise())
+
+
+def finished(task: Task, parts: Components, run: Run) -> Result | None:
+    """Return the result of a run that has nothing left to do; None otherwise."""
+    stored = parts.repository.result(run.id)
+    if stored is None or stored["status"] != Status.FINISHED:
+        return None
+    result = Result.from_json(stored)
+    done = result.rounds >= task.rounds or task.stop.reached(result.metrics)
+    return result if done else None
+
+
+def _resumable(task: Task, parts: Components) -> Run | None:
+    runs = parts.repository.runs(task.name)
+    same = [run for run in runs if run.identity == parts.identity]
+    if not same and runs:
+        differing = _differences(runs[-1].config, parts.config)
+        raise ConfigError(
+            f"task.resume=true: no run of task '{task.name}' had this configuration",
+            exists=f"run {runs[-1].id}, with " + ", ".join(differing),
+            hint="type the same options again, or start anew with task.resume=false",
+        )
+    return same[-1] if same else None
+
+
+def _continue(run: Run, parts: Components, initialise: Callable[[], Parameters]) -> Sitting:
+    checkpoint = parts.repository.latest(run.id)
+    if checkpoint is None:
+        return Sitting(run, initialise())
+    for role, state in checkpoint.state.items():
+        part = getattr(parts, role)
+        if isinstance(part, SupportsState):
+            part.restore(state)
+    history = [r for r in parts.repository.history(run.id) if r.number <= checkpoint.round.number]
+    return Sitting(run, checkpoint.parameters, history, checkpoint.seconds)
+
+
+def state_of(parts: Components) -> dict[str, State]:
+    """Return the state of each component that keeps one, by role."""
+    named = {"collector": parts.collector, "trainer": parts.trainer}
+    return {role: part.state() for role, part in named.items() if isinstance(part, SupportsState)}
+
+
+def identity_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what in a configuration decides the result: data, algorithms, seeds."""
+    kept = {name: config.get(name) for name in ("transformer", "trainer", "collector")}
+    task = dict(config.get("task") or {})
+    return {**kept, "task": {k: v for k, v in task.items() if k not in NOT_IDENTITY}}
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    before, after = flatten(identity_of(old)), flatten(identity_of(new))
+    keys = sorted(k for k in before.keys() | after.keys() if before.get(k) != after.get(k))
+    return [f"{key}={before.get(key, 'absent')}" for key in keys]
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested mappings as one, its keys joined by dots."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
