@@ -99,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
 def run(arguments: Sequence[str]) -> int:
     """Compose a configuration and run the task it describes; ``-m`` runs a sweep."""
     import hydra
+    from hydra.core.hydra_config import HydraConfig
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
@@ -107,13 +108,35 @@ def run(arguments: Sequence[str]) -> int:
     registry = plugins.discover()
     config.register(registry)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, where it would print and exit
-    sys.argv = ["aeros run", *arguments]
+    sys.argv = ["aeros run"]
+    flags, overrides = _split(arguments)
+    sys.argv = ["aeros run", *flags, *overrides]
     entry = hydra.main(version_base="1.3", config_path=config.ROOT, config_name="config")
     try:
         entry(_job)()
+    except SystemExit as done:  # Hydra's own way out of --help, and ours out of a job
+        return int(done.code or 0)
     except (HydraException, OmegaConfBaseException) as error:
         raise config.explain(error, registry) from error
+    except ValueError as error:
+        if not HydraConfig.initialized():  # Hydra refused what was typed, in its own way
+            raise config.explain(error, registry) from error
+        raise
     return 0
+
+
+def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return flags and overrides; Hydra wants all flags first, people do not."""
+    from hydra._internal.utils import get_args_parser
+
+    parsed = get_args_parser().parse_intermixed_args(list(arguments))
+    if parsed.experimental_rerun:
+        raise ConfigError(
+            "--experimental-rerun reads a pickle, which may run any code",
+            hint="aeros run --config-dir DIR --config-name config, with the run's config.yaml",
+        )
+    overrides = list(parsed.overrides)
+    return [word for word in arguments if word not in overrides], overrides
 
 
 def _job(cfg: DictConfig) -> float | None:
@@ -125,18 +148,17 @@ def _job(cfg: DictConfig) -> float | None:
     from aeros_core.progress import progress
     from aeros_core.report import RunDirectory
 
-    registry = plugins.discover()
     runtime = HydraConfig.get()
-    config.check_choices(runtime.runtime.choices, registry)
-    report = RunDirectory(Path(runtime.runtime.output_dir), config.plain(cfg))
-    job = compose.build(cfg, registry, listeners=[report, progress()])
     try:
+        registry = plugins.discover()
+        config.check_choices(runtime.runtime.choices, registry)
+        report = RunDirectory(Path(runtime.runtime.output_dir), config.plain(cfg))
+        job = compose.build(cfg, registry, listeners=[report, progress()])
         result = job.controller.run(job.task, job.parts)
-    except Interrupted as error:
-        if runtime.mode == RunMode.MULTIRUN:  # Hydra would go on with the next job
-            _failed(error)
-            raise KeyboardInterrupt from error
-        raise
+    except AerosError as error:
+        if runtime.mode == RunMode.MULTIRUN and not isinstance(error, Interrupted):
+            raise  # Hydra tells which job it was, goes on with the next, and fails in the end
+        raise SystemExit(_failed(error)) from error
     print(f"files are in {report.folder}")
     return result.metrics.get(job.task.stop.metric)
 

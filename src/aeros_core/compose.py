@@ -6,6 +6,7 @@ command line that was not registered is refused, so configuration can never run 
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
@@ -114,7 +115,7 @@ def _role(registry: Registry, data: Mapping[str, Any], role: str, kind: Any) -> 
         )
     part = build_part(registry, role, node)
     _demand(part, kind, role, str(node["_target_"]))
-    return cast("T", part)
+    return part
 
 
 def build_part(registry: Registry, group: str, node: Mapping[str, Any], name: str = "") -> Any:
@@ -133,8 +134,8 @@ def build_part(registry: Registry, group: str, node: Mapping[str, Any], name: st
         for key, value in node.items()
         if key != "_target_"
     }
-    implementation = plugins.implementation(option.target)
-    return _call(implementation, options, option)
+    _check_names(option, options)
+    return _call(plugins.implementation(option.target), options, option)
 
 
 def build_module(registry: Registry, node: Mapping[str, Any]) -> Module | None:
@@ -156,7 +157,7 @@ def _bound(registry: Registry, group: str, node: Mapping[str, Any]) -> Any:
 
 
 def _registered(registry: Registry, group: str, node: Mapping[str, Any], name: str) -> Option:
-    target = str(node.get("_target_", "nothing"))
+    target = str(node.get("_target_", "nothing")) if isinstance(node, Mapping) else str(node)
     option = registry.by_target(group, target)
     if option is None:
         raise PluginError(
@@ -165,6 +166,17 @@ def _registered(registry: Registry, group: str, node: Mapping[str, Any], name: s
             hint=f"choose one by name, as in {group}=<option>; configuration never runs code",
         )
     return option
+
+
+def _check_names(option: Option, options: Mapping[str, Any]) -> None:
+    known = {field.name for field in dataclasses.fields(option.config)} - {"_target_", "defaults"}
+    if unknown := sorted(options.keys() - known):
+        raise ConfigError(
+            f"option '{unknown[0]}' does not exist for {option.group}={option.name}",
+            exists=", ".join(sorted(known)) or "none",
+            provider=str(option.plugin),
+            hint="aeros run --cfg job shows every option",
+        )
 
 
 def _call(implementation: Any, options: Mapping[str, Any], option: Option) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import importlib
 import importlib.util
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +12,8 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any, ClassVar
 
+from hydra._internal import hydra as hydra_core
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
@@ -19,15 +22,17 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from aeros_core import guard
 from aeros_core.elements import Description
 from aeros_core.errors import AerosError, ConfigError
-from aeros_core.plugins import Health, Registry
+from aeros_core.plugins import Health, Plugin, Registry
 from aeros_core.sitting import identity_of
 from aeros_core.task import Task
 
 __all__ = ["MANY", "ROOT", "explain", "identity", "load", "plain", "register", "thawed"]
 
-ROOT = "pkg://aeros_core.conf"
+OURS = "aeros_core.conf"
+ROOT = f"pkg://{OURS}"
 
 MANY = ("transformer", "callback")
 """Groups of which any number of options is chosen, in order."""
@@ -36,11 +41,20 @@ MANY = ("transformer", "callback")
 class _PluginConfigs(SearchPathPlugin):
     """Puts each plugin's own ``conf`` package on Hydra's search path."""
 
-    modules: ClassVar[list[str]] = []
+    packages: ClassVar[list[str]] = []
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        for module in self.modules:
-            search_path.append(provider=module, path=f"pkg://{module}.conf")
+        for package in self.packages:
+            search_path.append(provider=package, path=f"pkg://{package}")
+
+
+class _GuardedLoader(ConfigLoaderImpl):
+    """Hydra's loader, refusing what would make Hydra run foreign code."""
+
+    def load_configuration(self, *args: Any, **options: Any) -> DictConfig:
+        composed = super().load_configuration(*args, **options)
+        guard.check(composed.hydra)
+        return composed
 
 
 def register(registry: Registry) -> None:
@@ -57,12 +71,11 @@ def register(registry: Registry) -> None:
             package=package,
             provider=option.plugin.distribution,
         )
-    _PluginConfigs.modules = [
-        plugin.module
-        for plugin in registry.plugins
-        if plugin.status is Health.OK and importlib.util.find_spec(f"{plugin.module}.conf")
-    ] if registry.plugins else []  # fmt: skip
+    packages = [_configs(plugin) for plugin in registry.plugins if plugin.status is Health.OK]
+    _PluginConfigs.packages = [name for name in packages if name not in ("", OURS)]
     Plugins.instance().register(_PluginConfigs)
+    # Hydra has no hook between composing a configuration and building what it names.
+    hydra_core.ConfigLoaderImpl = _GuardedLoader  # type: ignore[attr-defined]
 
 
 def thawed(dataclass: type[Any]) -> DictConfig:
@@ -92,7 +105,7 @@ def load(overrides: Sequence[str], registry: Registry, root: str = "config") -> 
 
     register(registry)
     try:
-        with initialize_config_module("aeros_core.conf", version_base="1.3"):
+        with initialize_config_module(OURS, version_base="1.3"):
             return compose(root, overrides=list(overrides))
     except (HydraException, OmegaConfBaseException) as error:
         raise explain(error, registry) from error
@@ -132,7 +145,7 @@ def check_choices(choices: Mapping[str, Any], registry: Registry) -> None:
             owners = [
                 plugin
                 for plugin in registry.plugins
-                if plugin.status is Health.OK and f"{group}/{name}" in _shipped(plugin.module)
+                if plugin.status is Health.OK and f"{group}/{name}" in _shipped(_configs(plugin))
             ]
             if len(owners) > 1:
                 raise ConfigError(
@@ -142,12 +155,17 @@ def check_choices(choices: Mapping[str, Any], registry: Registry) -> None:
                 )
 
 
-def _shipped(module: str) -> set[str]:
-    if module == "aeros_core.builtin":
-        module = "aeros_core"
-    if importlib.util.find_spec(f"{module}.conf") is None:
-        return set()
-    return set(_yaml_below(files(f"{module}.conf"), ""))
+def _configs(plugin: Plugin) -> str:
+    """Return the package of configuration files that a plugin ships; empty without one."""
+    if plugin.name == "core":
+        return OURS
+    package = f"{plugin.module}.conf"
+    module = importlib.import_module(plugin.module)
+    return package if hasattr(module, "__path__") and importlib.util.find_spec(package) else ""
+
+
+def _shipped(package: str) -> set[str]:
+    return set(_yaml_below(files(package), "")) if package else set()
 
 
 def _yaml_below(folder: Traversable, prefix: str) -> Iterator[str]:
@@ -192,7 +210,7 @@ def _wrong_value(error: Exception, cause: OmegaConfBaseException) -> ConfigError
     key = str(cause.full_key or "")
     parent = cause.parent_node
     names = [str(k) for k in parent] if isinstance(parent, DictConfig) else []
-    names = [name for name in names if not name.startswith("_")]
+    names = [name for name in names if name != "hydra" and not name.startswith("_")]
     leaf = key.rpartition(".")[2]
     if names and leaf not in names:
         prefix = key.rpartition(".")[0]
@@ -210,4 +228,6 @@ def _wrong_value(error: Exception, cause: OmegaConfBaseException) -> ConfigError
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).strip().partition("\n")[0]
+    """Return the first line of a message, and the second where the first only leads to it."""
+    lines = (str(error) or type(error).__name__).strip().splitlines()
+    return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]

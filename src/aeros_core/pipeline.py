@@ -65,19 +65,24 @@ def prepare(transformers: Mapping[str, Transformer | Source | Partitioner], seed
                     hint="name one partitioner alone",
                 )
             partition = step.partition(train, streams.stream(seed, "partition"))
-            train, test = _drop(train, step), test and _drop(test, step)
+            train, test = _drop(train, step), None if test is None else _drop(test, step)
             continue
         if isinstance(step, SupportsFit):
             step.fit([step.summarise(train.batch())])
             fitted[name] = step.state()
         rows = len(train)
-        train, test = _map(train, step), test and _map(test, step)
+        train, test = _map(train, step), None if test is None else _map(test, step)
         if partition is not None and len(train) != rows:
             raise ConfigError(
                 f"transformer '{name}' changes the number of rows after they were cut into clients",
                 hint=f"name '{name}' before the partitioner",
             )
-    return Prepared(train.check(), test and test.check(), partition or _whole(len(train)), fitted)
+    return Prepared(
+        train.check(),
+        None if test is None else test.check(),
+        partition or _whole(len(train)),
+        fitted,
+    )
 
 
 def _load(
@@ -94,7 +99,8 @@ def _load(
     train = source.load("train")
     if train is None or not len(train):
         raise DataError(f"transformer '{name}' loaded no example to train on")
-    return train, source.load("test")
+    test = source.load("test")
+    return train.check(), None if test is None else test.check()
 
 
 def _map(data: Dataset, step: Transformer) -> Dataset:
