@@ -1,0 +1,127 @@
+"""Sessions: `nox` runs the default ones, `nox -l` lists all.
+
+Every environment is installed from wheels built here, with the versions in
+tests/constraints.txt.
+"""
+
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.4.15"
+nox.options.default_venv_backend = "venv"
+nox.options.sessions = ["lint", "types", "core", "plugin", "together"]
+nox.options.error_on_missing_interpreters = True
+
+ROOT = Path(__file__).parent
+PLUGINS = sorted(path.name for path in (ROOT / "plugins").iterdir() if path.is_dir())
+CONSTRAINTS = ["-c", "tests/constraints.txt"]
+QUIET = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_WARN_SCRIPT_LOCATION": "1"}
+PRIVATE = {
+    "FLWR_TELEMETRY_ENABLED": "0",
+    "FLWR_DISABLE_UPDATE_CHECK": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+
+
+def install(session: nox.Session, *names: str, extra: str = "") -> None:
+    """Build wheels of the core and these plugins, and install them with an extra."""
+    wheels = Path(session.create_tmp()) / "wheels"
+    sources = [".", *(f"plugins/{name}" for name in names)]
+    session.run(
+        "pip", "wheel", "-q", "--no-deps", "-w", str(wheels), *sources, env=QUIET, silent=True
+    )
+    found = [_newest(wheels, name) for name in ("aeros-core", *names)]
+    targets = [f"{wheel}[{extra}]" if extra else str(wheel) for wheel in found]
+    session.install("-q", *CONSTRAINTS, *targets, env=QUIET)
+
+
+def _newest(wheels: Path, name: str) -> Path:
+    pattern = f"{name.replace('-', '_')}-*.whl"
+    return max(wheels.glob(pattern), key=lambda wheel: wheel.stat().st_mtime)
+
+
+@nox.session
+def run(session: nox.Session) -> None:
+    """Run a task with every plugin: `nox -s run -- experiment=digits task.rounds=5`."""
+    install(session, *PLUGINS)
+    session.run("aeros", "run", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and format with ruff."""
+    session.install("-q", *CONSTRAINTS, "ruff", env=QUIET)
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types of the core and every plugin with mypy, strictly."""
+    install(session, *PLUGINS)
+    session.install("-q", *CONSTRAINTS, "mypy", "pytest", "hypothesis", env=QUIET)
+    session.run("mypy", "src")
+    for name in PLUGINS:
+        session.run("mypy", f"plugins/{name}/src")
+
+
+@nox.session
+def core(session: nox.Session) -> None:
+    """Test the core alone, without any plugin."""
+    install(session)
+    session.install("-q", *CONSTRAINTS, "pytest", "hypothesis", env=QUIET)
+    session.run("pytest", "tests", "--ignore=tests/integration", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("name", PLUGINS, ids=PLUGINS)
+def plugin(session: nox.Session, name: str) -> None:
+    """Test one plugin alone with the core, in an environment of its own."""
+    install(session, name)
+    wheel = _newest(Path(session.create_tmp()) / "wheels", name)
+    session.install("-q", *CONSTRAINTS, f"{wheel}[test]", env=QUIET)
+    session.run(
+        "pytest", "-c", f"plugins/{name}/pyproject.toml", f"plugins/{name}/tests",
+        *session.posargs, env=PRIVATE,
+    )  # fmt: skip
+
+
+@nox.session
+def together(session: nox.Session) -> None:
+    """Test the core again with every plugin installed, and everything together."""
+    install(session, *PLUGINS)
+    session.install("-q", *CONSTRAINTS, "pytest", "hypothesis", env=QUIET)
+    session.run("pytest", "tests", *session.posargs)
+
+
+@nox.session
+def accuracy(session: nox.Session) -> None:
+    """Run the long experiments on real data and hold them to published accuracy."""
+    install(session, *PLUGINS)
+    session.install("-q", *CONSTRAINTS, "pytest", "hypothesis", env=QUIET)
+    session.run("pytest", "tests/integration", "-m", "accuracy", *session.posargs)
+
+
+@nox.session
+def hydra_next(session: nox.Session) -> None:
+    """Test the core on the next Hydra, before it is out."""
+    install(session)
+    session.install("-q", "pytest", "hypothesis", env=QUIET)
+    session.install("-q", "--pre", "--upgrade", "hydra-core>=1.4.0.dev0", env=QUIET)
+    session.run("pytest", "tests", "--ignore=tests/integration", *session.posargs)
+
+
+@nox.session
+def benchmark(session: nox.Session) -> None:
+    """Run benchmark programs beside their peers: `nox -s benchmark -- aggregation --quick`."""
+    install(session, *PLUGINS)
+    session.install("-q", *CONSTRAINTS, "flwr", "safetensors", env=QUIET)
+    programs, options = _split(session.posargs)
+    for program in programs or ["aggregation", "repository"]:
+        session.run("python", f"tests/benchmarks/{program}.py", *options, env=PRIVATE)
+
+
+def _split(words: list[str]) -> tuple[list[str], list[str]]:
+    first = next((i for i, word in enumerate(words) if word.startswith("-")), len(words))
+    return words[:first], words[first:]
