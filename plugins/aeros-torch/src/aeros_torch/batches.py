@@ -1,0 +1,139 @@
+"""Rows of a data set as tensors: shuffled for training, in order for evaluation."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain, count, islice
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from aeros_core.data import Dataset
+from aeros_core.errors import DataError
+from aeros_core.parameters import Array
+
+__all__ = ["Feed", "Resident"]
+
+_GATHERED = 4096
+"""Examples gathered at once, so that a large client does not need its data twice."""
+
+
+class Resident:
+    """Columns of tables, kept on a device for as long as their arrays live.
+
+    Args:
+        device: Where the tensors lie. On the CPU nothing is kept: rows are gathered from
+            the arrays themselves.
+        keep: Whether to keep whole columns on the device.
+    """
+
+    def __init__(self, device: torch.device, *, keep: bool):
+        self._device = device
+        self._keep = keep
+        self._columns: dict[int, Tensor] = {}
+
+    def __len__(self) -> int:
+        """Number of columns kept."""
+        return len(self._columns)
+
+    def take(self, column: Array, rows: NDArray[np.int64] | slice) -> Tensor:
+        """Return rows of a column as a tensor that nobody else writes to."""
+        if self._keep:
+            index = rows if isinstance(rows, slice) else torch.from_numpy(rows).to(self._device)
+            return self._whole(column)[index]
+        part = column[rows] if isinstance(rows, slice) else np.take(column, rows, axis=0)
+        if not (part.flags.c_contiguous and part.flags.writeable):
+            part = np.array(part)
+        return torch.from_numpy(part).to(self._device)
+
+    def _whole(self, column: Array) -> Tensor:
+        if id(column) not in self._columns:
+            self._columns[id(column)] = torch.tensor(column, device=self._device)
+            weakref.finalize(column, self._columns.pop, id(column)).atexit = False
+        return self._columns[id(column)]
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """Examples and targets of data sets with one schema, in batches.
+
+    Args:
+        feature: Name of the field that goes into the module.
+        target: Name of the field to predict.
+        outputs: Values of one number target; None for classes.
+        resident: Where columns become tensors.
+        smallest: Examples that a batch needs at least; a rest below that joins the
+            batch before.
+    """
+
+    feature: str
+    target: str
+    outputs: int | None
+    resident: Resident
+    smallest: int = 1
+
+    def shuffled(
+        self, data: Dataset, *, size: int, seed: int, epochs: int, steps: int | None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the batches of a round.
+
+        The order of each epoch is the next permutation of numpy's ``default_rng(seed)``.
+
+        Args:
+            data: A node's examples.
+            size: Examples in a batch.
+            seed: Seed of the order.
+            epochs: Passes over the data.
+            steps: Batches in all, instead of ``epochs``.
+
+        Raises:
+            DataError: There are fewer examples than a batch needs.
+        """
+        if len(data) < self.smallest:
+            raise DataError(
+                f"the data hold {len(data)} example, and BatchNorm needs {self.smallest}",
+                hint="give each client more examples, or use a model without BatchNorm",
+            )
+        rng = np.random.default_rng(seed)
+        passes = count() if steps is not None else range(epochs)
+        every = chain.from_iterable(
+            self._epoch(data, rng.permutation(len(data)), size) for _ in passes
+        )
+        return every if steps is None else islice(every, steps)
+
+    def _epoch(
+        self, data: Dataset, order: NDArray[np.int64], size: int
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        rows = order if data.rows is None else data.rows[order]
+        sizes, start = self._sizes(len(order), size), 0
+        at_once = max(1, _GATHERED // size)
+        for first in range(0, len(sizes), at_once):
+            some = sizes[first : first + at_once]
+            examples, targets = self._pair(data, rows[start : start + sum(some)])
+            start += sum(some)
+            yield from zip(torch.split(examples, some), torch.split(targets, some), strict=True)
+
+    def _sizes(self, examples: int, size: int) -> list[int]:
+        whole, rest = divmod(examples, size)
+        if rest == 0:
+            return [size] * whole
+        if rest < self.smallest and whole:
+            return [*[size] * (whole - 1), size + rest]
+        return [*[size] * whole, rest]
+
+    def in_order(self, data: Dataset, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield every example once, ``size`` at a time."""
+        for start in range(0, len(data), size):
+            part = slice(start, start + size)
+            yield self._pair(data, part if data.rows is None else data.rows[part])
+
+    def _pair(self, data: Dataset, rows: NDArray[np.int64] | slice) -> tuple[Tensor, Tensor]:
+        examples = self.resident.take(data.columns[self.feature], rows)
+        targets = self.resident.take(data.columns[self.target], rows)
+        if self.outputs is None:
+            return examples, targets
+        return examples, targets.to(torch.float32).reshape(-1, self.outputs)

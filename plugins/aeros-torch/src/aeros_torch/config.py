@@ -1,0 +1,186 @@
+"""The options of aeros-torch; light, so that discovery imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+__all__ = [
+    "Activation",
+    "Cnn",
+    "Lenet",
+    "Lstm",
+    "Mlp",
+    "Padding",
+    "Softmax",
+    "TorchInferencer",
+    "TorchTrainer",
+]
+
+
+class Activation(Enum):
+    """The function between two layers."""
+
+    relu = "relu"
+    tanh = "tanh"
+    sigmoid = "sigmoid"
+    gelu = "gelu"
+    silu = "silu"
+    elu = "elu"
+    leaky_relu = "leaky_relu"
+
+
+class Padding(Enum):
+    """What a convolution does at the border."""
+
+    same = "same"
+    valid = "valid"
+
+
+@dataclass
+class TorchTrainer:
+    """``trainer=torch``: trains an ``nn.Module`` on CPU or CUDA.
+
+    Args:
+        model: The module, an option of the group ``trainer/model``.
+        optimizer: Name of any class of ``torch.optim``, in any case; it starts afresh
+            in each round. ``sparseadam`` is refused; ``muon`` takes the matrices and
+            leaves the other tensors to AdamW.
+        lr: Learning rate, 0 or more.
+        momentum: 0 or more; None: what the optimizer does by itself.
+        weight_decay: 0 or more; None: what the optimizer does by itself.
+        optimizer_options: Further options of the optimizer, as in
+            ``+trainer.optimizer_options.nesterov=true``.
+        scheduler: Name of a class of ``torch.optim.lr_scheduler``, in any case, with or
+            without ``LR`` at its end; stepped once a round. None: the rate stays.
+        scheduler_options: Options of the scheduler, as in
+            ``+trainer.scheduler_options.step_size=10``.
+        warmup: Rounds in which the rate grows linearly to the scheduler's first.
+        epochs: Passes over a node's data in a round, at least 1.
+        steps: Batches a node trains on in a round, instead of ``epochs``.
+        batch_size: Examples in a batch, at least 1; a short last batch is kept.
+        loss: Name of a loss of ``torch.nn.functional``; auto: ``cross_entropy`` where the
+            target has categories, ``mse`` where it is a number.
+        loss_options: Options of the loss, as in ``+trainer.loss_options.label_smoothing=0.1``.
+        proximal_mu: Weight of FedProx's proximal term; what the collector announces wins.
+        clip_norm: Largest L2 norm of a batch's gradient; None: as long as it is.
+        device: auto (CUDA where there is one), cpu, cuda or cuda:<number>.
+        threads: Threads within one operator while training; 1 is fastest for small models.
+        eval_batch_size: Examples in a batch of an evaluation, at least 1.
+        eval_threads: Threads within one operator while evaluating; 0: as many as torch has.
+    """
+
+    _target_: str = "aeros_torch.trainer.TorchTrainer"
+    defaults: list[Any] = field(default_factory=lambda: ["_self_", {"model": "mlp"}])
+    model: Any = "???"
+    optimizer: str = "sgd"
+    lr: float = 0.01
+    momentum: float | None = None
+    weight_decay: float | None = None
+    optimizer_options: dict[str, Any] = field(default_factory=dict)
+    scheduler: str | None = None
+    scheduler_options: dict[str, Any] = field(default_factory=dict)
+    warmup: int = 0
+    epochs: int = 1
+    steps: int | None = None
+    batch_size: int = 32
+    loss: str = "auto"
+    loss_options: dict[str, Any] = field(default_factory=dict)
+    proximal_mu: float = 0.0
+    clip_norm: float | None = None
+    device: str = "auto"
+    threads: int = 1
+    eval_batch_size: int = 512
+    eval_threads: int = 0
+
+
+@dataclass
+class TorchInferencer:
+    """``inferencer=torch``: answers with a model that ``trainer=torch`` trained.
+
+    Args:
+        device: auto (CUDA where there is one), cpu, cuda or cuda:<number>.
+        batch_size: Rows that go through the module at once, at least 1.
+    """
+
+    _target_: str = "aeros_torch.inferencer.TorchInferencer"
+    device: str = "auto"
+    batch_size: int = 512
+
+
+@dataclass
+class Softmax:
+    """``trainer/model=softmax``: one linear layer; softmax or linear regression."""
+
+    _target_: str = "aeros_torch.models.Softmax"
+
+
+@dataclass
+class Mlp:
+    """``trainer/model=mlp``: dense layers; takes any shape and flattens it.
+
+    Args:
+        hidden: Width of each hidden layer, in order.
+        activation: Function after each hidden layer.
+        dropout: Share of the hidden values dropped while training, 0 to 1.
+    """
+
+    _target_: str = "aeros_torch.models.Mlp"
+    hidden: list[int] = field(default_factory=lambda: [200])
+    activation: Activation = Activation.relu
+    dropout: float = 0.0
+
+
+@dataclass
+class Cnn:
+    """``trainer/model=cnn``: convolutions with max pooling, then dense layers.
+
+    The shape of the network in McMahan et al. 2017, section 3, which has channels
+    ``[32, 64]`` and hidden ``[512]``. Takes images (height, width) or
+    (channels, height, width).
+
+    Args:
+        channels: Channels of each convolution, in order; each is pooled 2 by 2.
+        kernel: Height and width of a kernel, pixels.
+        hidden: Width of each dense layer, in order.
+        padding: same keeps the size of the image; valid makes it smaller and faster.
+        activation: Function after each layer but the last.
+        dropout: Share of the dense layers' values dropped while training, 0 to 1.
+    """
+
+    _target_: str = "aeros_torch.models.Cnn"
+    channels: list[int] = field(default_factory=lambda: [16, 32])
+    kernel: int = 5
+    hidden: list[int] = field(default_factory=lambda: [128])
+    padding: Padding = Padding.same
+    activation: Activation = Activation.relu
+    dropout: float = 0.0
+
+
+@dataclass
+class Lenet(Cnn):
+    """``trainer/model=lenet``: LeNet-5's layers, with max pooling; options as ``cnn``."""
+
+    channels: list[int] = field(default_factory=lambda: [6, 16])
+    hidden: list[int] = field(default_factory=lambda: [120, 84])
+
+
+@dataclass
+class Lstm:
+    """``trainer/model=lstm``: reads a sequence and answers after its last step.
+
+    Takes integer codes (steps,) with categories, or numbers (steps, features).
+
+    Args:
+        embedding: Length of the vector that stands for a code; unused for numbers.
+        hidden: Width of each layer.
+        layers: Number of LSTM layers.
+        dropout: Share of each layer's output dropped while training, 0 to 1.
+    """
+
+    _target_: str = "aeros_torch.models.Lstm"
+    embedding: int = 8
+    hidden: int = 128
+    layers: int = 1
+    dropout: float = 0.0

@@ -1,0 +1,133 @@
+"""The inferencer: answers batches with a module and its stored parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from aeros_core.data import Batch
+from aeros_core.errors import ConfigError, DataError
+from aeros_core.parameters import Array
+from aeros_core.records import Model
+from aeros_core.roles import Module
+from aeros_core.schema import Field, Schema
+from aeros_torch.expectation import build, outputs, target_of
+from aeros_torch.runtime import device_of, reproducible
+
+__all__ = ["TorchInferencer"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    schema: Schema
+    module: nn.Module
+    classes: bool
+    shape: tuple[int, ...]
+
+    @property
+    def feature(self) -> Field:
+        return self.schema.features[0]
+
+
+class TorchInferencer:
+    """Answers with ``scores``, and ``label`` for classes.
+
+    ``scores`` are probabilities (rows, classes), float32, or the values themselves
+    in the target's shape; ``label`` is the code of the likeliest class, int64 (rows,), of
+    which ``schema[target].categories`` has the name.
+
+    Args:
+        device: auto, cpu, cuda or cuda:<number>.
+        batch_size: Rows that go through the module at once.
+
+    Raises:
+        ConfigError: There is no such device, or the size is below 1.
+    """
+
+    def __init__(self, *, device: str, batch_size: int):
+        if batch_size < 1:
+            raise ConfigError(
+                f"inferencer.batch_size={batch_size} is not possible", exists="1 or more"
+            )
+        self._device = device_of("inferencer.device", device)
+        self._batch_size = batch_size
+        self._loaded: _Loaded | None = None
+
+    def load(self, model: Model, module: Module | None = None) -> None:
+        """Build the module for the model's schema, and take up its parameters.
+
+        Raises:
+            ConfigError: No module is named, or it does not fit the parameters.
+        """
+        if module is None:
+            raise ConfigError(
+                f"model '{model.name}' does not say which module it is",
+                hint="train it with trainer=torch, or use an inferencer that needs no module",
+            )
+        network = build(model.schema, module, self._device)
+        network.load(model.parameters)
+        target = target_of(model.schema)
+        classes = target.categories is not None
+        shape = (outputs(target),) if classes or target.shape else ()
+        self._loaded = _Loaded(model.schema, network.module.eval(), classes, shape)
+
+    def predict(self, batch: Batch) -> Batch:
+        """Return ``scores`` and, for classes, ``label``; the target may be in the batch.
+
+        Raises:
+            ConfigError: No model is loaded, or the fields are not the model's.
+            DataError: A code is none of the field's categories.
+        """
+        loaded = self._loaded
+        if loaded is None:
+            raise ConfigError("no model is loaded", hint="call load first")
+        examples = _examples(batch, loaded.schema, loaded.feature)
+        scores = np.empty((len(examples), *loaded.shape), dtype=np.float32)
+        with reproducible(self._device, 0), torch.no_grad():
+            for start in range(0, len(examples), self._batch_size):
+                part = slice(start, start + self._batch_size)
+                output = loaded.module(torch.from_numpy(examples[part]).to(self._device))
+                output = output.softmax(1) if loaded.classes else output
+                scores[part] = output.cpu().numpy().reshape(scores[part].shape)
+        return (
+            {"scores": scores, "label": scores.argmax(1)} if loaded.classes else {"scores": scores}
+        )
+
+
+def _examples(batch: Batch, schema: Schema, field: Field) -> Array:
+    """Return a batch's feature as the module takes it, after looking at it closely."""
+    unknown = [name for name in batch if name not in schema.names]
+    if unknown or field.name not in batch:
+        wrong = f"no field '{field.name}'" if field.name not in batch else f"a field '{unknown[0]}'"
+        raise ConfigError(
+            f"the batch has {wrong}; its fields are {', '.join(batch) or 'none'}",
+            exists=f"the model takes {field}",
+        )
+    array = np.asarray(batch[field.name])
+    if not np.can_cast(array.dtype, field.dtype, "same_kind") or not _fits(array, field):
+        raise ConfigError(
+            f"field '{field.name}' is {array.dtype} {array.shape}",
+            exists=f"the model takes {field} for each row",
+        )
+    if field.dtype == "int64" and field.categories is not None:
+        _check_codes(array, field.name, len(field.categories))
+    kind = np.dtype(field.dtype)
+    return np.require(array, kind, ["C", "W"])
+
+
+def _fits(array: Array, field: Field) -> bool:
+    wanted = field.shape
+    return array.ndim == len(wanted) + 1 and all(
+        there in (None, here) for here, there in zip(array.shape[1:], wanted, strict=True)
+    )
+
+
+def _check_codes(array: Array, name: str, count: int) -> None:
+    if array.size and not 0 <= int(array.min()) <= int(array.max()) < count:
+        raise DataError(
+            f"field '{name}' holds codes from {array.min()} to {array.max()}",
+            hint=f"codes of this model are 0 to {count - 1}",
+        )

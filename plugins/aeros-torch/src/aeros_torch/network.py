@@ -1,0 +1,161 @@
+"""An ``nn.Module`` whose tensors all lie in the flat vectors of `Parameters`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+import torch.utils.dlpack
+from torch import Tensor, nn
+
+from aeros_core.errors import ConfigError
+from aeros_core.parameters import Layout, Parameters, Vector
+
+__all__ = ["Network"]
+
+
+class Network:
+    """A module over flat vectors: loading and reading its parameters is one copy.
+
+    The layout holds the trainable parameters first, then frozen ones, then persistent
+    buffers such as BatchNorm's statistics. Trainable parameters are float32, so they
+    are the head of one vector.
+
+    Args:
+        module: The module; its tensors become views into the vectors.
+        device: Where the vectors lie.
+
+    Raises:
+        ConfigError: It has nothing to train, or a tensor of a dtype numpy lacks.
+    """
+
+    def __init__(self, module: nn.Module, device: torch.device):
+        self.module = module.to(device)
+        self.device = device
+        tensors = dict(_tensors(self.module))
+        self.layout = Layout.of({n: (tuple(t.shape), _dtype(n, t)) for n, t in tensors.items()})
+        self._vectors = {
+            dtype: torch.empty(size, dtype=getattr(torch, dtype), device=device)
+            for dtype, size in self.layout.sizes.items()
+        }
+        self._views = {
+            spec.name: self._vectors[spec.dtype].narrow(0, spec.offset, spec.size).view(spec.shape)
+            for spec in self.layout.tensors
+        }
+        self._adopt(tensors)
+        self.parameters = _trainable(self.module)
+        size = sum(parameter.numel() for parameter in self.parameters)
+        self.weights = self._vectors["float32"][:size]
+        self.needs_pairs = any(_is_batch_norm(part) for part in module.modules())
+
+    weights: Tensor
+    """The trainable parameters, flat: (size,) float32."""
+
+    parameters: list[nn.Parameter]
+    """The trainable parameters, as views into `weights`, in its order."""
+
+    needs_pairs: bool
+    """Whether a batch of one example cannot be trained on."""
+
+    def _adopt(self, tensors: dict[str, Tensor]) -> None:
+        """Move each tensor's values into its view, and the view into the module."""
+        self._buffers: list[tuple[nn.Module, str, Tensor]] = []
+        for name, tensor in tensors.items():
+            view = self._views[name]
+            view.copy_(tensor.detach())
+            if isinstance(tensor, nn.Parameter):
+                tensor.data = view
+            else:
+                path, _, attribute = name.rpartition(".")
+                owner = self.module.get_submodule(path)
+                setattr(owner, attribute, view)
+                self._buffers.append((owner, attribute, view))
+
+    def load(self, parameters: Parameters) -> None:
+        """Take up parameters, from the host or any device that speaks DLPack.
+
+        Raises:
+            ConfigError: They are of another model.
+        """
+        if parameters.layout.digest != self.layout.digest:
+            raise ConfigError(
+                "the parameters are of another model: "
+                + _difference(parameters.layout, self.layout),
+                hint="choose the trainer/model that they were trained with",
+            )
+        for dtype, vector in self._vectors.items():
+            _assign(vector, parameters.vectors[dtype])
+
+    def read(self) -> Parameters:
+        """Return the parameters as they are now, on the host, with vectors of their own."""
+        self._collect_buffers()
+        vectors = {d: np.array(v.cpu().numpy()) for d, v in self._vectors.items()}
+        return Parameters(self.layout, vectors)
+
+    def _collect_buffers(self) -> None:
+        """Bring back buffers that a module has replaced instead of changed in place."""
+        for owner, attribute, view in self._buffers:
+            current = getattr(owner, attribute)
+            if current is not view:
+                view.copy_(current)
+                setattr(owner, attribute, view)
+
+
+def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Yield trainable parameters, frozen ones and persistent buffers, by name."""
+    parameters = dict(module.named_parameters())
+    trainable = {name: p for name, p in parameters.items() if p.requires_grad}
+    for name, parameter in trainable.items():
+        if parameter.dtype != torch.float32:
+            raise ConfigError(
+                f"parameter '{name}' is {parameter.dtype}", exists="trainable ones are float32"
+            )
+    if not trainable:
+        raise ConfigError(
+            "the model has no parameter to train", hint="choose another trainer/model"
+        )
+    yield from trainable.items()
+    yield from ((name, p) for name, p in parameters.items() if name not in trainable)
+    persistent = module.state_dict().keys()
+    yield from ((name, b) for name, b in module.named_buffers() if name in persistent)
+
+
+def _dtype(name: str, tensor: Tensor) -> str:
+    kind = str(tensor.dtype).removeprefix("torch.")
+    try:
+        return np.dtype(kind).name
+    except TypeError as error:
+        raise ConfigError(f"tensor '{name}' is {kind}, which numpy does not have") from error
+
+
+def _trainable(module: nn.Module) -> list[nn.Parameter]:
+    return [parameter for parameter in module.parameters() if parameter.requires_grad]
+
+
+def _is_batch_norm(module: nn.Module) -> bool:
+    return isinstance(module, nn.modules.batchnorm._BatchNorm)
+
+
+def _difference(there: Layout, here: Layout) -> str:
+    """Say in words where two layouts first differ."""
+    theirs = {t.name: t for t in there.tensors}
+    for tensor in here.tensors:
+        other = theirs.get(tensor.name)
+        if other is None:
+            return f"'{tensor.name}' is missing"
+        if (other.shape, other.dtype) != (tensor.shape, tensor.dtype):
+            return (
+                f"'{tensor.name}' is {other.dtype} {other.shape}, not {tensor.dtype} {tensor.shape}"
+            )
+    extra = [name for name in theirs if name not in {t.name for t in here.tensors}]
+    return f"'{extra[0]}' is not in this one" if extra else "its tensors are in another order"
+
+
+def _assign(target: Tensor, source: Vector) -> None:
+    if not isinstance(source, np.ndarray):
+        target.copy_(torch.utils.dlpack.from_dlpack(source))
+    elif target.device.type == "cpu":
+        np.copyto(target.numpy(), source)
+    else:
+        target.copy_(torch.tensor(source))
