@@ -1,0 +1,1 @@
+"""Options of everything this plugin offers, as light dataclasses."""

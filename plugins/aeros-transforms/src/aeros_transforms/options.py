@@ -1,0 +1,63 @@
+"""Checks of option values and column names, with one wording for all."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+
+from aeros_core.errors import ConfigError
+
+__all__ = ["above", "at_least", "fraction", "known", "override"]
+
+
+def at_least(option: str, value: int, least: int) -> None:
+    """Refuse a value below ``least``.
+
+    Raises:
+        ConfigError: It is.
+    """
+    if value < least:
+        raise ConfigError(f"{option}={value} is not possible", exists=f"at least {least}")
+
+
+def above(option: str, value: float, limit: float) -> None:
+    """Refuse a value that is not above ``limit`` (NaN is not).
+
+    Raises:
+        ConfigError: It is not.
+    """
+    if not limit < value < float("inf"):
+        raise ConfigError(f"{option}={value} is not possible", exists=f"above {limit:g}")
+
+
+def fraction(option: str, value: float) -> None:
+    """Refuse a value outside 0 to below 1.
+
+    Raises:
+        ConfigError: It is.
+    """
+    if not 0 <= value < 1:
+        raise ConfigError(f"{option}={value} is not possible", exists="0 to below 1")
+
+
+def known(option: str, name: str, names: Sequence[str], where: str) -> None:
+    """Refuse a name that is not among ``names``, and say which comes nearest.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    if name in names:
+        return
+    asked = f"{option}={name} is not in {where}" if name else f"{option} is not set"
+    lower = {other.lower(): other for other in reversed(names)}
+    near = difflib.get_close_matches(name.lower(), lower, n=1)
+    hint = override(option, lower[near[0]]) if near else f"{option}=<one of these>"
+    raise ConfigError(asked, exists=", ".join(names) or "nothing at all", hint=hint)
+
+
+def override(option: str, *values: str) -> str:
+    """Return what to type to set an option to a text, or to a list of several."""
+    quoted = [v if re.fullmatch(r"[\w.+/-]+", v) else f'"{v}"' for v in values]
+    text = quoted[0] if len(quoted) == 1 else f"[{','.join(quoted)}]"
+    return f"{option}={text}" if text == values[0] else f"'{option}={text}'"

@@ -1,0 +1,1 @@
+"""Partitioners: which rows of a table each client of a simulation holds."""

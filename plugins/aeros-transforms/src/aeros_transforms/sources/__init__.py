@@ -1,0 +1,1 @@
+"""Sources: the first of the transformers, which load data."""

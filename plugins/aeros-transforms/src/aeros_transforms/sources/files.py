@@ -1,0 +1,54 @@
+"""Files as bytes, decompressed by their names."""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from aeros_core.errors import ConfigError, DataError
+
+__all__ = ["read"]
+
+_UNPACK: Mapping[str, Callable[[bytes], bytes]] = {".gz": gzip.decompress, ".xz": lzma.decompress}
+
+
+def read(path: Path, option: str) -> bytes:
+    """Return what a file holds, unpacked where its name ends in .gz or .xz.
+
+    Args:
+        path: The file.
+        option: The option that named it, for messages.
+
+    Raises:
+        ConfigError: There is no such file, or it may not be read.
+        DataError: The packed file is damaged.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{option}={path} does not exist",
+            exists=_beside(path),
+            hint=f"{option}=<path of the file>, seen from {Path.cwd()}",
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"{option}={path} cannot be read: {error.strerror}") from error
+    unpack = _UNPACK.get(path.suffix)
+    if unpack is None:
+        return data
+    try:
+        return unpack(data)
+    except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+        raise DataError(f"{path} is damaged: {error}", hint="fetch the file again") from error
+
+
+def _beside(path: Path) -> str:
+    """Say what the directory of a missing file holds."""
+    if not path.parent.is_dir():
+        return f"{path.parent} does not exist either"
+    names = sorted(other.name for other in path.parent.iterdir() if other.is_file())
+    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    return f"{path.parent} holds {', '.join(names[:10]) or 'no file'}{more}"

@@ -1,0 +1,83 @@
+"""Fields from the columns of a pandas frame."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from aeros_core.errors import ConfigError, DataError
+from aeros_core.parameters import Array
+from aeros_core.schema import Field
+from aeros_transforms.options import override
+from aeros_transforms.sources import encode
+
+__all__ = ["Encoded", "category", "feature", "fractional", "number", "numeric"]
+
+Encoded: TypeAlias = tuple[Field, Array]
+
+
+def numeric(values: Any) -> bool:
+    """Tell whether a column holds numbers or booleans."""
+    return bool(pd.api.types.is_numeric_dtype(values))
+
+
+def fractional(values: Any) -> bool:
+    """Tell whether a column holds floating-point numbers."""
+    return bool(pd.api.types.is_float_dtype(values))
+
+
+def number(values: Any) -> Encoded:
+    """Return a column of numbers as float32; missing values become NaN."""
+    return encode.number(str(values.name), values.to_numpy(dtype=np.float64, na_value=np.nan))
+
+
+def category(values: Any) -> Encoded:
+    """Return a column as int64 codes of its distinct values, sorted.
+
+    Raises:
+        ConfigError: It holds neither numbers nor text.
+        DataError: Values are missing.
+    """
+    codes, found = _factorize(values)
+    return encode.category(str(values.name), codes, found)
+
+
+def feature(values: Any) -> Encoded:
+    """Return a column as numbers or as text.
+
+    Raises:
+        ConfigError: It holds neither.
+        DataError: Texts are missing.
+    """
+    if numeric(values):
+        return number(values)
+    codes, found = _factorize(values)
+    categories = np.array([str(value) for value in found], dtype=np.str_)
+    field = Field(str(values.name), "str", categories=tuple(categories.tolist()))
+    return field, categories[codes]
+
+
+def _factorize(values: Any) -> tuple[Array, list[Any]]:
+    """Return the codes and the distinct values of a column, sorted."""
+    name = values.name
+    plain = values.astype(values.dtype.categories.dtype) if _categorical(values) else values
+    if not numeric(plain) and pd.api.types.infer_dtype(plain) not in ("string", "boolean", "empty"):
+        raise ConfigError(
+            f"column '{name}' holds {pd.api.types.infer_dtype(plain)} values,"
+            " neither numbers nor text",
+            hint=override("transformer.table.drop", str(name)),
+        )
+    if missing := int(plain.isna().sum()):
+        raise DataError(
+            f"column '{name}' lacks {missing} of {len(plain)} values,"
+            f" first in row {int(np.argmax(plain.isna()))}",
+            hint="transformer.table.drop_missing=true leaves such rows out",
+        )
+    codes, found = pd.factorize(plain, sort=True)
+    return codes, np.asarray(found).tolist()
+
+
+def _categorical(values: Any) -> bool:
+    return isinstance(values.dtype, pd.CategoricalDtype)

@@ -1,0 +1,112 @@
+"""Windows of characters from a play, speaker by speaker.
+
+The split of Shakespeare by speaker follows H. B. McMahan et al.: Communication-Efficient
+Learning of Deep Networks from Decentralized Data, AISTATS 2017, section 3.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from aeros_core.data import Dataset
+from aeros_core.errors import ConfigError, DataError
+from aeros_core.roles import Split
+from aeros_core.schema import Field, Schema
+from aeros_transforms.options import at_least, fraction
+from aeros_transforms.sources import files
+from aeros_transforms.sources.play import speeches
+
+__all__ = ["Text"]
+
+Codes = NDArray[np.int64]
+
+
+class Text:
+    """`config.sources.Text`: ``text`` (window,), ``speaker``, and the target ``next``.
+
+    ``text`` and ``next`` are codes of the characters of the whole file, ``speaker`` the
+    code of who speaks. No window reaches from the training into the test split.
+
+    Raises:
+        ConfigError: An option is out of its range.
+    """
+
+    def __init__(
+        self, *, path: str, window: int, stride: int, min_characters: int, test_fraction: float
+    ) -> None:
+        at_least("transformer.text.window", window, 1)
+        at_least("transformer.text.stride", stride, 1)
+        at_least("transformer.text.min_characters", min_characters, 0)
+        fraction("transformer.text.test_fraction", test_fraction)
+        self._path, self._fraction = Path(path), test_fraction
+        self._window, self._stride, self._least = window, stride, min_characters
+
+    def load(self, split: Split) -> Dataset | None:
+        """Return a split; see `roles.Source`."""
+        if split == "test" and not self._fraction:
+            return None
+        text = self._read()
+        alphabet = np.unique(_codepoints(text))
+        said = self._speakers(text)
+        cuts = [self._cut(np.searchsorted(alphabet, _codepoints(s)), split) for s in said.values()]
+        windows = np.concatenate(cuts)
+        if not len(windows):
+            raise ConfigError(
+                f"transformer.text.window={self._window} is longer than what anybody says in"
+                f" the {split} split"
+            )
+        speaker = np.repeat(np.arange(len(cuts)), [len(cut) for cut in cuts])
+        schema = _schema(self._window, tuple(chr(c) for c in alphabet), tuple(said))
+        columns = {"text": np.ascontiguousarray(windows[:, :-1]), "speaker": speaker}
+        return Dataset(schema, columns | {"next": windows[:, -1].copy()})
+
+    def _read(self) -> str:
+        data = files.read(self._path, "transformer.text.path")
+        try:
+            return data.decode("utf-8-sig").replace("\r\n", "\n")
+        except UnicodeDecodeError as error:
+            raise DataError(f"{self._path} is not UTF-8 text: {error}") from error
+
+    def _speakers(self, text: str) -> dict[str, str]:
+        """Return who says enough, by name."""
+        said = speeches(text)
+        if not said:
+            raise DataError(
+                f"{self._path} holds no speech", exists="a line NAME:, lines, and a blank line"
+            )
+        kept = {name: said[name] for name in sorted(said) if len(said[name]) >= self._least}
+        if not kept:
+            most = max(map(len, said.values()))
+            raise ConfigError(
+                f"transformer.text.min_characters={self._least} leaves no speaker",
+                exists=f"{len(said)} speakers of at most {most} characters",
+                hint=f"transformer.text.min_characters={most}",
+            )
+        return kept
+
+    def _cut(self, codes: Codes, split: Split) -> Codes:
+        """Return the windows of one speaker's split, each with the character after it."""
+        end = len(codes) - int(len(codes) * self._fraction)
+        part = codes[:end] if split == "train" else codes[end:]
+        if len(part) <= self._window:
+            return np.empty((0, self._window + 1), dtype=np.int64)
+        return sliding_window_view(part, self._window + 1)[:: self._stride]
+
+
+def _codepoints(text: str) -> NDArray[np.uint32]:
+    return np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
+
+
+def _schema(window: int, alphabet: tuple[str, ...], speakers: tuple[str, ...]) -> Schema:
+    return Schema(
+        (
+            Field("text", "int64", (window,), categories=alphabet),
+            Field("speaker", "int64", categories=speakers),
+            Field("next", "int64", categories=alphabet),
+        ),
+        "next",
+    )

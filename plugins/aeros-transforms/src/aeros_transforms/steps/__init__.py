@@ -1,0 +1,1 @@
+"""Steps: what maps data, and says what it does to the schema."""

@@ -1,0 +1,43 @@
+"""All fields but some."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aeros_core.data import Batch
+from aeros_core.errors import ConfigError
+from aeros_core.schema import Schema
+from aeros_transforms.options import known
+
+__all__ = ["Drop"]
+
+_OPTION = "transformer.drop"
+
+
+class Drop:
+    """`config.steps.Drop`: leaves out the fields named.
+
+    Raises:
+        ConfigError: No field is named.
+    """
+
+    def __init__(self, *, fields: Sequence[str]) -> None:
+        if not fields:
+            raise ConfigError(f"{_OPTION}.fields is empty", hint=f"{_OPTION}.fields=[<field>,…]")
+        self._names = tuple(fields)
+
+    def output_schema(self, schema: Schema) -> Schema:
+        """Return the schema without these fields.
+
+        Raises:
+            ConfigError: A field does not exist, or is to be predicted.
+        """
+        for name in self._names:
+            known(f"{_OPTION}.fields", name, schema.names, "the data")
+            if name == schema.target:
+                raise ConfigError(f"{_OPTION}.fields={name}: the field is to be predicted")
+        return schema.without(*self._names)
+
+    def transform(self, batch: Batch) -> Batch:
+        """Return the batch without these fields."""
+        return {name: column for name, column in batch.items() if name not in self._names}

@@ -1,0 +1,110 @@
+"""Categories as vectors of zeros and a one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+
+from aeros_core.data import Batch
+from aeros_core.errors import ConfigError, DataError
+from aeros_core.messages import State
+from aeros_core.parameters import Array
+from aeros_core.schema import Field, Schema
+from aeros_transforms.options import known
+from aeros_transforms.steps.binding import Binding, bound
+
+__all__ = ["OneHot"]
+
+_OPTION = "transformer.one_hot"
+
+
+class OneHot:
+    """`config.steps.OneHot`: text or codes ``shape`` become float32 ``(*shape, categories)``.
+
+    The categories are those the schema declares, in its order.
+    """
+
+    def __init__(self, *, fields: Sequence[str]) -> None:
+        self._names = tuple(fields)
+        self._binding: Binding | None = None
+        self._categories: dict[str, tuple[str, ...]] = {}
+
+    def output_schema(self, schema: Schema) -> Schema:
+        """Return the schema with the fields as vectors.
+
+        Raises:
+            ConfigError: A field does not exist or has no categories, or there is none.
+        """
+        found = tuple(f.name for f in schema.features if f.categories is not None)
+        for name in self._names:
+            known(f"{_OPTION}.fields", name, schema.names, "the data")
+        self._binding = Binding(self._names or found, schema.target)
+        if not self._binding.fields:
+            raise ConfigError(
+                f"{_OPTION} finds no field with categories in the data",
+                exists=", ".join(map(str, schema.features)) or "no field at all",
+            )
+        for name in self._binding.fields:
+            schema = schema.with_field(self._vector(schema[name], found))
+        return schema
+
+    def _vector(self, field: Field, found: tuple[str, ...]) -> Field:
+        if field.categories is None:
+            raise ConfigError(
+                f"{_OPTION}.fields={field.name}: the field has no categories",
+                exists=", ".join(found) or "no field has",
+            )
+        self._categories[field.name] = field.categories
+        return Field(field.name, "float32", (*field.shape, len(field.categories)), (0.0, 1.0))
+
+    def transform(self, batch: Batch) -> Batch:
+        """Return the batch with the fields as vectors.
+
+        Raises:
+            DataError: A value is none of the categories, or a field is missing.
+        """
+        done = dict(batch)
+        for name, column in bound(self._binding, _OPTION).columns(batch):
+            categories = self._categories[name]
+            codes = column if column.dtype.kind in "iu" else _codes(name, column, categories)
+            strange = (codes < 0) | (codes >= len(categories))
+            if strange.any():
+                raise _unknown(name, str(codes[strange][0]), categories)
+            vectors = np.zeros((*codes.shape, len(categories)), dtype=np.float32)
+            np.put_along_axis(vectors, codes[..., np.newaxis], 1, axis=-1)
+            done[name] = vectors
+        return done
+
+    def state(self) -> State:
+        """Return fields and categories."""
+        if self._binding is None:
+            return {}
+        kept = {name: self._categories[name] for name in self._binding.fields}
+        return {**self._binding.state(), "categories": json.dumps(kept)}
+
+    def restore(self, state: State) -> None:
+        """Take up what `state` returned; nothing else is needed to transform."""
+        self._binding = Binding.restore(state) if state else None
+        kept = json.loads(str(state["categories"])) if state else {}
+        self._categories = {name: tuple(values) for name, values in kept.items()}
+
+
+def _codes(name: str, column: Array, categories: tuple[str, ...]) -> Array:
+    """Return the codes of texts."""
+    texts = np.array(categories, dtype=np.str_)
+    order = np.argsort(texts)
+    codes = order[np.minimum(np.searchsorted(texts, column, sorter=order), len(texts) - 1)]
+    strange = texts[codes] != column
+    if strange.any():
+        raise _unknown(name, str(column[strange][0]), categories)
+    return codes
+
+
+def _unknown(name: str, value: str, categories: tuple[str, ...]) -> DataError:
+    shown = ", ".join(categories[:10]) + (", …" if len(categories) > 10 else "")
+    return DataError(
+        f"field '{name}' holds '{value}', which is none of its {len(categories)} categories",
+        exists=shown,
+    )
