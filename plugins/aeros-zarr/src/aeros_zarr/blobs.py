@@ -1,0 +1,173 @@
+"""Blobs: arrays on disk under the digest of what they hold.
+
+A blob is a folder that plain zarr opens. Its ``zarr.json`` lists the SHA-256 of each
+chunk file, and its name is the SHA-256 of its ``zarr.json``: whoever knows the name can
+verify every byte. Chunks are hashed and written at the same time, several at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from io import BufferedReader
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+from aeros_core.errors import RepositoryError
+from aeros_core.parameters import Array, Vector
+from aeros_zarr import Compression
+from aeros_zarr.arrays import Document, Encoded, empty, encode, host, is_plain, restore, unpack
+from aeros_zarr.disk import Disk
+from aeros_zarr.manifest import damaged
+
+__all__ = ["Blobs", "Stored"]
+
+K = TypeVar("K")
+
+Stored: TypeAlias = tuple[Vector, Mapping[str, Any]]
+"""An array, on whatever device, and the attributes that it is stored with."""
+
+_THREADS = min(4, os.cpu_count() or 1)
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+class Blobs:
+    """Stores arrays as blobs and reads them back, verified.
+
+    Args:
+        disk: Where they lie.
+        compression: How those that are written are compressed.
+    """
+
+    def __init__(self, disk: Disk, compression: Compression) -> None:
+        self._disk = disk
+        self._compression = compression
+
+    def put(self, folder: str, arrays: Mapping[K, Stored]) -> dict[K, str]:
+        """Store arrays in the folder of this key; return ``{name: digest of its blob}``.
+
+        A blob that is there already stays as it is. All are on stable storage at the end.
+
+        Raises:
+            RepositoryError: One is an array of Python objects.
+            OSError: The disk refuses; nothing has appeared.
+        """
+        encoded = [encode(host(a), more, self._compression) for a, more in arrays.values()]
+        with self._disk.staging(len(encoded)) as stages:
+            digests = self._write(stages, encoded)
+            self._disk.adopt({_key(folder, d): s for d, s in zip(digests, stages, strict=True)})
+        return dict(zip(arrays, digests, strict=True))
+
+    def get(self, folder: str, digest: str) -> Stored:
+        """Return a blob of the folder of this key, every byte of it verified.
+
+        Raises:
+            RepositoryError: A file of it is missing or damaged.
+        """
+        key = _key(folder, digest)
+        document = self._document(key, digest)
+        sums = document["attributes"].pop("sha256")
+        flat = (
+            self._plain(key, document, sums)
+            if is_plain(document)
+            else self._packed(key, document, sums)
+        )
+        return restore(flat, document), document["attributes"]
+
+    def remove(self, folder: str, digests: Iterable[str]) -> None:
+        """Remove blobs from the folder of this key."""
+        self._disk.remove(*(_key(folder, digest) for digest in digests))
+
+    def _write(self, stages: Sequence[Path], arrays: Sequence[Encoded]) -> list[str]:
+        both = list(zip(stages, arrays, strict=True))
+        if all(len(array.chunks) < 2 for array in arrays):
+            return [_blob(stage, array, map, self._disk.write) for stage, array in both]
+        written: list[Future[None]] = []
+        with ThreadPoolExecutor(_THREADS) as hashers, ThreadPoolExecutor(_THREADS + 1) as writers:
+
+            def write(path: Path, *parts: bytes | memoryview) -> None:
+                written.append(writers.submit(self._disk.write, path, *parts))
+
+            digests = [_blob(stage, array, hashers.map, write) for stage, array in both]
+        for future in written:
+            future.result()
+        return digests
+
+    def _document(self, key: str, digest: str) -> Document:
+        data = self._read(f"{key}/zarr.json")
+        if _sha256([data]) != digest:
+            raise self._changed(f"{key}/zarr.json")
+        document: Document = json.loads(data)
+        return document
+
+    def _plain(self, key: str, document: Document, sums: Sequence[str]) -> Array:
+        flat, chunks = empty(document)
+
+        def fill(n: int) -> None:
+            data, padding = chunks[n]
+            rest = bytearray(padding)
+            with self._open(f"{key}/c.{n}") as file:
+                whole = (file.readinto(data), file.readinto(rest)) == (len(data), padding)
+                whole = whole and not file.read(1)
+            if not whole or _sha256([data, rest]) != sums[n]:
+                raise self._changed(f"{key}/c.{n}")
+
+        if len(chunks) < 2:
+            list(map(fill, range(len(chunks))))
+            return flat
+        with ThreadPoolExecutor(_THREADS) as readers:
+            list(readers.map(fill, range(len(chunks))))
+        return flat
+
+    def _packed(self, key: str, document: Document, sums: Sequence[str]) -> Array:
+        files = {f"c.{n}": self._read(f"{key}/c.{n}") for n in range(len(sums))}
+        for (name, data), digest in zip(files.items(), sums, strict=True):
+            if _sha256([data]) != digest:
+                raise self._changed(f"{key}/{name}")
+        return unpack(document, files)
+
+    def _open(self, key: str) -> BufferedReader:
+        try:
+            return self._disk.open(key)
+        except FileNotFoundError as error:
+            raise damaged(f"{self._disk.root / key}", "it is missing") from error
+
+    def _read(self, key: str) -> bytes:
+        with self._open(key) as file:
+            return file.read()
+
+    def _changed(self, key: str) -> RepositoryError:
+        return damaged(f"{self._disk.root / key}", "its SHA-256 is not the one it was stored with")
+
+
+def _key(folder: str, digest: str) -> str:
+    if not _DIGEST.fullmatch(digest):
+        raise RepositoryError(f"{digest!r} in {folder} is not the name of a blob")
+    return f"{folder}/{digest}"
+
+
+def _blob(
+    stage: Path, array: Encoded, each: Callable[..., Iterable[str]], write: Callable[..., None]
+) -> str:
+    """Write the files of a blob, each as soon as it is hashed; return the blob's digest."""
+    digests = []
+    for n, (chunk, digest) in enumerate(
+        zip(array.chunks, each(_sha256, array.chunks), strict=True)
+    ):
+        digests.append(digest)
+        write(stage / f"c.{n}", *chunk)
+    attributes = {**array.document["attributes"], "sha256": digests}
+    document = json.dumps({**array.document, "attributes": attributes}).encode()
+    write(stage / "zarr.json", document)
+    return _sha256([document])
+
+
+def _sha256(parts: Iterable[bytes | bytearray | memoryview]) -> str:
+    sha = hashlib.sha256()
+    for part in parts:
+        sha.update(part)
+    return sha.hexdigest()

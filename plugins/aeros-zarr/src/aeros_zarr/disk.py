@@ -1,0 +1,165 @@
+"""A folder in which files and folders appear whole or not at all.
+
+Keys are paths relative to the root, with ``/``: what an object store has too. Nothing is
+changed in place. A file or a folder is first written under ``tmp/``, brought to stable
+storage, and then moved to its key by one system call.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from io import BufferedReader
+from pathlib import Path
+
+__all__ = ["Disk"]
+
+_ABANDONED = 24 * 3600.0
+
+
+class Disk:
+    """Durable, atomic files below one folder.
+
+    Every method lets OSError through; `aeros_zarr.faults.explained` words it.
+
+    Args:
+        root: The folder; made by the first method that writes.
+        durable: Whether to wait for stable storage.
+    """
+
+    def __init__(self, root: Path, *, durable: bool) -> None:
+        self.root = root
+        self._durable = durable
+
+    def names(self, key: str) -> list[str]:
+        """Return the names within a folder, sorted; none where there is no folder."""
+        try:
+            return sorted(entry.name for entry in os.scandir(self.root / key))
+        except FileNotFoundError:
+            return []
+
+    def exists(self, key: str) -> bool:
+        """Tell whether something lies at ``key``."""
+        return (self.root / key).exists()
+
+    def read(self, key: str) -> bytes:
+        """Return a file."""
+        return (self.root / key).read_bytes()
+
+    def open(self, key: str) -> BufferedReader:
+        """Open a file for reading."""
+        return (self.root / key).open("rb")
+
+    def replace(self, key: str, data: bytes) -> None:
+        """Write a file; whoever reads it meanwhile sees the old one or the new one."""
+        with self._staged(key, data) as file:
+            file.replace(self.root / key)
+        self._sync((self.root / key).parent)
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Write a file unless there is one: of many who try, one gets True."""
+        with self._staged(key, data) as file:
+            try:
+                (self.root / key).hardlink_to(file)
+            except FileExistsError:
+                return False
+        self._sync((self.root / key).parent)
+        return True
+
+    def remove(self, *keys: str) -> None:
+        """Remove files and folders, in this order; what is gone already is no fault."""
+        for key in keys:
+            path = self.root / key
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+    @contextmanager
+    def staging(self, folders: int) -> Iterator[list[Path]]:
+        """Yield new folders under ``tmp/``; those not adopted are gone at the end."""
+        self._folder(self.root / "tmp")
+        stages = [self._unique() for _ in range(folders)]
+        try:
+            for stage in stages:
+                stage.mkdir()
+            yield stages
+        finally:
+            for stage in stages:
+                if stage.exists():
+                    shutil.rmtree(stage, ignore_errors=True)
+
+    def write(self, path: Path, *parts: bytes | memoryview) -> None:
+        """Write the parts one behind the other to a new file in a staging folder."""
+        with path.open("xb") as file:
+            for part in parts:
+                file.write(part)
+            file.flush()
+            if self._durable:
+                os.fsync(file.fileno())
+
+    def adopt(self, folders: Mapping[str, Path]) -> None:
+        """Move finished folders from a staging folder to their keys.
+
+        One that is there already stays as it is. All are on stable storage at the end.
+        """
+        for key, folder in folders.items():
+            self._sync(folder)
+            self._folder((self.root / key).parent)
+            _move(folder, self.root / key)
+        for parent in {(self.root / key).parent for key in folders}:
+            self._sync(parent)
+
+    def sweep(self) -> None:
+        """Remove what killed processes left under ``tmp/`` more than a day ago."""
+        for name in self.names("tmp"):
+            path = self.root / "tmp" / name
+            try:
+                old = time.time() - path.stat().st_mtime > _ABANDONED
+            except FileNotFoundError:
+                continue
+            if old:
+                self.remove(f"tmp/{name}")
+
+    @contextmanager
+    def _staged(self, key: str, data: bytes) -> Iterator[Path]:
+        self._folder(self.root / "tmp")
+        self._folder((self.root / key).parent)
+        file = self._unique()
+        try:
+            self.write(file, data)
+            yield file
+        finally:
+            file.unlink(missing_ok=True)
+
+    def _unique(self) -> Path:
+        return self.root / "tmp" / f"{os.getpid()}-{secrets.token_hex(6)}"
+
+    def _folder(self, path: Path) -> None:
+        if path.is_dir():
+            return
+        self._folder(path.parent)
+        path.mkdir(exist_ok=True)
+        self._sync(path.parent)
+
+    def _sync(self, folder: Path) -> None:
+        if not self._durable:
+            return
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _move(folder: Path, target: Path) -> None:
+    try:
+        folder.rename(target)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise

@@ -1,0 +1,143 @@
+"""Manifests: the small JSON files that make a run, a round or a model visible.
+
+One line each::
+
+    {"format":1,"kind":"round","sha256":"<of the content's bytes>","content":{…}}
+
+Numbers come back bit for bit. A float that JSON has no word for is written as its
+IEEE 754 bits, ``{"$float64": "7ff8000000000000"}``, so that any JSON parser reads the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import struct
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from aeros_core.errors import RepositoryError
+from aeros_zarr.disk import Disk
+
+__all__ = ["FORMAT", "damaged", "dump", "load", "read"]
+
+FORMAT = 1
+"""The format that is written; it and every earlier one are read."""
+
+_FLOAT = "$float64"
+
+
+def dump(kind: str, content: Mapping[str, Any]) -> bytes:
+    """Return the manifest of this kind and content.
+
+    Raises:
+        RepositoryError: The content holds something that is not plain data.
+    """
+    try:
+        body = _text(content)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise RepositoryError(
+            f"a {kind} cannot be stored: {error}",
+            exists="mappings, sequences, text, numbers, true, false and null can",
+        ) from error
+    return _wrap(kind, body.encode())
+
+
+def load(kind: str, data: bytes, source: str) -> dict[str, Any]:
+    """Return the content of a manifest.
+
+    Args:
+        kind: The kind it must be of.
+        data: The bytes of the file.
+        source: The file, for messages.
+
+    Raises:
+        RepositoryError: It is damaged, of another kind, or of a newer format.
+    """
+    try:
+        document = json.loads(data, object_hook=_revive)
+        written = document["format"]
+        content = document["content"]
+    except (ValueError, LookupError, TypeError, RecursionError, struct.error) as error:
+        raise damaged(source, "it is no manifest") from error
+    if isinstance(written, int) and written > FORMAT:
+        raise _newer(source, written)
+    body = data.partition(b',"content":')[2][:-2]
+    if not isinstance(content, dict) or _wrap(kind, body) != data:
+        raise damaged(source, "its SHA-256 is not the one it was stored with")
+    return content
+
+
+def read(disk: Disk, kind: str, key: str) -> dict[str, Any] | None:
+    """Return the content of the manifest at ``key``; None where there is none.
+
+    Raises:
+        RepositoryError: See `load`.
+    """
+    try:
+        data = disk.read(key)
+    except FileNotFoundError:
+        return None
+    return load(kind, data, str(disk.root / key))
+
+
+def damaged(source: str, how: str, *, exists: str = "") -> RepositoryError:
+    """Return the error that names a damaged file."""
+    return RepositoryError(
+        f"{source} is damaged: {how}",
+        exists=exists,
+        hint="bring this file back from a copy of the repository",
+    )
+
+
+def _newer(source: str, written: int) -> RepositoryError:
+    return RepositoryError(
+        f"{source} was written in format {written} by a newer aeros-zarr",
+        exists=f"formats up to {FORMAT} are read here",
+        provider="aeros-zarr",
+        hint="pip install --upgrade aeros-zarr",
+    )
+
+
+def _wrap(kind: str, body: bytes) -> bytes:
+    digest = hashlib.sha256(body).hexdigest()
+    head = f'{{"format":{FORMAT},"kind":"{kind}","sha256":"{digest}","content":'
+    return head.encode() + body + b"}\n"
+
+
+def _text(content: Any) -> str:
+    try:
+        return json.dumps(content, allow_nan=False, separators=(",", ":"), default=_plain)
+    except ValueError:
+        return json.dumps(_finite(content), allow_nan=False, separators=(",", ":"))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Sequence):
+        return list(value)
+    raise TypeError(f"a {type(value).__name__} is not plain data")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else {_FLOAT: struct.pack(">d", value).hex()}
+    if isinstance(value, str | int | None):
+        return value
+    if isinstance(value, Mapping):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, Sequence):
+        return [_finite(part) for part in value]
+    return _finite(_plain(value))
+
+
+def _revive(value: dict[str, Any]) -> Any:
+    if len(value) == 1 and _FLOAT in value:
+        return struct.unpack(">d", bytes.fromhex(value[_FLOAT]))[0]
+    return value

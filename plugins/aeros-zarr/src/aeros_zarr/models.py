@@ -1,0 +1,185 @@
+"""Models on a disk: immutable versions of a name, and tags that point to them.
+
+    models/<name>/<version>.json      one version: what it is, the blobs of its arrays
+    models/<name>/tags/<tag>.json     the version that a tag points to
+    blobs/<digest>/                   arrays, shared by whatever versions name them
+
+A version exists once its manifest does, which of two writers only one can create; the
+other takes the next number. ``latest`` is no file: it is the highest version.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from aeros_core.errors import RepositoryError
+from aeros_core.parameters import Parameters
+from aeros_core.records import Model, ModelInfo
+from aeros_zarr import manifest
+from aeros_zarr.arrays import host
+from aeros_zarr.blobs import Blobs
+from aeros_zarr.disk import Disk
+from aeros_zarr.faults import explained
+from aeros_zarr.manifest import read
+from aeros_zarr.names import check
+from aeros_zarr.records import Content, content_of_model, info_of, model_of
+
+__all__ = ["Models"]
+
+_log = logging.getLogger(__name__)
+
+
+class Models:
+    """The models of a repository; the methods are those of `roles.Repository`.
+
+    Args:
+        disk: Where they lie.
+        blobs: Stores and reads arrays.
+    """
+
+    def __init__(self, disk: Disk, blobs: Blobs) -> None:
+        self._disk = disk
+        self._blobs = blobs
+
+    def publish(self, model: Model) -> ModelInfo:
+        """Store a model as the next version of its name."""
+        name = check("model", model.name)
+        vectors = {dtype: host(vector) for dtype, vector in model.parameters.vectors.items()}
+        parameters = Parameters(model.parameters.layout, vectors)
+        with explained(
+            f"model '{name}' could not be stored",
+            self._disk.root,
+            needs=parameters.nbytes,
+            kept=lambda: self._versions_text(name),
+        ):
+            with ThreadPoolExecutor(1) as other:
+                digest = other.submit(lambda: parameters.digest)
+                content = content_of_model(
+                    replace(model, parameters=parameters), self._blobs, "blobs"
+                )
+            content["digest"] = digest.result()
+            content["created"] = datetime.now(UTC).isoformat(timespec="seconds")
+            version = self._create(name, manifest.dump("model", content))
+            return info_of(name, version, content, self._tags(name).get(version, ()))
+
+    def models(self, name: str | None) -> list[ModelInfo]:
+        """Return versions by name and number; a damaged one is logged and left out."""
+        with explained("the models could not be read", self._disk.root):
+            names = self._disk.names("models") if name is None else [check("model", name)]
+            return [info for name in names for info in self._infos(name)]
+
+    def model(self, name: str, version: int | str) -> Model:
+        """Return a version by number or tag, every byte verified.
+
+        Raises:
+            RepositoryError: There is no such model, version or tag, or a file is damaged.
+        """
+        check("model", name)
+        with explained(f"model '{name}' could not be read", self._disk.root):
+            number = self._number(name, version)
+            content = read(self._disk, "model", _version(name, number))
+            if content is None:
+                raise self._unknown(f"version {number}", name)
+            try:
+                return model_of(name, content, self._blobs, "blobs")
+            except RepositoryError as error:
+                raise RepositoryError(
+                    f"version {number} of model '{name}' cannot be read: {error.asked}",
+                    exists=self._versions_text(name),
+                    hint=error.hint,
+                ) from error
+
+    def tag(self, name: str, tag: str, version: int | str) -> None:
+        """Let a tag point to a version of a model, whatever it pointed to before.
+
+        Raises:
+            RepositoryError: There is no such model, version or tag, or the tag is
+                ``latest`` or a number.
+        """
+        check("model", name)
+        if check("tag", tag) == "latest" or tag.isdecimal():
+            raise RepositoryError(
+                f"'{tag}' cannot be given as a tag",
+                exists="latest is always the highest version, a number always a version",
+                hint="for instance production",
+            )
+        with explained(f"tag '{tag}' of model '{name}' could not be stored", self._disk.root):
+            number = self._number(name, version)
+            if number not in self._versions(name):
+                raise self._unknown(f"version {number}", name)
+            data = manifest.dump("tag", {"version": number})
+            self._disk.replace(f"models/{name}/tags/{tag}.json", data)
+
+    def _create(self, name: str, data: bytes) -> int:
+        version = max(self._versions(name), default=0) + 1
+        while not self._disk.create(_version(name, version), data):
+            version += 1
+        return version
+
+    def _number(self, name: str, version: int | str) -> int:
+        if isinstance(version, int) or version.isdecimal():
+            return int(version)
+        if version == "latest":
+            versions = self._versions(name)
+            if not versions:
+                raise self._unknown("a version", name)
+            return versions[-1]
+        content = read(self._disk, "tag", f"models/{name}/tags/{check('tag', version)}.json")
+        if content is None:
+            raise self._unknown(f"tag '{version}'", name)
+        return int(content["version"])
+
+    def _versions(self, name: str) -> list[int]:
+        stems = [n.removesuffix(".json") for n in self._disk.names(f"models/{name}")]
+        return sorted(int(stem) for stem in stems if stem.isdecimal())
+
+    def _tags(self, name: str) -> dict[int, tuple[str, ...]]:
+        newest = self._versions(name)[-1:]
+        tags: dict[int, tuple[str, ...]] = dict.fromkeys(newest, ("latest",))
+        for file in self._disk.names(f"models/{name}/tags"):
+            content = self._readable("tag", f"models/{name}/tags/{file}")
+            if content is not None:
+                version = content["version"]
+                tags[version] = (*tags.get(version, ()), file.removesuffix(".json"))
+        return tags
+
+    def _infos(self, name: str) -> Iterator[ModelInfo]:
+        tags = self._tags(name)
+        for version in self._versions(name):
+            content = self._readable("model", _version(name, version))
+            if content is not None:
+                yield info_of(name, version, content, tags.get(version, ()))
+
+    def _readable(self, kind: str, key: str) -> Content | None:
+        try:
+            return read(self._disk, kind, key)
+        except RepositoryError as error:
+            _log.warning("%s is left out: %s", key, error.asked)
+            return None
+
+    def _unknown(self, what: str, name: str) -> RepositoryError:
+        if self._versions(name):
+            return RepositoryError(
+                f"{what} of model '{name}' does not exist", exists=self._versions_text(name)
+            )
+        names = self._disk.names("models")
+        return RepositoryError(
+            f"model '{name}' does not exist",
+            exists=f"models {', '.join(names[:20])}" if names else "no model at all",
+            hint="" if names else "aeros run trains one",
+        )
+
+    def _versions_text(self, name: str) -> str:
+        versions = self._versions(name)
+        if not versions:
+            return f"no version of '{name}'"
+        tags = sorted(tag for tags in self._tags(name).values() for tag in tags)
+        return f"versions {versions[0]} to {versions[-1]}, tags {', '.join(tags)}"
+
+
+def _version(name: str, version: int) -> str:
+    return f"models/{name}/{version}.json"

@@ -1,0 +1,189 @@
+"""How runs, rounds and models are said in a manifest, and what of them becomes blobs.
+
+A manifest holds plain data and the digests of blobs; parameters become one blob for each
+dtype, and each array of a state becomes one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from aeros_core.errors import RepositoryError
+from aeros_core.messages import State
+from aeros_core.parameters import Layout, Parameters, Vector
+from aeros_core.records import Checkpoint, Model, ModelInfo, Run
+from aeros_core.schema import Schema
+from aeros_core.task import Round
+from aeros_zarr.blobs import Blobs, Stored
+
+__all__ = [
+    "Content",
+    "checkpoint_of",
+    "content_of_checkpoint",
+    "content_of_model",
+    "content_of_run",
+    "digests",
+    "info_of",
+    "model_of",
+    "run_of",
+]
+
+Content: TypeAlias = dict[str, Any]
+"""What a manifest says."""
+
+_BLOB = "$blob"
+
+
+def content_of_run(run: Run) -> Content:
+    """Return what ``run.json`` says."""
+    return {
+        "id": run.id,
+        "task": run.task,
+        "identity": run.identity,
+        "config": run.config,
+        "versions": run.versions,
+        "created": run.created,
+    }
+
+
+def run_of(content: Content) -> Run:
+    """Read what `content_of_run` wrote."""
+    return Run(**content)
+
+
+def content_of_checkpoint(checkpoint: Checkpoint, blobs: Blobs, folder: str) -> Content:
+    """Store a checkpoint's arrays in this folder and return what its manifest says."""
+    stored = _parameters(checkpoint.parameters) | _states(checkpoint.state)
+    names = blobs.put(folder, stored)
+    return {
+        "round": checkpoint.round.to_json(),
+        "seconds": checkpoint.seconds,
+        "parameters": _named_parameters(checkpoint.parameters, names),
+        "state": _named_states(checkpoint.state, names),
+    }
+
+
+def checkpoint_of(content: Content, blobs: Blobs, folder: str) -> Checkpoint:
+    """Read what `content_of_checkpoint` wrote, verified.
+
+    Raises:
+        RepositoryError: A blob is missing or damaged.
+    """
+    return Checkpoint(
+        Round.from_json(content["round"]),
+        _read_parameters(content["parameters"], blobs, folder),
+        _read_states(content["state"], blobs, folder),
+        content["seconds"],
+    )
+
+
+def content_of_model(model: Model, blobs: Blobs, folder: str) -> Content:
+    """Store a model's arrays in this folder and return what its manifest says."""
+    names = blobs.put(folder, _parameters(model.parameters) | _states(model.fitted))
+    return {
+        "parameters": _named_parameters(model.parameters, names),
+        "nbytes": model.parameters.nbytes,
+        "schema": model.schema.to_json(),
+        "module": model.module,
+        "transformers": model.transformers,
+        "fitted": _named_states(model.fitted, names),
+        "run": model.run,
+        "round": model.round,
+        "metrics": model.metrics,
+        "versions": model.versions,
+        "parents": model.parents,
+    }
+
+
+def model_of(name: str, content: Content, blobs: Blobs, folder: str) -> Model:
+    """Read what `content_of_model` wrote, verified.
+
+    Raises:
+        RepositoryError: A blob is missing or damaged.
+    """
+    return Model(
+        name=name,
+        parameters=_read_parameters(content["parameters"], blobs, folder),
+        schema=Schema.from_json(content["schema"]),
+        fitted=_read_states(content["fitted"], blobs, folder),
+        parents=tuple(content["parents"]),
+        **{key: content[key] for key in _SAME},
+    )
+
+
+_SAME = ("module", "transformers", "run", "round", "metrics", "versions")
+
+
+def info_of(name: str, version: int, content: Content, tags: tuple[str, ...]) -> ModelInfo:
+    """Return what is listed of a model, from its manifest."""
+    same = ("digest", "run", "round", "metrics", "created", "nbytes")
+    return ModelInfo(name, version, tags=tags, **{key: content[key] for key in same})
+
+
+def digests(content: Content) -> set[str]:
+    """Return the blobs that a checkpoint's manifest names."""
+    values = [value for state in content["state"].values() for value in state.values()]
+    arrays = {value[_BLOB] for value in values if isinstance(value, dict)}
+    return arrays | set(content["parameters"].values())
+
+
+_Place: TypeAlias = tuple[str, str]
+
+
+def _parameters(parameters: Parameters) -> dict[_Place, Stored]:
+    attributes = {"layout": parameters.layout.to_json()}
+    return {("", dtype): (vector, attributes) for dtype, vector in parameters.vectors.items()}
+
+
+def _named_parameters(parameters: Parameters, names: Mapping[_Place, str]) -> dict[str, str]:
+    return {dtype: names["", dtype] for dtype in parameters.vectors}
+
+
+def _read_parameters(named: Mapping[str, str], blobs: Blobs, folder: str) -> Parameters:
+    stored = {dtype: blobs.get(folder, digest) for dtype, digest in named.items()}
+    rows: list[list[Any]] = next((more["layout"] for _, more in stored.values()), [])
+    return Parameters(Layout.from_json(rows), {dtype: a for dtype, (a, _) in stored.items()})
+
+
+def _states(states: Mapping[str, State]) -> dict[_Place, Stored]:
+    return {
+        (f"of {owner}", name): (value, {})
+        for owner, state in states.items()
+        for name, value in state.items()
+        if _is_array(value)
+    }
+
+
+def _named_states(states: Mapping[str, State], names: Mapping[_Place, str]) -> Content:
+    return {
+        owner: {
+            name: {_BLOB: names[f"of {owner}", name]} if _is_array(value) else value
+            for name, value in state.items()
+        }
+        for owner, state in states.items()
+    }
+
+
+def _read_states(states: Content, blobs: Blobs, folder: str) -> dict[str, State]:
+    return {
+        owner: {
+            name: blobs.get(folder, value[_BLOB])[0] if isinstance(value, dict) else value
+            for name, value in state.items()
+        }
+        for owner, state in states.items()
+    }
+
+
+def _is_array(value: Vector | float | str) -> bool:
+    if hasattr(value, "__dlpack__") and not isinstance(value, np.generic):
+        return True
+    if isinstance(value, np.generic | float | int | str):
+        return False
+    raise RepositoryError(
+        f"a state that holds a {type(value).__name__} cannot be stored",
+        exists="arrays, floats, integers and text can",
+        hint="change what the plugin's state() returns",
+    )

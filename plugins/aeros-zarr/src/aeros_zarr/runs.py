@@ -1,0 +1,232 @@
+"""Runs on a disk: what each is, its rounds, and the checkpoints of the last of them.
+
+    runs/<id>/run.json            who, what, with which configuration
+    runs/<id>/rounds/<n>.json     what a round did; the blobs of its checkpoint
+    runs/<id>/blobs/<digest>/     parameters and state of the last rounds
+    runs/<id>/result.json         how it ended
+
+A round counts once its manifest is there, and the manifest is written last. It also says
+which rounds' blobs are ``kept`` from then on; the others are removed after it. A run's
+blobs are its own, so nothing else can name what is removed.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from dataclasses import dataclass
+
+from aeros_core.errors import RepositoryError
+from aeros_core.records import Checkpoint, Run
+from aeros_core.task import Result, Round
+from aeros_zarr import manifest
+from aeros_zarr.blobs import Blobs
+from aeros_zarr.disk import Disk
+from aeros_zarr.faults import explained
+from aeros_zarr.manifest import read
+from aeros_zarr.names import check
+from aeros_zarr.records import (
+    Content,
+    checkpoint_of,
+    content_of_checkpoint,
+    content_of_run,
+    digests,
+    run_of,
+)
+
+__all__ = ["Runs"]
+
+_log = logging.getLogger(__name__)
+
+
+class Runs:
+    """The runs of a repository; the methods are those of `roles.Repository`.
+
+    Args:
+        disk: Where they lie.
+        blobs: Stores and reads arrays.
+        keep: Rounds whose checkpoint is kept.
+    """
+
+    def __init__(self, disk: Disk, blobs: Blobs, keep: int) -> None:
+        self._disk = disk
+        self._blobs = blobs
+        self._keep = keep
+        self._held: dict[str, _Held] = {}
+
+    def begin(self, run: Run) -> None:
+        """Record that a run starts; the same run once more changes nothing."""
+        key = f"runs/{check('run', run.id)}"
+        check("task", run.task)
+        data = manifest.dump("run", content_of_run(run))
+        with explained(f"run '{run.id}' could not be begun", self._disk.root):
+            self._disk.sweep()
+            with self._disk.staging(1) as [stage]:
+                for folder in ("rounds", "blobs"):
+                    (stage / folder).mkdir()
+                self._disk.write(stage / "run.json", data)
+                self._disk.adopt({key: stage})
+            if self._disk.read(f"{key}/run.json") != data:
+                raise RepositoryError(
+                    f"run '{run.id}' cannot begin: there is another run of this name",
+                    exists=self._all(),
+                    hint="begin it under an id of its own",
+                )
+
+    def runs(self, task: str | None) -> list[Run]:
+        """Return runs, oldest first; one whose manifest is damaged is logged and left out."""
+        with explained("the runs could not be read", self._disk.root):
+            found = [run for name in self._disk.names("runs") for run in self._run(name)]
+        of_task = [run for run in found if task in (None, run.task)]
+        return sorted(of_task, key=lambda run: (run.created, run.id))
+
+    def commit(self, run: str, checkpoint: Checkpoint) -> None:
+        """Store a round; one of this number and those after it are no more."""
+        self._known(run)
+        number = checkpoint.round.number
+        with explained(
+            f"round {number} of run '{run}' could not be stored",
+            self._disk.root,
+            needs=_nbytes(checkpoint),
+            kept=lambda: self._committed(run),
+        ):
+            held = self._before(run, number)
+            content = content_of_checkpoint(checkpoint, self._blobs, f"runs/{run}/blobs")
+            kept = [*(n for n in held.kept if n < number), number][-self._keep :]
+            self._disk.remove(*(_round(run, n) for n in reversed(held.blobs) if n > number))
+            data = manifest.dump("round", {**content, "kept": kept})
+            self._disk.replace(_round(run, number), data)
+            blobs = {**held.blobs, number: digests(content)}
+            self._held[run] = _Held(kept, {n: blobs[n] for n in kept})
+            self._blobs.remove(f"runs/{run}/blobs", held.all - self._held[run].all)
+
+    def latest(self, run: str) -> Checkpoint | None:
+        """Return the last round that is whole; None if none was committed.
+
+        Raises:
+            RepositoryError: There are rounds, but none whose files are undamaged.
+        """
+        self._known(run)
+        with explained(f"the last round of run '{run}' could not be read", self._disk.root):
+            while True:
+                numbers = self._numbers(run)
+                try:
+                    return self._last_whole(run, numbers)
+                except RepositoryError:
+                    if self._numbers(run) == numbers:
+                        raise  # else a commit has meanwhile removed what was being read
+
+    def history(self, run: str) -> list[Round]:
+        """Return what every round did, in order.
+
+        Raises:
+            RepositoryError: A manifest is damaged.
+        """
+        self._known(run)
+        with explained(f"the rounds of run '{run}' could not be read", self._disk.root):
+            contents = [self._content(run, number) for number in self._numbers(run)]
+        return [Round.from_json(content["round"]) for content in contents]
+
+    def finish(self, run: str, result: Result) -> None:
+        """Store how a run ended."""
+        self._known(run)
+        data = manifest.dump("result", result.to_json())
+        with explained(
+            f"the result of run '{run}' could not be stored",
+            self._disk.root,
+            needs=len(data),
+            kept=lambda: self._committed(run),
+        ):
+            self._disk.replace(f"runs/{run}/result.json", data)
+
+    def result(self, run: str) -> Content | None:
+        """Return how a run ended; None if it has not."""
+        self._known(run)
+        with explained(f"the result of run '{run}' could not be read", self._disk.root):
+            return read(self._disk, "result", f"runs/{run}/result.json")
+
+    def _last_whole(self, run: str, numbers: list[int]) -> Checkpoint | None:
+        first: RepositoryError | None = None
+        kept: list[int] | None = None
+        for number in reversed(numbers):
+            if kept is not None and number not in kept:
+                break
+            try:
+                content = self._content(run, number)
+                kept = kept or content["kept"]
+                return checkpoint_of(content, self._blobs, f"runs/{run}/blobs")
+            except RepositoryError as error:
+                _log.warning("round %d of run '%s' is passed over: %s", number, run, error.asked)
+                first = first or error
+        if first:
+            raise first
+        return None
+
+    def _run(self, name: str) -> list[Run]:
+        try:
+            content = read(self._disk, "run", f"runs/{name}/run.json")
+        except RepositoryError as error:
+            _log.warning("run '%s' is left out: %s", name, error.asked)
+            return []
+        return [run_of(content)] if content else []
+
+    def _known(self, run: str) -> None:
+        with explained(f"run '{run}' could not be read", self._disk.root):
+            known = self._disk.exists(f"runs/{check('run', run)}/run.json")
+        if not known:
+            raise RepositoryError(f"run '{run}' does not exist", exists=self._all())
+
+    def _all(self) -> str:
+        names = self._disk.names("runs")
+        return f"runs {', '.join(names[-20:])}" if names else "no run at all"
+
+    def _committed(self, run: str) -> str:
+        numbers = self._numbers(run)
+        if not numbers:
+            return "no round was committed before"
+        return f"rounds {numbers[0]} to {numbers[-1]} stay readable"
+
+    def _numbers(self, run: str) -> list[int]:
+        names = self._disk.names(f"runs/{run}/rounds")
+        stems = [name.removesuffix(".json") for name in names if name.endswith(".json")]
+        return sorted(int(stem) for stem in stems if stem.isdecimal())
+
+    def _content(self, run: str, number: int) -> Content:
+        key = _round(run, number)
+        content = read(self._disk, "round", key)
+        if content is None:
+            raise manifest.damaged(f"{self._disk.root / key}", "it is missing")
+        return content
+
+    def _before(self, run: str, number: int) -> _Held:
+        """Return what is held before a commit: from memory if the last commit was ours."""
+        held = self._held.pop(run, None)
+        if held and held.kept[-1] == number - 1 and not self._disk.exists(_round(run, number)):
+            return held
+        contents: dict[int, Content] = {}
+        for n in self._numbers(run):
+            with suppress(RepositoryError):
+                contents[n] = self._content(run, n)
+        kept = contents[max(contents)]["kept"] if contents else []
+        return _Held(kept, {n: digests(content) for n, content in contents.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """The rounds of a run whose checkpoint is kept, and the blobs that rounds name."""
+
+    kept: list[int]
+    blobs: dict[int, set[str]]
+
+    @property
+    def all(self) -> set[str]:
+        return set().union(*self.blobs.values())
+
+
+def _round(run: str, number: int) -> str:
+    return f"runs/{run}/rounds/{number}.json"
+
+
+def _nbytes(checkpoint: Checkpoint) -> int:
+    values = [value for state in checkpoint.state.values() for value in state.values()]
+    return checkpoint.parameters.nbytes + sum(int(getattr(v, "nbytes", 0)) for v in values)

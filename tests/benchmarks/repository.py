@@ -1,0 +1,255 @@
+"""Saving and loading parameters: the zarr repository beside the disk itself and its peers.
+
+    python tests/benchmarks/repository.py [--quick] [--json FILE] [--folder DIR]
+
+Every save ends with fsync, the peers' too (zarr has none to ask for). The subjects of one
+work take turns, and what each wrote is removed before the next. A ratio is the time of the
+first subject of the work, the bare disk, over the subject's own: 0.8 is 80 % of its speed.
+Reads come from the page cache.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeros_core.parameters import Parameters
+from aeros_core.records import Checkpoint, Model, Run
+from aeros_core.schema import Schema
+from aeros_core.task import Round
+from aeros_zarr import Compression
+from aeros_zarr.repository import ZarrRepository
+
+PACKAGES = ("aeros-zarr", "numpy", "zarr", "torch", "safetensors")
+STEP = 16 * 2**20
+
+
+@dataclass
+class Subject:
+    """One way to do a piece of work: timed calls, each with untimed work before it."""
+
+    name: str
+    call: Callable[[], object]
+    before: Callable[[], object] = lambda: None
+
+
+def main() -> None:
+    options = arguments()
+    rows = []
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        for work, subjects, repeats in works(Path(folder), options.quick):
+            rows += measure(work, subjects, repeats)
+            show(rows[-len(subjects) :])
+    if options.json:
+        document = {"machine": machine(), "versions": versions(), "rows": rows}
+        Path(options.json).write_text(json.dumps(document, indent=1))
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="40 MB and few repeats")
+    parser.add_argument("--json", metavar="FILE", help="write the rows there too")
+    parser.add_argument("--folder", metavar="DIR", help="where to write; default: the system's")
+    options = parser.parse_args()
+    print(f"{machine()}\n{', '.join(f'{k} {v}' for k, v in versions().items())}\n")
+    print(f"{'work':16} {'subject':28} {'median ms':>10} {'ratio':>6}")
+    return options
+
+
+def works(folder: Path, quick: bool) -> Iterator[tuple[str, list[Subject], int]]:
+    megabytes = 40 if quick else 400
+    big = vector(megabytes * 250_000)
+    small = vector(7_500)
+    yield f"save {megabytes} MB", saves(folder / "save", big), 3 if quick else 7
+    yield f"load {megabytes} MB", loads(folder / "load", big), 3 if quick else 7
+    shutil.rmtree(folder / "load")
+    yield "save 30 kB", saves(folder / "small", small), 30 if quick else 100
+    yield "load 30 kB", loads(folder / "small-load", small), 30 if quick else 100
+
+
+def vector(length: int) -> NDArray[np.float32]:
+    return np.random.default_rng(0).standard_normal(length, dtype=np.float32)
+
+
+def saves(folder: Path, data: NDArray[np.float32]) -> list[Subject]:
+    folder.mkdir()
+    parameters = Parameters.of({"w": data})
+    fresh = Fresh(folder / "repository")
+
+    def clean() -> None:
+        for path in folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        fresh.begin()
+        os.sync()
+
+    subjects = [
+        Subject("write + fsync", lambda: raw_write(folder / "raw", data), clean),
+        Subject("aeros commit", lambda: fresh.commit(parameters), clean),
+        Subject("aeros publish", lambda: fresh.publish(parameters), clean),
+    ]
+    with contextlib.suppress(ImportError):
+        import torch
+
+        tensor = torch.from_numpy(data)
+        path = folder / "model.pt"
+        subjects.append(
+            Subject(
+                "torch.save + fsync",
+                lambda: synced(path, torch.save, {"w": tensor}, path),
+                clean,
+            )
+        )
+    with contextlib.suppress(ImportError):
+        from safetensors.numpy import save_file
+
+        file = folder / "model.safetensors"
+        subjects.append(
+            Subject(
+                "safetensors + fsync", lambda: synced(file, save_file, {"w": data}, file), clean
+            )
+        )
+    subjects.append(Subject("zarr, no fsync", lambda: zarr_write(folder / "z", data), clean))
+    return subjects
+
+
+def loads(folder: Path, data: NDArray[np.float32]) -> list[Subject]:
+    folder.mkdir()
+    raw_write(folder / "raw", data)
+    fresh = Fresh(folder / "repository")
+    fresh.begin()
+    fresh.commit(Parameters.of({"w": data}))
+    fresh.publish(Parameters.of({"w": data}))
+    subjects = [
+        Subject("read", lambda: raw_read(folder / "raw", data)),
+        Subject("aeros latest, verified", lambda: fresh.repository.latest("run")),
+        Subject("aeros model, verified", lambda: fresh.repository.model("model")),
+    ]
+    with contextlib.suppress(ImportError):
+        import torch
+
+        path = folder / "model.pt"
+        torch.save({"w": torch.from_numpy(data)}, path)
+        subjects.append(
+            Subject("torch.load weights_only", lambda: torch.load(path, weights_only=True))
+        )
+    with contextlib.suppress(ImportError):
+        from safetensors.numpy import load_file, save_file
+
+        file = folder / "model.safetensors"
+        save_file({"w": data}, file)
+        subjects.append(Subject("safetensors", lambda: load_file(file)))
+    zarr_write(folder / "z", data)
+    subjects.append(Subject("zarr", lambda: zarr_read(folder / "z")))
+    return subjects
+
+
+class Fresh:
+    """A repository that is made anew before each save."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def begin(self) -> None:
+        self.repository = ZarrRepository(
+            path=str(self.path), compression=Compression.none, durable=True, keep=2
+        )
+        self.repository.begin(Run("run", "model", "", {}, {}, ""))
+
+    def commit(self, parameters: Parameters) -> None:
+        self.repository.commit(
+            "run", Checkpoint(Round(1, {}, {}, {}, {}, {}, {}, 0, 0), parameters)
+        )
+
+    def publish(self, parameters: Parameters) -> None:
+        self.repository.publish(Model("model", parameters, Schema(())))
+
+
+def raw_write(path: Path, data: NDArray[np.float32]) -> None:
+    view = data.view(np.uint8).data
+    with path.open("wb", buffering=0) as file:
+        for start in range(0, len(view), STEP):
+            file.write(view[start : start + STEP])
+        os.fsync(file.fileno())
+
+
+def raw_read(path: Path, data: NDArray[np.float32]) -> NDArray[np.float32]:
+    out = np.empty_like(data)
+    view = out.view(np.uint8).data
+    with path.open("rb", buffering=0) as file:
+        for start in range(0, len(view), STEP):
+            file.readinto(view[start : start + STEP])
+    return out
+
+
+def zarr_write(path: Path, data: NDArray[np.float32]) -> None:
+    import zarr
+
+    zarr.create_array(path, data=data, chunks=(min(len(data), STEP // 4),), compressors=None)
+
+
+def zarr_read(path: Path) -> object:
+    import zarr
+
+    return zarr.open_array(path, mode="r")[:]
+
+
+def synced(path: Path, save: Callable[..., object], *arguments: object) -> None:
+    save(*arguments)
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def measure(work: str, subjects: list[Subject], repeats: int) -> list[dict[str, Any]]:
+    times: dict[str, list[float]] = {subject.name: [] for subject in subjects}
+    for turn in range(repeats + 1):
+        for subject in subjects:
+            subject.before()
+            start = time.perf_counter()
+            subject.call()
+            if turn:  # the first turn warms up
+                times[subject.name].append((time.perf_counter() - start) * 1e3)
+    medians = {name: statistics.median(all_) for name, all_ in times.items()}
+    first = medians[subjects[0].name]
+    return [
+        {"work": work, "subject": name, "median_ms": ms, "ratio": first / ms}
+        for name, ms in medians.items()
+    ]
+
+
+def show(rows: list[dict[str, Any]]) -> None:
+    for row in rows:
+        print("{work:16} {subject:28} {median_ms:10.2f} {ratio:6.2f}".format(**row), flush=True)
+
+
+def machine() -> str:
+    return f"{platform.machine()}, {os.cpu_count()} cores, {platform.platform(terse=True)}"
+
+
+def versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
+
+
+if __name__ == "__main__":
+    main()
