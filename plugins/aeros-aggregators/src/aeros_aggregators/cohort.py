@@ -1,0 +1,68 @@
+"""All updates of a round at once, for rules that have to see them together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from aeros_aggregators.sums import check_layout
+from aeros_aggregators.vectors import host, stored, working
+from aeros_core.messages import Update
+from aeros_core.parameters import Array, Parameters
+
+__all__ = ["Cohort", "Rule"]
+
+Rule = Callable[[Sequence[Array]], Array]
+"""Makes one vector of the updates' vectors; moves along when all of them are moved."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cohort:
+    """The updates of a round, all full parameters or all differences.
+
+    Args:
+        parameters: The global parameters they started from.
+        updates: The updates, in order.
+        delta: Whether rows are differences, as where every update is one.
+    """
+
+    parameters: Parameters
+    updates: Sequence[Update]
+    delta: bool
+
+    @classmethod
+    def of(cls, parameters: Parameters, updates: Iterable[Update]) -> Self:
+        """Gather the updates.
+
+        Raises:
+            DataError: One has another layout.
+        """
+        held = list(updates)
+        for update in held:
+            check_layout(parameters, update)
+        return cls(parameters, held, all(update.delta for update in held))
+
+    def __len__(self) -> int:
+        """Number of updates."""
+        return len(self.updates)
+
+    def rows(self, dtype: str) -> list[Array]:
+        """Return the vectors of this dtype as kernels work on them, one for each update."""
+        kind = working(dtype)
+        base = host(self.parameters.vectors[dtype], kind)
+        rows = []
+        for update in self.updates:
+            row = host(update.parameters.vectors[dtype], kind)
+            rows.append(base + row if update.delta and not self.delta else row)
+        return rows
+
+    def combine(self, rule: Rule) -> Parameters:
+        """Return the parameters that ``rule`` makes of the rows of every dtype."""
+        vectors = {}
+        for dtype in self.parameters.vectors:
+            result = rule(self.rows(dtype))
+            if self.delta:
+                result += host(self.parameters.vectors[dtype], working(dtype))
+            vectors[dtype] = stored(result, dtype)
+        return Parameters(self.parameters.layout, vectors)

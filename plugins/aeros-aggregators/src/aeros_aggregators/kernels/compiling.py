@@ -1,0 +1,32 @@
+"""How kernels are compiled: on first use, without the GIL, kept on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+from numba.extending import intrinsic
+
+__all__ = ["instruction", "kernel"]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def kernel(function: Function) -> Function:
+    """Compile ``function`` with numba when it is first called, or load it from disk.
+
+    numba keeps the machine code in ``__pycache__`` beside the module, in the user's cache
+    where that cannot be written, or where ``NUMBA_CACHE_DIR`` says; in memory alone
+    where there is no such place.
+    """
+    try:
+        compiled = numba.njit(function, cache=True, nogil=True, error_model="numpy")
+    except RuntimeError:
+        compiled = numba.njit(function, nogil=True, error_model="numpy")
+    return cast("Function", compiled)
+
+
+def instruction(emit: Callable[..., Any]) -> Any:
+    """Return what kernels call to have ``emit`` write LLVM instructions in place."""
+    return intrinsic(emit)

@@ -1,0 +1,94 @@
+"""Rules that are linear in the updates: they hold a sum, never the updates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from aeros_aggregators import steps
+from aeros_aggregators.limits import demand
+from aeros_aggregators.moments import Moments
+from aeros_aggregators.steps import Term
+from aeros_aggregators.sums import Sums
+from aeros_core.messages import Broadcast, State, Update
+from aeros_core.parameters import Parameters
+
+__all__ = ["FedAvg", "FedAvgM", "FedProx"]
+
+
+class FedAvg:
+    """Federated averaging: the mean of the updates, weighted by examples.
+
+    McMahan et al., Communication-Efficient Learning of Deep Networks from Decentralized
+    Data (2017), algorithm 1; arXiv:1602.05629.
+    """
+
+    def aggregate(self, parameters: Parameters, updates: Iterable[Update]) -> Parameters:
+        """Return the weighted mean; without any update, ``parameters``."""
+        sums = Sums.of(parameters, updates)
+        return sums.mean() if sums.weight else parameters
+
+
+class FedProx:
+    """Federated averaging of clients that are held near the global parameters.
+
+    Li et al., Federated Optimization in Heterogeneous Networks (2020), algorithm 2;
+    arXiv:1812.06127. The proximal term is the trainer's part.
+
+    Args:
+        mu: Weight of the proximal term, announced as ``proximal_mu``.
+
+    Raises:
+        ConfigError: ``mu`` is below 0.
+    """
+
+    def __init__(self, *, mu: float) -> None:
+        demand("mu", mu, mu >= 0, "0 or more")
+        self._mu = mu
+
+    def aggregate(self, parameters: Parameters, updates: Iterable[Update]) -> Parameters:
+        """Return the weighted mean; without any update, ``parameters``."""
+        sums = Sums.of(parameters, updates)
+        return sums.mean() if sums.weight else parameters
+
+    def broadcast(self, round: int) -> Broadcast:  # noqa: ARG002 - the same in every round
+        """Announce ``proximal_mu``."""
+        return Broadcast(scalars={"proximal_mu": self._mu})
+
+
+class FedAvgM:
+    """Federated averaging with momentum on the server.
+
+    Hsu et al., Measuring the Effects of Non-Identical Data Distribution for Federated
+    Visual Classification (2019), section 4.3; arXiv:1909.06335.
+
+    Args:
+        server_lr: Step along the momentum.
+        momentum: Part of the last momentum that is kept.
+
+    Raises:
+        ConfigError: A value is out of its range.
+    """
+
+    def __init__(self, *, server_lr: float, momentum: float) -> None:
+        demand("server_lr", server_lr, server_lr > 0, "above 0")
+        demand("momentum", momentum, 0 <= momentum < 1, "0 to below 1")
+        self._rate = server_lr
+        self._momentum = momentum
+        self._moments = Moments("momentum")
+
+    def aggregate(self, parameters: Parameters, updates: Iterable[Update]) -> Parameters:
+        """Return the parameters one step along the momentum."""
+        sums = Sums.of(parameters, updates)
+        return sums.step(self._step) if sums.weight else parameters
+
+    def _step(self, term: Term) -> None:
+        velocity = self._moments.of("momentum", term)
+        steps.momentum(term, velocity, self._momentum, self._rate)
+
+    def state(self) -> State:
+        """Return ``momentum.<dtype>``."""
+        return self._moments.state()
+
+    def restore(self, state: State) -> None:
+        """Take up what `state` returned."""
+        self._moments.restore(state)

@@ -1,0 +1,79 @@
+"""What the kernels do, in numpy, for vectors too short to load numba for.
+
+Loading numba and its kernels from disk takes about a second, which is what a thousand
+rounds of a small model spend here. Every function gives the bits its kernel gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from aeros_core.parameters import Array
+
+__all__ = ["SMALL", "adam", "fold", "mean", "middle", "momentum"]
+
+SMALL = 1 << 17
+"""Elements below which vectors are small; the kernels then save less than a millisecond."""
+
+
+def fold(total: Array, arrays: Sequence[Array], weights: Sequence[float], fresh: bool) -> None:
+    """Add each array times its weight to ``total``; see `kernels.mean.fold`."""
+    if fresh:
+        total[:] = 0.0
+    for array, weight in zip(arrays, weights, strict=True):
+        total += np.multiply(array, weight, dtype=np.float64)
+
+
+def mean(out: Array, total: Array, base: Array, weight: float, kept: float) -> None:
+    """Write ``total / weight + kept * base``; see `kernels.mean.mean`."""
+    result = total / weight
+    if kept != 0.0:
+        result += np.multiply(base, kept, dtype=np.float64)
+    out[:] = result
+
+
+def change(total: Array, base: Array, weight: float, share: float) -> Array:
+    """Return the mean change of the clients, float64; see `kernels.steps`."""
+    return total / weight - np.multiply(base, share, dtype=np.float64)
+
+
+def momentum(
+    out: Array, velocity: Array, moved: Array, base: Array, beta: float, rate: float
+) -> None:
+    """Take a step with momentum after the change ``moved``; see `kernels.steps.momentum`."""
+    new = np.multiply(velocity, beta, dtype=np.float64) + moved
+    velocity[:] = new
+    out[:] = base + rate * new
+
+
+def adam(
+    out: Array,
+    first: Array,
+    second: Array,
+    moved: Array,
+    base: Array,
+    beta1: float,
+    beta2: float,
+    rate: float,
+    tau: float,
+) -> None:
+    """Take a step of Adam after the change ``moved``; see `kernels.steps.adam`."""
+    first[:] = np.multiply(first, beta1, dtype=np.float64) + (1.0 - beta1) * moved
+    second[:] = np.multiply(second, beta2, dtype=np.float64) + (1.0 - beta2) * (moved * moved)
+    out[:] = base + rate * first.astype(np.float64) / (np.sqrt(second, dtype=np.float64) + tau)
+
+
+def middle(out: Array, rows: Sequence[Array], cut: int) -> None:
+    """Write the mean of each coordinate's middle values; see `kernels.order.middle`."""
+    ordered = np.stack(rows, axis=1)
+    ordered.sort(axis=1)
+    kept = ordered[:, cut : len(rows) - cut]
+    if kept.shape[1] == 1:
+        out[:] = kept[:, 0]
+        return
+    total = kept[:, 0].astype(np.float64)
+    for rank in range(1, kept.shape[1]):
+        total += kept[:, rank]
+    out[:] = total / kept.shape[1]

@@ -1,0 +1,53 @@
+"""Runs a kernel over the ranges of a vector, on as many threads as numba would take.
+
+Kernels release the GIL, so plain Python threads do. numba's own ``parallel=True`` is not
+used: its ``workqueue`` layer aborts when two threads of a process enter it, its ``omp``
+layer aborts in a forked child, and either makes a kernel slower to compile and to load.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any, cast
+
+__all__ = ["SPAN", "count", "spread"]
+
+SPAN = 1 << 16
+"""Ranges start at multiples of this many elements, whatever the number of threads."""
+
+Kernel = Callable[..., object]
+
+
+def count() -> int:
+    """Return how many threads work: numba's number, ``NUMBA_NUM_THREADS`` or every core."""
+    import numba
+
+    return int(cast("Any", numba.config).NUMBA_NUM_THREADS)
+
+
+def spread(kernel: Kernel, size: int, *arguments: object) -> None:
+    """Call ``kernel(*arguments, start, stop)`` for ranges that together cover ``size``."""
+    threads = count()
+    if size <= SPAN or threads == 1:
+        kernel(*arguments, 0, size)
+        return
+    share = -(-size // (4 * threads * SPAN)) * SPAN  # four ranges a thread even out the load
+    starts = range(0, size, share)
+    jobs = [
+        _pool(threads).submit(kernel, *arguments, start, min(start + share, size))
+        for start in starts
+    ]
+    for job in jobs:
+        job.result()
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="aeros-aggregators")
+
+
+# A forked child has none of its parent's threads, so it makes a pool of its own.
+os.register_at_fork(after_in_child=_pool.cache_clear)

@@ -1,0 +1,42 @@
+"""The vectors that kernels work on: on the host, contiguous, of a dtype they know.
+
+Here is the seam for device tensors: `host` brings what speaks DLPack on the CPU over
+without a copy. A rule that runs on a device would branch before it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from aeros_core.parameters import Array, Vector
+
+__all__ = ["host", "is_real", "stored", "working"]
+
+
+def is_real(dtype: str) -> bool:
+    """Tell whether vectors of this dtype hold floating-point numbers."""
+    return np.dtype(dtype).kind == "f"
+
+
+def working(dtype: str) -> str:
+    """Return the dtype in which kernels see vectors stored as ``dtype``.
+
+    float32 and float64 are worked on as they are, shorter floats as float32, integers
+    as float64, which holds counters exactly up to 2^53.
+    """
+    if dtype in ("float32", "float64"):
+        return dtype
+    return "float32" if is_real(dtype) else "float64"
+
+
+def host(vector: Vector, dtype: str) -> Array:
+    """Return a vector as a contiguous numpy array of ``dtype``; a view where it can be."""
+    array = vector if isinstance(vector, np.ndarray) else np.from_dlpack(vector)
+    return np.ascontiguousarray(array, dtype=dtype)
+
+
+def stored(array: Array, dtype: str) -> Array:
+    """Return what a kernel made in the dtype it is stored in; integers to the nearest."""
+    if array.dtype == dtype:
+        return array
+    return (array if is_real(dtype) else np.rint(array)).astype(dtype)

@@ -1,0 +1,35 @@
+"""Kernels work without a place to keep them, and read-only arrays compile nothing anew."""
+
+from __future__ import annotations
+
+import numpy as np
+from aeros_aggregators import sums
+from aeros_aggregators.kernels import mean
+from aeros_aggregators.kernels.compiling import kernel
+from aeros_aggregators.linear import FedAvg
+
+from aeros_core.parameters import Parameters
+
+
+def test_compiles_in_memory_where_nothing_can_be_kept():
+    made = {}
+    exec("def double(x):\n    return 2 * x", made)  # has no file, so numba cannot cache it
+    assert kernel(made["double"])(21) == 42
+
+
+def test_read_only_vectors_take_the_same_machine_code(draw):
+    start, rounds = draw(size=150_000, clients=4, rounds=1)
+    FedAvg().aggregate(start, rounds[0])
+    before = len(mean.fold.signatures)
+    for update in rounds[0][:2]:
+        for vector in update.parameters.vectors.values():
+            vector.flags.writeable = False
+    FedAvg().aggregate(start, rounds[0])
+    assert len(mean.fold.signatures) == before
+
+
+def test_holds_half_as_many_updates_where_they_are_large(monkeypatch):
+    start = Parameters.of({"w": np.zeros(100, np.float32)})
+    assert sums.Sums(start)._limit == 8
+    monkeypatch.setattr(sums, "HELD", 8 * start.nbytes - 1)
+    assert sums.Sums(start)._limit == 4

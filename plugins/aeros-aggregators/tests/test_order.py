@@ -1,0 +1,42 @@
+"""Order statistics of large vectors, by network and by numpy's sort."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from aeros_aggregators import order, small
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+LARGE = 150_001
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("count", "cut"), [(1, 0), (6, 1), (11, 5), (140, 60)])
+def test_middle_of_large_vectors(dtype, count, cut):
+    rng = np.random.default_rng(count)
+    rows = [rng.standard_normal(LARGE).astype(dtype) for _ in range(count)]
+    result = order.middle(rows, cut)
+    ordered = np.sort(np.stack(rows)[:, -5000:], axis=0)[cut : count - cut]
+    expected = ordered.mean(axis=0, dtype=np.float64).astype(dtype)
+    assert result.dtype == dtype
+    np.testing.assert_allclose(result[-5000:], expected, rtol=1e-6 if dtype == "float32" else 1e-14)
+    assert np.isfinite(result).all()
+
+
+@settings(max_examples=30, deadline=None, derandomize=True, database=None)
+@given(
+    rows=hnp.arrays(
+        np.float32,
+        st.tuples(st.just(5), st.integers(1, 70)),
+        elements=st.floats(-(2.0**100), 2.0**100, width=32),
+    )
+)
+def test_network_selects_what_sorting_does(rows):
+    limit, small.SMALL = small.SMALL, 0
+    try:
+        result = order.middle(list(rows), 2)
+    finally:
+        small.SMALL = limit
+    np.testing.assert_array_equal(result, np.sort(rows, axis=0)[2])

@@ -1,0 +1,43 @@
+"""What the plugin offers, and what importing it costs."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import subprocess
+import sys
+
+import aeros_aggregators
+import pytest
+
+from aeros_core.roles import Collector
+
+OPTIONS = aeros_aggregators.aeros_collectors()
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_options_build_collectors(name):
+    values = dataclasses.asdict(OPTIONS[name]())
+    module, _, attribute = values.pop("_target_").rpartition(".")
+    made = getattr(importlib.import_module(module), attribute)
+    assert isinstance(made(**values), Collector)
+    taken = inspect.signature(made).parameters.values()
+    assert {p.name for p in taken} == set(values)
+    assert all(p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in taken)
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_every_option_is_described(name):
+    text = inspect.getdoc(OPTIONS[name]) or ""
+    for field in dataclasses.fields(OPTIONS[name])[1:]:
+        assert f"{field.name}: " in text
+
+
+def test_discovery_imports_nothing_heavy():
+    code = "import sys, aeros_aggregators; aeros_aggregators.aeros_collectors();" + (
+        "print(sorted({m.partition('.')[0] for m in sys.modules}"
+        " & {'numpy', 'numba', 'llvmlite', 'torch', 'hydra'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

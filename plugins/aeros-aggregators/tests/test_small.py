@@ -1,0 +1,65 @@
+"""numpy for small vectors and kernels for large ones give the same bits."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from aeros_aggregators import small
+from aeros_aggregators.adaptive import FedAdam
+from aeros_aggregators.linear import FedAvg, FedAvgM
+from aeros_aggregators.robust import Median
+
+RULES = {
+    "fedavg": FedAvg,
+    "fedavgm": lambda: FedAvgM(server_lr=0.7, momentum=0.9),
+    "fedadam": lambda: FedAdam(server_lr=0.1, beta1=0.9, beta2=0.99, tau=1e-3),
+    "median": Median,
+}
+
+
+def digests(rule, start, rounds):
+    collector, here, results = RULES[rule](), start, []
+    for updates in rounds:
+        here = collector.aggregate(here, updates)
+        results.append(here.digest)
+    return results
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int64"])
+@pytest.mark.parametrize(("size", "clients"), [(5, 3), (1000, 10), (4097, 9)])
+def test_kernels_give_the_bits_of_numpy(monkeypatch, draw, rule, dtype, size, clients):
+    start, rounds = draw(dtype=dtype, size=size, clients=clients)
+    expected = digests(rule, start, rounds)
+    monkeypatch.setattr(small, "SMALL", 0)
+    assert digests(rule, start, rounds) == expected
+
+
+def test_a_small_model_never_loads_numba():
+    code = """
+import sys
+import numpy as np
+from aeros_aggregators.adaptive import FedAdam
+from aeros_aggregators.linear import FedAvg
+from aeros_aggregators.robust import Median
+from aeros_core.messages import Update
+from aeros_core.parameters import Parameters
+start = Parameters.of({"w": np.zeros(1000, np.float32)})
+updates = [Update(f"n{i}", 1, Parameters.of({"w": np.ones(1000, np.float32)}), 1) for i in range(9)]
+adam = FedAdam(server_lr=0.1, beta1=0.9, beta2=0.99, tau=1e-3)
+for collector in (FedAvg(), Median(), adam):
+    assert collector.aggregate(start, updates)["w"].any()
+print(sorted({m.partition(".")[0] for m in sys.modules} & {"numba", "llvmlite", "torch", "scipy"}))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_middle_of_numpy_is_the_median():
+    rows = list(np.random.default_rng(0).standard_normal((8, 100)))
+    out = np.empty(100)
+    small.middle(out, rows, 3)
+    np.testing.assert_array_equal(out, np.median(rows, axis=0))

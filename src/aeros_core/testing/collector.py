@@ -1,0 +1,319 @@
+"""The contract of a collector."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import numpy as np
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from aeros_core.messages import State, Update
+from aeros_core.parameters import Array, Parameters
+from aeros_core.roles import Collector, SupportsBroadcast, SupportsState
+
+__all__ = ["CollectorTests"]
+
+HELD = 32
+"""Updates that a linear rule may hold at once; the kit sends many more."""
+
+_SEEDS = st.integers(0, 2**32 - 1)
+_SOME = settings(
+    max_examples=15,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.differing_executors],
+)
+
+
+class CollectorTests:
+    """Tests that any collector passes. A subclass defines `make`, and may say more.
+
+    ``make()`` returns a new collector, in the state it has before the first round.
+
+    Attributes:
+        linear: The rule adds updates up as they come, so it holds but a few of them.
+        fixed_point: Updates that are all the same are the result. An optimizer on the
+            server goes another way; even so, updates that change nothing must not.
+        symmetric: The order of the updates changes the result by rounding alone.
+        least: The fewest updates the rule can work with.
+        dtypes: The dtypes of the parameters it is tried with.
+        tolerance: What rounding may do to float32 numbers of magnitude one.
+    """
+
+    linear: ClassVar[bool] = False
+    fixed_point: ClassVar[bool] = True
+    symmetric: ClassVar[bool] = True
+    least: ClassVar[int] = 1
+    dtypes: ClassVar[tuple[str, ...]] = ("float32", "float64", "int64")
+    tolerance: ClassVar[float] = 1e-5
+
+    def make(self) -> Collector:
+        """Return a new collector; every call the same."""
+        raise NotImplementedError
+
+    def parameters(self, rng: np.random.Generator, size: int = 20) -> Parameters:
+        """Return parameters with ``size`` numbers of every dtype, as two tensors each."""
+        tensors = {}
+        for dtype in self.dtypes:
+            for name, shape in (("weight", (size // 4, 2)), ("bias", (size - size // 4 * 2,))):
+                tensors[f"{dtype}.{name}"] = _draw(rng, dtype, shape)
+        return _sealed(Parameters.of(tensors))
+
+    def updates(self, rng: np.random.Generator, count: int) -> list[Update]:
+        """Return full updates of random parameters and examples, their vectors read-only."""
+        return [
+            Update(
+                f"node-{i}",
+                1,
+                self.parameters(rng),
+                int(rng.integers(1, 100)),
+                {"loss": float(rng.uniform(0.1, 2.0))},
+            )
+            for i in range(self.least + count)
+        ]
+
+    def test_is_a_collector(self) -> None:
+        """The object has the role's method."""
+        assert isinstance(self.make(), Collector)
+
+    def test_no_update_changes_nothing(self) -> None:
+        """Without any update the parameters come back, and a later round is not affected."""
+        rng = np.random.default_rng(0)
+        start, updates = self.parameters(rng), self.updates(rng, 3)
+        collector = self.make()
+        assert collector.aggregate(start, iter(())).digest == start.digest
+        after = collector.aggregate(start, updates)
+        assert after.digest == self.make().aggregate(start, updates).digest
+
+    @_SOME
+    @given(seed=_SEEDS, count=st.integers(0, 12))
+    def test_keeps_the_layout(self, seed: int, count: int) -> None:
+        """Whatever the number of updates: same layout and dtypes, no number not finite."""
+        rng = np.random.default_rng(seed)
+        start = self.parameters(rng)
+        result = self.make().aggregate(start, iter(self.updates(rng, count)))
+        assert result.layout == start.layout
+        for dtype, vector in result.vectors.items():
+            host = np.asarray(vector)
+            assert host.dtype == dtype
+            assert np.isfinite(host.astype(np.float64)).all()
+
+    @_SOME
+    @given(seed=_SEEDS, count=st.integers(0, 12), delta=st.booleans())
+    def test_never_changes_what_it_is_given(self, seed: int, count: int, delta: bool) -> None:
+        """Parameters and updates hold the same bits after two rounds as before."""
+        rng = np.random.default_rng(seed)
+        start, updates = self.parameters(rng), self.updates(rng, count)
+        given = [_difference(u, start) if delta else u for u in updates]
+        before = [start.digest, *(update.parameters.digest for update in given)]
+        collector = self.make()
+        for _ in range(2):
+            collector.aggregate(start, given)
+        assert [start.digest, *(update.parameters.digest for update in given)] == before
+
+    def test_result_is_not_changed_by_later_rounds(self) -> None:
+        """What a round returned stays as it is while the collector goes on."""
+        rng = np.random.default_rng(1)
+        collector, start = self.make(), self.parameters(rng)
+        result = collector.aggregate(start, self.updates(rng, 3))
+        before = result.digest
+        collector.aggregate(_sealed(result.copy()), self.updates(rng, 3))
+        assert result.digest == before
+
+    def test_takes_updates_once(self) -> None:
+        """Updates are taken from the iterable once, every one of them."""
+        rng = np.random.default_rng(2)
+        start, updates = self.parameters(rng), self.updates(rng, 10)
+        stream = _Once(updates)
+        self.make().aggregate(start, stream)
+        assert stream.started == 1
+        assert stream.taken == len(updates)
+
+    @_SOME
+    @given(seed=_SEEDS, count=st.integers(0, 20))
+    def test_same_updates_give_the_same_bits(self, seed: int, count: int) -> None:
+        """Same updates in the same order: the same bits, from a list or a generator."""
+        rng = np.random.default_rng(seed)
+        start, updates = self.parameters(rng), self.updates(rng, count)
+        first = self.make().aggregate(start, updates)
+        second = self.make().aggregate(start, (update for update in updates))
+        assert first.digest == second.digest
+
+    @_SOME
+    @given(seed=_SEEDS, count=st.integers(0, 12))
+    def test_order_of_arrival_matters_not(self, seed: int, count: int) -> None:
+        """Another order changes the result by rounding alone, if the rule is symmetric."""
+        if not self.symmetric:
+            return
+        rng = np.random.default_rng(seed)
+        start, updates = self.parameters(rng), self.updates(rng, count)
+        shuffled = [updates[i] for i in rng.permutation(len(updates))]
+        first = self.make().aggregate(start, updates)
+        self.assert_close(self.make().aggregate(start, shuffled), first)
+
+    @_SOME
+    @given(seed=_SEEDS, count=st.integers(0, 12))
+    def test_identical_updates_are_a_fixed_point(self, seed: int, count: int) -> None:
+        """Updates that all agree are the result; those that change nothing in any case."""
+        rng = np.random.default_rng(seed)
+        start, updates = self.parameters(rng), self.updates(rng, count)
+        agreed = updates[0].parameters if self.fixed_point else start
+        same = [replace(update, parameters=agreed) for update in updates]
+        self.assert_close(self.make().aggregate(start, same), agreed)
+
+    @_SOME
+    @given(seed=_SEEDS, count=st.integers(0, 12), kinds=st.integers(0, 2**20))
+    def test_differences_do_as_well_as_parameters(self, seed: int, count: int, kinds: int) -> None:
+        """An update may be parameters or their difference to the global ones, each by itself."""
+        rng = np.random.default_rng(seed)
+        start, updates = self.parameters(rng), self.updates(rng, count)
+        result = self.make().aggregate(start, updates)
+        differences = [_difference(update, start) for update in updates]
+        self.assert_close(self.make().aggregate(start, differences), result)
+        pairs = zip(updates, differences, strict=True)
+        mixed = [pair[kinds >> i & 1] for i, pair in enumerate(pairs)]
+        self.assert_close(self.make().aggregate(start, mixed), result)
+
+    def test_holds_few_updates_of_many(self) -> None:
+        """A linear rule lets updates go, however many there are."""
+        rng = np.random.default_rng(3)
+        start, alive = self.parameters(rng), _Alive()
+        many = (alive.watch(self.updates(rng, 0)[0]) for _ in range(300))
+        result = self.make().aggregate(start, many)
+        assert result.layout == start.layout
+        assert alive.count == 300
+        assert alive.most <= HELD or not self.linear
+
+    def test_state_goes_on_exactly(self) -> None:
+        """A new collector that takes up the state gives the bits the old one gives."""
+        rng = np.random.default_rng(4)
+        collector, here = self.make(), self.parameters(rng)
+        for _ in range(2):
+            here = _sealed(collector.aggregate(here, self.updates(rng, 4)).copy())
+        other, stored = self.make(), _stored(collector)
+        if isinstance(other, SupportsState):
+            other.restore(stored)
+        for _ in range(2):
+            updates = self.updates(rng, 4)
+            there = other.aggregate(here, updates)
+            here = _sealed(collector.aggregate(here, updates).copy())
+            assert there.digest == here.digest
+
+    def test_state_is_a_snapshot(self) -> None:
+        """A state is arrays and scalars by name, which later rounds do not change."""
+        collector = self.make()
+        if not isinstance(collector, SupportsState):
+            return
+        rng = np.random.default_rng(5)
+        start = self.parameters(rng)
+        collector.aggregate(start, self.updates(rng, 4))
+        state = collector.state()
+        before = {name: np.array(value) for name, value in state.items()}
+        collector.aggregate(start, self.updates(rng, 4))
+        for name, value in state.items():
+            assert isinstance(name, str)
+            assert isinstance(value, float | int | str) or np.asarray(value).ndim == 1
+            np.testing.assert_array_equal(value, before[name])
+
+    def test_state_of_a_new_collector_restores(self) -> None:
+        """The state before any round can be restored too."""
+        collector, other = self.make(), self.make()
+        if isinstance(collector, SupportsState) and isinstance(other, SupportsState):
+            other.restore(collector.state())
+        rng = np.random.default_rng(6)
+        start, updates = self.parameters(rng), self.updates(rng, 4)
+        first = collector.aggregate(start, updates)
+        assert first.digest == other.aggregate(start, updates).digest
+
+    def test_broadcast_is_numbers_by_name(self) -> None:
+        """What is announced is finite scalars, and vectors as long as the parameters."""
+        collector = self.make()
+        if not isinstance(collector, SupportsBroadcast):
+            return
+        announced = collector.broadcast(1)
+        for name, value in announced.scalars.items():
+            assert isinstance(name, str)
+            assert np.isfinite(value)
+        for vector in announced.vectors.values():
+            assert np.asarray(vector).ndim == 1
+            assert np.asarray(vector).dtype == np.float32
+
+    def assert_close(self, here: Parameters, there: Parameters) -> None:
+        """Check that parameters are equal but for rounding; integers by one at most."""
+        assert here.layout == there.layout
+        for dtype, vector in here.vectors.items():
+            limit = self.tolerance if np.dtype(dtype).kind == "f" else 1.0
+            np.testing.assert_allclose(
+                np.asarray(vector, np.float64),
+                np.asarray(there.vectors[dtype], np.float64),
+                rtol=self.tolerance,
+                atol=limit,
+                err_msg=dtype,
+            )
+
+
+def _draw(rng: np.random.Generator, dtype: str, shape: tuple[int, ...]) -> Array:
+    if np.dtype(dtype).kind == "f":
+        return rng.standard_normal(shape).astype(dtype)
+    return rng.integers(0, 100, shape).astype(dtype)
+
+
+def _sealed(parameters: Parameters) -> Parameters:
+    for vector in parameters.vectors.values():
+        vector.flags.writeable = False
+    return parameters
+
+
+def _difference(update: Update, start: Parameters) -> Update:
+    vectors = {d: v - start.vectors[d] for d, v in update.parameters.vectors.items()}
+    return replace(update, parameters=_sealed(Parameters(start.layout, vectors)), delta=True)
+
+
+def _stored(collector: Collector) -> State:
+    """Return the state as it comes back from a store: other arrays, which are read-only."""
+    stored: dict[str, Any] = {}
+    state = collector.state() if isinstance(collector, SupportsState) else {}
+    for name, value in state.items():
+        stored[name] = value
+        if not isinstance(value, float | int | str):
+            stored[name] = np.array(value)
+            stored[name].flags.writeable = False
+    return stored
+
+
+class _Once:
+    """Updates that count how often they were asked for."""
+
+    def __init__(self, updates: Sequence[Update]) -> None:
+        self._updates = updates
+        self.started = 0
+        self.taken = 0
+
+    def __iter__(self) -> Iterator[Update]:
+        self.started += 1
+        for update in self._updates:
+            self.taken += 1
+            yield update
+
+
+class _Alive:
+    """Counts how many of the updates it has seen are still held by anybody."""
+
+    def __init__(self) -> None:
+        self._seen: list[weakref.ref[Array]] = []
+        self.count = 0
+        self.most = 0
+
+    def watch(self, update: Update) -> Update:
+        gc.collect(0)
+        self.count += 1
+        self._seen = [ref for ref in self._seen if ref() is not None]
+        self._seen.append(weakref.ref(next(iter(update.parameters.vectors.values()))))
+        self.most = max(self.most, len(self._seen))
+        return update
