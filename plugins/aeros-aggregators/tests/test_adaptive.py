@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from aeros_aggregators.adaptive import FedAdam
 
+from aeros_aggregators.adaptive import FedAdam
 from aeros_core.errors import ConfigError
 from aeros_core.roles import Collector
 from aeros_core.testing import CollectorTests

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+
 from aeros_aggregators import sums
 from aeros_aggregators.kernels import mean
 from aeros_aggregators.kernels.compiling import kernel
 from aeros_aggregators.linear import FedAvg
-
 from aeros_core.parameters import Parameters
 
 

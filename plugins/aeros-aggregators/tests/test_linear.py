@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from aeros_aggregators.linear import FedAvg, FedAvgM, FedProx
 
+from aeros_aggregators.linear import FedAvg, FedAvgM, FedProx
 from aeros_core.errors import ConfigError, DataError
 from aeros_core.messages import Update
 from aeros_core.parameters import Parameters

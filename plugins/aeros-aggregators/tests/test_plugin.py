@@ -8,9 +8,9 @@ import inspect
 import subprocess
 import sys
 
-import aeros_aggregators
 import pytest
 
+import aeros_aggregators
 from aeros_core.roles import Collector
 
 OPTIONS = aeros_aggregators.aeros_collectors()

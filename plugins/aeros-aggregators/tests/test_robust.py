@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from aeros_aggregators.robust import Median
 
+from aeros_aggregators.robust import Median
 from aeros_core.roles import Collector
 from aeros_core.testing import CollectorTests
 

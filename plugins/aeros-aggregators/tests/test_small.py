@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from aeros_aggregators import small
 from aeros_aggregators.adaptive import FedAdam
 from aeros_aggregators.linear import FedAvg, FedAvgM

@@ -7,6 +7,7 @@ import threading
 
 import numpy as np
 import pytest
+
 from aeros_aggregators import threads
 from aeros_aggregators.linear import FedAvg, FedAvgM
 from aeros_aggregators.robust import Median

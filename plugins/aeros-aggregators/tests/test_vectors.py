@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from aeros_aggregators import vectors
 from aeros_aggregators.linear import FedAvg
-
 from aeros_core.messages import Update
 from aeros_core.parameters import Parameters
 
