@@ -1,14 +1,17 @@
 """aeros-transforms: data sources, partitioners and preprocessing steps.
 
 This module is light: it says what exists, and the classes behind it are imported when
-the configuration chooses one.
+the configuration chooses one. The packages of options go by names of their own here, as
+importing `aeros_transforms.sources` sets an attribute ``sources`` of this module.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 from aeros_core import hookimpl
-from aeros_transforms.config import partitioners, sources, steps
+from aeros_transforms.config import partitioners as partitioning
+from aeros_transforms.config import sources as loading
+from aeros_transforms.config import steps as mapping
 
 __all__ = ["aeros_transformers"]
 
@@ -17,29 +20,29 @@ __all__ = ["aeros_transformers"]
 def aeros_transformers() -> Mapping[str, type[Any]]:
     """Offer the sources, partitioners and steps of this package."""
     return {
-        "digits": sources.Digits,
-        "breast_cancer": sources.BreastCancer,
-        "iris": sources.Iris,
-        "wine": sources.Wine,
-        "diabetes": sources.Diabetes,
-        "mnist": sources.Mnist,
-        "fashion_mnist": sources.FashionMnist,
-        "table": sources.Table,
-        "npz": sources.Npz,
-        "text": sources.Text,
-        "iid": partitioners.Iid,
-        "dirichlet": partitioners.Dirichlet,
-        "shards": partitioners.Shards,
-        "by_group": partitioners.ByGroup,
-        "quantity": partitioners.Quantity,
-        "standardise": steps.Standardise,
-        "min_max": steps.MinMax,
-        "one_hot": steps.OneHot,
-        "reshape": steps.Reshape,
-        "flatten": steps.Flatten,
-        "stack": steps.Stack,
-        "window": steps.Window,
-        "select": steps.Select,
-        "drop": steps.Drop,
-        "clip": steps.Clip,
+        "digits": loading.Digits,
+        "breast_cancer": loading.BreastCancer,
+        "iris": loading.Iris,
+        "wine": loading.Wine,
+        "diabetes": loading.Diabetes,
+        "mnist": loading.Mnist,
+        "fashion_mnist": loading.FashionMnist,
+        "table": loading.Table,
+        "npz": loading.Npz,
+        "text": loading.Text,
+        "iid": partitioning.Iid,
+        "dirichlet": partitioning.Dirichlet,
+        "shards": partitioning.Shards,
+        "by_group": partitioning.ByGroup,
+        "quantity": partitioning.Quantity,
+        "standardise": mapping.Standardise,
+        "min_max": mapping.MinMax,
+        "one_hot": mapping.OneHot,
+        "reshape": mapping.Reshape,
+        "flatten": mapping.Flatten,
+        "stack": mapping.Stack,
+        "window": mapping.Window,
+        "select": mapping.Select,
+        "drop": mapping.Drop,
+        "clip": mapping.Clip,
     }

@@ -58,7 +58,7 @@ class Layout:
         except (ValueError, OSError) as error:  # what pandas and pyarrow raise derives from these
             reason = str(error).strip().splitlines()[0]
             raise DataError(f"{path} cannot be read as a table: {reason}") from error
-        if frame.index.nlevels > 1 or frame.index.dtype.kind != "i":
+        if not _numbered(frame):
             raise DataError(f"{path} has lines with more values than there are column names")
         return self._named(frame, path)
 
@@ -81,6 +81,13 @@ class Layout:
                 f" and {path} has {frame.shape[1]} columns"
             )
         return frame.set_axis(list(names), axis=1)
+
+
+def _numbered(frame: Any) -> bool:
+    """Tell whether pandas counted the rows, and did not take a column as their names."""
+    import pandas as pd
+
+    return bool(frame.index.equals(pd.RangeIndex(len(frame))))
 
 
 def _parquet(data: io.BytesIO) -> Any:

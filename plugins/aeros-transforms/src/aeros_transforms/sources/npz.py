@@ -79,9 +79,9 @@ class Npz:
 def _arrays(data: bytes, path: Path) -> dict[str, Array]:
     """Read an archive without unpickling anything."""
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (ValueError, AttributeError, OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        with np.lib.npyio.NpzFile(io.BytesIO(data), allow_pickle=False) as archive:
+            return {name: np.asarray(archive[name]) for name in archive.files}
+    except (ValueError, OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         raise DataError(
             f"{path} is not an archive of plain numpy arrays: {error}",
             hint="numpy.savez_compressed(path, x=…, y=…) writes one; arrays of objects are refused",

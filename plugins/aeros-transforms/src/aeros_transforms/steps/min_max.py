@@ -77,8 +77,9 @@ class MinMax:
         """
         parts = list(summaries)
         for name in self._open:
-            low = np.minimum.reduce([np.asarray(part[f"{name}.low"]) for part in parts])
-            high = np.maximum.reduce([np.asarray(part[f"{name}.high"]) for part in parts])
+            lows = [np.asarray(part[f"{name}.low"]) for part in parts]
+            highs = [np.asarray(part[f"{name}.high"]) for part in parts]
+            low, high = np.min(lows or [[1]], axis=0), np.max(highs or [[0]], axis=0)
             if (low > high).any():
                 raise DataError(f"{_OPTION} has no row to be fitted to")
             self._known[name] = low, high

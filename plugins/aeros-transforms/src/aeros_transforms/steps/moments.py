@@ -54,7 +54,7 @@ class Moments:
     @classmethod
     def total(cls, parts: Iterable[Moments]) -> Moments:
         """Merge parts; the same bits in whatever order they come."""
-        return reduce(cls.merge, sorted(parts, key=cls._key))
+        return reduce(cls.merge, sorted(parts, key=cls._key), cls(0, np.zeros(1), np.zeros(1)))
 
     def _key(self) -> tuple[int, bytes, bytes]:
         return self.count, self.mean.tobytes(), self.squares.tobytes()
