@@ -8,10 +8,11 @@ before Hydra sees it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from aeros_core.errors import ConfigError
 
@@ -29,6 +30,9 @@ LOGGING = {
     "ext://sys.stderr",
 }
 
+OUTPUT = "${hydra.runtime.output_dir}/"
+"""How a log file's path may begin: Hydra fills it in itself, later."""
+
 
 def check(hydra: DictConfig) -> None:
     """Refuse a ``hydra`` section that names anything but Hydra's own parts.
@@ -36,17 +40,8 @@ def check(hydra: DictConfig) -> None:
     Raises:
         ConfigError: It would run foreign code.
     """
-    plain = OmegaConf.to_container(hydra, resolve=False)
-    for path, value in _leaves(plain, "hydra"):
-        section, leaf = path.split(".")[1], path.rpartition(".")[2]
-        if section.endswith("_logging"):
-            named = leaf in ("()", "class", "factory") or str(value).startswith("ext://")
-            allowed = not named or value in LOGGING
-        elif leaf == "_target_":
-            allowed = section in ("launcher", "sweeper") and str(value).startswith(BUILDERS)
-        else:
-            allowed = True
-        if not allowed:
+    for path, value in _leaves(hydra, "hydra"):
+        if not _allowed(path, value):
             raise ConfigError(
                 f"{path}={value} would run code that no plugin registered",
                 exists="hydra/launcher and hydra/sweeper of installed Hydra plugins",
@@ -54,12 +49,43 @@ def check(hydra: DictConfig) -> None:
             )
 
 
+def _allowed(path: str, value: Any) -> bool:
+    section, leaf, text = path.split(".")[1], path.rpartition(".")[2], str(value)
+    if section == "callbacks":
+        return False
+    if section.endswith("_logging"):
+        named = leaf in ("()", "class", "factory") or "ext:" in text or "${" in text
+        return not named or text in LOGGING or text.startswith(OUTPUT)
+    if leaf == "_target_":
+        top = path in ("hydra.launcher._target_", "hydra.sweeper._target_")
+        return top and text.startswith(BUILDERS)
+    return section not in ("launcher", "sweeper") or "${" not in text
+
+
 def _leaves(node: Any, path: str) -> Iterator[tuple[str, Any]]:
-    if isinstance(node, Mapping):
-        for key, value in node.items():
-            yield from _leaves(value, f"{path}.{key}")
-    elif isinstance(node, list):
-        for index, value in enumerate(node):
-            yield from _leaves(value, f"{path}.{index}")
-    else:
+    """Yield ``(path, value)``; what an interpolation leads to, where that is a plain value.
+
+    One that leads to a mapping, or nowhere yet, stays as it was written: it could hide a
+    ``_target_``.
+    """
+    if not isinstance(node, DictConfig | ListConfig):
         yield path, node
+        return
+    keys: list[Any] = list(node) if isinstance(node, DictConfig) else list(range(len(node)))
+    for key in keys:
+        value = node._get_node(key)
+        if OmegaConf.is_interpolation(node, key):
+            yield f"{path}.{key}", _resolved(node, key)
+        elif OmegaConf.is_missing(node, key) or not isinstance(value, DictConfig | ListConfig):
+            yield f"{path}.{key}", value
+        elif not value._is_none():
+            yield from _leaves(value, f"{path}.{key}")
+
+
+def _resolved(node: Any, key: Any) -> Any:
+    written = str(node._get_node(key)._value())
+    try:
+        value = node[key]
+    except OmegaConfBaseException:
+        return written
+    return written if isinstance(value, DictConfig | ListConfig) else value

@@ -1,0 +1,272 @@
+"""Fakes and fixtures: broken distributions, the toy plugin's parts, commands."""
+
+import copy
+import importlib
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections import deque
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pluggy
+import pytest
+
+from aeros_core import plugins
+from aeros_core.control import Control
+from aeros_core.hookspecs import Callbacks
+from aeros_core.parameters import Parameters
+from aeros_core.roles import Components
+
+HERE = Path(__file__).parent
+DIST = HERE / "dist"
+
+TOY = (
+    "experiment=none",
+    "repository=files",
+    "transformer=[blobs,even,scale]",
+    "trainer=linear",
+    "collector=mean",
+)
+"""What makes a whole task of the toy plugin's parts."""
+
+
+@pytest.fixture
+def install(monkeypatch):
+    """A function that installs fake distributions for this test, and returns the registry."""
+
+    def installed(*names):
+        for name in names:
+            monkeypatch.syspath_prepend(DIST / name)
+        monkeypatch.setenv("AEROS_PLUGINS", ",".join(names))
+        return plugins.discover()
+
+    yield installed
+    for name in [n for n in sys.modules if n.startswith(("misfit", "clash_", "ships_conf"))]:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def toy(install):
+    """The registry with the toy plugin alone."""
+    return install("toy")
+
+
+@pytest.fixture
+def toys(toy):
+    """The module of the toy plugin's parts."""
+    return importlib.import_module("toy_parts")
+
+
+class Heard:
+    """Listens to every event and keeps ``(name, arguments)``."""
+
+    def __init__(self):
+        self.events = []
+
+    def __getattr__(self, name):
+        if not name.startswith("aeros_"):
+            raise AttributeError(name)
+        return lambda **arguments: self.events.append((name, arguments))
+
+    def names(self):
+        return [name.removeprefix("aeros_") for name, _ in self.events]
+
+    def of(self, name):
+        return [arguments for event, arguments in self.events if event == f"aeros_{name}"]
+
+
+@pytest.fixture
+def heard():
+    """A listener that keeps what it hears."""
+    return Heard()
+
+
+@pytest.fixture
+def parts(toys, tmp_path, heard):
+    """A function that returns `Components` of toy parts; options replace parts."""
+
+    def make(*, momentum=0.0, examples=240, clients=6, **changed):
+        options = {"lr": 0.5, "pause": 0.0, "fail": [], "poison": [], "features": None}
+        trained = {k: changed.pop(k) for k in options.keys() & changed.keys()}
+        made = Components(
+            collector=toys.Mean(momentum=momentum),
+            repository=toys.Files(path=tmp_path / "store"),
+            trainer=toys.Linear(**options | trained),
+            transformers={
+                "blobs": toys.Blobs(examples=examples, nan=False),
+                "even": toys.Even(clients=clients),
+                "scale": toys.Scale(),
+            },
+            events=heard,
+            config={},
+            identity="same",
+            versions={"aeros-core": "0.1.0"},
+            control=Control(),
+        )
+        return replace(made, **changed)
+
+    return make
+
+
+def events(*listeners):
+    """Return real event hooks with these listeners."""
+    manager = pluggy.PluginManager("aeros")
+    manager.add_hookspecs(Callbacks)
+    for listener in listeners:
+        manager.register(listener)
+    return manager.hook
+
+
+@pytest.fixture
+def listening():
+    """A function that returns real event hooks with these listeners."""
+    return events
+
+
+class Scripted:
+    """Nodes whose replies are written beforehand, in the order of arrival."""
+
+    def __init__(self, *replies, population=3):
+        self.replies = deque(replies)
+        self.population = population
+        self.timeouts = []
+        self.dispatched = []
+        self.abandoned = 0
+
+    def __len__(self):
+        return self.population
+
+    def name(self, number):
+        return f"client-{number}"
+
+    def dispatch(self, instructions):
+        self.dispatched.append(list(instructions))
+
+    def receive(self, timeout):
+        self.timeouts.append(timeout)
+        return self.replies.popleft() if self.replies else None
+
+    def abandon(self):
+        self.abandoned += 1
+
+
+@pytest.fixture
+def scripted():
+    """The class of nodes whose replies are written beforehand."""
+    return Scripted
+
+
+@pytest.fixture
+def flat():
+    """A function that returns parameters of one tensor ``w`` with these float32 values."""
+
+    def make(*values):
+        return Parameters.of({"w": np.array(values, dtype="float32")})
+
+    return make
+
+
+# ---------------------------------------------------------------- commands
+
+
+@pytest.fixture
+def aeros(install, monkeypatch, tmp_path, capfd):
+    """A function that runs one command in this process, in an empty directory.
+
+    Returns a `CompletedProcess`. What Hydra, logging and the command line keep for a whole
+    process is put back afterwards.
+    """
+    from hydra.core.config_store import ConfigStore
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.core.plugins import Plugins
+
+    from aeros_core import cli
+
+    Plugins.instance()  # stores what Hydra's own plugins offer, once a process
+    install("toy")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["aeros"])
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+    before = signal.getsignal(signal.SIGTERM)
+    stored = copy.deepcopy(ConfigStore.instance().repo)
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+
+    def run(*words):
+        capfd.readouterr()
+        HydraConfig.instance().cfg = None
+        try:
+            code = cli.main(words)
+        except SystemExit as done:  # argparse ends so
+            code = done.code
+        captured = capfd.readouterr()
+        return subprocess.CompletedProcess(words, code, captured.out, captured.err)
+
+    yield run
+    signal.signal(signal.SIGTERM, before)
+    ConfigStore.instance().repo = stored
+    GlobalHydra.instance().clear()
+    HydraConfig.instance().cfg = None
+    for handler in [h for h in root.handlers if h not in handlers]:
+        root.removeHandler(handler)
+        handler.close()
+    root.setLevel(level)
+
+
+@pytest.fixture
+def toy_words():
+    """What makes a whole task of the toy plugin's parts, on a command line."""
+    return TOY
+
+
+def environment(*names, **more):
+    """Return the environment of a process in which these fake distributions are installed."""
+    paths = [str(DIST / name) for name in names]
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("AEROS_", "PYTHON"))}
+    return clean | {
+        "PYTHONPATH": os.pathsep.join(paths),
+        "AEROS_PLUGINS": ",".join(names),
+        "PYTHONUNBUFFERED": "1",
+        **more,
+    }
+
+
+@pytest.fixture
+def start(tmp_path):
+    """A function that starts one command in a process of its own; ends what still runs."""
+    running = []
+
+    def go(*words, names=("toy",), program=("-m", "aeros_core.cli"), **more):
+        process = subprocess.Popen(
+            [sys.executable, *program, *words],
+            cwd=tmp_path,
+            env=environment(*names, **more),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        running.append(process)
+        return process
+
+    yield go
+    for process in running:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def command(start):
+    """A function that runs one command in a process of its own, to its end."""
+
+    def run(*words, **options):
+        process = start(*words, **options)
+        out, err = process.communicate(timeout=60)
+        return subprocess.CompletedProcess(words, process.returncode, out, err)
+
+    return run
