@@ -1,0 +1,3 @@
+"""Is written for a core that does not exist yet; must never be imported."""
+
+raise AssertionError("imported")

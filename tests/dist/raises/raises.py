@@ -1,0 +1,8 @@
+"""Fails when it is asked what it offers."""
+
+from aeros_core import hookimpl
+
+
+@hookimpl
+def aeros_collectors():
+    raise KeyError("colour")
