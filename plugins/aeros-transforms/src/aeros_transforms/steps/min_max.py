@@ -79,7 +79,7 @@ class MinMax:
         for name in self._open:
             lows = [np.asarray(part[f"{name}.low"]) for part in parts]
             highs = [np.asarray(part[f"{name}.high"]) for part in parts]
-            low, high = np.min(lows or [[1]], axis=0), np.max(highs or [[0]], axis=0)
+            low, high = np.min(lows or [np.ones(1)], 0), np.max(highs or [np.zeros(1)], 0)
             if (low > high).any():
                 raise DataError(f"{_OPTION} has no row to be fitted to")
             self._known[name] = low, high
