@@ -108,4 +108,4 @@ def _one_hot(function: LossFunction, classes: int, output: Tensor, target: Tenso
 def _try(name: str, options: Mapping[str, Any]) -> None:
     output = torch.full((2, 3), 0.5)
     target = torch.zeros(2, dtype=torch.int64) if name in CLASS_LOSSES else output
-    call(f"trainer.loss={name}", _bound(name, options), output, target)
+    call(f"trainer.loss={name}", _function(name), output, target, **options)

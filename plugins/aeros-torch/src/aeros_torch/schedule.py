@@ -63,7 +63,7 @@ class Schedule:
         self._warmup = warmup
         self._known: list[float] = []
         self._rates = _rates(name, options, lr)
-        self(warmup + 1)
+        self(warmup + 2)
 
     def __call__(self, round: int) -> float:
         """Return the learning rate of a round, counted from 1.
