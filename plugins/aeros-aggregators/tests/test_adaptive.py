@@ -1,11 +1,11 @@
-"""FedAdam: the contract, flwr as the oracle, and bad options."""
+"""Server optimizers: the contract, flwr as the oracle, and bad options."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from aeros_aggregators.adaptive import FedAdam
+from aeros_aggregators.adaptive import FedAdagrad, FedAdam, FedYogi
 from aeros_core.errors import ConfigError
 from aeros_core.roles import Collector
 from aeros_core.testing import CollectorTests
@@ -13,6 +13,21 @@ from aeros_core.testing import CollectorTests
 LARGE = 150_001
 OPTIONS = {"server_lr": 0.05, "beta1": 0.8, "beta2": 0.95, "tau": 1e-3}
 FLOWER = {"eta": 0.05, "beta_1": 0.8, "beta_2": 0.95, "tau": 1e-3}
+EVERY_DTYPE = ("float16", "float32", "float64", "int8")
+
+RULES = {
+    "FedAdagrad": lambda: FedAdagrad(server_lr=0.05, tau=1e-2),
+    "FedAdam": lambda: FedAdam(**OPTIONS),
+    "FedYogi": lambda: FedYogi(**OPTIONS),
+}
+
+
+class TestFedAdagrad(CollectorTests):
+    linear = True
+    fixed_point = False
+
+    def make(self) -> Collector:
+        return RULES["FedAdagrad"]()
 
 
 class TestFedAdam(CollectorTests):
@@ -20,45 +35,72 @@ class TestFedAdam(CollectorTests):
     fixed_point = False
 
     def make(self) -> Collector:
-        return FedAdam(**OPTIONS)
+        return RULES["FedAdam"]()
+
+
+class TestFedYogi(CollectorTests):
+    linear = True
+    fixed_point = False
+
+    def make(self) -> Collector:
+        return RULES["FedYogi"]()
 
 
 class TestFedAdamOfEveryDtype(CollectorTests):
     linear = True
     fixed_point = False
-    dtypes = ("float16", "float32", "float64", "int8")
+    dtypes = EVERY_DTYPE
     tolerance = 0.05  # a difference in float16 divided by its own root
 
     def make(self) -> Collector:
         return FedAdam(server_lr=0.05, beta1=0.8, beta2=0.95, tau=0.1)
 
 
+class TestFedAdagradOfEveryDtype(CollectorTests):
+    linear = True
+    fixed_point = False
+    dtypes = EVERY_DTYPE
+    tolerance = 0.05
+
+    def make(self) -> Collector:
+        return FedAdagrad(server_lr=0.05, tau=0.1)
+
+
+@pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("size", [1000, LARGE])
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("float64", 1e-12)])
 @pytest.mark.parametrize("api", ["legacy", "current"])
-def test_fedadam_agrees_with_flwr(flower, draw, api, dtype, tolerance, size):
+def test_agrees_with_flwr(flower, draw, rule, api, dtype, tolerance, size):
     start, rounds = draw(dtype=dtype, size=size, rounds=5)
-    theirs = getattr(flower, api)("FedAdam", start, rounds, **FLOWER)
-    collector, here = FedAdam(**OPTIONS), start
+    options = FLOWER
+    if rule == "FedAdagrad":
+        # its first step is lr * d / (|d| + tau): flwr's float32 error in d, divided by tau
+        options = {"eta": 0.05, "tau": 1e-2}
+    theirs = getattr(flower, api)(rule, start, rounds, **options)
+    collector, here = RULES[rule](), start
     for updates, other in zip(rounds, theirs, strict=True):
         here = collector.aggregate(here, iter(updates))
         for name, tensor in here.items():
             np.testing.assert_allclose(tensor, other[name], rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("size", [100, LARGE])
-def test_restored_state_goes_on_bitwise(draw, size):
+def test_restored_state_goes_on_bitwise(draw, rule, size):
     start, rounds = draw(size=size, rounds=4)
-    collector, here = FedAdam(**OPTIONS), start
+    collector, here = RULES[rule](), start
     for updates in rounds[:2]:
         here = collector.aggregate(here, updates)
-    other = FedAdam(**OPTIONS)
+    other = RULES[rule]()
     other.restore(collector.state())
     there = here
     for updates in rounds[2:]:
         here, there = collector.aggregate(here, updates), other.aggregate(there, updates)
     assert here.digest == there.digest
-    assert sorted(other.state()) == ["first.float32", "rounds", "second.float32"]
+
+
+def test_state_is_named():
+    assert sorted(FedAdam(**OPTIONS).state()) == ["rounds"]
 
 
 @pytest.mark.parametrize(
@@ -70,8 +112,12 @@ def test_restored_state_goes_on_bitwise(draw, size):
         ("tau", 0.0, "above 0"),
     ],
 )
-def test_bad_options_are_refused(name, value, allowed):
+@pytest.mark.parametrize("make", [FedAdagrad, FedAdam, FedYogi])
+def test_bad_options_are_refused(make, name, value, allowed):
+    options = {k: v for k, v in OPTIONS.items() if make is not FedAdagrad or "beta" not in k}
+    if name not in options:
+        pytest.skip("has no such option")
     with pytest.raises(ConfigError) as caught:
-        FedAdam(**{**OPTIONS, name: value})
+        make(**{**options, name: value})
     assert caught.value.asked == f"collector.{name}={value} is not possible"
     assert caught.value.exists == allowed

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from aeros_aggregators import sums
 from aeros_aggregators.kernels import mean
 from aeros_aggregators.kernels.compiling import kernel
 from aeros_aggregators.linear import FedAvg
-from aeros_core.parameters import Parameters
 
 
 def test_compiles_in_memory_where_nothing_can_be_kept():
@@ -26,10 +22,3 @@ def test_read_only_vectors_take_the_same_machine_code(draw):
             vector.flags.writeable = False
     FedAvg().aggregate(start, rounds[0])
     assert len(mean.fold.signatures) == before
-
-
-def test_holds_half_as_many_updates_where_they_are_large(monkeypatch):
-    start = Parameters.of({"w": np.zeros(100, np.float32)})
-    assert sums.Sums(start)._limit == 8
-    monkeypatch.setattr(sums, "HELD", 8 * start.nbytes - 1)
-    assert sums.Sums(start)._limit == 4

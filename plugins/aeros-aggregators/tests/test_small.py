@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from aeros_aggregators import small
-from aeros_aggregators.adaptive import FedAdam
+from aeros_aggregators.adaptive import FedAdagrad, FedAdam, FedYogi
 from aeros_aggregators.linear import FedAvg, FedAvgM
 from aeros_aggregators.robust import Median
 
@@ -17,6 +17,8 @@ RULES = {
     "fedavg": FedAvg,
     "fedavgm": lambda: FedAvgM(server_lr=0.7, momentum=0.9),
     "fedadam": lambda: FedAdam(server_lr=0.1, beta1=0.9, beta2=0.99, tau=1e-3),
+    "fedyogi": lambda: FedYogi(server_lr=0.1, beta1=0.9, beta2=0.99, tau=1e-3),
+    "fedadagrad": lambda: FedAdagrad(server_lr=0.1, tau=1e-3),
     "median": Median,
 }
 

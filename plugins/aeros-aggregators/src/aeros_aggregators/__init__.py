@@ -15,9 +15,11 @@ __all__ = ["aeros_collectors"]
 def aeros_collectors() -> dict[str, type[Any]]:
     """Offer the aggregation rules."""
     return {
+        "fedadagrad": config.FedAdagrad,
         "fedadam": config.FedAdam,
         "fedavg": config.FedAvg,
         "fedavgm": config.FedAvgM,
         "fedprox": config.FedProx,
+        "fedyogi": config.FedYogi,
         "median": config.Median,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["FedAdam", "FedAvg", "FedAvgM", "FedProx", "Median"]
+__all__ = ["FedAdagrad", "FedAdam", "FedAvg", "FedAvgM", "FedProx", "FedYogi", "Median"]
 
 
 @dataclass
@@ -54,6 +54,38 @@ class FedAdam:
 
     _target_: str = "aeros_aggregators.adaptive.FedAdam"
     server_lr: float = 0.1
+    beta1: float = 0.9
+    beta2: float = 0.99
+    tau: float = 1e-3
+
+
+@dataclass
+class FedAdagrad:
+    """Adagrad on the server, over the mean change of the clients.
+
+    Args:
+        server_lr: Learning rate on the server, above 0 (eta).
+        tau: Added to the root of the summed squares, above 0: the smaller, the more adaptive.
+    """
+
+    _target_: str = "aeros_aggregators.adaptive.FedAdagrad"
+    server_lr: float = 0.1
+    tau: float = 1e-3
+
+
+@dataclass
+class FedYogi:
+    """Yogi on the server, over the mean change of the clients.
+
+    Args:
+        server_lr: Learning rate on the server, above 0 (eta).
+        beta1: Decay of the first moment, 0 to below 1.
+        beta2: Decay of the second moment, 0 to below 1.
+        tau: Added to the root of the second moment, above 0: the smaller, the more adaptive.
+    """
+
+    _target_: str = "aeros_aggregators.adaptive.FedYogi"
+    server_lr: float = 0.01
     beta1: float = 0.9
     beta2: float = 0.99
     tau: float = 1e-3

@@ -22,10 +22,12 @@ class FedAvg:
     Data (2017), algorithm 1; arXiv:1602.05629.
     """
 
+    def __init__(self) -> None:
+        self._sums = Sums()
+
     def aggregate(self, parameters: Parameters, updates: Iterable[Update]) -> Parameters:
         """Return the weighted mean; without any update, ``parameters``."""
-        sums = Sums.of(parameters, updates)
-        return sums.mean() if sums.weight else parameters
+        return self._sums.mean() if self._sums.take(parameters, updates) else parameters
 
 
 class FedProx:
@@ -44,11 +46,11 @@ class FedProx:
     def __init__(self, *, mu: float) -> None:
         demand("mu", mu, mu >= 0, "0 or more")
         self._mu = mu
+        self._sums = Sums()
 
     def aggregate(self, parameters: Parameters, updates: Iterable[Update]) -> Parameters:
         """Return the weighted mean; without any update, ``parameters``."""
-        sums = Sums.of(parameters, updates)
-        return sums.mean() if sums.weight else parameters
+        return self._sums.mean() if self._sums.take(parameters, updates) else parameters
 
     def broadcast(self, round: int) -> Broadcast:  # noqa: ARG002 - the same in every round
         """Announce ``proximal_mu``."""
@@ -74,12 +76,14 @@ class FedAvgM:
         demand("momentum", momentum, 0 <= momentum < 1, "0 to below 1")
         self._rate = server_lr
         self._momentum = momentum
+        self._sums = Sums()
         self._moments = Moments("momentum")
 
     def aggregate(self, parameters: Parameters, updates: Iterable[Update]) -> Parameters:
         """Return the parameters one step along the momentum."""
-        sums = Sums.of(parameters, updates)
-        return sums.step(self._step) if sums.weight else parameters
+        if not self._sums.take(parameters, updates):
+            return parameters
+        return self._sums.step(self._step)
 
     def _step(self, term: Term) -> None:
         velocity = self._moments.of("momentum", term)

@@ -12,7 +12,7 @@ import numpy as np
 
 from aeros_core.parameters import Array
 
-__all__ = ["SMALL", "adam", "fold", "mean", "middle", "momentum"]
+__all__ = ["SMALL", "adagrad", "adam", "change", "fold", "mean", "middle", "momentum", "yogi"]
 
 SMALL = 1 << 17
 """Elements below which vectors are small; the kernels then save less than a millisecond."""
@@ -34,9 +34,9 @@ def mean(out: Array, total: Array, base: Array, weight: float, kept: float) -> N
     out[:] = result
 
 
-def change(total: Array, base: Array, weight: float, share: float) -> Array:
+def change(total: Array, base: Array, scale: float, share: float) -> Array:
     """Return the mean change of the clients, float64; see `kernels.steps`."""
-    return total / weight - np.multiply(base, share, dtype=np.float64)
+    return scale * total - np.multiply(base, share, dtype=np.float64)
 
 
 def momentum(
@@ -62,7 +62,31 @@ def adam(
     """Take a step of Adam after the change ``moved``; see `kernels.steps.adam`."""
     first[:] = np.multiply(first, beta1, dtype=np.float64) + (1.0 - beta1) * moved
     second[:] = np.multiply(second, beta2, dtype=np.float64) + (1.0 - beta2) * (moved * moved)
-    out[:] = base + rate * first.astype(np.float64) / (np.sqrt(second, dtype=np.float64) + tau)
+    out[:] = base + rate * first / (np.sqrt(second) + tau)
+
+
+def yogi(
+    out: Array,
+    first: Array,
+    second: Array,
+    moved: Array,
+    base: Array,
+    beta1: float,
+    beta2: float,
+    rate: float,
+    tau: float,
+) -> None:
+    """Take a step of Yogi after the change ``moved``; see `kernels.steps.yogi`."""
+    first[:] = np.multiply(first, beta1, dtype=np.float64) + (1.0 - beta1) * moved
+    old, square = second.astype(np.float64), moved * moved
+    second[:] = old - (1.0 - beta2) * square * np.sign(old - square)
+    out[:] = base + rate * first / (np.sqrt(second) + tau)
+
+
+def adagrad(out: Array, second: Array, moved: Array, base: Array, rate: float, tau: float) -> None:
+    """Take a step of Adagrad after the change ``moved``; see `kernels.steps.adagrad`."""
+    second[:] = second + moved * moved
+    out[:] = base + rate * moved.astype(out.dtype) / (np.sqrt(second) + tau)
 
 
 def middle(out: Array, rows: Sequence[Array], cut: int) -> None:

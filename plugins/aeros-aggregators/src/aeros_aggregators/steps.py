@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from aeros_aggregators import small, threads
 from aeros_core.parameters import Array
 
-__all__ = ["Step", "Term", "adam", "average", "momentum"]
+__all__ = ["Decay", "Step", "Term", "adagrad", "adam", "average", "momentum", "yogi"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Term:
 
     def change(self) -> Array:
         """Return the mean change of the clients, float64."""
-        return small.change(self.total, self.base, self.weight, self.share)
+        return small.change(self.total, self.base, 1.0 / self.weight, self.share)
 
 
 Step = Callable[[Term], None]
@@ -77,36 +77,65 @@ def momentum(term: Term, velocity: Array, beta: float, rate: float) -> None:
         return
     from aeros_aggregators.kernels import steps as kernels
 
-    sums = (t.total, t.address, t.weight, t.share)
+    sums = (t.total, t.address, 1.0 / t.weight, t.share)
     threads.spread(kernels.momentum, t.out.size, t.out, velocity, *sums, beta, rate)
 
 
-def adam(
-    term: Term,
-    first: Array,
-    second: Array,
-    beta1: float,
-    beta2: float,
-    rate: float,
-    tau: float,
-) -> None:
-    """Write the step of Adam after the change of the clients.
+@dataclass(frozen=True, slots=True)
+class Decay:
+    """The numbers of an optimizer with two moments.
 
     Args:
-        term: The sum of the updates.
-        first: First moment; changed in place.
-        second: Second moment; changed in place.
         beta1: Decay of the first moment.
         beta2: Decay of the second moment.
         rate: Learning rate.
         tau: Added to the root of the second moment.
     """
-    t = term
+
+    beta1: float
+    beta2: float
+    rate: float
+    tau: float
+
+
+def adam(term: Term, first: Array, second: Array, decay: Decay) -> None:
+    """Write the step of Adam after the change of the clients; moments change in place."""
+    _two_moments("adam", term, first, second, decay)
+
+
+def yogi(term: Term, first: Array, second: Array, decay: Decay) -> None:
+    """Write the step of Yogi after the change of the clients; moments change in place."""
+    _two_moments("yogi", term, first, second, decay)
+
+
+def _two_moments(name: str, term: Term, first: Array, second: Array, decay: Decay) -> None:
+    t, scalar = term, term.out.dtype.type
+    numbers = (decay.beta1, decay.beta2, scalar(decay.rate), scalar(decay.tau))
     if t.small:
-        small.adam(t.out, first, second, t.change(), t.base, beta1, beta2, rate, tau)
+        getattr(small, name)(t.out, first, second, t.change(), t.base, *numbers)
         return
     from aeros_aggregators.kernels import steps as kernels
 
-    sums = (t.total, t.address, t.weight, t.share)
-    options = (beta1, beta2, rate, tau)
-    threads.spread(kernels.adam, t.out.size, t.out, first, second, *sums, *options)
+    kernel = getattr(kernels, name)
+    sums = (t.total, t.address, 1.0 / t.weight, t.share)
+    threads.spread(kernel, t.out.size, t.out, first, second, *sums, *numbers)
+
+
+def adagrad(term: Term, second: Array, rate: float, tau: float) -> None:
+    """Write the step of Adagrad after the change of the clients.
+
+    Args:
+        term: The sum of the updates.
+        second: Sum of the squared changes; changed in place.
+        rate: Learning rate.
+        tau: Added to the root of ``second``.
+    """
+    t, scalar = term, term.out.dtype.type
+    numbers = (scalar(rate), scalar(tau))
+    if t.small:
+        small.adagrad(t.out, second, t.change(), t.base, *numbers)
+        return
+    from aeros_aggregators.kernels import steps as kernels
+
+    sums = (t.total, t.address, 1.0 / t.weight, t.share)
+    threads.spread(kernels.adagrad, t.out.size, t.out, second, *sums, *numbers)
