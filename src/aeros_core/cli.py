@@ -152,7 +152,9 @@ def _job(cfg: DictConfig) -> float | None:
     try:
         registry = plugins.discover()
         config.check_choices(runtime.runtime.choices, registry)
-        report = RunDirectory(Path(runtime.runtime.output_dir), config.plain(cfg))
+        data = config.plain(cfg)
+        config.check_typed(runtime.overrides.task, data)
+        report = RunDirectory(Path(runtime.runtime.output_dir), data)
         job = compose.build(cfg, registry, listeners=[report, progress()])
         result = job.controller.run(job.task, job.parts)
     except AerosError as error:

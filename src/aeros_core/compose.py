@@ -22,21 +22,25 @@ from aeros_core.control import Control
 from aeros_core.errors import ConfigError, PluginError
 from aeros_core.hookspecs import Callbacks
 from aeros_core.plugins import Option, Registry
+from aeros_core.records import Model
 from aeros_core.roles import (
     Collector,
     Components,
     Controller,
     Events,
+    Inferencer,
     Module,
     Partitioner,
     Repository,
     Source,
+    SupportsState,
     Trainer,
     Transformer,
 )
+from aeros_core.serving import Service
 from aeros_core.task import Task
 
-__all__ = ["Job", "build", "build_module", "build_part"]
+__all__ = ["Job", "build", "build_module", "build_part", "build_service"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +145,35 @@ def build_part(registry: Registry, group: str, node: Mapping[str, Any], name: st
 def build_module(registry: Registry, node: Mapping[str, Any]) -> Module | None:
     """Return the callable that builds a stored model's module; None if it names none."""
     return cast("Module", _bound(registry, "trainer/model", node)) if node else None
+
+
+def build_service(
+    registry: Registry,
+    model: Model,
+    inferencer: Mapping[str, Any],
+    listeners: Sequence[object] = (),
+) -> Service:
+    """Build what answers with a stored model: its steps as they were fitted, an inferencer.
+
+    Args:
+        registry: What is installed.
+        model: The model, as the repository delivered it.
+        inferencer: The configuration of the inferencer, ``_target_`` and options.
+        listeners: Objects that hear of every answer.
+
+    Raises:
+        PluginError: A step, the module or the inferencer is not installed here.
+    """
+    steps = []
+    for name, node in model.transformers.items():
+        step = build_part(registry, "transformer", node, name)
+        if name in model.fitted and isinstance(step, SupportsState):
+            step.restore(model.fitted[name])
+        steps.append(step)
+    answering = build_part(registry, "inferencer", inferencer)
+    _demand(answering, Inferencer, "inferencer", str(inferencer["_target_"]))
+    answering.load(model, build_module(registry, model.module))
+    return Service(model, steps, answering, _events(listeners))
 
 
 def _nested(value: Any) -> bool:

@@ -125,13 +125,44 @@ def plain(config: DictConfig) -> dict[str, Any]:
             hint=f"{error.full_key}=<value>" if error.full_key else "",
         ) from error
     assert isinstance(data, dict)  # noqa: S101 - a DictConfig becomes a dict
-    return {str(key): value for key, value in data.items()}
+    return {str(key): _chosen(value) if key in MANY else value for key, value in data.items()}
+
+
+def _chosen(nodes: Any) -> Any:
+    """Return the options that were chosen, without presets of those that were not.
+
+    An experiment may preset an option that the command line then replaces by another.
+    """
+    if not isinstance(nodes, dict):
+        return nodes
+    return {k: v for k, v in nodes.items() if not isinstance(v, dict) or "_target_" in v}
 
 
 def identity(config: Mapping[str, Any]) -> str:
     """Return the digest of everything in a plain configuration that decides the result."""
     text = json.dumps(identity_of(config), sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def check_typed(typed: Sequence[str], data: Mapping[str, Any]) -> None:
+    """Refuse overrides that set an option of what was not chosen.
+
+    Args:
+        typed: The overrides of the command line.
+        data: The plain configuration.
+
+    Raises:
+        ConfigError: An override names a transformer or callback that is not part of the run.
+    """
+    for word in typed:
+        group, *names = word.lstrip("+~").partition("=")[0].split(".")
+        chosen = list(data.get(group) or {})
+        if group in MANY and names and names[0] not in chosen:
+            raise ConfigError(
+                f"{word} sets an option of '{names[0]}', which is not chosen",
+                exists=f"{group}=[{','.join(chosen)}]",
+                hint=f"{group}=[{','.join([*chosen, names[0]])}], or leave it out",
+            )
 
 
 def check_choices(choices: Mapping[str, Any], registry: Registry) -> None:

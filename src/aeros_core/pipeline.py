@@ -68,6 +68,7 @@ def prepare(transformers: Mapping[str, Transformer | Source | Partitioner], seed
             train, test = _drop(train, step), None if test is None else _drop(test, step)
             continue
         if isinstance(step, SupportsFit):
+            step.output_schema(train.schema)
             step.fit([step.summarise(train.batch())])
             fitted[name] = step.state()
         rows = len(train)

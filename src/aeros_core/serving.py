@@ -1,0 +1,36 @@
+"""A stored model, ready to answer: its transformers, then its inferencer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aeros_core import pipeline
+from aeros_core.data import Batch
+from aeros_core.records import Model
+from aeros_core.roles import Events, Inferencer, Transformer
+
+__all__ = ["Service"]
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Answers batches as the model's own data were prepared; nothing is looked up per request.
+
+    Args:
+        model: The model, as the repository delivered it.
+        steps: Its transformers, in order, in the state in which it was trained.
+        inferencer: Has loaded the model.
+        events: Where answers are told of.
+    """
+
+    model: Model
+    steps: Sequence[Transformer]
+    inferencer: Inferencer
+    events: Events
+
+    def predict(self, batch: Batch) -> Batch:
+        """Return one row of predictions for each row of raw ``batch``."""
+        output = self.inferencer.predict(pipeline.transform(self.steps, batch))
+        self.events.aeros_after_predict(model=self.model, batch=batch, output=output)
+        return output

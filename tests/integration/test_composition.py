@@ -1,0 +1,52 @@
+"""Every experiment composes with every deployment, and every option can be built."""
+
+from pathlib import Path
+
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+
+from aeros_core import compose, config, plugins
+
+CONF = Path(__file__).parents[2] / "conf"
+EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+DEPLOYMENTS = sorted(path.stem for path in (CONF / "deployment").glob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def registry():
+    return plugins.discover()
+
+
+@pytest.fixture(autouse=True)
+def _clean():
+    yield
+    GlobalHydra.instance().clear()
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize("deployment", DEPLOYMENTS)
+def test_composes_and_builds(registry, experiment, deployment, tmp_path):
+    words = [f"experiment={experiment}", f"deployment={deployment}"]
+    cfg = config.load([*words, f"repository.path={tmp_path / 'store'}"], registry)
+    job = compose.build(cfg, registry)
+    assert job.task.name
+    assert job.parts.identity
+
+
+def test_deployment_is_short_and_names_no_algorithm():
+    for path in (CONF / "deployment").glob("*.yaml"):
+        text = path.read_text()
+        assert len(text.splitlines()) <= 16, path
+        assert not any(word in text for word in ("/trainer", "/collector", "/transformer")), path
+
+
+def test_experiment_names_no_transport():
+    for path in (CONF / "experiment").glob("*.yaml"):
+        text = path.read_text()
+        assert not any(word in text for word in ("/controller", "/repository", "/deployment")), path
+
+
+def test_every_collector_is_built_with_its_defaults(registry):
+    for name in registry.names("collector"):
+        cfg = config.load(["experiment=digits", f"collector={name}"], registry)
+        assert hasattr(compose.build(cfg, registry).parts.collector, "aggregate")

@@ -1,0 +1,84 @@
+"""The pages are true: the tutorial is carried out, the README's commands work."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TUTORIAL = (ROOT / "docs/tutorials/collector.md").read_text()
+README = (ROOT / "README.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def third_party(tmp_path_factory):
+    """The tutorial's package, made in an empty directory and installed."""
+    folder = tmp_path_factory.mktemp("nearest")
+    for name, text in re.findall(r"```\w+ title=(\S+)\n(.*?)```", TUTORIAL, re.DOTALL):
+        (folder / name).write_text(text)
+    site = folder / "site"
+    command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(site)]
+    subprocess.run([*command, "."], cwd=folder, check=True, capture_output=True)
+    return folder, {**os.environ, "PYTHONPATH": str(site)}
+
+
+def run(third_party, *words):
+    folder, env = third_party
+    command = [sys.executable, "-m", *words]
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
+
+
+def test_tutorial_plugin_is_listed(third_party):
+    out = run(third_party, "aeros_core.cli", "plugins").stdout
+    assert re.search(r"nearest +aeros-nearest +1\.0 +ok +collector=nearest", out)
+
+
+def test_tutorial_plugin_runs(third_party):
+    words = ["run", "collector=nearest", "collector.ignore=0.3", "task.rounds=3"]
+    done = run(third_party, "aeros_core.cli", *words)
+    assert done.returncode == 0, done.stderr
+    assert "FINISHED after 3 rounds" in done.stdout
+
+
+def test_tutorial_plugin_is_checked(third_party):
+    words = ["run", "collector=nearest", "collector.ignore=much"]
+    done = run(third_party, "aeros_core.cli", *words)
+    assert done.returncode == 2
+    assert "collector.ignore" in done.stderr
+
+
+def test_tutorial_passes_the_contract(third_party):
+    done = run(third_party, "pytest", "-q", "-p", "no:cacheprovider", "test_nearest.py")
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"\d+ passed", done.stdout)
+
+
+COMMANDS = [line[2:].partition(" #")[0].split() for line in README.splitlines()
+            if line.startswith("$ aeros run") and "medain" not in line]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_readme_commands_run(aeros, words):
+    aeros(*words[1:], "task.rounds=1")
+
+
+def test_readme_error_is_what_is_printed(aeros):
+    shown = README.partition("$ aeros run collector=medain\n")[2].partition("```")[0]
+    said = aeros("run", "collector=medain", code=2)
+    assert said.splitlines()[0] == shown.splitlines()[0]
+    assert said.splitlines()[-1] == shown.splitlines()[-1]
+
+
+def test_readme_names_the_two_lines():
+    lines = re.findall(r"^python3 -m venv .*$", README, re.MULTILINE)
+    assert [line.rpartition("/")[2] for line in lines] == ["nox -s run", "nox"]
+    assert (ROOT / ".ci/run").read_text().count("README.md") >= 1
+
+
+def test_links_lead_somewhere():
+    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+        for link in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"

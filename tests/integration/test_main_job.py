@@ -1,0 +1,80 @@
+"""The main job, as a newcomer runs it."""
+
+import json
+
+import pytest
+
+
+def test_digits_reaches_95_percent_and_leaves_its_files(aeros):
+    out = aeros("run")
+    result = aeros.result()
+    assert result["metrics"]["accuracy"] >= 0.95
+    assert set(result) == {
+        "task", "status", "rounds", "metrics", "model", "seconds", "bytes", "versions",
+    }  # fmt: skip
+    assert result["status"] == "FINISHED"
+    assert set(result["model"]) == {"name", "version", "digest"}
+    assert set(result["bytes"]) == {"sent", "received"}
+    [folder] = {path.parent for path in aeros.folder.glob("outputs/*/*/result.json")}
+    assert str(folder) in out
+    lines = (folder / "rounds.jsonl").read_text().splitlines()
+    assert [json.loads(line)["round"] for line in lines] == list(range(1, result["rounds"] + 1))
+    assert (folder / "curve.png").read_bytes().startswith(b"\x89PNG")
+    assert "clients: 10" in (folder / "config.yaml").read_text()
+    assert "digits" in aeros("models", "list")
+    assert result["model"]["digest"] in aeros("models", "show", "digits")
+
+
+def test_same_seed_same_bits_and_another_seed_others(aeros):
+    digests = []
+    for seed in (3, 3, 4):
+        aeros("run", "task.rounds=3", f"task.seed={seed}")
+        digests.append(aeros.result()["model"]["digest"])
+    assert digests[0] == digests[1] != digests[2]
+
+
+@pytest.mark.parametrize("collector", ["fedavg", "fedadam", "fedavgm"])
+def test_killed_and_resumed_ends_with_the_same_bits(aeros, collector):
+    words = ["task.rounds=12", f"collector={collector}", "trainer.momentum=0.9"]
+    aeros("run", *words, "repository.path=undisturbed")
+    expected = aeros.result()["model"]["digest"]
+    for rounds in (2, 7):
+        aeros.kill_after(rounds, *words, "task.resume=true", "repository.path=killed")
+    aeros("run", *words, "task.resume=true", "repository.path=killed")
+    assert aeros.result()["rounds"] == 12
+    assert aeros.result()["model"]["digest"] == expected
+
+
+@pytest.mark.parametrize("collector", ["fedavg", "fedavgm", "fedprox", "fedadam", "median"])
+def test_every_first_rule_learns(aeros, collector):
+    aeros("run", f"collector={collector}", "task.rounds=8")
+    assert aeros.result()["metrics"]["accuracy"] > 0.7
+
+
+def test_sweep_and_compare(aeros):
+    aeros("run", "-m", "collector=fedavg,median", "task.rounds=2", "task.seed=0,1")
+    rows = json.loads(aeros("compare", "multirun/digits", "--json"))
+    assert len(rows) == 4
+    assert {(row["collector"], row["task.seed"]) for row in rows} == {
+        ("FedAvg", 0), ("FedAvg", 1), ("Median", 0), ("Median", 1),
+    }  # fmt: skip
+    assert (aeros.folder / "multirun/digits/compare.png").exists()
+
+
+def test_federated_evaluation_on_held_out_data(aeros):
+    aeros("run", "task.rounds=2", "task.evaluation.federated=true", "task.evaluation.central=false")
+    assert set(aeros.result()["metrics"]) == {"accuracy", "loss"}
+
+
+def test_mnist_for_two_rounds(aeros, real_data):
+    path = f"transformer.mnist.path={real_data / 'mnist'}"
+    aeros("run", "experiment=mnist", path, "task.rounds=2", "trainer/model=softmax")
+    assert aeros.result()["metrics"]["accuracy"] > 0.2
+
+
+@pytest.mark.accuracy
+def test_mnist_reaches_97_percent(aeros, real_data):
+    path = f"transformer.mnist.path={real_data / 'mnist'}"
+    aeros("run", "experiment=mnist", path, "task.stop.target=0.97")
+    assert aeros.result()["metrics"]["accuracy"] >= 0.97
+    assert aeros.result()["rounds"] <= 120
