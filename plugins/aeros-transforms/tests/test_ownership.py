@@ -61,20 +61,19 @@ def data(rows, schema=None):
         (
             6,
             1,
-            "t.clients=6 of at least 1 examples each need 6: a client would be left with too few"
-            " or none\n  exists: 5 examples\n  next: t.clients=5",
+            "t.clients=6 needs 6 examples: a client would be left with none\n  exists: 5 examples\n  next: t.clients=5",
         ),
         (
             3,
             2,
-            "t.clients=3 of at least 2 examples each need 6: a client would be left with too few"
-            " or none\n  exists: 5 examples\n  next: t.clients=2",
+            "t.clients=3 of at least 2 examples each needs 6 examples: a client would be left"
+            " with fewer\n  exists: 5 examples\n  next: t.clients=2",
         ),
         (
             1,
             6,
-            "t.clients=1 of at least 6 examples each need 6: a client would be left with too few"
-            " or none\n  exists: 5 examples\n  next: load more data",
+            "t.clients=1 of at least 6 examples each needs 6 examples: a client would be left"
+            " with fewer\n  exists: 5 examples\n  next: load more data",
         ),
     ],
 )

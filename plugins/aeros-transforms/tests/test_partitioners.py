@@ -245,7 +245,9 @@ def test_values_out_of_range(make, options, bad):
 def test_more_clients_than_examples(partitioner, name):
     with pytest.raises(ConfigError) as caught:
         cut(partitioner, table())
-    assert caught.value.asked.startswith(f"transformer.{name}.clients=201 of at least 1 examples")
+    assert caught.value.asked == (
+        f"transformer.{name}.clients=201 needs 201 examples: a client would be left with none"
+    )
     assert caught.value.exists == "200 examples"
     assert caught.value.hint == f"transformer.{name}.clients=200"
 

@@ -65,8 +65,12 @@ class ByGroup:
     def _field(self, schema: Schema) -> Field:
         known(f"{_OPTION}.column", self._column, schema.names, "the data")
         if self._column == schema.target or schema[self._column].shape:
-            what = "is to be predicted" if self._column == schema.target else "is an array"
-            raise ConfigError(f"{_OPTION}.column={self._column} {what}: it cannot name clients")
+            target = self._column == schema.target
+            what = "is to be predicted" if target else "is an array"
+            raise ConfigError(
+                f"{_OPTION}.column={self._column} {what}: it cannot name clients",
+                hint="" if target else "put by_group before the step that made it one",
+            )
         return schema[self._column]
 
 

@@ -52,9 +52,10 @@ def enough(option: str, data: Dataset, clients: int, least: int = 1) -> None:
     if len(data) >= clients * least:
         return
     most = len(data) // least
+    each = "" if least == 1 else f" of at least {least} examples each"
     raise ConfigError(
-        f"{option}.clients={clients} of at least {least} examples each need {clients * least}:"
-        " a client would be left with too few or none",
+        f"{option}.clients={clients}{each} needs {clients * least} examples:"
+        f" a client would be left with {'none' if least == 1 else 'fewer'}",
         exists=f"{len(data)} examples",
         hint=f"{option}.clients={most}" if most else "load more data",
     )
