@@ -11,7 +11,7 @@ from aeros_core import streams
 from aeros_core.data import Batch, Dataset, Partition
 from aeros_core.errors import ConfigError, DataError
 from aeros_core.messages import State
-from aeros_core.roles import Partitioner, Source, SupportsFit, Trainer, Transformer
+from aeros_core.roles import Partitioner, Source, SupportsFit, SupportsState, Trainer, Transformer
 from aeros_core.schema import Schema
 
 __all__ = ["Prepared", "check_schema", "prepare", "transform"]
@@ -25,7 +25,7 @@ class Prepared:
         train: Every client's examples, in one table.
         test: The source's test split; None if it has none.
         partition: Which rows of ``train`` each client holds.
-        fitted: States of the steps that were fitted, by name.
+        fitted: States of the steps that keep one, by name.
     """
 
     train: Dataset
@@ -67,9 +67,10 @@ def prepare(transformers: Mapping[str, Transformer | Source | Partitioner], seed
             partition = step.partition(train, streams.stream(seed, "partition"))
             train, test = _drop(train, step), None if test is None else _drop(test, step)
             continue
+        step.output_schema(train.schema)
         if isinstance(step, SupportsFit):
-            step.output_schema(train.schema)
             step.fit([step.summarise(train.batch())])
+        if isinstance(step, SupportsState):
             fitted[name] = step.state()
         rows = len(train)
         train, test = _map(train, step), None if test is None else _map(test, step)

@@ -89,7 +89,7 @@ class Model:
         schema: Schema of the data it was trained on, after the transformers.
         module: The resolved configuration of the module, ``_target_`` and options.
         transformers: ``{name: configuration}`` of the steps before it, in order.
-        fitted: ``{transformer name: state}`` of the steps that were fitted.
+        fitted: ``{transformer name: state}`` of the steps that keep one.
         run: Id of the run that trained it.
         round: The round after which it was taken.
         metrics: Its metrics as measured by that run.

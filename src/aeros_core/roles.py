@@ -168,7 +168,10 @@ class Transformer(Protocol):
         """Return the batch after this step; the one passed in is never changed."""
 
     def output_schema(self, schema: Schema) -> Schema:
-        """Return the schema after this step.
+        """Return the schema after this step; called before any row passes through it.
+
+        A step may remember from it which fields it works on. What it remembers is then
+        part of its state (`SupportsState`), so that it can answer requests elsewhere.
 
         Raises:
             ConfigError: The step cannot work on such data.

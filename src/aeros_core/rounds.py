@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 
 from aeros_core import cohort, sitting, streams
 from aeros_core.control import Cancelled
@@ -158,8 +157,7 @@ class Rounds:
     def _fail(self, here: Sitting, error: BaseException) -> None:
         self._nodes.abandon()
         self._parts.events.aeros_on_error(task=self._task, error=error)
-        with suppress(AerosError):  # the repository may be what failed
-            self._end(here, _status(error))
+        self._end(here, _status(error))
         if isinstance(error, KeyboardInterrupt):
             kept = f"rounds 1 to {here.number} are" if here.number else "no round is"
             raise Interrupted(
@@ -179,7 +177,11 @@ class Rounds:
             received=sum(r.received for r in here.history),
             versions=self._parts.versions,
         )
-        self._parts.repository.finish(here.run.id, result)
+        try:
+            self._parts.repository.finish(here.run.id, result)
+        except AerosError:  # the repository may be what failed: the others hear of the end
+            if status is Status.FINISHED:
+                raise
         self._parts.events.aeros_on_status(task=self._task, status=status)
         self._parts.events.aeros_after_task(task=self._task, result=result)
         return result
