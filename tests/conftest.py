@@ -14,12 +14,18 @@ from pathlib import Path
 import numpy as np
 import pluggy
 import pytest
+from hypothesis import HealthCheck, settings
 
 from aeros_core import plugins
 from aeros_core.control import Control
 from aeros_core.hookspecs import Callbacks
 from aeros_core.parameters import Parameters
 from aeros_core.roles import Components
+
+settings.register_profile(
+    "core", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("core")
 
 HERE = Path(__file__).parent
 DIST = HERE / "dist"

@@ -1,0 +1,170 @@
+import json
+import pickle
+
+import pytest
+
+from aeros_core.errors import ConfigError
+from aeros_core.task import Evaluating, Goal, Kind, Result, Round, Status, Stop, Subtask, Task
+
+ROUND = Round(
+    number=2,
+    metrics={"accuracy": 0.9, "loss": 0.3},
+    federated={"loss": 0.4},
+    training={"loss": 0.5},
+    nodes={"client-0": {"examples": 10, "loss": 0.5}},
+    refused={"client-1": "NaN or infinity"},
+    seconds={"train": 1.0, "evaluate": 0.5, "total": 1.5},
+    sent=80,
+    received=40,
+)
+RESULT = Result(
+    task="digits",
+    status=Status.FINISHED,
+    rounds=2,
+    metrics={"accuracy": 0.9},
+    model={"name": "digits", "version": 1, "digest": "ab"},
+    seconds=3.5,
+    sent=160,
+    received=80,
+    versions={"python": "3.11.7", "aeros-core": "0.1.0"},
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "asked", "exists"),
+    [
+        ({"rounds": 0}, "task.rounds=0 is not possible", "at least 1"),
+        ({"cohort": 0}, "task.cohort=0 is not possible", "at least 1"),
+        ({"quorum": 0}, "task.quorum=0 is not possible", "at least 1"),
+        ({"deadline": 0.0}, "task.deadline=0.0 is not possible", "above 0"),
+        ({"deadline": float("nan")}, "task.deadline=nan is not possible", "above 0"),
+        (
+            {"evaluation": Evaluating(every=0)},
+            "task.evaluation.every=0 is not possible",
+            "at least 1",
+        ),
+        (
+            {"evaluation": Evaluating(holdout=1.0)},
+            "task.evaluation.holdout=1.0 is not possible",
+            "between 0 and 1",
+        ),
+        (
+            {"evaluation": Evaluating(holdout=0.0)},
+            "task.evaluation.holdout=0.0 is not possible",
+            "between 0 and 1",
+        ),
+    ],
+)
+def test_a_value_that_no_round_could_run_with_is_refused(options, asked, exists):
+    with pytest.raises(ConfigError) as refused:
+        Task(**options)
+    assert str(refused.value) == f"{asked}\n  exists: {exists}"
+
+
+def test_a_quorum_above_the_cohort_is_refused():
+    with pytest.raises(ConfigError) as refused:
+        Task(cohort=3, quorum=4)
+    assert str(refused.value) == (
+        "task.quorum=4 can never be met by task.cohort=3\n  next: task.quorum=3"
+    )
+    assert Task(cohort=3, quorum=3).quorum == 3
+
+
+@pytest.mark.parametrize("deadline", [None, 0.5])
+@pytest.mark.parametrize("cohort", [None, 1])
+def test_what_can_run_is_taken(cohort, deadline):
+    assert Task(rounds=1, cohort=cohort, deadline=deadline).name == "task"
+
+
+def test_the_simplest_task_has_one_sub_task():
+    assert Task().subtasks == {"train": Subtask(kind=Kind.train, outputs=["model"])}
+    assert Task().subtasks is not Task().subtasks
+
+
+UP, DOWN = Goal.maximize, Goal.minimize
+
+
+@pytest.mark.parametrize(
+    ("metric", "goal", "target", "value", "ends"),
+    [
+        ("accuracy", Goal.auto, 0.9, 0.91, True),
+        ("accuracy", Goal.auto, 0.9, 0.9, True),
+        ("accuracy", Goal.auto, 0.9, 0.89, False),
+        ("loss", Goal.auto, 0.5, 0.4, True),
+        ("loss", Goal.auto, 0.5, 0.5, True),
+        ("loss", Goal.auto, 0.5, 0.6, False),
+        ("test_rmse", Goal.auto, 1.0, 0.5, True),
+        ("mae", Goal.auto, 1.0, 1.5, False),
+        ("mse", Goal.auto, 1.0, 0.5, True),
+        ("error", Goal.auto, 1.0, 0.5, True),
+        ("glossiness", Goal.auto, 0.5, 0.6, True),
+        ("loss", UP, 0.5, 0.6, True),
+        ("loss", UP, 0.5, 0.4, False),
+        ("accuracy", DOWN, 0.9, 0.5, True),
+        ("accuracy", DOWN, 0.9, 0.95, False),
+        ("accuracy", Goal.auto, 0.9, float("nan"), False),
+        ("loss", Goal.auto, 0.5, float("nan"), False),
+    ],
+)
+def test_a_target_ends_a_task_in_its_own_direction(metric, goal, target, value, ends):
+    assert Stop(metric, target, goal).reached({metric: value, "other": 0.0}) is ends
+
+
+def test_without_a_target_or_before_a_measurement_nothing_ends():
+    assert not Stop().reached({"accuracy": 1.0})
+    assert not Stop(metric="nonsense").reached({"accuracy": 1.0})
+    assert not Stop(target=0.5).reached({})
+
+
+def test_a_target_for_what_is_not_measured_is_refused():
+    with pytest.raises(ConfigError) as refused:
+        Stop("f1", target=0.9).reached({"loss": 0.1, "accuracy": 0.9})
+    assert str(refused.value) == (
+        "task.stop.metric=f1 is not measured by this task\n  exists: accuracy, loss\n"
+        "  next: task.stop.metric=accuracy"
+    )
+
+
+def test_a_round_comes_back_from_json():
+    assert Round.from_json(json.loads(json.dumps(ROUND.to_json()))) == ROUND
+
+
+def test_a_result_comes_back_from_json():
+    assert Result.from_json(json.loads(json.dumps(RESULT.to_json()))) == RESULT
+
+
+def test_the_keys_of_a_result_are_public():
+    assert RESULT.to_json() == {
+        "task": "digits",
+        "status": "FINISHED",
+        "rounds": 2,
+        "metrics": {"accuracy": 0.9},
+        "model": {"name": "digits", "version": 1, "digest": "ab"},
+        "seconds": 3.5,
+        "bytes": {"sent": 160, "received": 80},
+        "versions": {"python": "3.11.7", "aeros-core": "0.1.0"},
+    }
+
+
+def test_the_keys_of_a_round_are_public():
+    assert list(ROUND.to_json()) == [
+        "round",
+        "metrics",
+        "federated",
+        "training",
+        "nodes",
+        "refused",
+        "seconds",
+        "bytes",
+    ]
+
+
+def test_central_metrics_decide_where_there_are_any():
+    assert ROUND.watched == {"accuracy": 0.9, "loss": 0.3}
+    only = Round.from_json(ROUND.to_json() | {"metrics": {}})
+    assert only.watched == {"loss": 0.4}
+
+
+@pytest.mark.parametrize("record", [Task(), ROUND, RESULT])
+def test_records_are_picklable(record):
+    assert pickle.loads(pickle.dumps(record)) == record
