@@ -61,7 +61,8 @@ def data(rows, schema=None):
         (
             6,
             1,
-            "t.clients=6 needs 6 examples: a client would be left with none\n  exists: 5 examples\n  next: t.clients=5",
+            "t.clients=6 needs 6 examples: a client would be left with none\n"
+            "  exists: 5 examples\n  next: t.clients=5",
         ),
         (
             3,
