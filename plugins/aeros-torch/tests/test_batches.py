@@ -36,6 +36,10 @@ def listed(made):
     return [y.tolist() for _, y in pairs]
 
 
+def parts(made, data, size):
+    return listed(made.part(data, start, size) for start in range(0, len(data), size))
+
+
 @given(st.integers(1, 60), st.integers(1, 12), st.integers(1, 3), st.integers(0, 99), st.booleans())
 def test_an_epoch_is_numpys_next_permutation_cut_in_batches(count, size, epochs, seed, keep):
     rng = np.random.default_rng(seed)
@@ -73,12 +77,12 @@ def test_rows_of_a_client_alone():
     made = listed(feed().shuffled(data, size=2, seed=0, epochs=1, steps=None))
     order = np.random.default_rng(0).permutation(5)
     assert list(chain.from_iterable(made)) == data.rows[order].tolist()
-    assert listed(feed().in_order(data, 2)) == [[7, 3], [40, 8], [21]]
+    assert parts(feed(), data, 2) == [[7, 3], [40, 8], [21]]
 
 
 def test_in_order_without_rows():
-    assert listed(feed().in_order(numbered(5), 2)) == [[0, 1], [2, 3], [4]]
-    assert listed(feed(keep=True).in_order(numbered(5), 2)) == [[0, 1], [2, 3], [4]]
+    assert parts(feed(), numbered(5), 2) == [[0, 1], [2, 3], [4]]
+    assert parts(feed(keep=True), numbered(5), 2) == [[0, 1], [2, 3], [4]]
 
 
 def test_large_clients_are_gathered_in_parts(monkeypatch):
@@ -99,7 +103,7 @@ def test_numbers_become_float32_columns(shape):
     target = np.arange(6 * int(np.prod(shape))).reshape(6, *shape)
     schema = SCHEMA.with_field(Field("y", "int64", shape))
     data = Dataset(schema, {"x": np.zeros((6, 2), np.float32), "y": target})
-    (_, first), *_ = feed(outputs=int(np.prod(shape))).in_order(data, 4)
+    _, first = feed(outputs=int(np.prod(shape))).part(data, 0, 4)
     assert first.dtype == torch.float32
     np.testing.assert_array_equal(first, target[:4].reshape(4, -1))
 
@@ -115,7 +119,7 @@ def test_batches_never_write_to_the_data(tmp_path):
     ):
         x.setflags(write=False)
         other = Dataset(SCHEMA, {**data.columns, "x": x})
-        assert listed(feed().in_order(other, 4)) == listed(feed().in_order(data, 4))
+        assert parts(feed(), other, 4) == parts(feed(), data, 4)
         shuffled = feed().shuffled(other, size=4, seed=0, epochs=1, steps=None)
         for examples, _ in shuffled:
             examples.zero_()

@@ -11,11 +11,12 @@ from aeros_torch.losses import Loss
 CPU = torch.device("cpu")
 
 
-def measured(module, data, loss="auto", size=8):
+def measured(module, data, loss="auto", size=8, workers=1):
     target = data.schema["label"]
     outputs = None if target.categories else int(np.prod(target.shape))
     feed = Feed("x", "label", outputs, Resident(CPU, keep=False))
-    return evaluate(module, feed, Loss(name=loss, options={}).of(target), data, size)
+    made = Loss(name=loss, options={}).of(target)
+    return evaluate(module, feed, made, data, batch_size=size, workers=workers)
 
 
 def test_classes(data, small):
@@ -50,6 +51,17 @@ def test_metrics_do_not_depend_on_the_batches(data, normed):
     for size in (1, 10, 1000):
         assert measured(module, data(), size=size) == pytest.approx(expected, rel=1e-5)
     assert int(module.norm.num_batches_tracked) == 0
+
+
+def test_metrics_do_not_depend_on_the_workers(data, small):
+    module = small(inputs=(5,), outputs=3)
+    expected = measured(module, data(), size=3)
+    assert all(measured(module, data(), size=3, workers=n) == expected for n in (2, 3, 20))
+
+
+def test_an_error_in_a_worker_is_raised(data, small):
+    with pytest.raises(RuntimeError, match="mat1 and mat2"):
+        measured(small(inputs=(7,), outputs=3), data(), size=3, workers=2)
 
 
 def test_dropout_is_off(data, small):

@@ -125,11 +125,10 @@ class Feed:
             return [*[size] * (whole - 1), size + rest]
         return [*[size] * whole, rest]
 
-    def in_order(self, data: Dataset, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield every example once, ``size`` at a time."""
-        for start in range(0, len(data), size):
-            part = slice(start, start + size)
-            yield self._pair(data, part if data.rows is None else data.rows[part])
+    def part(self, data: Dataset, start: int, size: int) -> tuple[Tensor, Tensor]:
+        """Return ``size`` examples in the order of the data, from number ``start`` on."""
+        part = slice(start, start + size)
+        return self._pair(data, part if data.rows is None else data.rows[part])
 
     def _pair(self, data: Dataset, rows: NDArray[np.int64] | slice) -> tuple[Tensor, Tensor]:
         examples = self.resident.take(data.columns[self.feature], rows)

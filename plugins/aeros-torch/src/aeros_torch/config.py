@@ -68,7 +68,7 @@ class TorchTrainer:
         device: auto (CUDA where there is one), cpu, cuda or cuda:<number>.
         threads: Threads within one operator while training; 1 is fastest for small models.
         eval_batch_size: Examples in a batch of an evaluation, at least 1.
-        eval_threads: Threads within one operator while evaluating; 0: as many as torch has.
+        eval_threads: Batches evaluated at the same time; 0: as many as torch has threads.
     """
 
     _target_: str = "aeros_torch.trainer.TorchTrainer"

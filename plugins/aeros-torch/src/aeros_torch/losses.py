@@ -55,7 +55,7 @@ class Loss:
         ConfigError: There is no such loss or option, or torch refuses its value.
     """
 
-    def __init__(self, *, name: str, options: Mapping[str, Any]):
+    def __init__(self, name: str, options: Mapping[str, Any]):
         self._name = "auto" if name.lower() == "auto" else _name(name)
         if self._name == "auto":
             self._options = check_options("trainer.loss_options", "loss auto", options, ())

@@ -60,7 +60,7 @@ class Mlp(nn.Module):
         dropout: float,
     ):
         super().__init__()
-        _positive("hidden", hidden)
+        _positive(hidden=hidden)
         self.layers = _dense(prod(inputs), hidden, outputs, Activation(activation), dropout)
 
     @staticmethod
@@ -90,9 +90,7 @@ class Cnn(nn.Module):
         dropout: float,
     ):
         super().__init__()
-        _positive("channels", channels)
-        _positive("hidden", hidden)
-        _positive("kernel", [kernel])
+        _positive(channels=channels, kernel=kernel, hidden=hidden)
         depth, *size = inputs if len(inputs) == 3 else (1, *inputs)
         border, function = Padding(padding), Activation(activation)
         layers: list[nn.Module] = []
@@ -136,9 +134,7 @@ class Lstm(nn.Module):
         dropout: float,
     ):
         super().__init__()
-        _positive("embedding", [embedding])
-        _positive("hidden", [hidden])
-        _positive("layers", [layers])
+        _positive(embedding=embedding, hidden=hidden, layers=layers)
         _share(dropout)
         codes = len(inputs) == 1
         if codes and categories is None:
@@ -195,11 +191,10 @@ def _shrunk(length: int, kernel: int, padding: Padding) -> int:
     return (after + 1) // 2
 
 
-def _positive(name: str, values: Sequence[int]) -> None:
-    if any(value < 1 for value in values):
-        raise ConfigError(
-            f"trainer.model.{name}={list(values)} is not possible", exists="1 or more"
-        )
+def _positive(**sizes: int | Sequence[int]) -> None:
+    for name, size in sizes.items():
+        if min([size] if isinstance(size, int) else size, default=1) < 1:
+            raise ConfigError(f"trainer.model.{name}={size} is not possible", exists="1 or more")
 
 
 def _share(dropout: float) -> None:

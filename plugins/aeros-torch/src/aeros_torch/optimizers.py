@@ -52,7 +52,6 @@ class Optimizer:
 
     def __init__(
         self,
-        *,
         name: str,
         lr: float,
         momentum: float | None,

@@ -49,7 +49,7 @@ class Schedule:
         ConfigError: There is no such scheduler or option, or a value is out of range.
     """
 
-    def __init__(self, *, name: str | None, options: Mapping[str, Any], lr: float, warmup: int):
+    def __init__(self, name: str | None, options: Mapping[str, Any], lr: float, warmup: int):
         if not 0 <= lr < math.inf:
             raise ConfigError(f"trainer.lr={lr} is not possible", exists="0 or more")
         if warmup < 0:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from aeros_core.data import Dataset
 from aeros_core.errors import ConfigError, DataError
 from aeros_core.messages import Instruction, Metrics, Update
@@ -71,30 +73,17 @@ class TorchTrainer:
         eval_batch_size: int,
         eval_threads: int,
     ):
-        _at_least(1, epochs=epochs, batch_size=batch_size, threads=threads, steps=steps)
+        _at_least(1, epochs=epochs, steps=steps, batch_size=batch_size, threads=threads)
         _at_least(1, eval_batch_size=eval_batch_size)
         _at_least(0, eval_threads=eval_threads, proximal_mu=proximal_mu)
         if clip_norm is not None and not 0 < clip_norm < math.inf:
             raise ConfigError(f"trainer.clip_norm={clip_norm} is not possible", exists="above 0")
         self._model = model
-        self._schedule = Schedule(name=scheduler, options=scheduler_options, lr=lr, warmup=warmup)
-        self._loss = Loss(name=loss, options=loss_options)
+        self._schedule = Schedule(scheduler, scheduler_options, lr, warmup)
+        self._loss = Loss(loss, loss_options)
         self._device = device_of("trainer.device", device)
-        self._recipe = Recipe(
-            optimizer=Optimizer(
-                name=optimizer,
-                lr=lr,
-                momentum=momentum,
-                weight_decay=weight_decay,
-                options=optimizer_options,
-            ),
-            epochs=epochs,
-            steps=steps,
-            batch_size=batch_size,
-            proximal_mu=proximal_mu,
-            clip_norm=clip_norm,
-            threads=threads,
-        )
+        how = Optimizer(optimizer, lr, momentum, weight_decay, optimizer_options)
+        self._recipe = Recipe(how, epochs, steps, batch_size, proximal_mu, clip_norm, threads)
         self._eval_batch_size, self._eval_threads = eval_batch_size, eval_threads
         self._resident = Resident(self._device, keep=self._device.type == "cuda")
         self._made: _Workshop | None = None
@@ -141,8 +130,16 @@ class TorchTrainer:
         _some(data)
         made = self._for(data.schema)
         made.network.load(parameters)
-        with reproducible(self._device, 0, self._eval_threads):
-            return evaluate(made.network.module, made.feed, made.loss, data, self._eval_batch_size)
+        workers = self._eval_threads or torch.get_num_threads()
+        with reproducible(self._device, 0, 1):
+            return evaluate(
+                made.network.module,
+                made.feed,
+                made.loss,
+                data,
+                batch_size=self._eval_batch_size,
+                workers=1 if self._device.type == "cuda" else workers,
+            )
 
     def _for(self, schema: Schema) -> _Workshop:
         made = self._made
