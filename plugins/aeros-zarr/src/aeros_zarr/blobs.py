@@ -50,7 +50,8 @@ class Blobs:
     def put(self, folder: str, arrays: Mapping[K, Stored]) -> dict[K, str]:
         """Store arrays in the folder of this key; return ``{name: digest of its blob}``.
 
-        A blob that is there already stays as it is. All are on stable storage at the end.
+        A blob that is there already stays as it is, unless it is damaged. All are on
+        stable storage at the end.
 
         Raises:
             RepositoryError: One is an array of Python objects.
@@ -59,7 +60,9 @@ class Blobs:
         encoded = [encode(host(a), more, self._compression) for a, more in arrays.values()]
         with self._disk.staging(len(encoded)) as stages:
             digests = self._write(stages, encoded)
-            self._disk.adopt({_key(folder, d): s for d, s in zip(digests, stages, strict=True)})
+            made = dict(zip(digests, stages, strict=True))
+            self._disk.remove(*(_key(folder, d) for d in made if self._is_damaged(folder, d)))
+            self._disk.adopt({_key(folder, digest): stage for digest, stage in made.items()})
         return dict(zip(arrays, digests, strict=True))
 
     def get(self, folder: str, digest: str) -> Stored:
@@ -96,6 +99,15 @@ class Blobs:
         for future in written:
             future.result()
         return digests
+
+    def _is_damaged(self, folder: str, digest: str) -> bool:
+        if not self._disk.exists(_key(folder, digest)):
+            return False
+        try:
+            self.get(folder, digest)
+        except RepositoryError:
+            return True
+        return False
 
     def _document(self, key: str, digest: str) -> Document:
         data = self._read(f"{key}/zarr.json")

@@ -13,7 +13,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 
@@ -72,11 +72,16 @@ class Disk:
         return True
 
     def remove(self, *keys: str) -> None:
-        """Remove files and folders, in this order; what is gone already is no fault."""
+        """Remove files and folders, in this order; what is gone already is no fault.
+
+        A folder goes as a whole too: nobody ever finds a part of it at its key.
+        """
         for key in keys:
             path = self.root / key
             if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
+                self._folder(self.root / "tmp")
+                with suppress(FileNotFoundError):
+                    shutil.rmtree(path.rename(self._unique()), ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
 

@@ -120,7 +120,7 @@ def _plain(value: Any) -> Any:
         return value.item()
     if isinstance(value, Mapping):
         return dict(value)
-    if isinstance(value, Sequence):
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
         return list(value)
     raise TypeError(f"a {type(value).__name__} is not plain data")
 
@@ -132,7 +132,7 @@ def _finite(value: Any) -> Any:
         return value
     if isinstance(value, Mapping):
         return {key: _finite(part) for key, part in value.items()}
-    if isinstance(value, Sequence):
+    if isinstance(value, list | tuple):
         return [_finite(part) for part in value]
     return _finite(_plain(value))
 

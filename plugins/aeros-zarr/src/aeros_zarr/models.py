@@ -25,7 +25,7 @@ from aeros_zarr.blobs import Blobs
 from aeros_zarr.disk import Disk
 from aeros_zarr.faults import explained
 from aeros_zarr.manifest import read
-from aeros_zarr.names import check
+from aeros_zarr.names import check, spelled
 from aeros_zarr.records import Content, content_of_model, info_of, model_of
 
 __all__ = ["Models"]
@@ -169,7 +169,7 @@ class Models:
         names = self._disk.names("models")
         return RepositoryError(
             f"model '{name}' does not exist",
-            exists=f"models {', '.join(names[:20])}" if names else "no model at all",
+            exists=spelled("model", names),
             hint="" if names else "aeros run trains one",
         )
 
@@ -178,7 +178,7 @@ class Models:
         if not versions:
             return f"no version of '{name}'"
         tags = sorted(tag for tags in self._tags(name).values() for tag in tags)
-        return f"versions {versions[0]} to {versions[-1]}, tags {', '.join(tags)}"
+        return f"{spelled('version', versions)}; {spelled('tag', tags)}"
 
 
 def _version(name: str, version: int) -> str:

@@ -24,7 +24,7 @@ from aeros_zarr.blobs import Blobs
 from aeros_zarr.disk import Disk
 from aeros_zarr.faults import explained
 from aeros_zarr.manifest import read
-from aeros_zarr.names import check
+from aeros_zarr.names import check, spelled
 from aeros_zarr.records import (
     Content,
     checkpoint_of,
@@ -69,7 +69,7 @@ class Runs:
             if self._disk.read(f"{key}/run.json") != data:
                 raise RepositoryError(
                     f"run '{run.id}' cannot begin: there is another run of this name",
-                    exists=self._all(),
+                    exists=spelled("run", self._disk.names("runs")),
                     hint="begin it under an id of its own",
                 )
 
@@ -174,17 +174,15 @@ class Runs:
         with explained(f"run '{run}' could not be read", self._disk.root):
             known = self._disk.exists(f"runs/{check('run', run)}/run.json")
         if not known:
-            raise RepositoryError(f"run '{run}' does not exist", exists=self._all())
-
-    def _all(self) -> str:
-        names = self._disk.names("runs")
-        return f"runs {', '.join(names[-20:])}" if names else "no run at all"
+            raise RepositoryError(
+                f"run '{run}' does not exist", exists=spelled("run", self._disk.names("runs"))
+            )
 
     def _committed(self, run: str) -> str:
         numbers = self._numbers(run)
         if not numbers:
             return "no round was committed before"
-        return f"rounds {numbers[0]} to {numbers[-1]} stay readable"
+        return f"{spelled('round', numbers)} of the run can still be read"
 
     def _numbers(self, run: str) -> list[int]:
         names = self._disk.names(f"runs/{run}/rounds")

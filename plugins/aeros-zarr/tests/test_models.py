@@ -1,0 +1,173 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import zarr
+
+from aeros_core.errors import ConfigError, RepositoryError
+
+
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+
+def test_plain_zarr_reads_a_model(examples, tmp_path):
+    examples.store(tmp_path).publish(examples.model())
+    [folder] = (tmp_path / "blobs").iterdir()
+    array = zarr.open_array(folder, mode="r")
+    parameters = examples.model().parameters
+    assert array[:].tobytes() == parameters.vector.tobytes()
+    assert array.attrs["layout"] == parameters.layout.to_json()
+
+
+def test_versions_of_the_same_parameters_share_them(examples, tmp_path):
+    repository = examples.store(tmp_path)
+    for name in ("one", "two", "two"):
+        repository.publish(examples.model(name))
+    assert len(list((tmp_path / "blobs").iterdir())) == 1
+
+
+def test_a_tag_points_to_one_version_and_can_move(examples, tmp_path):
+    repository = examples.store(tmp_path)
+    for seed in (1, 2, 3):
+        repository.publish(examples.model(seed=seed))
+    repository.tag("model", "production", 1)
+    repository.tag("model", "best", "latest")
+    assert [info.tags for info in repository.models()] == [
+        ("production",), (), ("latest", "best"),
+    ]  # fmt: skip
+    repository.tag("model", "production", "2")
+    found = examples.store(tmp_path).model("model", "production")
+    assert found.parameters.digest == examples.model(seed=2).parameters.digest
+    repository.publish(examples.model(seed=4))
+    assert [info.tags for info in repository.models()][2:] == [("best",), ("latest",)]
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "text"),
+    [
+        ("nobody", "latest", "model 'nobody' does not exist\n  exists: models model, other"),
+        ("nobody", 3, "model 'nobody' does not exist\n  exists: models model, other"),
+        (
+            "model", 7,
+            "version 7 of model 'model' does not exist\n"
+            "  exists: versions 1, 2; tags best, latest",
+        ),
+        (
+            "model", "production",
+            "tag 'production' of model 'model' does not exist\n"
+            "  exists: versions 1, 2; tags best, latest",
+        ),
+    ],
+)  # fmt: skip
+def test_what_does_not_exist(examples, tmp_path, name, version, text):
+    repository = examples.store(tmp_path)
+    for given in ("model", "model", "other"):
+        repository.publish(examples.model(given))
+    repository.tag("model", "best", 1)
+    with pytest.raises(RepositoryError) as caught:
+        repository.model(name, version)
+    assert str(caught.value) == text
+    with pytest.raises(RepositoryError) as caught:
+        repository.tag(name, "new", version)
+    assert str(caught.value) == text
+
+
+def test_no_model_at_all(examples, tmp_path):
+    with pytest.raises(RepositoryError) as caught:
+        examples.store(tmp_path).model("model")
+    assert str(caught.value) == (
+        "model 'model' does not exist\n  exists: no model at all\n  next: aeros run trains one"
+    )
+
+
+@pytest.mark.parametrize("tag", ["latest", "7"])
+def test_a_tag_that_means_something_already(examples, tmp_path, tag):
+    repository = examples.store(tmp_path)
+    repository.publish(examples.model())
+    with pytest.raises(RepositoryError) as caught:
+        repository.tag("model", tag, 1)
+    assert str(caught.value) == (
+        f"'{tag}' cannot be given as a tag\n"
+        "  exists: latest is always the highest version, a number always a version\n"
+        "  next: for instance production"
+    )
+
+
+@pytest.mark.parametrize("tag", ["../up", "a b", "-1", ""])
+def test_a_tag_that_cannot_be_a_name(examples, tmp_path, tag):
+    repository = examples.store(tmp_path)
+    repository.publish(examples.model())
+    for call in (lambda: repository.tag("model", tag), lambda: repository.model("model", tag)):
+        with pytest.raises(ConfigError, match="cannot be the name of a tag"):
+            call()
+
+
+def test_a_damaged_blob_names_the_version_and_the_file(examples, tmp_path):
+    repository = examples.store(tmp_path)
+    for seed in (1, 2):
+        repository.publish(examples.model(seed=seed))
+    bytes_ = examples.model(seed=1).parameters.vector.tobytes()
+    [file] = [f for f in (tmp_path / "blobs").glob("*/c.0") if f.read_bytes() == bytes_]
+    flip(file)
+    with pytest.raises(RepositoryError) as caught:
+        repository.model("model", 1)
+    assert str(caught.value) == (
+        f"version 1 of model 'model' cannot be read: {file} is damaged: its SHA-256 is not"
+        " the one it was stored with\n"
+        "  exists: versions 1, 2; tag latest\n"
+        "  next: bring this file back from a copy of the repository"
+    )
+    assert repository.model("model", 2).parameters.digest
+
+
+def test_a_damaged_record_is_left_out_of_the_list_and_said(examples, tmp_path, caplog):
+    repository = examples.store(tmp_path)
+    for seed in (1, 2):
+        repository.publish(examples.model(seed=seed))
+    repository.tag("model", "best", 2)
+    flip(tmp_path / "models/model/1.json")
+    flip(tmp_path / "models/model/tags/best.json")
+    assert [(info.version, info.tags) for info in repository.models()] == [(2, ("latest",))]
+    assert "models/model/1.json is left out" in caplog.text
+    assert "models/model/tags/best.json is left out" in caplog.text
+    with pytest.raises(RepositoryError, match=r"1\.json is damaged"):
+        repository.model("model", 1)
+
+
+def test_a_damaged_version_keeps_its_number(examples, tmp_path):
+    repository = examples.store(tmp_path)
+    repository.publish(examples.model())
+    flip(tmp_path / "models/model/1.json")
+    assert repository.publish(examples.model()).version == 2
+
+
+PUBLISHER = """
+import sys
+from pathlib import Path
+from conftest import Examples
+sys.stdin.read()
+for _ in range(5):
+    Examples.store(Path(sys.argv[1])).publish(Examples.model(seed=int(sys.argv[2])))
+"""
+
+
+def test_processes_that_publish_at_once(examples, tmp_path):
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", PUBLISHER, str(tmp_path), str(seed)],
+            stdin=subprocess.PIPE, cwd=Path(__file__).parent,
+        )
+        for seed in range(4)
+    ]  # fmt: skip
+    for writer in writers:
+        writer.stdin.close()
+    assert [writer.wait(60) for writer in writers] == [0] * 4
+    repository = examples.store(tmp_path)
+    assert [info.version for info in repository.models()] == list(range(1, 21))
+    digests = sorted(repository.model("model", n).parameters.digest for n in range(1, 21))
+    expected = [examples.model(seed=seed).parameters.digest for seed in range(4)]
+    assert digests == sorted(expected * 5)
