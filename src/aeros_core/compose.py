@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from aeros_core import config, plugins
 from aeros_core.control import Control
 from aeros_core.errors import ConfigError, PluginError
+from aeros_core.events import Events
 from aeros_core.hookspecs import Callbacks
 from aeros_core.plugins import Option, Registry
 from aeros_core.records import Model
@@ -27,7 +28,6 @@ from aeros_core.roles import (
     Collector,
     Components,
     Controller,
-    Events,
     Inferencer,
     Module,
     Partitioner,
@@ -73,22 +73,12 @@ def build(
     task = _task(cfg)
     data = config.plain(cfg)
     data.pop("hydra", None)
-    transformers = {
-        name: build_part(registry, "transformer", node, name)
-        for name, node in (data.get("transformer") or {}).items()
-    }
-    for name, step in transformers.items():
-        _demand(step, Transformer | Source | Partitioner, "transformer", name)
-    callbacks = [
-        build_part(registry, "callback", node, name)
-        for name, node in (data.get("callback") or {}).items()
-    ]
     parts = Components(
         collector=_role(registry, data, "collector", Collector),
         repository=_role(registry, data, "repository", Repository),
         trainer=_role(registry, data, "trainer", Trainer),
-        transformers=transformers,
-        events=_events([*callbacks, *listeners]),
+        transformers=_many(registry, data, "transformer", Transformer | Source | Partitioner),
+        events=_events([*_many(registry, data, "callback", object).values(), *listeners]),
         config=data,
         identity=config.identity(data),
         versions=plugins.versions(registry, _options(registry, data)),
@@ -120,6 +110,14 @@ def _role(registry: Registry, data: Mapping[str, Any], role: str, kind: Any) -> 
     part = build_part(registry, role, node)
     _demand(part, kind, role, str(node["_target_"]))
     return part
+
+
+def _many(registry: Registry, data: Mapping[str, Any], group: str, kind: Any) -> dict[str, Any]:
+    parts = {}
+    for name, node in (data.get(group) or {}).items():
+        parts[name] = build_part(registry, group, node, name)
+        _demand(parts[name], kind, group, name)
+    return parts
 
 
 def build_part(registry: Registry, group: str, node: Mapping[str, Any], name: str = "") -> Any:

@@ -52,39 +52,52 @@ def prepare(transformers: Mapping[str, Transformer | Source | Partitioner], seed
     partition: Partition | None = None
     fitted: dict[str, State] = {}
     for name, step in list(transformers.items())[1:]:
-        if isinstance(step, Source):
-            raise ConfigError(
-                f"transformer '{name}' loads data, but is not the first",
-                exists=f"transformer=[{','.join(transformers)}]",
-                hint="name one source, and name it first",
-            )
+        if isinstance(step, Source | Partitioner):
+            _check_place(name, step, partition, transformers)
         if isinstance(step, Partitioner):
-            if partition is not None:
-                raise ConfigError(
-                    f"transformer '{name}' is a second partitioner",
-                    hint="name one partitioner alone",
-                )
             partition = step.partition(train, streams.stream(seed, "partition"))
             train, test = _drop(train, step), None if test is None else _drop(test, step)
-            continue
-        step.output_schema(train.schema)
-        if isinstance(step, SupportsFit):
-            step.fit([step.summarise(train.batch())])
-        if isinstance(step, SupportsState):
-            fitted[name] = step.state()
-        rows = len(train)
-        train, test = _map(train, step), None if test is None else _map(test, step)
-        if partition is not None and len(train) != rows:
-            raise ConfigError(
-                f"transformer '{name}' changes the number of rows after they were cut into clients",
-                hint=f"name '{name}' before the partitioner",
-            )
+        elif isinstance(step, Transformer):
+            rows = len(train)
+            fitted |= _fit(name, step, train)
+            train, test = _map(train, step), None if test is None else _map(test, step)
+            _check_rows(name, partition, rows, len(train))
     return Prepared(
         train.check(),
         None if test is None else test.check(),
         partition or _whole(len(train)),
         fitted,
     )
+
+
+def _check_place(
+    name: str, step: object, partition: Partition | None, chain: Iterable[str]
+) -> None:
+    if isinstance(step, Source):
+        raise ConfigError(
+            f"transformer '{name}' loads data, but is not the first",
+            exists=f"transformer=[{','.join(chain)}]",
+            hint="name one source, and name it first",
+        )
+    if partition is not None:
+        raise ConfigError(
+            f"transformer '{name}' is a second partitioner", hint="name one partitioner alone"
+        )
+
+
+def _check_rows(name: str, partition: Partition | None, before: int, after: int) -> None:
+    if partition is not None and before != after:
+        raise ConfigError(
+            f"transformer '{name}' changes the number of rows after they were cut into clients",
+            hint=f"name '{name}' before the partitioner",
+        )
+
+
+def _fit(name: str, step: Transformer, train: Dataset) -> dict[str, State]:
+    step.output_schema(train.schema)
+    if isinstance(step, SupportsFit):
+        step.fit([step.summarise(train.batch())])
+    return {name: step.state()} if isinstance(step, SupportsState) else {}
 
 
 def _load(

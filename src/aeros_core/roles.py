@@ -15,17 +15,17 @@ import numpy as np
 
 from aeros_core.control import Control
 from aeros_core.data import Batch, Dataset, Partition
+from aeros_core.events import Events
 from aeros_core.messages import Broadcast, Instruction, Metrics, State, Update
 from aeros_core.parameters import Parameters
 from aeros_core.records import Checkpoint, Model, ModelInfo, Run
 from aeros_core.schema import Schema
-from aeros_core.task import Result, Round, Status, Task
+from aeros_core.task import Result, Round, Task
 
 __all__ = [
     "Collector",
     "Components",
     "Controller",
-    "Events",
     "Inferencer",
     "Module",
     "Partitioner",
@@ -171,7 +171,8 @@ class Transformer(Protocol):
         """Return the schema after this step; called before any row passes through it.
 
         A step may remember from it which fields it works on. What it remembers is then
-        part of its state (`SupportsState`), so that it can answer requests elsewhere.
+        part of its state (`SupportsState`), so that restoring it is enough to answer
+        requests elsewhere. Requests carry no target: a step works without one.
 
         Raises:
             ConfigError: The step cannot work on such data.
@@ -254,34 +255,6 @@ class SupportsCohort(Protocol):
 
 
 # ---------------------------------------------------------------- what a task is given
-
-
-class Events(Protocol):
-    """Where a running task tells what happens; see `aeros_core.hookspecs`."""
-
-    def aeros_before_task(self, *, task: Task, run: Run, history: Sequence[Round]) -> object:
-        """See `hookspecs.Callbacks.aeros_before_task`."""
-
-    def aeros_on_status(self, *, task: Task, status: Status) -> object:
-        """See `hookspecs.Callbacks.aeros_on_status`."""
-
-    def aeros_before_round(self, *, task: Task, number: int, cohort: Sequence[str]) -> object:
-        """See `hookspecs.Callbacks.aeros_before_round`."""
-
-    def aeros_after_update(self, *, task: Task, update: Update) -> object:
-        """See `hookspecs.Callbacks.aeros_after_update`."""
-
-    def aeros_after_round(self, *, task: Task, round: Round, parameters: Parameters) -> object:
-        """See `hookspecs.Callbacks.aeros_after_round`."""
-
-    def aeros_after_predict(self, *, model: Model, batch: Batch, output: Batch) -> object:
-        """See `hookspecs.Callbacks.aeros_after_predict`."""
-
-    def aeros_after_task(self, *, task: Task, result: Result) -> object:
-        """See `hookspecs.Callbacks.aeros_after_task`."""
-
-    def aeros_on_error(self, *, task: Task, error: BaseException) -> object:
-        """See `hookspecs.Callbacks.aeros_on_error`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,11 +89,7 @@ class Rounds:
             training=cohort.mean(intake.accepted.values()),
             nodes=intake.accepted,
             refused=intake.refused,
-            seconds={
-                "train": trained - started,
-                "evaluate": ended - trained,
-                "total": ended - started,
-            },
+            seconds=_spent(started, trained, ended),
             sent=sum(instruction.nbytes for instruction in sent),
             received=intake.received,
         )
@@ -219,3 +215,7 @@ def _status(error: BaseException) -> Status:
     if isinstance(error, KeyboardInterrupt):
         return Status.INTERRUPTED
     return Status.CANCELLED if isinstance(error, Cancelled) else Status.FAILED
+
+
+def _spent(started: float, trained: float, ended: float) -> dict[str, float]:
+    return {"train": trained - started, "evaluate": ended - trained, "total": ended - started}

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from aeros_core import pipeline
 from aeros_core.data import Batch
+from aeros_core.events import Events
 from aeros_core.records import Model
-from aeros_core.roles import Events, Inferencer, Transformer
+from aeros_core.roles import Inferencer, Transformer
 
 __all__ = ["Service"]
 

@@ -17,7 +17,10 @@ __all__ = ["seed", "stream"]
 def seed(task_seed: int, *name: str | int) -> int:
     """Return the 63-bit seed of the stream called ``name``."""
     text = "\x1f".join([str(task_seed), *(f"{type(part).__name__}:{part}" for part in name)])
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1
+    return (
+        int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:8], "little")
+        >> 1
+    )
 
 
 def stream(task_seed: int, *name: str | int) -> np.random.Generator:
