@@ -65,7 +65,7 @@ def prepare(transformers: Mapping[str, Transformer | Source | Partitioner], seed
     return Prepared(
         train.check(),
         None if test is None else test.check(),
-        partition or _whole(len(train)),
+        _whole(len(train)) if partition is None else partition,
         fitted,
     )
 
