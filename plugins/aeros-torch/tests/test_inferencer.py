@@ -29,7 +29,7 @@ def images(rows=7):
 
 
 def loaded(model, module, batch_size=3):
-    inferencer = TorchInferencer(device="cpu", batch_size=batch_size)
+    inferencer = TorchInferencer(device="cpu", batch_size=batch_size, threads=1)
     inferencer.load(model, module)
     return inferencer
 
@@ -40,7 +40,7 @@ class TestContract(InferencerTests):
     feature, build = IMAGE, MLP
 
     def make(self):
-        return TorchInferencer(device="auto", batch_size=3)
+        return TorchInferencer(device="auto", batch_size=3, threads=1)
 
     def model(self):
         return model_of(self.feature, self.build)
@@ -146,12 +146,12 @@ def test_floats_are_no_codes():
 
 def test_nothing_loaded_is_said():
     with pytest.raises(ConfigError, match="no model is loaded"):
-        TorchInferencer(device="cpu", batch_size=4).predict({"image": images()})
+        TorchInferencer(device="cpu", batch_size=4, threads=1).predict({"image": images()})
 
 
 def test_model_without_a_module_is_refused():
     with pytest.raises(ConfigError, match="model 'm' does not say which module it is"):
-        TorchInferencer(device="cpu", batch_size=4).load(model_of(IMAGE, MLP))
+        TorchInferencer(device="cpu", batch_size=4, threads=1).load(model_of(IMAGE, MLP))
 
 
 def test_module_that_does_not_fit_the_parameters_is_refused():
@@ -164,19 +164,20 @@ def test_module_that_does_not_fit_the_parameters_is_refused():
     ("options", "message"),
     [
         ({"batch_size": 0}, "inferencer.batch_size=0 is not possible"),
+        ({"threads": 0}, "inferencer.threads=0 is not possible"),
         ({"device": "tpu"}, "inferencer.device=tpu is not on this machine"),
     ],
 )
 def test_options_out_of_range_are_refused_at_once(options, message):
     with pytest.raises(ConfigError, match=message):
-        TorchInferencer(**{"device": "cpu", "batch_size": 4} | options)
+        TorchInferencer(**{"device": "cpu", "batch_size": 4, "threads": 1} | options)
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_cuda_agrees_with_the_cpu():
     model = model_of(IMAGE, MLP)
-    there = TorchInferencer(device="cuda", batch_size=3)
+    there = TorchInferencer(device="cuda", batch_size=3, threads=1)
     there.load(model, MLP)
     expected = loaded(model, MLP).predict({"image": images()})["scores"]
     np.testing.assert_allclose(there.predict({"image": images()})["scores"], expected, rtol=1e-4)

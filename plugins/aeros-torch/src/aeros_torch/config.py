@@ -102,11 +102,13 @@ class TorchInferencer:
     Args:
         device: auto (CUDA where there is one), cpu, cuda or cuda:<number>.
         batch_size: Rows that go through the module at once, at least 1.
+        threads: Threads within one operator; 1 is fastest for small models.
     """
 
     _target_: str = "aeros_torch.inferencer.TorchInferencer"
     device: str = "auto"
     batch_size: int = 512
+    threads: int = 1
 
 
 @dataclass

@@ -55,8 +55,12 @@ def evaluate(
             pool.map(measured, starts) if min(workers, len(starts)) > 1 else map(measured, starts)
         )
         total = torch.stack(list(sums)).sum(0)
-    lost, first, second = (total / len(data)).tolist()
-    if feed.outputs is None:
+    return _named(total / len(data), classes=feed.outputs is None)
+
+
+def _named(means: Tensor, *, classes: bool) -> Metrics:
+    lost, first, second = means.tolist()
+    if classes:
         return {"loss": lost, "accuracy": first}
     return {"loss": lost, "mae": first, "rmse": math.sqrt(second)}
 

@@ -42,18 +42,18 @@ class TorchInferencer:
     Args:
         device: auto, cpu, cuda or cuda:<number>.
         batch_size: Rows that go through the module at once.
+        threads: Threads within one operator.
 
     Raises:
-        ConfigError: There is no such device, or the size is below 1.
+        ConfigError: There is no such device, or a number is below 1.
     """
 
-    def __init__(self, *, device: str, batch_size: int):
-        if batch_size < 1:
-            raise ConfigError(
-                f"inferencer.batch_size={batch_size} is not possible", exists="1 or more"
-            )
+    def __init__(self, *, device: str, batch_size: int, threads: int):
+        for name, value in (("batch_size", batch_size), ("threads", threads)):
+            if value < 1:
+                raise ConfigError(f"inferencer.{name}={value} is not possible", exists="1 or more")
         self._device = device_of("inferencer.device", device)
-        self._batch_size = batch_size
+        self._batch_size, self._threads = batch_size, threads
         self._loaded: _Loaded | None = None
 
     def load(self, model: Model, module: Module | None = None) -> None:
@@ -86,7 +86,7 @@ class TorchInferencer:
             raise ConfigError("no model is loaded", hint="call load first")
         examples = _examples(batch, loaded.schema, loaded.feature)
         scores = np.empty((len(examples), *loaded.shape), dtype=np.float32)
-        with reproducible(self._device, 0), torch.no_grad():
+        with reproducible(self._device, 0, self._threads), torch.no_grad():
             for start in range(0, len(examples), self._batch_size):
                 part = slice(start, start + self._batch_size)
                 output = loaded.module(torch.from_numpy(examples[part]).to(self._device))
