@@ -58,7 +58,7 @@ def load(kind: str, data: bytes, source: str) -> dict[str, Any]:
         RepositoryError: It is damaged, of another kind, or of a newer format.
     """
     try:
-        document = json.loads(data, object_hook=_revive)
+        document = json.loads(data, object_hook=_revive if _FLOAT.encode() in data else None)
         written = document["format"]
         content = document["content"]
     except (ValueError, LookupError, TypeError, RecursionError, struct.error) as error:
