@@ -244,7 +244,14 @@ def _options(registry: Registry, data: Mapping[str, Any]) -> list[Option]:
 def _events(listeners: Sequence[object]) -> Events:
     manager = pluggy.PluginManager("aeros")
     manager.add_hookspecs(Callbacks)
-    for listener in reversed(listeners):  # pluggy calls the last registered first
-        manager.register(listener)
-    manager.check_pending()
+    try:
+        for listener in reversed(listeners):  # pluggy calls the last registered first
+            manager.register(listener)
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        raise PluginError(
+            f"{type(error.plugin).__name__} cannot hear events: {plugins.mismatch(error)}",
+            exists=", ".join(name for name in vars(Callbacks) if name.startswith("aeros_")),
+            hint="its methods must be named and take arguments as in docs/plugins.md",
+        ) from error
     return cast("Events", manager.hook)

@@ -241,7 +241,7 @@ def _collect(plugin: Plugin, module: object) -> tuple[Plugin, list[Option]]:
     try:
         manager.register(module)
     except pluggy.PluginValidationError as error:
-        return plugin.failed(str(error).partition("\n")[0]), []
+        return plugin.failed(mismatch(error)), []
     callers = manager.get_hookcallers(module) or []
     if unknown := sorted(caller.name for caller in callers if not caller.has_spec()):
         known = ", ".join(sorted(GROUPS))
@@ -261,6 +261,14 @@ def _collect(plugin: Plugin, module: object) -> tuple[Plugin, list[Option]]:
     provides = tuple(sorted(f"{option.group}={option.name}" for option in options))
     whole = replace(plugin, provides=provides)
     return whole, [replace(option, plugin=whole) for option in options]
+
+
+def mismatch(error: pluggy.PluginValidationError) -> str:
+    """Return in one line how an implementation fails to be what its hook asks."""
+    lines = str(error).strip().splitlines()
+    if len(lines) == 1:
+        return lines[0].partition(" in plugin ")[0]
+    return f"{lines[1].removeprefix('hookimpl definition: ')}: {lines[-1]}"
 
 
 def _option(plugin: Plugin, group: str, name: str, config: type[Any]) -> Option:
@@ -284,9 +292,9 @@ def implementation(target: str) -> Any:
     path, _, name = target.rpartition(".")
     try:
         return getattr(importlib.import_module(path), name)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:
         raise PluginError(
-            f"{target} cannot be imported: {error}",
+            f"{target} cannot be imported: {type(error).__name__}: {error}",
             hint=_fix_import(error) or "aeros plugins shows what is installed",
         ) from error
 
