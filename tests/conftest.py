@@ -91,17 +91,25 @@ def heard():
     return Heard()
 
 
+LINEAR = {"lr": 0.5, "pause": 0.0, "fail": [], "poison": [], "features": None, "model": None}
+
+
+@pytest.fixture
+def linear(toys):
+    """A function that makes the toy trainer."""
+    return lambda **options: toys.Linear(**LINEAR | options)
+
+
 @pytest.fixture
 def parts(toys, tmp_path, heard):
     """A function that returns `Components` of toy parts; options replace parts."""
 
     def make(*, momentum=0.0, examples=240, clients=6, **changed):
-        options = {"lr": 0.5, "pause": 0.0, "fail": [], "poison": [], "features": None}
-        trained = {k: changed.pop(k) for k in options.keys() & changed.keys()}
+        trained = {k: changed.pop(k) for k in LINEAR.keys() & changed.keys()}
         made = Components(
             collector=toys.Mean(momentum=momentum),
             repository=toys.Files(path=tmp_path / "store"),
-            trainer=toys.Linear(**options | trained),
+            trainer=toys.Linear(**LINEAR | trained),
             transformers={
                 "blobs": toys.Blobs(examples=examples, nan=False),
                 "even": toys.Even(clients=clients),
@@ -180,28 +188,42 @@ def flat():
 
 
 @pytest.fixture
-def aeros(install, monkeypatch, tmp_path, capfd):
-    """A function that runs one command in this process, in an empty directory.
-
-    Returns a `CompletedProcess`. What Hydra, logging and the command line keep for a whole
-    process is put back afterwards.
-    """
+def hydra():
+    """Puts back afterwards what Hydra and logging keep for a whole process."""
     from hydra.core.config_store import ConfigStore
     from hydra.core.global_hydra import GlobalHydra
     from hydra.core.hydra_config import HydraConfig
     from hydra.core.plugins import Plugins
 
+    Plugins.instance()  # stores what Hydra's own plugins offer, once a process
+    stored = copy.deepcopy(ConfigStore.instance().repo)
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    ConfigStore.instance().repo = stored
+    GlobalHydra.instance().clear()
+    HydraConfig.instance().cfg = None
+    for handler in [h for h in root.handlers if h not in handlers]:
+        root.removeHandler(handler)
+        handler.close()
+    root.setLevel(level)
+
+
+@pytest.fixture
+def aeros(hydra, install, monkeypatch, tmp_path, capfd):
+    """A function that runs one command in this process, in an empty directory.
+
+    Returns a `CompletedProcess`.
+    """
+    from hydra.core.hydra_config import HydraConfig
+
     from aeros_core import cli
 
-    Plugins.instance()  # stores what Hydra's own plugins offer, once a process
     install("toy")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["aeros"])
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
     before = signal.getsignal(signal.SIGTERM)
-    stored = copy.deepcopy(ConfigStore.instance().repo)
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
 
     def run(*words):
         capfd.readouterr()
@@ -215,13 +237,6 @@ def aeros(install, monkeypatch, tmp_path, capfd):
 
     yield run
     signal.signal(signal.SIGTERM, before)
-    ConfigStore.instance().repo = stored
-    GlobalHydra.instance().clear()
-    HydraConfig.instance().cfg = None
-    for handler in [h for h in root.handlers if h not in handlers]:
-        root.removeHandler(handler)
-        handler.close()
-    root.setLevel(level)
 
 
 @pytest.fixture

@@ -165,9 +165,9 @@ def test_a_source_without_an_example_is_refused(chain):
     assert str(refused.value) == "transformer 'empty' loaded no example to train on"
 
 
-def test_a_model_that_wants_other_data_is_told_both(chain, toys):
+def test_a_model_that_wants_other_data_is_told_both(chain, linear):
     data = pipeline.prepare(chain("blobs", "scale"), 0)
-    trainer = toys.Linear(lr=0.1, pause=0, fail=[], poison=[], features=5)
+    trainer = linear(features=5)
     with pytest.raises(ConfigError) as refused:
         pipeline.check_schema(trainer, data.schema)
     assert str(refused.value) == (
@@ -182,18 +182,16 @@ def test_a_model_that_wants_other_data_is_told_both(chain, toys):
     )
 
 
-def test_a_model_that_wants_one_vector_is_told_how_to_make_it(toys):
+def test_a_model_that_wants_one_vector_is_told_how_to_make_it(linear):
     columns = Schema((Field("age", "float32"), Field("height", "float32"), Field("label", "int64")))
-    trainer = toys.Linear(lr=0.1, pause=0, fail=[], poison=[], features=2)
+    trainer = linear(features=2)
     with pytest.raises(ConfigError, match="add the step 'stack' to make one vector of many"):
         pipeline.check_schema(trainer, columns)
 
 
-def test_a_schema_that_fits_passes(chain, toys):
+def test_a_schema_that_fits_passes(chain, linear):
     data = pipeline.prepare(chain("blobs"), 0)
-    pipeline.check_schema(
-        toys.Linear(lr=0.1, pause=0, fail=[], poison=[], features=None), data.schema
-    )
+    pipeline.check_schema(linear(), data.schema)
 
 
 def test_steps_are_applied_in_order_on_the_path_of_a_request(toys):

@@ -39,13 +39,11 @@ def test_a_task_runs_its_rounds_and_publishes_the_last(parts):
     assert 0 < result.seconds < 60
 
 
-def test_a_round_is_the_weighted_mean_of_what_each_node_would_train_alone(parts, toys):
+def test_a_round_is_the_weighted_mean_of_what_each_node_would_train_alone(parts):
     made = parts(examples=20, clients=3)
     result = run(task(rounds=1, seed=4), made)
     data = prepare(made.transformers, 4)
-    start = toys.Linear(lr=0.5, pause=0, fail=[], poison=[], features=None).initialise(
-        data.schema, streams.seed(4, "model")
-    )
+    start = made.trainer.initialise(data.schema, streams.seed(4, "model"))
     alone = [
         made.trainer.train(
             Instruction(1, f"client-{i}", start, seed=streams.seed(4, "train", 1, f"client-{i}")),

@@ -107,7 +107,7 @@ def load(overrides: Sequence[str], registry: Registry, root: str = "config") -> 
     try:
         with initialize_config_module(OURS, version_base="1.3"):
             return compose(root, overrides=list(overrides))
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise explain(error, registry) from error
 
 

@@ -119,7 +119,10 @@ def state_of(parts: Components) -> dict[str, State]:
 
 def identity_of(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return what in a configuration decides the result: data, algorithms, seeds."""
-    kept = {name: config.get(name) for name in ("transformer", "trainer", "collector")}
+    kept = {name: config.get(name) for name in ("trainer", "collector")}
+    steps = config.get("transformer") or {}
+    kept |= {"transformer": f"[{','.join(steps)}]"}  # their order decides, too
+    kept |= {f"transformer.{name}": options for name, options in steps.items()}
     task = dict(config.get("task") or {})
     return {**kept, "task": {k: v for k, v in task.items() if k not in NOT_IDENTITY}}
 

@@ -7,6 +7,7 @@ from aeros_core.controllers.local import LocalController, LocalNodes
 from aeros_core.data import Partition
 from aeros_core.errors import ConfigError, DataError
 from aeros_core.messages import Action, Evaluation, Failure, Instruction, Update
+from aeros_core.parameters import Layout, Parameters
 from aeros_core.pipeline import prepare
 from aeros_core.task import Evaluating, Requirements, Subtask, Task
 
@@ -16,10 +17,9 @@ def data(parts):
     return prepare(parts().transformers, 0)
 
 
-def instruct(data, toys, *nodes, action=Action.TRAIN):
-    parameters = toys.Linear(lr=0.5, pause=0, fail=[], poison=[], features=None).initialise(
-        data.schema, 0
-    )
+def instruct(*nodes, action=Action.TRAIN):
+    layout = Layout.of({"weight": ((2, 3), "float32"), "bias": ((3,), "float32")})
+    parameters = Parameters.zeros(layout)
     return [Instruction(1, node, parameters, action, seed=1) for node in nodes]
 
 
@@ -28,9 +28,9 @@ def cut(data, *sizes, names=None):
     return replace(data, partition=Partition(np.arange(offsets[-1]), offsets, names))
 
 
-def test_instructions_are_carried_out_in_order_as_replies_are_asked_for(data, parts, toys):
+def test_instructions_are_carried_out_in_order_as_replies_are_asked_for(data, parts):
     nodes = LocalNodes(Task(), parts().trainer, data)
-    nodes.dispatch(instruct(data, toys, "client-2", "client-0"))
+    nodes.dispatch(instruct("client-2", "client-0"))
     first, second = nodes.receive(None), nodes.receive(1.0)
     assert (first.node, second.node) == ("client-2", "client-0")
     assert isinstance(first, Update)
@@ -38,7 +38,7 @@ def test_instructions_are_carried_out_in_order_as_replies_are_asked_for(data, pa
     assert nodes.receive(None) is None
 
 
-def test_a_node_trains_on_its_own_rows(data, toys):
+def test_a_node_trains_on_its_own_rows(data):
     seen = []
 
     class Looks:
@@ -48,22 +48,22 @@ def test_a_node_trains_on_its_own_rows(data, toys):
 
     nodes = LocalNodes(Task(), Looks(), cut(data, 2, 3, names=("a", "b")))
     assert (len(nodes), nodes.name(1)) == (2, "b")
-    nodes.dispatch(instruct(data, toys, "b"))
+    nodes.dispatch(instruct("b"))
     nodes.receive(None)
     assert seen == [[2, 3, 4]]
 
 
-def test_once_the_time_is_over_nothing_more_is_begun(data, parts, toys):
+def test_once_the_time_is_over_nothing_more_is_begun(data, parts):
     nodes = LocalNodes(Task(), parts().trainer, data)
-    nodes.dispatch(instruct(data, toys, "client-0"))
+    nodes.dispatch(instruct("client-0"))
     assert nodes.receive(0.0) is None
     assert nodes.receive(-1.0) is None
     assert nodes.receive(1.0).node == "client-0"
 
 
-def test_what_was_not_begun_can_be_abandoned(data, parts, toys):
+def test_what_was_not_begun_can_be_abandoned(data, parts):
     nodes = LocalNodes(Task(), parts().trainer, data)
-    nodes.dispatch(instruct(data, toys, "client-0"))
+    nodes.dispatch(instruct("client-0"))
     nodes.abandon()
     assert nodes.receive(None) is None
 
@@ -72,31 +72,31 @@ def test_what_was_not_begun_can_be_abandoned(data, parts, toys):
     "error",
     [DataError("the file is damaged"), ValueError("too small"), ZeroDivisionError("by zero")],
 )
-def test_a_nodes_own_failure_is_its_reply(data, toys, error):
+def test_a_nodes_own_failure_is_its_reply(data, error):
     class Fails:
         def train(self, instruction, rows):
             raise error
 
     nodes = LocalNodes(Task(), Fails(), data)
-    nodes.dispatch(instruct(data, toys, "client-3"))
+    nodes.dispatch(instruct("client-3"))
     assert nodes.receive(None) == Failure("client-3", 1, f"{type(error).__name__}: {error}")
 
 
 @pytest.mark.parametrize("error", [ConfigError("no such loss"), KeyboardInterrupt(), TypeError()])
-def test_what_is_no_nodes_failure_is_raised(data, toys, error):
+def test_what_is_no_nodes_failure_is_raised(data, error):
     class Fails:
         def train(self, instruction, rows):
             raise error
 
     nodes = LocalNodes(Task(), Fails(), data)
-    nodes.dispatch(instruct(data, toys, "client-3"))
+    nodes.dispatch(instruct("client-3"))
     with pytest.raises(type(error)):
         nodes.receive(None)
 
 
-def test_evaluation_is_answered_with_metrics(data, parts, toys):
+def test_evaluation_is_answered_with_metrics(data, parts):
     nodes = LocalNodes(Task(), parts().trainer, data)
-    nodes.dispatch(instruct(data, toys, "client-1", action=Action.EVALUATE))
+    nodes.dispatch(instruct("client-1", action=Action.EVALUATE))
     reply = nodes.receive(None)
     assert isinstance(reply, Evaluation)
     assert reply.examples == 40
@@ -104,7 +104,7 @@ def test_evaluation_is_answered_with_metrics(data, parts, toys):
 
 
 @pytest.mark.parametrize(("holdout", "kept"), [(0.2, 8), (0.001, 1), (0.999, 39)])
-def test_a_hold_out_is_kept_apart_and_the_same_in_every_round(data, toys, holdout, kept):
+def test_a_hold_out_is_kept_apart_and_the_same_in_every_round(data, holdout, kept):
     seen = {Action.TRAIN: [], Action.EVALUATE: []}
 
     class Looks:
@@ -119,9 +119,9 @@ def test_a_hold_out_is_kept_apart_and_the_same_in_every_round(data, toys, holdou
     task = Task(seed=3, evaluation=Evaluating(federated=True, holdout=holdout))
     nodes = LocalNodes(task, Looks(), data)
     for _ in range(2):
-        nodes.dispatch(instruct(data, toys, "client-1"))
+        nodes.dispatch(instruct("client-1"))
         nodes.receive(None)
-        nodes.dispatch(instruct(data, toys, "client-1", action=Action.EVALUATE))
+        nodes.dispatch(instruct("client-1", action=Action.EVALUATE))
         nodes.receive(None)
     (train, again), (held, held_again) = seen[Action.TRAIN], seen[Action.EVALUATE]
     assert (train, held) == (again, held_again)

@@ -1,6 +1,7 @@
 """A complete plugin on numpy alone, so that the core is tested without any other."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from aeros_core import hookimpl
 
@@ -42,6 +43,7 @@ class Linear:
     fail: list[str] = field(default_factory=list)
     poison: list[str] = field(default_factory=list)
     features: int | None = None
+    model: Any = None
 
 
 @dataclass

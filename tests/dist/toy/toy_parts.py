@@ -88,15 +88,20 @@ class Thin:
 
 
 class Steep:
+    """A model that learns faster: its slope multiplies the learning rate."""
+
     def __init__(self, *, inputs, outputs, slope):
+        self.inputs = inputs
+        self.outputs = outputs
         self.slope = slope
 
 
 class Linear:
     """Softmax regression, full batch, plus noise from the instruction's seed."""
 
-    def __init__(self, *, lr, pause, fail, poison, features):
-        self.lr = lr
+    def __init__(self, *, lr, pause, fail, poison, features, model):
+        self.model = None if model is None else model(inputs=(2,), outputs=3)
+        self.lr = lr * (1.0 if self.model is None else self.model.slope)
         self.pause = pause
         self.fail = fail
         self.poison = poison
