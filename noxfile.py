@@ -24,16 +24,21 @@ PRIVATE = {
 }
 
 
-def install(session: nox.Session, *names: str, extra: str = "") -> None:
-    """Build wheels of the core and these plugins, and install them with an extra."""
+def install(session: nox.Session, *names: str, also: tuple[str, ...] = (), extra: str = "") -> None:
+    """Build wheels of the core and these plugins, and install them, an extra, and others."""
     wheels = Path(session.create_tmp()) / "wheels"
     sources = [".", *(f"plugins/{name}" for name in names)]
     session.run(
         "pip", "wheel", "-q", "--no-deps", "-w", str(wheels), *sources, env=QUIET, silent=True
     )
     found = [_newest(wheels, name) for name in ("aeros-core", *names)]
-    targets = [f"{wheel}[{extra}]" if extra else str(wheel) for wheel in found]
-    session.install("-q", *CONSTRAINTS, *targets, env=QUIET)
+    targets = [
+        str(found[0]),
+        *(f"{wheel}[{extra}]" if extra else str(wheel) for wheel in found[1:]),
+    ]
+    session.install("-q", *CONSTRAINTS, *targets, *also, env=QUIET)
+    # An environment that is used again holds yesterday's wheels under the same version.
+    session.install("-q", "--no-deps", "--force-reinstall", *map(str, found), env=QUIET)
 
 
 def _newest(wheels: Path, name: str) -> Path:
@@ -41,7 +46,11 @@ def _newest(wheels: Path, name: str) -> Path:
     return max(wheels.glob(pattern), key=lambda wheel: wheel.stat().st_mtime)
 
 
-@nox.session
+whole = {"venv_location": ".nox/whole", "reuse_venv": True}
+"""The environment with every plugin, shared by the sessions that need it."""
+
+
+@nox.session(**whole)
 def run(session: nox.Session) -> None:
     """Run a task with every plugin: `nox -s run -- experiment=digits task.rounds=5`."""
     install(session, *PLUGINS)
@@ -56,11 +65,10 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "format", "--check", ".")
 
 
-@nox.session
+@nox.session(**whole)
 def types(session: nox.Session) -> None:
     """Check types of the core and every plugin with mypy, strictly."""
-    install(session, *PLUGINS)
-    session.install("-q", *CONSTRAINTS, "mypy", "pytest", "hypothesis", env=QUIET)
+    install(session, *PLUGINS, also=("mypy", "pytest", "hypothesis"))
     session.run("mypy", "src")
     for name in PLUGINS:
         session.run("mypy", f"plugins/{name}/src")
@@ -69,8 +77,7 @@ def types(session: nox.Session) -> None:
 @nox.session
 def core(session: nox.Session) -> None:
     """Test the core alone, without any plugin."""
-    install(session)
-    session.install("-q", *CONSTRAINTS, "pytest", "hypothesis", env=QUIET)
+    install(session, also=("pytest", "hypothesis"))
     session.run("pytest", "tests", "--ignore=tests/integration", *session.posargs)
 
 
@@ -78,28 +85,24 @@ def core(session: nox.Session) -> None:
 @nox.parametrize("name", PLUGINS, ids=PLUGINS)
 def plugin(session: nox.Session, name: str) -> None:
     """Test one plugin alone with the core, in an environment of its own."""
-    install(session, name)
-    wheel = _newest(Path(session.create_tmp()) / "wheels", name)
-    session.install("-q", *CONSTRAINTS, f"{wheel}[test]", env=QUIET)
+    install(session, name, extra="test")
     session.run(
         "pytest", "-c", f"plugins/{name}/pyproject.toml", f"plugins/{name}/tests",
         *session.posargs, env=PRIVATE,
     )  # fmt: skip
 
 
-@nox.session
+@nox.session(**whole)
 def together(session: nox.Session) -> None:
     """Test the core again with every plugin installed, and everything together."""
-    install(session, *PLUGINS)
-    session.install("-q", *CONSTRAINTS, "pytest", "hypothesis", env=QUIET)
+    install(session, *PLUGINS, also=("pytest", "hypothesis"))
     session.run("pytest", "tests", *session.posargs)
 
 
-@nox.session
+@nox.session(**whole)
 def accuracy(session: nox.Session) -> None:
     """Run the long experiments on real data and hold them to published accuracy."""
-    install(session, *PLUGINS)
-    session.install("-q", *CONSTRAINTS, "pytest", "hypothesis", env=QUIET)
+    install(session, *PLUGINS, also=("pytest", "hypothesis"))
     session.run("pytest", "tests/integration", "-m", "accuracy", *session.posargs)
 
 
@@ -112,11 +115,10 @@ def hydra_next(session: nox.Session) -> None:
     session.run("pytest", "tests", "--ignore=tests/integration", *session.posargs)
 
 
-@nox.session
+@nox.session(**whole)
 def benchmark(session: nox.Session) -> None:
     """Run benchmark programs beside their peers: `nox -s benchmark -- aggregation --quick`."""
-    install(session, *PLUGINS)
-    session.install("-q", *CONSTRAINTS, "flwr", "safetensors", env=QUIET)
+    install(session, *PLUGINS, also=("flwr", "safetensors"))
     programs, options = _split(session.posargs)
     for program in programs or ["aggregation", "repository"]:
         session.run("python", f"tests/benchmarks/{program}.py", *options, env=PRIVATE)

@@ -139,10 +139,17 @@ class Trainer(Protocol):
         """Train from the instruction's parameters on a node's data.
 
         The same instruction and data give the same bits.
+
+        Raises:
+            DataError: There is no example.
         """
 
     def evaluate(self, parameters: Parameters, data: Dataset) -> Metrics:
-        """Return metrics over these data: at least ``loss``; ``accuracy`` for classes."""
+        """Return metrics over these data: at least ``loss``; ``accuracy`` for classes.
+
+        Raises:
+            DataError: There is no example.
+        """
 
 
 @runtime_checkable
