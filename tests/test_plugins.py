@@ -90,6 +90,7 @@ def test_what_a_good_plugin_provides_is_listed(toy):
     assert plugin.provides == (
         "callback=tally",
         "collector=mean",
+        "inferencer=scores",
         "repository=files",
         "trainer/model=steep",
         "trainer=linear",

@@ -47,6 +47,11 @@ class Linear:
 
 
 @dataclass
+class Scores:
+    _target_: str = "toy_parts.Scores"
+
+
+@dataclass
 class Mean:
     _target_: str = "toy_parts.Mean"
     momentum: float = 0.0
@@ -72,6 +77,11 @@ def aeros_transformers():
 @hookimpl
 def aeros_trainers():
     return {"linear": Linear}
+
+
+@hookimpl
+def aeros_inferencers():
+    return {"scores": Scores}
 
 
 @hookimpl

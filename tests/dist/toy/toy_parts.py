@@ -151,6 +151,17 @@ def _softmax(parameters, batch):
     return exp / exp.sum(axis=1, keepdims=True)
 
 
+class Scores:
+    """Answers with the scores of a model that ``Linear`` trained."""
+
+    def load(self, model, module=None):
+        self.parameters = model.parameters
+        self.module = module
+
+    def predict(self, batch):
+        return {"scores": _softmax(self.parameters, batch)}
+
+
 class Mean:
     """The weighted mean, with server momentum: a collector with a state."""
 
@@ -264,6 +275,7 @@ class Files:
             "schema": model.schema.to_json(),
             "module": dict(model.module),
             "transformers": {k: dict(v) for k, v in model.transformers.items()},
+            "fitted": {k: dict(v) for k, v in model.fitted.items()},
         }
         self._put(self.path / "models" / model.name / f"{version}.json", data)
         return info
@@ -287,8 +299,9 @@ class Files:
         data = stored[-1] if version == "latest" else stored[int(version) - 1]
         vector = np.array(data["vector"], dtype="float32")
         parameters = Parameters(Layout.from_json(data["layout"]), {"float32": vector})
+        schema = Schema.from_json(data["schema"])
         return Model(
-            name, parameters, Schema.from_json(data["schema"]), data["module"], data["transformers"]
+            name, parameters, schema, data["module"], data["transformers"], data["fitted"]
         )
 
 

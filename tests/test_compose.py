@@ -1,0 +1,275 @@
+import sys
+
+import pytest
+from omegaconf import OmegaConf
+
+from aeros_core import compose, config
+from aeros_core.control import Control
+from aeros_core.controllers.local import LocalController
+from aeros_core.errors import ConfigError, PluginError
+from aeros_core.hookspecs import hookimpl
+from aeros_core.records import Model
+from aeros_core.task import Status, Task
+
+TOY = [
+    "experiment=none",
+    "repository=files",
+    "transformer=[blobs,even,scale]",
+    "trainer=linear",
+    "collector=mean",
+]
+
+pytestmark = pytest.mark.usefixtures("hydra")
+
+
+@pytest.fixture
+def build(install, tmp_path, monkeypatch):
+    """A function that composes and builds the toy task, some values then changed by path."""
+    registry = install("toy", "misfit")
+    monkeypatch.chdir(tmp_path)
+
+    def make(*words, changed=(), **options):
+        cfg = config.load([*TOY, *words], registry)
+        for path, value in dict(changed).items():
+            OmegaConf.update(cfg, path, value, force_add=True)
+        return compose.build(cfg, registry, **options)
+
+    return make
+
+
+def test_what_was_chosen_is_built(build, toys):
+    job = build("task.seed=3", "collector.momentum=0.5", "transformer.even.clients=4")
+    assert isinstance(job.task, Task)
+    assert job.task.seed == 3
+    assert isinstance(job.controller, LocalController)
+    assert isinstance(job.parts.collector, toys.Mean)
+    assert job.parts.collector.momentum == 0.5
+    assert list(job.parts.transformers) == ["blobs", "even", "scale"]
+    assert job.parts.transformers["even"].clients == 4
+    assert job.parts.config["collector"] == {"_target_": "toy_parts.Mean", "momentum": 0.5}
+    assert job.parts.identity == config.identity(job.parts.config)
+    assert set(job.parts.versions) == {"python", "aeros-core", "toy"}
+
+
+def test_a_job_runs(build):
+    job = build("task.rounds=2")
+    assert job.controller.run(job.task, job.parts).status is Status.FINISHED
+
+
+def test_a_nested_choice_is_built_with_its_options_bound(build):
+    plain, steep = build(), build("+trainer/model=steep", "trainer.model.slope=3")
+    assert plain.parts.trainer.model is None
+    assert steep.parts.trainer.model.slope == 3.0
+    assert steep.parts.trainer.model.inputs == (2,)
+    assert steep.parts.trainer.lr == 3 * plain.parts.trainer.lr
+
+
+def test_a_model_can_be_bound_on_its_own(toy, toys):
+    node = {"_target_": "toy_parts.Steep", "slope": 2.0}
+    made = compose.build_module(toy, node)(inputs=(4,), outputs=2)
+    assert (made.slope, made.inputs) == (2.0, (4,))
+    assert compose.build_module(toy, {}) is None
+
+
+def test_pause_and_cancel_come_from_outside(build):
+    control = Control()
+    assert build(control=control).parts.control is control
+
+
+# ---------------------------------------------------------------- foreign code
+
+
+@pytest.fixture
+def trap(tmp_path, monkeypatch):
+    """A module that must never be imported."""
+    (tmp_path / "trap.py").write_text("def bite(**options):\n    return None\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield
+    assert "trap" not in sys.modules
+
+
+@pytest.mark.usefixtures("trap")
+@pytest.mark.parametrize(
+    ("path", "told", "exists"),
+    [
+        ("collector", "collector: _target_=trap.bite is not registered for collector", "mean"),
+        ("controller", "controller: _target_=trap.bite is not registered for", "local"),
+        ("repository", "repository: _target_=trap.bite is not registered for", "files"),
+        ("trainer", "trainer: _target_=trap.bite is not registered for trainer", "linear"),
+        (
+            "transformer.scale",
+            "scale: _target_=trap.bite is not registered for transformer",
+            "blob",
+        ),
+        ("transformer.new", "new: _target_=trap.bite is not registered for transformer", "blobs"),
+        ("callback.new", "new: _target_=trap.bite is not registered for callback", "deaf, mishe"),
+        ("trainer.model", "trainer/model: _target_=trap.bite is not registered for", "steep"),
+        ("trainer.new", "trainer/new: _target_=trap.bite is not registered", "no trainer/new at"),
+    ],
+)
+def test_a_target_that_no_plugin_registered_is_refused_wherever_it_is(build, path, told, exists):
+    with pytest.raises(PluginError) as refused:
+        build(changed={f"{path}._target_": "trap.bite"})
+    lines = str(refused.value).splitlines()
+    assert lines[0].startswith(told)
+    assert lines[1].startswith("  exists: ")
+    assert exists in lines[1]
+    assert lines[-1].endswith("configuration never runs code")
+
+
+@pytest.mark.usefixtures("trap")
+def test_a_target_deep_inside_a_nested_choice_is_refused(build):
+    nested = {"_target_": "toy_parts.Steep", "slope": {"_target_": "trap.bite"}}
+    with pytest.raises(PluginError, match=r"trainer/model/slope: _target_=trap\.bite"):
+        build(changed={"trainer.model": nested})
+
+
+def test_a_target_of_another_role_is_refused(build):
+    with pytest.raises(
+        PluginError, match=r"_target_=toy_parts\.Mean is not registered for trainer"
+    ):
+        build(changed={"trainer._target_": "toy_parts.Mean"})
+
+
+def test_a_stored_model_cannot_name_foreign_code(toy):
+    with pytest.raises(PluginError, match=r"_target_=os\.system is not registered for trainer/mod"):
+        compose.build_module(toy, {"_target_": "os.system", "command": "true"})
+
+
+# ---------------------------------------------------------------- options
+
+
+def test_an_unknown_option_is_told_with_those_that_exist(build):
+    with pytest.raises(ConfigError) as refused:
+        build("+collector.beta=0.9")
+    assert str(refused.value) == (
+        "option 'beta' does not exist for collector=mean\n  exists: momentum\n"
+        "  provider: toy 1.0\n  next: aeros run --cfg job shows every option"
+    )
+
+
+def test_an_option_of_a_part_that_has_none_is_told(build):
+    with pytest.raises(ConfigError, match="option 'by' does not exist for transformer=scale") as e:
+        build("+transformer.scale.by=2")
+    assert e.value.exists == "none"
+
+
+@pytest.mark.parametrize("role", ["collector", "trainer", "repository", "controller"])
+def test_a_role_that_nothing_was_chosen_for_is_told(build, role):
+    with pytest.raises(ConfigError, match=f"no {role} is chosen") as refused:
+        build(changed={role: None})
+    assert refused.value.hint == f"{role}=<one of these>"
+    assert refused.value.exists
+
+
+def test_a_value_that_the_task_refuses_is_told_in_its_own_words(build):
+    with pytest.raises(ConfigError) as refused:
+        build("task.rounds=0")
+    assert str(refused.value) == "task.rounds=0 is not possible\n  exists: at least 1"
+
+
+def test_a_task_that_is_none_is_told(toy):
+    with pytest.raises(ConfigError) as refused:
+        compose.build(OmegaConf.create({"task": {"rounds": 3}}), toy)
+    assert str(refused.value) == "task is not a task\n  exists: task=federated"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["collector=absent"],
+            "misfit_parts_that_are_not_there.Absent cannot be imported: ModuleNotFoundError: No"
+            " module named 'misfit_parts_that_are_not_there'\n"
+            "  next: pip install misfit_parts_that_are_not_there",
+        ),
+        (
+            ["collector=idle"],
+            "misfit_parts.Idle does not do what a collector must\n  exists: the Protocols of",
+        ),
+        (
+            ["collector=other"],
+            "misfit_parts.Other does not take the options of collector=other: missing a required"
+            " argument: 'cut'\n  provider: misfit 1.0\n"
+            "  next: its dataclass and its constructor must name the same options",
+        ),
+        (
+            ["collector=strict", "collector.trim=-1"],
+            "collector.trim=-1.0 is not possible\n  exists: 0 to 0.5",
+        ),
+        (
+            ["callback=[deaf]"],
+            "Deaf cannot hear events: unknown hook 'aeros_after_lunch'\n"
+            "  exists: aeros_before_task, aeros_on_status, aeros_before_round",
+        ),
+        (
+            ["callback=[mishears]"],
+            "Mishears cannot hear events: aeros_after_round(rounds): Argument(s) {'rounds'} are"
+            " declared in the hookimpl but can not be found in the hookspec\n",
+        ),
+    ],
+)
+def test_a_part_that_cannot_be_built_is_told(build, words, message):
+    with pytest.raises(ConfigError) as refused:
+        build(*words)
+    assert str(refused.value).startswith(message)
+
+
+# ---------------------------------------------------------------- events
+
+
+def test_callbacks_hear_first_then_listeners_in_order(build, tmp_path):
+    said = []
+
+    class Says:
+        def __init__(self, word):
+            self.word = word
+
+        @hookimpl
+        def aeros_on_status(self, status):
+            said.append(f"{self.word} {(tmp_path / 'tally.txt').read_text().split()[-1]} {status}")
+
+    job = build("callback=[tally]", listeners=[Says("one"), Says("two")])
+    job.parts.events.aeros_on_status(task=job.task, status=Status.RUNNING)
+    assert said == ["one RUNNING RUNNING", "two RUNNING RUNNING"]
+
+
+def test_without_callbacks_nobody_hears_and_nothing_breaks(build):
+    job = build()
+    assert job.parts.events.aeros_on_status(task=job.task, status=Status.RUNNING) == []
+
+
+# ---------------------------------------------------------------- serving
+
+
+def test_a_stored_model_answers_as_its_data_were_prepared(build, toy):
+    job = build("task.rounds=2", "+trainer/model=steep", "trainer.model.slope=2")
+    job.controller.run(job.task, job.parts)
+    model = job.parts.repository.model("task")
+    told = []
+
+    class Hears:
+        @hookimpl
+        def aeros_after_predict(self, model, batch, output):
+            told.append((model, batch, output))
+
+    service = compose.build_service(toy, model, {"_target_": "toy_parts.Scores"}, [Hears()])
+    raw = job.parts.transformers["blobs"].load("test")
+    output = service.predict({"point": raw.columns["point"]})
+    hits = output["scores"].argmax(axis=1) == raw.columns["label"]
+    stored = job.parts.repository.models("task")[0].metrics
+    assert hits.mean() == pytest.approx(stored["accuracy"])
+    assert service.inferencer.module(inputs=(2,), outputs=3).slope == 2.0
+    assert [(m, o) for m, _, o in told] == [(model, output)]
+
+
+def test_a_stored_model_whose_step_is_not_installed_is_told(toy, toys, flat):
+    model = Model("m", flat(1), toys.SCHEMA, transformers={"gone": {"_target_": "gone.Gone"}})
+    with pytest.raises(PluginError, match=r"gone: _target_=gone\.Gone is not registered"):
+        compose.build_service(toy, model, {"_target_": "toy_parts.Scores"})
+
+
+def test_what_answers_must_be_an_inferencer(toy, toys, flat):
+    model = Model("m", flat(1), toys.SCHEMA)
+    with pytest.raises(PluginError, match=r"_target_=toy_parts\.Mean is not registered for infer"):
+        compose.build_service(toy, model, {"_target_": "toy_parts.Mean"})
