@@ -10,7 +10,7 @@ import nox
 
 nox.needs_version = ">=2024.4.15"
 nox.options.default_venv_backend = "venv"
-nox.options.sessions = ["lint", "types", "core", "plugin", "together"]
+nox.options.sessions = ["lint", "core", "plugin", "together"]
 nox.options.error_on_missing_interpreters = True
 
 ROOT = Path(__file__).parent
@@ -37,7 +37,7 @@ def install(session: nox.Session, *names: str, also: tuple[str, ...] = (), extra
         *(f"{wheel}[{extra}]" if extra else str(wheel) for wheel in found[1:]),
     ]
     session.install("-q", *CONSTRAINTS, *targets, *also, env=QUIET)
-    # An environment that is used again holds yesterday's wheels under the same version.
+    # `nox -r` uses an environment again, which holds the last wheels under the same version.
     session.install("-q", "--no-deps", "--force-reinstall", *map(str, found), env=QUIET)
 
 
@@ -46,11 +46,7 @@ def _newest(wheels: Path, name: str) -> Path:
     return max(wheels.glob(pattern), key=lambda wheel: wheel.stat().st_mtime)
 
 
-whole = {"venv_location": ".nox/whole", "reuse_venv": True}
-"""The environment with every plugin, shared by the sessions that need it."""
-
-
-@nox.session(**whole)
+@nox.session
 def run(session: nox.Session) -> None:
     """Run a task with every plugin: `nox -s run -- experiment=digits task.rounds=5`."""
     install(session, *PLUGINS)
@@ -63,15 +59,6 @@ def lint(session: nox.Session) -> None:
     session.install("-q", *CONSTRAINTS, "ruff", env=QUIET)
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
-
-
-@nox.session(**whole)
-def types(session: nox.Session) -> None:
-    """Check types of the core and every plugin with mypy, strictly."""
-    install(session, *PLUGINS, also=("mypy", "pytest", "hypothesis"))
-    session.run("mypy", "src")
-    for name in PLUGINS:
-        session.run("mypy", f"plugins/{name}/src")
 
 
 @nox.session
@@ -92,14 +79,16 @@ def plugin(session: nox.Session, name: str) -> None:
     )  # fmt: skip
 
 
-@nox.session(**whole)
+@nox.session
 def together(session: nox.Session) -> None:
-    """Test the core again with every plugin installed, and everything together."""
-    install(session, *PLUGINS, also=("pytest", "hypothesis"))
+    """Check all types; test the core with every plugin installed, and everything together."""
+    install(session, *PLUGINS, also=("pytest", "hypothesis", "mypy"))
+    for source in ["src", *(f"plugins/{name}/src" for name in PLUGINS)]:
+        session.run("mypy", source)
     session.run("pytest", "tests", *session.posargs)
 
 
-@nox.session(**whole)
+@nox.session
 def accuracy(session: nox.Session) -> None:
     """Run the long experiments on real data and hold them to published accuracy."""
     install(session, *PLUGINS, also=("pytest", "hypothesis"))
@@ -115,7 +104,7 @@ def hydra_next(session: nox.Session) -> None:
     session.run("pytest", "tests", "--ignore=tests/integration", *session.posargs)
 
 
-@nox.session(**whole)
+@nox.session
 def benchmark(session: nox.Session) -> None:
     """Run benchmark programs beside their peers: `nox -s benchmark -- aggregation --quick`."""
     install(session, *PLUGINS, also=("flwr", "safetensors"))
