@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from aeros_aggregators import small
 from aeros_core.messages import Update
 from aeros_core.parameters import Array, Parameters
 
@@ -90,6 +91,14 @@ def _message(update: Update) -> SimpleNamespace:
     return SimpleNamespace(content=content, has_error=lambda: False)
 
 
+@pytest.fixture(params=["numpy", "kernels"])
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run a test twice, the second time on kernels even where vectors are small."""
+    if request.param == "kernels":
+        monkeypatch.setattr(small, "SMALL", 0)
+    return str(request.param)
+
+
 @pytest.fixture(scope="session")
 def flower() -> Flower:
     return Flower()
@@ -105,7 +114,7 @@ def draw() -> Draw:
     def drawn(
         *,
         dtype: str = "float32",
-        size: int = 1000,
+        size: int = 1003,
         clients: int = 7,
         rounds: int = 3,
         seed: int = 0,

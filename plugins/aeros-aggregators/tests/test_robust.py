@@ -1,15 +1,16 @@
-"""Coordinate-wise robust rules: the contract, flwr as the oracle, and attackers."""
+"""Median and trimmed mean: the contract, and flwr as the oracle."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from aeros_aggregators.robust import Median
+from aeros_aggregators.robust import Median, TrimmedMean
+from aeros_core.errors import ConfigError
 from aeros_core.roles import Collector
 from aeros_core.testing import CollectorTests
 
-LARGE = 150_001
+EVERY_DTYPE = ("float16", "float32", "float64", "int8", "int64")
 
 
 class TestMedian(CollectorTests):
@@ -18,21 +19,56 @@ class TestMedian(CollectorTests):
 
 
 class TestMedianOfEveryDtype(CollectorTests):
-    dtypes = ("float16", "float32", "float64", "int8", "int64")
+    dtypes = EVERY_DTYPE
     tolerance = 5e-3
 
     def make(self) -> Collector:
         return Median()
 
 
-@pytest.mark.parametrize(
-    ("size", "clients"), [(1000, 1), (1000, 7), (1000, 200), (LARGE, 5), (LARGE, 10)]
-)
+class TestTrimmedMean(CollectorTests):
+    def make(self) -> Collector:
+        return TrimmedMean(trim=0.2)
+
+
+class TestTrimmedMeanOfEveryDtype(CollectorTests):
+    dtypes = EVERY_DTYPE
+    tolerance = 5e-3
+
+    def make(self) -> Collector:
+        return TrimmedMean(trim=0.3)
+
+
+CLIENTS = [1, 5, 10, 200]
+
+
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize("clients", CLIENTS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("api", ["legacy", "current"])
-def test_median_agrees_with_flwr(flower, draw, api, dtype, size, clients):
-    start, rounds = draw(dtype=dtype, size=size, clients=clients, rounds=1)
+def test_median_agrees_with_flwr(flower, draw, api, dtype, clients):
+    start, rounds = draw(dtype=dtype, clients=clients, rounds=1)
     [theirs] = getattr(flower, api)("FedMedian", start, rounds)
     result = Median().aggregate(start, iter(rounds[0]))
     for name, tensor in result.items():
         np.testing.assert_allclose(tensor, theirs[name], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize("clients", CLIENTS)
+@pytest.mark.parametrize("trim", [0.0, 0.25])
+@pytest.mark.parametrize("api", ["legacy", "current"])
+def test_trimmed_mean_agrees_with_flwr(flower, draw, api, trim, clients):
+    start, rounds = draw(clients=clients, rounds=1)
+    [theirs] = getattr(flower, api)("FedTrimmedAvg", start, rounds, beta=trim)
+    result = TrimmedMean(trim=trim).aggregate(start, iter(rounds[0]))
+    for name, tensor in result.items():
+        np.testing.assert_allclose(tensor, theirs[name], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("trim", [-0.1, 0.5])
+def test_bad_trim_is_refused(trim):
+    with pytest.raises(ConfigError) as caught:
+        TrimmedMean(trim=trim)
+    assert caught.value.asked == f"collector.trim={trim} is not possible"
+    assert caught.value.exists == "0 to below 0.5"

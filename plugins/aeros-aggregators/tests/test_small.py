@@ -10,8 +10,9 @@ import pytest
 
 from aeros_aggregators import small
 from aeros_aggregators.adaptive import FedAdagrad, FedAdam, FedYogi
+from aeros_aggregators.krum import Bulyan
 from aeros_aggregators.linear import FedAvg, FedAvgM
-from aeros_aggregators.robust import Median
+from aeros_aggregators.robust import Median, TrimmedMean
 
 RULES = {
     "fedavg": FedAvg,
@@ -20,6 +21,8 @@ RULES = {
     "fedyogi": lambda: FedYogi(server_lr=0.1, beta1=0.9, beta2=0.99, tau=1e-3),
     "fedadagrad": lambda: FedAdagrad(server_lr=0.1, tau=1e-3),
     "median": Median,
+    "trimmed_mean": lambda: TrimmedMean(trim=0.1),
+    "bulyan": lambda: Bulyan(byzantine=0),
 }
 
 

@@ -15,11 +15,19 @@ __all__ = ["aeros_collectors"]
 def aeros_collectors() -> dict[str, type[Any]]:
     """Offer the aggregation rules."""
     return {
+        "bulyan": config.Bulyan,
         "fedadagrad": config.FedAdagrad,
         "fedadam": config.FedAdam,
         "fedavg": config.FedAvg,
         "fedavgm": config.FedAvgM,
+        "fedexp": config.FedExP,
         "fedprox": config.FedProx,
         "fedyogi": config.FedYogi,
+        "geometric_median": config.GeometricMedian,
+        "krum": config.Krum,
         "median": config.Median,
+        "multikrum": config.MultiKrum,
+        "norm_clip": config.NormClip,
+        "qfedavg": config.QFedAvg,
+        "trimmed_mean": config.TrimmedMean,
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from aeros_aggregators.sums import check_layout
@@ -46,6 +46,10 @@ class Cohort:
     def __len__(self) -> int:
         """Number of updates."""
         return len(self.updates)
+
+    def only(self, chosen: Sequence[int]) -> Cohort:
+        """Return the cohort of the updates at these places, rows as they are here."""
+        return replace(self, updates=[self.updates[i] for i in chosen])
 
     def rows(self, dtype: str) -> list[Array]:
         """Return the vectors of this dtype as kernels work on them, one for each update."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from aeros_aggregators import small, threads
 from aeros_core.parameters import Array
 
-__all__ = ["middle"]
+__all__ = ["middle", "nearest"]
 
 WIRES = 128
 """Updates up to which a network is compiled: it takes two seconds then, once."""
@@ -27,36 +27,52 @@ def middle(rows: Rows, cut: int) -> Array:
         rows: Arrays of one length and floating-point dtype, finite.
         cut: Values left out at either end, less than half of them.
     """
-    out = np.empty_like(rows[0])
+    return _by_size("middle", rows, cut)
+
+
+def nearest(rows: Rows, kept: int) -> Array:
+    """Return the mean of each coordinate's ``kept`` values that are nearest its median.
+
+    Args:
+        rows: Arrays of one length and floating-point dtype, finite.
+        kept: How many are averaged, one or more.
+    """
+    return _by_size("nearest", rows, kept)
+
+
+def _by_size(name: str, rows: Rows, number: int) -> Array:
+    out, in_numpy = np.empty_like(rows[0]), getattr(small, name)
     if out.size < small.SMALL:
-        small.middle(out, rows, cut)
+        in_numpy(out, rows, number)
     elif len(rows) > WIRES:
-        threads.spread(_sorted, out.size, out, rows, cut)
+        threads.spread(_sorted, out.size, in_numpy, out, rows, number)
     else:
-        _selected(out, rows, cut)
+        _selected(name, out, rows, number)
     return out
 
 
-def _sorted(out: Array, rows: Rows, cut: int, start: int, stop: int) -> None:
+def _sorted(
+    in_numpy: Callable[..., None], out: Array, rows: Rows, number: int, start: int, stop: int
+) -> None:
     """Sort a few coordinates at a time: numpy's sort is vectorised along contiguous rows."""
     for low in range(start, stop, ROWS):
         high = min(low + ROWS, stop)
-        small.middle(out[low:high], [row[low:high] for row in rows], cut)
+        in_numpy(out[low:high], [row[low:high] for row in rows], number)
 
 
-def _selected(out: Array, rows: Rows, cut: int) -> None:
+def _selected(name: str, out: Array, rows: Rows, number: int) -> None:
     """Run the network over whole vectors, and over what is left in an array of its own."""
     from aeros_aggregators.kernels import order as kernels
 
-    lanes = kernels.WIDTH // out.itemsize
+    kernel, lanes = getattr(kernels, name), kernels.WIDTH // out.itemsize
     whole = out.size - out.size % lanes
-    kernels_arguments = ((0,) * len(rows), (0,) * cut)
-    threads.spread(kernels.middle, whole, out, _table(rows), *kernels_arguments)
+    zeros = ((0,) * len(rows), (0,) * number)
+    threads.spread(kernel, whole, out, _table(rows), *zeros)
     rest = np.zeros((len(rows), lanes), out.dtype)
     for k, row in enumerate(rows):
         rest[k, : out.size - whole] = row[whole:]
     last = np.empty(lanes, out.dtype)
-    kernels.middle(last, _table(list(rest)), *kernels_arguments, 0, lanes)
+    kernel(last, _table(list(rest)), *zeros, 0, lanes)
     out[whole:] = last[: out.size - whole]
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from aeros_aggregators.cohort import Cohort
+from aeros_aggregators.limits import demand
 from aeros_aggregators.order import middle
 from aeros_core.messages import Update
 from aeros_core.parameters import Parameters
 
-__all__ = ["Median"]
+__all__ = ["Median", "TrimmedMean"]
 
 
 class Median:
@@ -29,4 +30,30 @@ class Median:
         if not cohort:
             return parameters
         cut = (len(cohort) - 1) // 2
+        return cohort.combine(lambda rows: middle(rows, cut))
+
+
+class TrimmedMean:
+    """Mean of every coordinate without the least and the greatest of its values.
+
+    Yin et al. (2018), definition 2; as many values as fit into ``trim`` times the number
+    of updates are left out at either end.
+
+    Args:
+        trim: Part that is left out at either end.
+
+    Raises:
+        ConfigError: ``trim`` is not within 0 to below 0.5.
+    """
+
+    def __init__(self, *, trim: float) -> None:
+        demand("trim", trim, 0 <= trim < 0.5, "0 to below 0.5")
+        self._trim = trim
+
+    def aggregate(self, parameters: Parameters, updates: Iterable[Update]) -> Parameters:
+        """Return the trimmed mean; without any update, ``parameters``."""
+        cohort = Cohort.of(parameters, updates)
+        if not cohort:
+            return parameters
+        cut = int(self._trim * len(cohort))
         return cohort.combine(lambda rows: middle(rows, cut))

@@ -6,19 +6,30 @@ rounds of a small model spend here. Every function gives the bits its kernel giv
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from aeros_core.parameters import Array
 
-__all__ = ["SMALL", "adagrad", "adam", "change", "fold", "mean", "middle", "momentum", "yogi"]
+__all__ = [
+    "SMALL",
+    "adagrad",
+    "adam",
+    "change",
+    "fold",
+    "mean",
+    "middle",
+    "momentum",
+    "nearest",
+    "yogi",
+]
 
 SMALL = 1 << 17
 """Elements below which vectors are small; the kernels then save less than a millisecond."""
 
 
-def fold(total: Array, arrays: Sequence[Array], weights: Sequence[float], fresh: bool) -> None:
+def fold(total: Array, arrays: Sequence[Array], weights: Iterable[float], fresh: bool) -> None:
     """Add each array times its weight to ``total``; see `kernels.mean.fold`."""
     if fresh:
         total[:] = 0.0
@@ -93,11 +104,38 @@ def middle(out: Array, rows: Sequence[Array], cut: int) -> None:
     """Write the mean of each coordinate's middle values; see `kernels.order.middle`."""
     ordered = np.stack(rows, axis=1)
     ordered.sort(axis=1)
-    kept = ordered[:, cut : len(rows) - cut]
-    if kept.shape[1] == 1:
-        out[:] = kept[:, 0]
+    _mean_of_ranks(out, ordered, cut, len(rows) - cut)
+
+
+def nearest(out: Array, rows: Sequence[Array], kept: int) -> None:
+    """Write the mean of the ``kept`` values nearest the median; see `kernels.order.nearest`."""
+    ordered = np.stack(rows, axis=1)
+    ordered.sort(axis=1)
+    size, median = len(rows), np.empty_like(out)
+    _mean_of_ranks(median, ordered, (size - 1) // 2, size // 2 + 1)
+    total = np.zeros(out.size)
+    for rank in range(kept):
+        total += ordered[:, rank]
+    best, radius = total, _radius(ordered, median, 0, kept)
+    for first in range(1, size - kept + 1):
+        total = total - ordered[:, first - 1] + ordered[:, first + kept - 1]
+        other = _radius(ordered, median, first, kept)
+        closer = other < radius
+        best, radius = np.where(closer, total, best), np.where(closer, other, radius)
+    out[:] = best / kept
+
+
+def _mean_of_ranks(out: Array, ordered: Array, start: int, stop: int) -> None:
+    if stop - start == 1:
+        out[:] = ordered[:, start]
         return
-    total = kept[:, 0].astype(np.float64)
-    for rank in range(1, kept.shape[1]):
-        total += kept[:, rank]
-    out[:] = total / kept.shape[1]
+    total = ordered[:, start].astype(np.float64)
+    for rank in range(start + 1, stop):
+        total += ordered[:, rank]
+    out[:] = total / (stop - start)
+
+
+def _radius(ordered: Array, median: Array, first: int, kept: int) -> Array:
+    """Return how far from the median the ``kept`` values from rank ``first`` on reach."""
+    below, above = median - ordered[:, first], ordered[:, first + kept - 1] - median
+    return np.where(below > above, below, above)

@@ -11,7 +11,7 @@ the part of the weight that was full parameters, says how much of the base is in
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -91,13 +91,24 @@ class Sums:
         """
         self._fold()
         vectors = {}
-        for dtype, total in self._totals.items():
-            base = host(self._parameters.vectors[dtype], working(dtype))
-            divisor = weight if weight is not None and is_real(dtype) else self.weight
-            term = Term(dtype, np.empty_like(base), base, total, divisor, self._full / divisor)
-            (step if is_real(dtype) else average)(term)
+        for dtype in self._totals:
+            real = is_real(dtype)
+            term = self._term(dtype, weight if weight is not None and real else self.weight)
+            (step if real else average)(term)
             vectors[dtype] = stored(term.out, dtype)
         return Parameters(self._parameters.layout, vectors)
+
+    def terms(self) -> Iterator[Term]:
+        """Yield the sum of each vector of floating-point numbers."""
+        self._fold()
+        for dtype in self._totals:
+            if is_real(dtype):
+                yield self._term(dtype, self.weight)
+
+    def _term(self, dtype: str, weight: float) -> Term:
+        base = host(self._parameters.vectors[dtype], working(dtype))
+        share = self._full / weight
+        return Term(dtype, np.empty_like(base), base, self._totals[dtype], weight, share)
 
     def _fold(self) -> None:
         if not self._held:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 import numba
 from numba.extending import intrinsic
 
-__all__ = ["instruction", "kernel"]
+__all__ = ["instruction", "kernel", "reduction"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -20,10 +20,23 @@ def kernel(function: Function) -> Function:
     where that cannot be written, or where ``NUMBA_CACHE_DIR`` says; in memory alone
     where there is no such place.
     """
+    return _compiled(function, fastmath=False)
+
+
+def reduction(function: Function) -> Function:
+    """Do as `kernel`, and let sums be split over vector lanes.
+
+    The split depends on the length alone, so the same input gives the same bits.
+    """
+    return _compiled(function, fastmath={"reassoc", "contract"})
+
+
+def _compiled(function: Function, fastmath: bool | set[str]) -> Function:
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": fastmath}
     try:
-        compiled = numba.njit(function, cache=True, nogil=True, error_model="numpy")
+        compiled = numba.njit(function, cache=True, **options)
     except RuntimeError:
-        compiled = numba.njit(function, nogil=True, error_model="numpy")
+        compiled = numba.njit(function, **options)
     return cast("Function", compiled)
 
 

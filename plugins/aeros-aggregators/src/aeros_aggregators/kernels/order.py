@@ -8,6 +8,7 @@ come as the length of a tuple of zeros, because numba compiles for types, not va
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,7 +19,7 @@ from aeros_aggregators.kernels import network
 from aeros_aggregators.kernels.compiling import instruction, kernel
 from aeros_core.parameters import Array
 
-__all__ = ["WIDTH", "middle"]
+__all__ = ["WIDTH", "middle", "nearest"]
 
 WIDTH = 64
 """Bytes in a vector: two registers of AVX2, one of AVX-512."""
@@ -73,7 +74,34 @@ class _Vectors:
         for value in values[1:]:
             total = self._builder.fadd(total, self._widen(value, wide))
         result = self._builder.fdiv(total, ir.Constant(wide, [float(len(values))] * self._lanes))
-        return result if self._type == wide else self._builder.fptrunc(result, self._type)
+        return self._narrow(result)
+
+    def nearest(self, ordered: list[Any], kept: int) -> Any:
+        """Return the mean of the ``kept`` values nearest the median of sorted values.
+
+        They lie side by side: of all runs so long, it is the one that reaches least far.
+        """
+        emit, wide, count = self._builder, ir.VectorType(DOUBLE, self._lanes), len(ordered)
+        median = self.mean(ordered[(count - 1) // 2 : count // 2 + 1])
+        zero = ir.Constant(wide, [0.0] * self._lanes)
+        total = functools.reduce(emit.fadd, (self._widen(v, wide) for v in ordered[:kept]), zero)
+        best, radius = total, self._radius(ordered[0], ordered[kept - 1], median)
+        for first in range(1, count - kept + 1):
+            last = ordered[first + kept - 1]
+            total = emit.fsub(total, self._widen(ordered[first - 1], wide))
+            total = emit.fadd(total, self._widen(last, wide))
+            other = self._radius(ordered[first], last, median)
+            closer = emit.fcmp_ordered("<", other, radius)
+            best, radius = emit.select(closer, total, best), emit.select(closer, other, radius)
+        return self._narrow(emit.fdiv(best, ir.Constant(wide, [float(kept)] * self._lanes)))
+
+    def _radius(self, least: Any, greatest: Any, median: Any) -> Any:
+        below = self._builder.fsub(median, least)
+        above = self._builder.fsub(greatest, median)
+        return self._builder.select(self._builder.fcmp_ordered(">", below, above), below, above)
+
+    def _narrow(self, value: Any) -> Any:
+        return value if value.type == self._type else self._builder.fptrunc(value, self._type)
 
     def _widen(self, value: Any, wide: Any) -> Any:
         return value if self._type == wide else self._builder.fpext(value, wide)
@@ -102,6 +130,27 @@ def _middle(_typing: Any, out: Any, table: Any, like: Any, size: Any, cut: Any, 
 _middle_of_vector = instruction(_middle)
 
 
+def _nearest(
+    _typing: Any, out: Any, table: Any, like: Any, size: Any, kept: Any, index: Any
+) -> Any:
+    """Write to one vector of ``out`` the mean of the ``kept`` values nearest the median."""
+    signature = types.void(out, table, like, size, kept, index)
+    lanes = WIDTH * 8 // like.dtype.bitwidth
+
+    def build(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        out, table, _, _, _, index = arguments
+        vectors = _Vectors(builder, context.get_value_type(like.dtype), lanes)
+        values = vectors.load(builder.inttoptr(table, WORD.as_pointer()), size.count, index)
+        vectors.exchange(values, network.sort(size.count))
+        vectors.store(vectors.nearest(values, kept.count), out, index)
+        return context.get_dummy_value()
+
+    return signature, build
+
+
+_nearest_of_vector = instruction(_nearest)
+
+
 @kernel
 def middle(
     out: Array,
@@ -124,3 +173,27 @@ def middle(
     to, addresses = out.ctypes.data, table.ctypes.data
     for index in range(start, stop, WIDTH // out.itemsize):
         _middle_of_vector(to, addresses, out, size, cut, index)
+
+
+@kernel
+def nearest(
+    out: Array,
+    table: Array,
+    size: tuple[int, ...],
+    kept: tuple[int, ...],
+    start: int,
+    stop: int,
+) -> None:
+    """Write the mean of every coordinate's ``kept`` values nearest its median to ``out``.
+
+    Args:
+        out: Where to, as long as each array.
+        table: Addresses of the arrays, of the dtype of ``out``.
+        size: As many zeros as there are arrays.
+        kept: As many zeros as values are averaged.
+        start: First element to work on.
+        stop: Element before which to end, a whole number of vectors on.
+    """
+    to, addresses = out.ctypes.data, table.ctypes.data
+    for index in range(start, stop, WIDTH // out.itemsize):
+        _nearest_of_vector(to, addresses, out, size, kept, index)

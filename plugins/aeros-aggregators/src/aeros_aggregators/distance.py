@@ -1,0 +1,96 @@
+"""Squared distances between updates, whatever the size of their vectors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from aeros_aggregators import small, threads
+from aeros_aggregators.steps import Term
+from aeros_core.parameters import Array
+
+__all__ = ["change", "from_mean", "gap", "pairs"]
+
+Rows = Sequence[Array]
+
+WORK = 1 << 25
+"""Differences that numpy takes in less than the tenth part of a second."""
+
+
+def pairs(rows: Rows) -> Array:
+    """Return the squared distance of every row to every other, (K, K) in float64."""
+    count, size = len(rows), rows[0].size
+    if size < small.SMALL and count * count * size < WORK:
+        return _small_pairs(rows)
+    from aeros_aggregators.kernels import distance as kernels
+
+    padded = list(rows) + [rows[0]] * (-count % kernels.COLUMNS)
+    partials = np.zeros((_spans(size), len(padded), len(padded)))
+    like = np.empty(0, rows[0].dtype)
+    threads.spread(kernels.pairs, size, partials, like, _table(padded))
+    upper = np.triu(partials.sum(axis=0)[:count, :count], 1)
+    result: Array = upper + upper.T
+    return result
+
+
+def _small_pairs(rows: Rows) -> Array:
+    result = np.zeros((len(rows), len(rows)))
+    for i, row in enumerate(rows):
+        for j in range(i):
+            result[i, j] = result[j, i] = _square(np.subtract(row, rows[j], dtype=np.float64))
+    return result
+
+
+def gap(a: Array, b: Array | None) -> float:
+    """Return the squared distance of two vectors; of ``a`` from zero without ``b``."""
+    if a.size < small.SMALL:
+        return _square(np.subtract(a, 0.0 if b is None else b, dtype=np.float64))
+    from aeros_aggregators.kernels import distance as kernels
+
+    partials, like = np.zeros(_spans(a.size)), np.empty(0, a.dtype)
+    there = 0 if b is None else b.ctypes.data
+    threads.spread(kernels.gap, a.size, partials, like, a.ctypes.data, there)
+    return math.fsum(partials)
+
+
+def _square(vector: Array) -> float:
+    return float((vector * vector).sum())  # BLAS would add up by its number of threads
+
+
+def change(term: Term) -> float:
+    """Return the squared length of the mean change of the clients."""
+    if term.small:
+        moved = term.change()
+        return _square(moved)
+    from aeros_aggregators.kernels import distance as kernels
+
+    t = term
+    partials, like = np.zeros(_spans(t.out.size)), np.empty(0, t.out.dtype)
+    sums = (t.total, t.address, 1.0 / t.weight, t.share)
+    threads.spread(kernels.change, t.out.size, partials, like, *sums)
+    return math.fsum(partials)
+
+
+def from_mean(rows: Rows, weights: Array) -> Array:
+    """Return the squared distance of each row to the sum of the rows times ``weights``."""
+    if rows[0].size < small.SMALL:
+        mean = np.empty(rows[0].size)
+        small.fold(mean, rows, weights, fresh=True)
+        return np.array([_square(row - mean) for row in rows])
+    from aeros_aggregators.kernels import distance as kernels
+
+    partials = np.zeros((_spans(rows[0].size), len(rows)))
+    like = np.empty(0, rows[0].dtype)
+    threads.spread(kernels.from_mean, rows[0].size, partials, like, _table(rows), weights)
+    total: Array = partials.sum(axis=0)
+    return total
+
+
+def _spans(size: int) -> int:
+    return -(-size // threads.SPAN)
+
+
+def _table(rows: Rows) -> Array:
+    return np.array([row.ctypes.data for row in rows], np.int64)

@@ -1,0 +1,164 @@
+"""Squared distances, summed in one pass over memory.
+
+Sums are kept for each span of `threads.SPAN` elements and added up in order afterwards,
+so the number of threads changes no bit. Differences are squared, never the vectors
+themselves: a Gram matrix loses its digits where updates lie close together, as they do
+late in training.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from aeros_aggregators.kernels.compiling import kernel, reduction
+from aeros_aggregators.kernels.mean import fold
+from aeros_aggregators.kernels.memory import view
+from aeros_aggregators.threads import SPAN
+from aeros_core.parameters import Array
+
+__all__ = ["COLUMNS", "change", "from_mean", "gap", "pairs"]
+
+ROWS, COLUMNS = 2, 4
+"""Distances that are summed at once: their sums and vectors fill 16 registers."""
+
+BLOCK = 1024
+"""Elements whose squares are summed in the dtype of the vectors, and stay in cache."""
+
+
+@reduction
+def _tile(
+    sums: Array, i: int, j: int, a: Array, b: Array, p: Array, q: Array, r: Array, s: Array
+) -> None:
+    """Add the squared distances of two vectors to four others."""
+    zero = a.dtype.type(0)
+    ap = aq = ar = as_ = bp = bq = br = bs = zero
+    for k in range(a.size):
+        x, y = a[k], b[k]
+        ap += (x - p[k]) * (x - p[k])
+        aq += (x - q[k]) * (x - q[k])
+        ar += (x - r[k]) * (x - r[k])
+        as_ += (x - s[k]) * (x - s[k])
+        bp += (y - p[k]) * (y - p[k])
+        bq += (y - q[k]) * (y - q[k])
+        br += (y - r[k]) * (y - r[k])
+        bs += (y - s[k]) * (y - s[k])
+    sums[i, j] += ap
+    sums[i, j + 1] += aq
+    sums[i, j + 2] += ar
+    sums[i, j + 3] += as_
+    sums[i + 1, j] += bp
+    sums[i + 1, j + 1] += bq
+    sums[i + 1, j + 2] += br
+    sums[i + 1, j + 3] += bs
+
+
+@kernel
+def pairs(partials: Array, like: Array, table: Array, start: int, stop: int) -> None:
+    """Add squared distances of all pairs of arrays to the upper triangle of each span.
+
+    Args:
+        partials: Sums of shape (spans, arrays, arrays), zero at first.
+        like: Of the dtype of the arrays.
+        table: Their addresses, a multiple of `COLUMNS`.
+        start: First element, a multiple of `threads.SPAN`.
+        stop: Element before which to end.
+    """
+    for low in range(start, stop, BLOCK):
+        n = min(BLOCK, stop - low)
+        sums = partials[low // SPAN]
+        for i in range(0, table.size, ROWS):
+            a, b = view(table[i], low, n, like), view(table[i + 1], low, n, like)
+            for j in range(i // COLUMNS * COLUMNS, table.size, COLUMNS):
+                _tile(
+                    sums,
+                    i,
+                    j,
+                    a,
+                    b,
+                    view(table[j], low, n, like),
+                    view(table[j + 1], low, n, like),
+                    view(table[j + 2], low, n, like),
+                    view(table[j + 3], low, n, like),
+                )
+
+
+@reduction
+def _squared(a: Array, b: Array) -> float:
+    total = 0.0
+    for i in range(a.size):
+        difference = np.float64(a[i]) - b[i]
+        total += difference * difference
+    return total
+
+
+@reduction
+def _squared_length(a: Array) -> float:
+    total = 0.0
+    for i in range(a.size):
+        total += np.float64(a[i]) * a[i]
+    return total
+
+
+@kernel
+def gap(partials: Array, like: Array, a: int, b: int, start: int, stop: int) -> None:
+    """Write the squared distance of two arrays to ``partials``, by span.
+
+    The arrays are given by address; no ``b``, 0, stands for zeros.
+    """
+    for low in range(start, stop, SPAN):
+        n = min(SPAN, stop - low)
+        if b == 0:
+            partials[low // SPAN] = _squared_length(view(a, low, n, like))
+        else:
+            partials[low // SPAN] = _squared(view(a, low, n, like), view(b, low, n, like))
+
+
+@reduction
+def _squared_change(sums: Array, before: Array, scale: float, share: float) -> float:
+    total = 0.0
+    for i in range(sums.size):
+        moved = scale * sums[i] - share * before[i]
+        total += moved * moved
+    return total
+
+
+@kernel
+def change(
+    partials: Array,
+    like: Array,
+    sums: Array,
+    base: int,
+    scale: float,
+    share: float,
+    start: int,
+    stop: int,
+) -> None:
+    """Write the square of the mean change, see `kernels.steps`, to ``partials`` by span."""
+    for low in range(start, stop, SPAN):
+        n = min(SPAN, stop - low)
+        before = view(base, low, n, like)
+        partials[low // SPAN] = _squared_change(sums[low : low + n], before, scale, share)
+
+
+@kernel
+def from_mean(
+    partials: Array, like: Array, table: Array, weights: Array, start: int, stop: int
+) -> None:
+    """Add each array's squared distance to the weighted sum of them all, by span.
+
+    Args:
+        partials: Squared distances of shape (spans, arrays), zero at first.
+        like: Of the dtype of the arrays.
+        table: Their addresses.
+        weights: Their weights, which add up to one.
+        start: First element, a multiple of `threads.SPAN`.
+        stop: Element before which to end.
+    """
+    mean = np.empty(BLOCK, np.float64)
+    addresses = np.empty_like(table)
+    for low in range(start, stop, BLOCK):
+        n = min(BLOCK, stop - low)
+        addresses[:] = table + low * like.itemsize
+        fold(mean, like, addresses, weights, True, 0, n)
+        for k in range(table.size):
+            partials[low // SPAN, k] += _squared(view(table[k], low, n, like), mean[:n])

@@ -1,0 +1,164 @@
+"""Rules that choose among whole updates by how close they lie to one another.
+
+Distances are taken over all floating-point parameters; integers go along with the
+updates that are chosen. The number of examples counts only where chosen updates are
+averaged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from aeros_aggregators import distance
+from aeros_aggregators.cohort import Cohort
+from aeros_aggregators.limits import demand
+from aeros_aggregators.order import nearest
+from aeros_aggregators.sums import Sums
+from aeros_aggregators.vectors import is_real
+from aeros_core.errors import TaskError
+from aeros_core.messages import Update
+from aeros_core.parameters import Array, Parameters
+
+__all__ = ["Bulyan", "Krum", "MultiKrum"]
+
+
+class Krum:
+    """The update with the least sum of squared distances to its n - f - 2 neighbours.
+
+    Blanchard et al., Machine Learning with Adversaries: Byzantine Tolerant Gradient
+    Descent (2017), section 4. Of equals, the first.
+
+    Args:
+        byzantine: How many updates may be wrong, f.
+
+    Raises:
+        ConfigError: ``byzantine`` is below 0.
+    """
+
+    def __init__(self, *, byzantine: int) -> None:
+        demand("byzantine", byzantine, byzantine >= 0, "0 or more")
+        self._byzantine = byzantine
+
+    def aggregate(self, parameters: Parameters, updates: Iterable[Update]) -> Parameters:
+        """Return the update chosen; without any update, ``parameters``.
+
+        Raises:
+            TaskError: There are fewer than 2 f + 3 updates.
+        """
+        cohort = Cohort.of(parameters, updates)
+        if not cohort:
+            return parameters
+        chosen = cohort.only(_ranked(cohort, self._byzantine)[:1])
+        return chosen.combine(lambda rows: rows[0].copy())
+
+
+class MultiKrum:
+    """Mean of the updates with the least Krum scores, weighted by examples.
+
+    Blanchard et al. (2017), section 4, where it has equal weights.
+
+    Args:
+        byzantine: How many updates may be wrong, f.
+        keep: How many are averaged; 0: n - f.
+
+    Raises:
+        ConfigError: A value is below 0.
+    """
+
+    def __init__(self, *, byzantine: int, keep: int) -> None:
+        demand("byzantine", byzantine, byzantine >= 0, "0 or more")
+        demand("keep", keep, keep >= 0, "0 or more")
+        self._byzantine, self._keep = byzantine, keep
+        self._sums = Sums()
+
+    def aggregate(self, parameters: Parameters, updates: Iterable[Update]) -> Parameters:
+        """Return the mean of the chosen updates; without any update, ``parameters``.
+
+        Raises:
+            TaskError: There are fewer than 2 f + 3 updates.
+        """
+        cohort = Cohort.of(parameters, updates)
+        if not cohort:
+            return parameters
+        keep = self._keep or len(cohort) - self._byzantine
+        chosen = cohort.only(_ranked(cohort, self._byzantine)[:keep])
+        self._sums.take(parameters, chosen.updates)
+        return self._sums.mean()
+
+
+class Bulyan:
+    """Krum without putting back, then per coordinate the mean of those near the median.
+
+    El Mhamdi et al., The Hidden Vulnerability of Distributed Learning in Byzantium (2018),
+    section 4; arXiv:1802.07927. Of n updates, Krum chooses n - 2 f one after the other,
+    scores taken anew among those that are left, as in the paper and in flwr's
+    ``server.strategy``; flwr's ``serverapp.strategy`` chooses all by one set of scores.
+    Of each coordinate, the n - 4 f values closest to the median are averaged.
+
+    Args:
+        byzantine: How many updates may be wrong, f.
+
+    Raises:
+        ConfigError: ``byzantine`` is below 0.
+    """
+
+    def __init__(self, *, byzantine: int) -> None:
+        demand("byzantine", byzantine, byzantine >= 0, "0 or more")
+        self._byzantine = byzantine
+
+    def aggregate(self, parameters: Parameters, updates: Iterable[Update]) -> Parameters:
+        """Return what Bulyan makes of the updates; without any update, ``parameters``.
+
+        Raises:
+            TaskError: There are fewer than 4 f + 3 updates.
+        """
+        cohort = Cohort.of(parameters, updates)
+        if not cohort:
+            return parameters
+        _demand_updates(cohort, self._byzantine, 4 * self._byzantine + 3)
+        chosen = cohort.only(self._chosen(_distances(cohort)))
+        kept = len(cohort) - 4 * self._byzantine
+        return chosen.combine(lambda rows: nearest(rows, kept))
+
+    def _chosen(self, distances: Array) -> Sequence[int]:
+        left = list(range(len(distances)))
+        chosen: list[int] = []
+        while len(chosen) < len(distances) - 2 * self._byzantine:
+            best = int(np.argmin(_scores(distances[np.ix_(left, left)], self._byzantine)))
+            chosen.append(left.pop(best))
+        return chosen
+
+
+def _ranked(cohort: Cohort, byzantine: int) -> Sequence[int]:
+    """Return the places of the updates, the one with the least score first."""
+    _demand_updates(cohort, byzantine, 2 * byzantine + 3)
+    scores = _scores(_distances(cohort), byzantine)
+    return [int(place) for place in np.argsort(scores, kind="stable")]
+
+
+def _distances(cohort: Cohort) -> Array:
+    result = np.zeros((len(cohort), len(cohort)))
+    for dtype in cohort.parameters.vectors:
+        if is_real(dtype):
+            result += distance.pairs(cohort.rows(dtype))
+    return result
+
+
+def _scores(distances: Array, byzantine: int) -> Array:
+    """Return each update's sum of squared distances to its n - f - 2 closest."""
+    neighbours = max(1, len(distances) - byzantine - 2)
+    closest: Array = np.sort(distances, axis=1)[:, 1 : neighbours + 1]  # the first is itself
+    scores: Array = closest.sum(axis=1)
+    return scores
+
+
+def _demand_updates(cohort: Cohort, byzantine: int, needed: int) -> None:
+    if len(cohort) < needed:
+        raise TaskError(
+            f"collector.byzantine={byzantine} needs {needed} updates in a round,"
+            f" this one has {len(cohort)}",
+            provider="aeros-aggregators",
+            hint=f"task.quorum={needed} with more nodes a round, or less collector.byzantine",
+        )
