@@ -35,7 +35,7 @@ def draw(runs: Mapping[str, Sequence[Round]], path: Path, title: str) -> None:
         panel.spines[["top", "right"]].set_visible(False)
     if len(runs) > 1:
         panels[0].legend(fontsize="small")
-    figure.savefig(path)
+    figure.savefig(path, format="png")
 
 
 def _names(runs: Mapping[str, Sequence[Round]]) -> list[str]:
