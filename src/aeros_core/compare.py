@@ -68,9 +68,10 @@ def _record(folder: Path, top: Path) -> Record:
             rounds=[Round.from_json(json.loads(line)) for line in lines],
             result=Result.from_json(result),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except Exception as error:  # whatever is wrong with files that anybody may have written
+        first = str(error).partition("\n")[0]
         raise ConfigError(
-            f"{folder} is no run's directory: {error}",
+            f"{folder} is no run's directory: {type(error).__name__}: {first}",
             exists="config.yaml, rounds.jsonl and result.json",
             hint="move it away, or compare another directory",
         ) from error
