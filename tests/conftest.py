@@ -228,10 +228,7 @@ def aeros(hydra, install, monkeypatch, tmp_path, capfd):
     def run(*words):
         capfd.readouterr()
         HydraConfig.instance().cfg = None
-        try:
-            code = cli.main(words)
-        except SystemExit as done:  # argparse ends so
-            code = done.code
+        code = cli.main(words)
         captured = capfd.readouterr()
         return subprocess.CompletedProcess(words, code, captured.out, captured.err)
 
@@ -252,7 +249,6 @@ def environment(*names, **more):
     return clean | {
         "PYTHONPATH": os.pathsep.join(paths),
         "AEROS_PLUGINS": ",".join(names),
-        "PYTHONUNBUFFERED": "1",
         **more,
     }
 

@@ -119,7 +119,7 @@ def test_pickles_are_not_read(aeros, toy_words, tmp_path):
     done = aeros("run", *toy_words, "--experimental-rerun", "job.pickle")
     assert done.returncode == 2
     assert "--experimental-rerun reads a pickle, which may run any code" in done.stderr
-    assert "next: aeros run --config-dir" in done.stderr
+    assert "next: aeros run with the words in the run's .hydra/overrides.yaml" in done.stderr
 
 
 GOOD = {

@@ -37,12 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        if arguments[:1] == ["run"]:
-            return run(arguments[1:])
-        parsed, rest = _parser().parse_known_args(arguments)
-        if rest and not getattr(parsed, "overrides", False):
-            _parser().error(f"unrecognized arguments: {' '.join(rest)}")
-        return int(parsed.command(parsed))
+        return _flushed(_command(arguments))
     except KeyboardInterrupt:
         return _failed(Interrupted("interrupted"))
     except AerosError as error:
@@ -50,10 +45,43 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `aeros … | head` is no error
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        return _failed(_of_the_system(error))
+
+
+def _command(arguments: Sequence[str]) -> int:
+    try:
+        if arguments[:1] == ["run"]:
+            return run(arguments[1:])
+        parsed, rest = _parser().parse_known_args(arguments)
+        if rest and (not hasattr(parsed, "words") or any(word.startswith("-") for word in rest)):
+            _parser().error(f"unrecognized arguments: {' '.join(rest)}")
+        if rest:  # argparse takes no words after a flag, people do
+            parsed.words += rest
+        return int(parsed.command(parsed))
+    except SystemExit as done:  # argparse's way out
+        return int(done.code or 0)
+
+
+def _flushed(code: int) -> int:
+    sys.stdout.flush()  # a pipe that nobody reads any more shows here, not at the exit
+    return code
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+def _of_the_system(error: OSError) -> AerosError:
+    """Return what a full disk, or a directory that cannot be written, means to a person."""
+    where = f"{error.filename}: " if error.filename else ""
+    told = AerosError(
+        f"{where}{error.strerror or error}",
+        hint="free the disk, or write elsewhere with hydra.run.dir=DIR or repository.path=DIR;"
+        f" {TRACEBACK}=1 shows where it happened",
+    )
+    told.__cause__ = error
+    return told
 
 
 def _failed(error: AerosError) -> int:
@@ -133,7 +161,7 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     if parsed.experimental_rerun:
         raise ConfigError(
             "--experimental-rerun reads a pickle, which may run any code",
-            hint="aeros run --config-dir DIR --config-name config, with the run's config.yaml",
+            hint="aeros run with the words in the run's .hydra/overrides.yaml",
         )
     overrides = list(parsed.overrides)
     return [word for word in arguments if word not in overrides], overrides

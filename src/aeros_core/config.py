@@ -20,7 +20,7 @@ from hydra.core.plugins import Plugins
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
 from aeros_core import guard
 from aeros_core.elements import Description
@@ -243,7 +243,8 @@ def _wrong_value(error: Exception, cause: OmegaConfBaseException) -> ConfigError
     names = [str(k) for k in parent] if isinstance(parent, DictConfig) else []
     names = [name for name in names if name != "hydra" and not name.startswith("_")]
     leaf = key.rpartition(".")[2]
-    if names and leaf not in names:
+    unresolved = isinstance(cause, InterpolationResolutionError)
+    if names and leaf not in names and not unresolved:
         prefix = key.rpartition(".")[0]
         close = difflib.get_close_matches(leaf, names, n=1)
         nearest = f"{prefix}.{close[0]}" if prefix and close else "".join(close)
