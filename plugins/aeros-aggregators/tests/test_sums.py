@@ -14,17 +14,34 @@ def filled(value, size=100):
     return Parameters.of({"w": np.full(size, value, np.float32)})
 
 
-@pytest.mark.parametrize(("room", "most"), [(8, 8), (7, 4)])
+@pytest.mark.parametrize(("room", "most"), [(100, 16), (7, 7), (1, 4)])
 def test_holds_fewer_updates_where_they_are_large(monkeypatch, room, most):
     start = filled(0)
-    monkeypatch.setattr(sums, "HELD", room * start.nbytes)
+    monkeypatch.setattr(sums, "room", lambda: room * start.nbytes)
     total, held = sums.Sums(), []
     total.begin(start)
-    for i in range(20):
+    for i in range(40):
         total.add(Update(f"n{i}", 1, filled(i), 1), 1.0)
         held.append(len(total._held))
     assert max(held) == most - 1
-    assert total.mean()["w"][0] == np.float32(9.5)
+    assert total.mean()["w"][0] == np.float32(19.5)
+
+
+def test_a_part_of_the_memory_of_the_machine_is_room():
+    assert 1 << 20 < sums.room() < 1 << 50
+
+
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize("clients", [3, 16, 33])
+def test_groups_change_no_bit(monkeypatch, draw, clients):
+    start, rounds = draw(clients=clients, rounds=1)
+    digests = set()
+    for most in (4, 5, 16, 64):
+        monkeypatch.setattr(sums, "MOST", most)
+        total = sums.Sums()
+        assert total.take(start, rounds[0])
+        digests.add(total.mean().digest)
+    assert len(digests) == 1
 
 
 def test_nothing_is_left_of_the_last_round():
@@ -40,12 +57,17 @@ def test_nothing_is_left_of_the_last_round():
 def test_a_divisor_of_its_own():
     total = sums.Sums()
     total.take(filled(2), [Update("a", 1, filled(5), 3), Update("b", 1, filled(4), 1, delta=True)])
-    terms = []
+    # 3 * (5 - 2) + 1 * 4 = 13, divided by 2
+    np.testing.assert_allclose(total.mean(2.0)["w"], 2 + 6.5)
+
+
+def test_a_step_sees_the_mean_change():
+    total, changes = sums.Sums(), []
+    total.take(filled(2), [Update("a", 1, filled(5), 3), Update("b", 1, filled(4), 1, delta=True)])
 
     def step(term):
-        terms.append(term)
-        term.out[:] = term.change()
+        changes.append(term.change())
+        term.out[:] = 7
 
-    # 3 * (5 - 2) + 1 * 4 = 13, divided by 2
-    np.testing.assert_allclose(total.step(step, weight=2.0)["w"], 6.5)
-    assert terms[0].share == 1.5
+    assert total.step(step)["w"].tolist() == [7.0] * 100
+    np.testing.assert_allclose(changes, 13 / 4)

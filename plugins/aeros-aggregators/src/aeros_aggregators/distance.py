@@ -9,6 +9,7 @@ import numpy as np
 
 from aeros_aggregators import small, threads
 from aeros_aggregators.steps import Term
+from aeros_aggregators.vectors import addresses
 from aeros_core.parameters import Array
 
 __all__ = ["change", "from_mean", "gap", "pairs"]
@@ -29,7 +30,7 @@ def pairs(rows: Rows) -> Array:
     padded = list(rows) + [rows[0]] * (-count % kernels.COLUMNS)
     partials = np.zeros((_spans(size), len(padded), len(padded)))
     like = np.empty(0, rows[0].dtype)
-    threads.spread(kernels.pairs, size, partials, like, _table(padded))
+    threads.spread(kernels.pairs, size, partials, like, addresses(padded))
     upper = np.triu(partials.sum(axis=0)[:count, :count], 1)
     result: Array = upper + upper.T
     return result
@@ -83,14 +84,10 @@ def from_mean(rows: Rows, weights: Array) -> Array:
 
     partials = np.zeros((_spans(rows[0].size), len(rows)))
     like = np.empty(0, rows[0].dtype)
-    threads.spread(kernels.from_mean, rows[0].size, partials, like, _table(rows), weights)
+    threads.spread(kernels.from_mean, rows[0].size, partials, like, addresses(rows), weights)
     total: Array = partials.sum(axis=0)
     return total
 
 
 def _spans(size: int) -> int:
     return -(-size // threads.SPAN)
-
-
-def _table(rows: Rows) -> Array:
-    return np.array([row.ctypes.data for row in rows], np.int64)

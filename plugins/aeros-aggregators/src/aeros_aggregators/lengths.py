@@ -11,7 +11,6 @@ from collections.abc import Iterable
 
 from aeros_aggregators import distance
 from aeros_aggregators.limits import demand
-from aeros_aggregators.steps import average
 from aeros_aggregators.sums import Sums, check_layout
 from aeros_aggregators.vectors import host, is_real, working
 from aeros_core.errors import DataError
@@ -49,7 +48,7 @@ class NormClip:
             self._sums.add(update, factor * update.examples)
             examples += update.examples
             del update
-        return self._sums.step(average, weight=float(examples)) if examples else parameters
+        return self._sums.mean(float(examples)) if examples else parameters
 
 
 class FedExP:
@@ -86,7 +85,7 @@ class FedExP:
         mean = sum(distance.change(term) for term in self._sums.terms())
         least = 2.0 * (mean + self._epsilon)
         rate = max(1.0, lengths / weight / least) if least else 1.0
-        return self._sums.step(average, weight=weight / rate)
+        return self._sums.mean(weight / rate)
 
 
 class QFedAvg:
@@ -125,7 +124,7 @@ class QFedAvg:
             divisor += self._q * math.pow(loss, self._q - 1.0) * length + slope
             self._sums.add(update, slope)
             del update
-        return self._sums.step(average, weight=divisor) if divisor else parameters
+        return self._sums.mean(divisor) if divisor else parameters
 
 
 def _squared_length(parameters: Parameters, update: Update) -> float:

@@ -7,12 +7,16 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from aeros_aggregators import small, threads
+from aeros_aggregators.vectors import addresses
 from aeros_core.parameters import Array
 
 __all__ = ["middle", "nearest"]
 
 WIRES = 128
 """Updates up to which a network is compiled: it takes two seconds then, once."""
+
+WORK = 1 << 20
+"""Values that numpy sorts in the hundredth part of a second or two."""
 
 ROWS = 2048
 """Coordinates that are sorted at once where no network is compiled."""
@@ -42,7 +46,7 @@ def nearest(rows: Rows, kept: int) -> Array:
 
 def _by_size(name: str, rows: Rows, number: int) -> Array:
     out, in_numpy = np.empty_like(rows[0]), getattr(small, name)
-    if out.size < small.SMALL:
+    if out.size < small.SMALL and out.size * len(rows) < WORK:
         in_numpy(out, rows, number)
     elif len(rows) > WIRES:
         threads.spread(_sorted, out.size, in_numpy, out, rows, number)
@@ -67,14 +71,10 @@ def _selected(name: str, out: Array, rows: Rows, number: int) -> None:
     kernel, lanes = getattr(kernels, name), kernels.WIDTH // out.itemsize
     whole = out.size - out.size % lanes
     zeros = ((0,) * len(rows), (0,) * number)
-    threads.spread(kernel, whole, out, _table(rows), *zeros)
+    threads.spread(kernel, whole, out, addresses(rows), *zeros)
     rest = np.zeros((len(rows), lanes), out.dtype)
     for k, row in enumerate(rows):
         rest[k, : out.size - whole] = row[whole:]
     last = np.empty(lanes, out.dtype)
-    kernel(last, _table(list(rest)), *zeros, 0, lanes)
+    kernel(last, addresses(list(rest)), *zeros, 0, lanes)
     out[whole:] = last[: out.size - whole]
-
-
-def _table(rows: Rows) -> Array:
-    return np.array([row.ctypes.data for row in rows], np.int64)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from aeros_aggregators import small, threads
+from aeros_aggregators.vectors import addresses
 from aeros_core.parameters import Array
 
 __all__ = ["Decay", "Step", "Term", "adagrad", "adam", "average", "momentum", "yogi"]
@@ -23,6 +26,8 @@ class Term:
         weight: What to divide it by.
         share: Part of ``base`` that is in ``total / weight``: 1 where all updates are
             full parameters, 0 where all are differences.
+        group: The last arrivals, and their weights, which are not in ``total`` yet.
+        fresh: Whether what ``total`` holds is junk, as there were no others.
     """
 
     dtype: str
@@ -31,6 +36,8 @@ class Term:
     total: Array
     weight: float
     share: float
+    group: tuple[Sequence[Array], Sequence[float]] = ((), ())
+    fresh: bool = False
 
     @property
     def small(self) -> bool:
@@ -48,18 +55,19 @@ class Term:
 
 
 Step = Callable[[Term], None]
-"""Writes the next parameters of one vector."""
+"""Writes the next parameters of one vector; but for `average`, the group is empty."""
 
 
 def average(term: Term) -> None:
     """Write the mean of the updates."""
-    t, kept = term, 1.0 - term.share
+    t, (arrays, weights), kept = term, term.group, 1.0 - term.share
     if t.small:
-        small.mean(t.out, t.total, t.base, t.weight, kept)
+        small.mean(t.out, t.total, arrays, weights, t.fresh, t.base, t.weight, kept)
         return
     from aeros_aggregators.kernels import mean as kernels
 
-    threads.spread(kernels.mean, t.out.size, t.out, t.total, t.address, t.weight, kept)
+    sums = (t.total, addresses(arrays), np.array(weights, np.float64), t.fresh)
+    threads.spread(kernels.mean, t.out.size, t.out, *sums, t.address, t.weight, kept)
 
 
 def momentum(term: Term, velocity: Array, beta: float, rate: float) -> None:

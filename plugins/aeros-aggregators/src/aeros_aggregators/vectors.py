@@ -6,11 +6,13 @@ without a copy. A rule that runs on a device would branch before it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from aeros_core.parameters import Array, Vector
 
-__all__ = ["host", "is_real", "stored", "working"]
+__all__ = ["addresses", "host", "is_real", "stored", "working"]
 
 
 def is_real(dtype: str) -> bool:
@@ -33,6 +35,11 @@ def host(vector: Vector, dtype: str) -> Array:
     """Return a vector as a contiguous numpy array of ``dtype``; a view where it can be."""
     array = vector if isinstance(vector, np.ndarray) else np.from_dlpack(vector)
     return np.ascontiguousarray(array, dtype=dtype)
+
+
+def addresses(arrays: Sequence[Array]) -> Array:
+    """Return where arrays lie, for kernels; they have to be kept until these are done."""
+    return np.array([array.ctypes.data for array in arrays], np.int64)
 
 
 def stored(array: Array, dtype: str) -> Array:
