@@ -121,14 +121,23 @@ def test_the_digest_changes_with_any_bit(arrays, data):
     assert packed.digest == before
 
 
-def test_the_digest_is_the_hash_of_layout_and_bytes():
+def test_the_digest_is_the_hash_of_layout_and_pieces():
     packed = Parameters.of(
         {"w": np.array([1.5, -0.0], dtype="float32"), "n": np.array([3], dtype="int64")}
     )
     sha = hashlib.sha256(packed.layout.digest.encode())
-    sha.update(bytes.fromhex("0000c03f 00000080"))
-    sha.update((3).to_bytes(8, "little"))
+    sha.update(hashlib.sha256(bytes.fromhex("0000c03f 00000080")).digest())
+    sha.update(hashlib.sha256((3).to_bytes(8, "little")).digest())
     assert packed.digest == sha.hexdigest()
+
+
+def test_a_long_vector_is_hashed_in_pieces():
+    long = Parameters.of({"w": np.arange(5_000_000, dtype="float32")})
+    raw = long.vector.tobytes()
+    sha = hashlib.sha256(long.layout.digest.encode())
+    for piece in (raw[: 2**24], raw[2**24 :]):
+        sha.update(hashlib.sha256(piece).digest())
+    assert long.digest == sha.hexdigest()
 
 
 def test_equal_bytes_under_other_names_have_another_digest():

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any, TypeAlias
@@ -17,9 +19,12 @@ import numpy as np
 
 from aeros_core.errors import ConfigError
 
-__all__ = ["Array", "Layout", "Parameters", "TensorSpec", "Vector"]
+__all__ = ["PIECE", "Array", "Layout", "Parameters", "TensorSpec", "Vector", "pieces"]
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+PIECE = 16 * 2**20
+"""Bytes of a piece of a vector: the unit in which parameters are hashed and stored."""
+
 Vector: TypeAlias = Any
 """A 1-D array on any device: numpy, or whatever speaks DLPack."""
 
@@ -157,8 +162,29 @@ class Parameters:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the layout and the bytes of every vector, hexadecimal."""
-        sha = hashlib.sha256(self.layout.digest.encode())
-        for dtype in sorted(self.vectors):
-            sha.update(np.ascontiguousarray(self.vectors[dtype]).view(np.uint8).data)
-        return sha.hexdigest()
+        """SHA-256 over the layout and the SHA-256 of each 16 MiB piece, hexadecimal.
+
+        Pieces are those of each vector, in the order of the dtypes' names, the last of a
+        vector being shorter. They are hashed side by side, and a store whose chunks are
+        these pieces need not hash them again.
+        """
+        parts = [piece for dtype in sorted(self.vectors) for piece in pieces(self.vectors[dtype])]
+        return hashlib.sha256(self.layout.digest.encode() + _hashed(parts)).hexdigest()
+
+
+def pieces(vector: Vector) -> list[memoryview]:
+    """Return the bytes of a host vector in pieces of `PIECE`, the last one shorter."""
+    whole = np.ascontiguousarray(vector).view(np.uint8).data
+    return [whole[start : start + PIECE] for start in range(0, len(whole), PIECE)]
+
+
+def _hashed(parts: list[memoryview]) -> bytes:
+    """Return the SHA-256 of each part, one behind the other; hashlib lets threads run."""
+    if len(parts) < 2:
+        return b"".join(map(_sha256, parts))
+    with ThreadPoolExecutor(min(len(parts), os.cpu_count() or 1)) as pool:
+        return b"".join(pool.map(_sha256, parts))
+
+
+def _sha256(piece: memoryview) -> bytes:
+    return hashlib.sha256(piece).digest()
