@@ -1,6 +1,5 @@
 """Fakes and fixtures: broken distributions, the toy plugin's parts, commands."""
 
-import copy
 import importlib
 import logging
 import os
@@ -187,6 +186,11 @@ def flat():
 # ---------------------------------------------------------------- commands
 
 
+def _branches(node):
+    """Return a copy of nested dictionaries, what lies in them left as it is."""
+    return {k: _branches(v) for k, v in node.items()} if isinstance(node, dict) else node
+
+
 @pytest.fixture
 def hydra():
     """Puts back afterwards what Hydra and logging keep for a whole process."""
@@ -196,7 +200,7 @@ def hydra():
     from hydra.core.plugins import Plugins
 
     Plugins.instance()  # stores what Hydra's own plugins offer, once a process
-    stored = copy.deepcopy(ConfigStore.instance().repo)
+    stored = _branches(ConfigStore.instance().repo)
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     yield

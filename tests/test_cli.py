@@ -8,13 +8,25 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from aeros_core import __version__
+from aeros_core import __version__, curves
 from aeros_core.task import Result
 
 MESSAGE = re.compile(
     r"aeros: [^\n]+\n(  exists: .*\n)?(  provider: .*\n)?(  next: .*\n)?", re.DOTALL
 )
 """What was asked, what exists, who provides it, what to type next; in this order."""
+
+
+@pytest.fixture
+def drawn():
+    """Lets learning curves be drawn, which takes longer than the runs."""
+
+
+@pytest.fixture(autouse=True)
+def sketched(request, monkeypatch):
+    """Elsewhere an empty file stands for a learning curve."""
+    if "drawn" not in request.fixturenames:
+        monkeypatch.setattr(curves, "draw", lambda runs, path, title: path.touch())
 
 
 @pytest.fixture
@@ -44,7 +56,7 @@ def folder_of(done):
 # ---------------------------------------------------------------- aeros run
 
 
-def test_a_task_runs_and_leaves_its_files(run):
+def test_a_task_runs_and_leaves_its_files(run, drawn):
     done = run("task.name=mine", "task.rounds=2")
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
@@ -237,7 +249,7 @@ def swept(run):
     return Path("sweep")
 
 
-def test_a_sweep_runs_every_job_into_a_directory_of_its_own(swept, aeros):
+def test_a_sweep_runs_every_job_into_a_directory_of_its_own(swept, aeros, drawn):
     results = [json.loads((swept / n / "result.json").read_text()) for n in ("0", "1")]
     assert [r["status"] for r in results] == ["FINISHED"] * 2
     assert results[0]["model"]["digest"] != results[1]["model"]["digest"]

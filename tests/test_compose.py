@@ -1,3 +1,4 @@
+import copy
 import sys
 
 import pytest
@@ -19,6 +20,9 @@ TOY = [
     "collector=mean",
 ]
 
+COMPOSED = {}
+"""Configurations that were composed before, by what was typed."""
+
 pytestmark = pytest.mark.usefixtures("hydra")
 
 
@@ -29,7 +33,9 @@ def build(install, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def make(*words, changed=(), **options):
-        cfg = config.load([*TOY, *words], registry)
+        if words not in COMPOSED:
+            COMPOSED[words] = config.load([*TOY, *words], registry)
+        cfg = copy.deepcopy(COMPOSED[words])
         for path, value in dict(changed).items():
             OmegaConf.update(cfg, path, value, force_add=True)
         return compose.build(cfg, registry, **options)

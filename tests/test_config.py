@@ -65,7 +65,12 @@ def test_an_experiment_may_preset_what_the_command_line_replaces(load):
         ),
         (
             "inferencer=onnx",
-            "option 'inferencer' does not exist\n  exists: task, infrastructure, controller,"
+            "Could not override 'inferencer'. No match in the defaults list.\n"
+            "  next: aeros run --help",
+        ),
+        (
+            "nosuch=3",
+            "option 'nosuch' does not exist\n  exists: task, infrastructure, controller,"
             " repository, transformer, trainer, collector\n"
             "  next: aeros run --cfg job shows every option",
         ),

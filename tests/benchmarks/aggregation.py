@@ -246,17 +246,17 @@ def model(value):
     return Parameters(layout, {"float32": np.full(size, value, np.float32)})
 FedAvg().aggregate(model(0), [Update("a", 1, model(1), 1)])
 start = model(0)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+with open("/proc/self/statm") as file:
+    before = int(file.read().split()[1]) * resource.getpagesize()
 FedAvg().aggregate(start, (Update(f"{i}", 1, model(i), 1) for i in range(count)))
-after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print((after - before) * 1024 / layout.nbytes)
+after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+print((after - before) / layout.nbytes)
 """
     rows = []
-    for count in (10, 100, 1000 // scale):
-        length = 5_000_000 // scale
-        models = float(python(code, str(count), str(length)))
+    for count in (2, 20, 200, 2000 // scale):
+        models = float(python(code, str(count), "20000000"))
         row = {"work": "peak memory", "subject": f"{count} clients", "models": models}
-        print("{work:24} {subject:30} {models:10.1f} models above the first round's".format(**row))
+        print("{work:24} {subject:30} {models:10.1f} models beside the parameters".format(**row))
         rows.append(row)
     return rows
 
