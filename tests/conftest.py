@@ -240,25 +240,27 @@ def aeros(hydra, install, monkeypatch, tmp_path, capfd):
     signal.signal(signal.SIGTERM, before)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def toy_words():
     """What makes a whole task of the toy plugin's parts, on a command line."""
     return TOY
 
 
-def environment(*names, **more):
-    """Return the environment of a process in which these fake distributions are installed."""
-    paths = [str(DIST / name) for name in names]
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("AEROS_", "PYTHON"))}
-    return clean | {
-        "PYTHONPATH": os.pathsep.join(paths),
-        "AEROS_PLUGINS": ",".join(names),
-        **more,
-    }
+@pytest.fixture(scope="session")
+def environment():
+    """A function that returns the environment of a process with these fake distributions."""
+
+    def make(*names, **more):
+        paths = [str(DIST / name) for name in names]
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("AEROS_", "PYTHON"))}
+        told = {"PYTHONPATH": os.pathsep.join(paths), "AEROS_PLUGINS": ",".join(names), **more}
+        return clean | {name: value for name, value in told.items() if value is not None}
+
+    return make
 
 
 @pytest.fixture
-def start(tmp_path):
+def start(environment, tmp_path):
     """A function that starts one command in a process of its own; ends what still runs."""
     running = []
 
