@@ -172,6 +172,45 @@ def test_a_trainer_that_can_trains_a_whole_cohort_in_one_call(parts):
     assert other.metrics == one.metrics
 
 
+def test_a_members_failure_is_its_own_and_the_others_are_begun_anew(data):
+    class Fails:
+        def train_cohort(self, instructions, rows):
+            for instruction in instructions:
+                if instruction.node in ("client-1", "client-2"):
+                    raise DataError("the file is damaged")
+                yield Update(instruction.node, 1, instruction.parameters, 1)
+
+    nodes = LocalNodes(Task(), Fails(), data)
+    nodes.dispatch(instruct(*(f"client-{i}" for i in range(4))))
+    replies = [nodes.receive(None) for _ in range(5)]
+    assert replies[1] == Failure("client-1", 1, "DataError: the file is damaged")
+    assert [type(reply) for reply in replies] == [Update, Failure, Failure, Update, type(None)]
+
+
+def test_what_no_member_can_do_is_raised(data):
+    class Fails:
+        def train_cohort(self, instructions, rows):
+            raise ConfigError("no such loss")
+            yield
+
+    nodes = LocalNodes(Task(), Fails(), data)
+    nodes.dispatch(instruct("client-0", "client-1"))
+    with pytest.raises(ConfigError, match="no such loss"):
+        nodes.receive(None)
+
+
+def test_a_cohort_waits_its_turn_and_can_be_abandoned(data, parts):
+    nodes = LocalNodes(Task(), Together(parts().trainer), data)
+    nodes.dispatch(instruct("client-0", "client-1"))
+    assert nodes.receive(None).node == "client-0"
+    nodes.dispatch(instruct("client-2"))
+    assert [nodes.receive(None).node for _ in range(2)] == ["client-1", "client-2"]
+    nodes.dispatch(instruct("client-3", "client-4"))
+    nodes.receive(None)
+    nodes.abandon()
+    assert nodes.receive(None) is None
+
+
 def test_requirements_are_held_against_this_machine_before_any_data_is_loaded(parts):
     made = parts(config={"infrastructure": {"labels": {"site": "Madrid"}}})
     transformers = {"blobs": None}

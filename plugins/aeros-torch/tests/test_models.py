@@ -10,7 +10,7 @@ from aeros_core.schema import Field, Schema
 from aeros_torch import config
 from aeros_torch.config import Activation
 from aeros_torch.expectation import build
-from aeros_torch.models import _ACTIVATIONS, Cnn, Lstm, Mlp, Softmax
+from aeros_torch.models import ACTIVATIONS, Cnn, Lstm, Mlp, Softmax
 
 CPU = torch.device("cpu")
 LABEL = Field("label", "int64", categories=tuple("abcde"))
@@ -107,7 +107,7 @@ def test_lstm_answers_after_the_last_step(model):
 
 @pytest.mark.parametrize("activation", Activation)
 def test_activations_by_name_and_by_member(activation):
-    assert set(_ACTIVATIONS) == set(Activation)
+    assert set(ACTIVATIONS) == set(Activation)
     x = torch.randn(3, 4)
     outputs = []
     for given in (activation, activation.value):

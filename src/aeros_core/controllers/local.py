@@ -18,6 +18,9 @@ from aeros_core.task import Result, Status, Task
 
 __all__ = ["LocalController", "LocalNodes"]
 
+_ITS_OWN = (AerosError, ArithmeticError, RuntimeError, ValueError)
+"""What goes wrong on one node and not on every other."""
+
 
 class LocalController:
     """Simulates the nodes of a task, one client of the partition each (``controller=local``)."""
@@ -61,6 +64,7 @@ class LocalNodes:
         names = data.partition.names
         self._numbers = None if names is None else {name: i for i, name in enumerate(names)}
         self._queue: deque[Instruction] = deque()
+        self._begun: deque[Instruction] = deque()
         self._cohort: Iterator[Reply] = iter(())
         least = 2 if task.evaluation.federated else 1
         if (data.partition.sizes < least).any():
@@ -81,29 +85,44 @@ class LocalNodes:
 
     def dispatch(self, instructions: Sequence[Instruction]) -> None:
         """Queue instructions; they are carried out as replies are asked for."""
-        if instructions and self._together(instructions):
-            data = [self._rows(instruction) for instruction in instructions]
-            assert isinstance(self._trainer, SupportsCohort)  # noqa: S101
-            self._cohort = self._trainer.train_cohort(instructions, data)
-        else:
-            self._queue.extend(instructions)
-
-    def _together(self, instructions: Sequence[Instruction]) -> bool:
-        training = all(i.action is Action.TRAIN for i in instructions)
-        return training and isinstance(self._trainer, SupportsCohort)
+        self._queue.extend(instructions)
 
     def receive(self, timeout: float | None) -> Reply | None:
         """Carry out the next instruction, unless the time is over already."""
         if timeout is not None and timeout <= 0:
             return None
-        if self._queue:
-            return self._carry_out(self._queue.popleft())
-        return next(self._cohort, None)
+        if not self._begun and isinstance(self._trainer, SupportsCohort):
+            while self._queue and self._queue[0].action is Action.TRAIN:
+                self._begun.append(self._queue.popleft())
+            self._begin()
+        if self._begun:
+            return self._next()
+        return self._carry_out(self._queue.popleft()) if self._queue else None
 
     def abandon(self) -> None:
         """Forget what was not begun."""
         self._queue.clear()
+        self._begun.clear()
         self._cohort = iter(())
+
+    def _begin(self) -> None:
+        """Have the trainer begin with what it can train together."""
+        if self._begun and isinstance(self._trainer, SupportsCohort):
+            data = [self._rows(instruction) for instruction in self._begun]
+            self._cohort = self._trainer.train_cohort(list(self._begun), data)
+
+    def _next(self) -> Reply | None:
+        """Return the next reply of a cohort; one member's failure is not the others'."""
+        try:
+            reply = next(self._cohort, None)
+        except ConfigError:
+            raise
+        except _ITS_OWN as error:
+            reply = _failure(self._begun.popleft(), error)
+            self._begin()  # an iterator that raised has ended: the others begin anew
+            return reply
+        self._begun.popleft()
+        return reply
 
     def _carry_out(self, instruction: Instruction) -> Reply:
         try:
@@ -113,9 +132,8 @@ class LocalNodes:
             metrics = self._trainer.evaluate(instruction.parameters, data)
         except ConfigError:
             raise  # the same on every node: not this one's failure
-        except (AerosError, ArithmeticError, RuntimeError, ValueError) as error:
-            reason = f"{type(error).__name__}: {error}"
-            return Failure(instruction.node, instruction.round, reason)
+        except _ITS_OWN as error:
+            return _failure(instruction, error)
         return Evaluation(instruction.node, instruction.round, len(data), metrics)
 
     def _rows(self, instruction: Instruction) -> Dataset:
@@ -133,3 +151,7 @@ class LocalNodes:
         if self._numbers is not None:
             return self._numbers[node]
         return int(node.rpartition("-")[2])
+
+
+def _failure(instruction: Instruction, error: Exception) -> Failure:
+    return Failure(instruction.node, instruction.round, f"{type(error).__name__}: {error}")

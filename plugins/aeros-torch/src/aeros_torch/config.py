@@ -9,6 +9,7 @@ from typing import Any
 __all__ = [
     "Activation",
     "Cnn",
+    "Engine",
     "Lenet",
     "Lstm",
     "Mlp",
@@ -31,6 +32,14 @@ class Activation(Enum):
     leaky_relu = "leaky_relu"
 
 
+class Engine(Enum):
+    """What does the local training; each gives the same, to float tolerance."""
+
+    auto = "auto"
+    compiled = "compiled"
+    sequential = "sequential"
+
+
 class Padding(Enum):
     """What a convolution does at the border."""
 
@@ -44,6 +53,12 @@ class TorchTrainer:
 
     Args:
         model: The module, an option of the group ``trainer/model``.
+        engine: ``compiled`` trains many clients at once with kernels for dense layers:
+            softmax, or mlp without dropout; cross_entropy or mse; sgd; on the CPU.
+            ``sequential`` trains any module, one client after the other. auto: compiled
+            where it can.
+        workers: Clients trained at the same time, by engines that can; 0: one for each
+            core.
         optimizer: Name of any class of ``torch.optim``, in any case; it starts afresh
             in each round. ``sparseadam`` is refused; ``muon`` takes the matrices and
             leaves the other tensors to AdamW.
@@ -74,6 +89,8 @@ class TorchTrainer:
     _target_: str = "aeros_torch.trainer.TorchTrainer"
     defaults: list[Any] = field(default_factory=lambda: ["_self_", {"model": "mlp"}])
     model: Any = "???"
+    engine: Engine = Engine.auto
+    workers: int = 0
     optimizer: str = "sgd"
     lr: float = 0.01
     momentum: float | None = None

@@ -64,6 +64,12 @@ class Loss:
         self._options = check_options("trainer.loss_options", self._name, options, known)
         _try(self._name, self._options)
 
+    def plain(self, target: Field) -> str | None:
+        """Return the name of the loss for this target; None if it has options."""
+        if self._name != "auto":
+            return None if self._options else self._name
+        return "mse" if target.categories is None else "cross_entropy"
+
     def of(self, target: Field) -> LossFunction:
         """Return the loss for this target.
 

@@ -16,9 +16,9 @@ from aeros_core.errors import ConfigError
 from aeros_core.schema import Field
 from aeros_torch.config import Activation, Padding
 
-__all__ = ["Cnn", "Lstm", "Mlp", "Softmax"]
+__all__ = ["ACTIVATIONS", "Cnn", "Lstm", "Mlp", "Softmax"]
 
-_ACTIVATIONS = {
+ACTIVATIONS = {
     Activation.relu: nn.ReLU,
     Activation.tanh: nn.Tanh,
     Activation.sigmoid: nn.Sigmoid,
@@ -27,6 +27,7 @@ _ACTIVATIONS = {
     Activation.elu: nn.ELU,
     Activation.leaky_relu: nn.LeakyReLU,
 }
+"""The module of each activation."""
 
 
 class Softmax(nn.Module):
@@ -97,7 +98,7 @@ class Cnn(nn.Module):
         for before, after in zip([depth, *channels], channels, strict=False):
             size = [_shrunk(length, kernel, border) for length in size]
             layers += [nn.Conv2d(before, after, kernel, padding=border.value)]
-            layers += [_ACTIVATIONS[function](), nn.MaxPool2d(2, ceil_mode=True)]
+            layers += [ACTIVATIONS[function](), nn.MaxPool2d(2, ceil_mode=True)]
         self.convolutions = nn.Sequential(*layers)
         features = ([depth, *channels][-1]) * prod(size)
         self.dense = _dense(features, hidden, outputs, function, dropout)
@@ -174,7 +175,7 @@ def _dense(
     widths = [inputs, *hidden]
     layers: list[nn.Module] = []
     for before, after in zip(widths, hidden, strict=False):
-        layers += [nn.Linear(before, after), _ACTIVATIONS[function]()]
+        layers += [nn.Linear(before, after), ACTIVATIONS[function]()]
         layers += [nn.Dropout(dropout)] if dropout else []
     return nn.Sequential(*layers, nn.Linear(widths[-1], outputs))
 

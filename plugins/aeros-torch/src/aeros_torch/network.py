@@ -78,14 +78,22 @@ class Network:
         Raises:
             ConfigError: They are of another model.
         """
+        self.check(parameters)
+        for dtype, vector in self._vectors.items():
+            _assign(vector, parameters.vectors[dtype])
+
+    def check(self, parameters: Parameters) -> None:
+        """Refuse parameters that are not this module's.
+
+        Raises:
+            ConfigError: They are of another model.
+        """
         if parameters.layout.digest != self.layout.digest:
             raise ConfigError(
                 "the parameters are of another model: "
                 + _difference(parameters.layout, self.layout),
                 hint="choose the trainer/model that they were trained with",
             )
-        for dtype, vector in self._vectors.items():
-            _assign(vector, parameters.vectors[dtype])
 
     def read(self) -> Parameters:
         """Return the parameters as they are now, on the host, with vectors of their own."""

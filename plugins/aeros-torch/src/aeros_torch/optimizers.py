@@ -89,16 +89,27 @@ class Optimizer:
                 )
         return {o: v for o, v in values.items() if v is not None and o in known}
 
+    @property
+    def name(self) -> str:
+        """Name of the class."""
+        return self._name
+
+    @property
+    def sgd(self) -> Mapping[str, Any] | None:
+        """Options of an SGD that `descent.Sgd` does; None if it is something else."""
+        known = self._name == "SGD" and set(self._options) <= Sgd.options
+        return self._options if known else None
+
     def _attempt(self, lr: float) -> None:
         weights = nn.Parameter(torch.zeros(2, 2))
         call(f"trainer.optimizer={self._name}", self._cls, [weights], lr=lr, **self._options)
 
     def start(self, network: Network, slope: Slope, lr: float) -> Descent:
         """Return the steps of a round that begins with these weights."""
-        if self._name == "SGD" and set(self._options) <= Sgd.options:
-            if slope.plain and not any(self._options.values()):
+        if (options := self.sgd) is not None:
+            if slope.plain and not any(options.values()):
                 return PlainSgd(network, lr)
-            return Sgd(network, slope, lr, **self._options)
+            return Sgd(network, slope, lr, **options)
         if self._name in _ELEMENTWISE:
             flat = nn.Parameter(network.weights)
             flat.grad = slope.vector

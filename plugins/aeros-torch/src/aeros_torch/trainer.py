@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -14,8 +14,10 @@ from aeros_core.errors import ConfigError, DataError
 from aeros_core.messages import Instruction, Metrics, Update
 from aeros_core.parameters import Parameters
 from aeros_core.roles import Module
-from aeros_core.schema import Schema
+from aeros_core.schema import Field, Schema
 from aeros_torch.batches import Feed, Resident
+from aeros_torch.config import Engine
+from aeros_torch.engines import compiled
 from aeros_torch.evaluation import evaluate
 from aeros_torch.expectation import build, expected, outputs, target_of
 from aeros_torch.losses import Loss, LossFunction
@@ -24,6 +26,10 @@ from aeros_torch.optimizers import Optimizer
 from aeros_torch.runtime import device_of, reproducible
 from aeros_torch.schedule import Schedule
 from aeros_torch.sequential import Recipe, Sequential
+from aeros_torch.stack import stack
+
+if TYPE_CHECKING:
+    from aeros_torch.compiled import Compiled
 
 __all__ = ["TorchTrainer"]
 
@@ -36,7 +42,8 @@ class _Workshop:
     network: Network
     feed: Feed
     loss: LossFunction
-    engine: Sequential
+    sequential: Sequential
+    compiled: Compiled | None
 
 
 class TorchTrainer:
@@ -53,6 +60,8 @@ class TorchTrainer:
         self,
         *,
         model: Module,
+        engine: Engine | str,
+        workers: int,
         optimizer: str,
         lr: float,
         momentum: float | None,
@@ -75,10 +84,10 @@ class TorchTrainer:
     ):
         _at_least(1, epochs=epochs, steps=steps, batch_size=batch_size, threads=threads)
         _at_least(1, eval_batch_size=eval_batch_size)
-        _at_least(0, eval_threads=eval_threads, proximal_mu=proximal_mu)
+        _at_least(0, eval_threads=eval_threads, proximal_mu=proximal_mu, workers=workers)
         if clip_norm is not None and not 0 < clip_norm < math.inf:
             raise ConfigError(f"trainer.clip_norm={clip_norm} is not possible", exists="above 0")
-        self._model = model
+        self._model, self._engine, self._workers = model, Engine(engine), workers
         self._schedule = Schedule(scheduler, scheduler_options, lr, warmup)
         self._loss = Loss(loss, loss_options)
         self._device = device_of("trainer.device", device)
@@ -116,9 +125,28 @@ class TorchTrainer:
             ConfigError: The parameters are of another model.
             DataError: There is no example, or too few for the model.
         """
-        _some(data)
-        rate = self._schedule(instruction.round)
-        return self._for(data.schema).engine.train(instruction, data, rate)
+        return next(self.train_cohort([instruction], [data]))
+
+    def train_cohort(
+        self, instructions: Sequence[Instruction], data: Sequence[Dataset]
+    ) -> Iterator[Update]:
+        """Yield the update of each instruction, in order, as `train` gives it.
+
+        An error ends it in place of the update that it is about.
+        """
+        if not instructions:
+            return
+        made = self._for(data[0].schema)
+        rates = [self._schedule(instruction.round) for instruction in instructions]
+        if made.compiled is None:
+            for instruction, some, rate in zip(instructions, data, rates, strict=True):
+                _some(some)
+                yield made.sequential.train(instruction, some, rate)
+            return
+        ready = next((i for i, some in enumerate(data) if not len(some)), len(data))
+        yield from made.compiled.train(instructions[:ready], data[:ready], rates[:ready])
+        for some in data[ready : ready + 1]:
+            _some(some)
 
     def evaluate(self, parameters: Parameters, data: Dataset) -> Metrics:
         """Return ``loss`` and ``accuracy`` for classes; ``loss``, ``mae`` and ``rmse`` else.
@@ -129,6 +157,8 @@ class TorchTrainer:
         """
         _some(data)
         made = self._for(data.schema)
+        if made.compiled is not None:
+            return made.compiled.evaluate(parameters, data)
         made.network.load(parameters)
         workers = self._eval_threads or torch.get_num_threads()
         with reproducible(self._device, 0, 1):
@@ -156,9 +186,22 @@ class TorchTrainer:
             smallest=2 if network.needs_pairs else 1,
         )
         loss = self._loss.of(target)
-        engine = Sequential(self._recipe, network, feed, loss)
-        self._made = _Workshop(schema, network, feed, loss, engine)
+        sequential = Sequential(self._recipe, network, feed, loss)
+        self._made = _Workshop(
+            schema, network, feed, loss, sequential, self._compile(network, feed.feature, target)
+        )
         return self._made
+
+    def _compile(self, network: Network, feature: str, target: Field) -> Compiled | None:
+        found = stack(network, self._recipe, self._loss, target)
+        classes = None if target.categories is None else len(target.categories)
+        if not compiled(self._engine, found) or isinstance(found, str):
+            return None
+        from aeros_torch.columns import Columns
+        from aeros_torch.compiled import Compiled  # not before: it takes numba along
+
+        columns = Columns(feature, target.name, classes)
+        return Compiled(self._recipe, found, network, columns, self._workers)
 
 
 def _at_least(lowest: int, **options: float | None) -> None:

@@ -1,0 +1,227 @@
+"""The engine that trains stacks of dense layers with compiled kernels."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from math import sqrt
+
+import numpy as np
+import torch.utils.dlpack
+
+from aeros_core.data import Dataset
+from aeros_core.messages import Instruction, Metrics, Update
+from aeros_core.parameters import Array, Parameters, Vector
+from aeros_torch import dense, shuffling
+from aeros_torch.columns import Columns, writable
+from aeros_torch.network import Network
+from aeros_torch.pointwise import ACTIVATIONS
+from aeros_torch.sequential import Recipe
+from aeros_torch.stack import LOSSES, Stack
+
+__all__ = ["Compiled"]
+
+_WORK = 2e7
+"""Multiplications in a block of clients: about a millisecond, so that threads pay."""
+
+_ROOM = 2**22
+"""Numbers in the updates of a block, so that they are in cache when they are collected."""
+
+_ROWS = 64
+"""Rows of an evaluation that go through the network together."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Clients that one thread trains in one call of the kernel."""
+
+    instructions: list[Instruction]
+    data: list[Dataset]
+    columns: tuple[Array, Array, Array]
+    lr: float
+    mu: float
+    epochs: int
+
+
+class Compiled:
+    """Trains clients in parallel, each on one thread, its weights in its own vector.
+
+    Args:
+        recipe: What to do.
+        stack: What the network is.
+        network: Says which parameters are its own.
+        columns: Where the data become arrays.
+        workers: Clients trained at the same time; 0: one for each core.
+    """
+
+    def __init__(
+        self, recipe: Recipe, stack: Stack, network: Network, columns: Columns, workers: int
+    ):
+        self._recipe, self._network, self._columns = recipe, network, columns
+        self._widths = np.array(stack.widths, np.int64)
+        self._kinds = (ACTIVATIONS.index(stack.activation.name), LOSSES.index(stack.loss))
+        self._sgd = stack.sgd
+        self._size = network.layout.sizes["float32"]
+        self._workers = workers or len(os.sched_getaffinity(0))
+        self._pool: ThreadPoolExecutor | None = None
+        self._classes = stack.loss == "cross_entropy"
+
+    def train(
+        self, instructions: Sequence[Instruction], data: Sequence[Dataset], rates: Sequence[float]
+    ) -> Iterator[Update]:
+        """Yield the update of each instruction, in order; some are trained ahead.
+
+        Args:
+            instructions: What to start from.
+            data: Data of each node, at least one example.
+            rates: Learning rate of each.
+
+        Raises:
+            ConfigError: The parameters are of another model.
+            DataError: A label is the code of no class.
+        """
+        blocks = list(self._blocks(instructions, data, rates))
+        if len(blocks) == 1 or self._workers == 1:
+            for block in blocks:
+                yield from self._updates(block, *self._train(block))
+            return
+        for block, done in self._ahead(blocks):
+            yield from self._updates(block, *done.result())
+
+    def _ahead(self, blocks: Sequence[_Block]) -> Iterator[tuple[_Block, Future[_Trained]]]:
+        """Train on every thread, and stay a few blocks ahead of whoever takes them."""
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._workers, "aeros-compiled")
+        waiting: deque[tuple[_Block, Future[_Trained]]] = deque()
+        for block in blocks:
+            waiting.append((block, self._pool.submit(self._train, block)))
+            if len(waiting) > 2 * self._workers:
+                yield waiting.popleft()
+        while waiting:
+            yield waiting.popleft()
+
+    def _blocks(
+        self, instructions: Sequence[Instruction], data: Sequence[Dataset], rates: Sequence[float]
+    ) -> Iterator[_Block]:
+        """Cut a cohort into blocks of neighbours that one call can train."""
+        members = zip(instructions, data, rates, strict=True)
+        for (_, _, lr, mu, epochs), run in groupby(members, self._kind):
+            fresh = partial(_Block, lr=lr, mu=mu, epochs=epochs)
+            block, work = None, 0.0
+            for instruction, some, _ in run:
+                more = 3.0 * self._size * epochs * len(some)
+                if block and (work + more > _WORK or len(block.data) * self._size > _ROOM):
+                    yield block
+                    block, work = None, 0.0
+                block = block or fresh([], [], self._columns.of(some))
+                block.instructions.append(instruction)
+                block.data.append(some)
+                work += more
+            if block:
+                yield block
+
+    def _kind(
+        self, member: tuple[Instruction, Dataset, float]
+    ) -> tuple[int, int, float, float, int]:
+        """Return what all clients of a block have in common."""
+        (instruction, data, lr), recipe = member, self._recipe
+        mu = float(instruction.scalars.get("proximal_mu", recipe.proximal_mu))
+        batches = -(-len(data) // recipe.batch_size)
+        epochs = -(-recipe.steps // batches) if recipe.steps else recipe.epochs
+        return id(instruction.parameters), id(data.columns), lr, mu, epochs
+
+    def _train(self, block: _Block) -> _Trained:
+        start = self._host(block.instructions[0].parameters)
+        counts = np.array([len(some) for some in block.data])
+        vectors = np.empty((len(counts), self._size), np.float32)
+        losses = np.empty(len(counts))
+        recipe, sgd = self._recipe, self._sgd
+        dense.train(
+            vectors,
+            losses,
+            start,
+            self._widths,
+            self._kinds,
+            block.columns,
+            _order(block, counts),
+            counts,
+            (block.epochs, recipe.batch_size, recipe.steps or -1),
+            (
+                block.lr,
+                float(sgd.get("momentum", 0.0)),
+                float(sgd.get("dampening", 0.0)),
+                bool(sgd.get("nesterov", False)),
+                float(sgd.get("weight_decay", 0.0)),
+                block.mu,
+            ),
+        )
+        return vectors, losses
+
+    def _updates(self, block: _Block, vectors: Array, losses: Array) -> Iterator[Update]:
+        for instruction, some, vector, loss in zip(
+            block.instructions, block.data, vectors, losses.tolist(), strict=True
+        ):
+            yield Update(
+                node=instruction.node,
+                round=instruction.round,
+                parameters=Parameters(self._network.layout, {"float32": vector}),
+                examples=len(some),
+                metrics={"loss": loss},
+            )
+
+    def evaluate(self, parameters: Parameters, data: Dataset) -> Metrics:
+        """Return the metrics that `evaluation.evaluate` returns."""
+        weights, columns = self._host(parameters), self._columns.of(data)
+        rows = _rows(data)
+        sums = np.zeros(3)
+        dense.measure(sums, weights, self._widths, self._kinds, columns, rows, _ROWS)
+        lost, first, second = (sums / len(rows)).tolist()
+        if self._classes:
+            return {"loss": lost, "accuracy": first}
+        return {"loss": lost, "mae": first, "rmse": sqrt(second)}
+
+    def _host(self, parameters: Parameters) -> Array:
+        """Return the flat weights, on the host.
+
+        Raises:
+            ConfigError: They are of another model.
+        """
+        self._network.check(parameters)
+        return writable(_array(parameters.vector))
+
+
+_Trained = tuple[Array, Array]
+
+
+def _order(block: _Block, counts: Array) -> Array:
+    """Return the rows of a block in the order of training."""
+    rows = np.concatenate([_rows(some) for some in block.data])
+    order = np.empty(block.epochs * len(rows), np.int64)
+    if shuffling.agrees():
+        seeds = np.array([instruction.seed for instruction in block.instructions], np.uint64)
+        shuffling.shuffle(order, rows, counts, seeds, block.epochs)
+        return order
+    ends = np.cumsum(counts)
+    parts = [
+        rows[end - count + rng.permutation(count)]
+        for instruction, count, end in zip(block.instructions, counts, ends, strict=True)
+        for rng in [np.random.default_rng(instruction.seed)]
+        for _ in range(block.epochs)
+    ]
+    return np.concatenate(parts, out=order)
+
+
+def _array(vector: Vector) -> Array:
+    if isinstance(vector, np.ndarray):
+        return vector
+    array: Array = torch.utils.dlpack.from_dlpack(vector).cpu().numpy()
+    return array
+
+
+def _rows(data: Dataset) -> Array:
+    return np.arange(len(data)) if data.rows is None else data.rows

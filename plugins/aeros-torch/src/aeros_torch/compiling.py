@@ -1,0 +1,34 @@
+"""How kernels are compiled: on first use, without the GIL, kept on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+
+__all__ = ["kernel"]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def kernel(function: Function) -> Function:
+    """Compile ``function`` with numba when it is first called, or load it from disk.
+
+    Sums may be split over vector lanes; how depends on lengths alone, so the same input
+    gives the same bits. NaN and infinity go through, so a training that diverges shows.
+
+    numba keeps the machine code in ``__pycache__`` beside the module, in the user's cache
+    where that cannot be written, or where ``NUMBA_CACHE_DIR`` says; in memory alone
+    where there is no such place.
+    """
+    options: dict[str, Any] = {
+        "nogil": True,
+        "error_model": "numpy",
+        "fastmath": {"reassoc", "contract"},
+    }
+    try:
+        compiled = numba.njit(function, cache=True, **options)
+    except RuntimeError:
+        compiled = numba.njit(function, **options)
+    return cast("Function", compiled)

@@ -1,0 +1,278 @@
+"""The compiled engine against the sequential one, and the numbers of threads."""
+
+import itertools
+import logging
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aeros_core.errors import ConfigError, DataError
+from aeros_core.messages import Instruction
+from aeros_core.parameters import Parameters
+from aeros_core.testing import TrainerTests
+from aeros_torch import models
+from aeros_torch.config import Activation, Engine
+
+
+def mlp(*hidden, activation="relu"):
+    return partial(models.Mlp, hidden=list(hidden), activation=activation, dropout=0.0)
+
+
+class TestContract(TrainerTests):
+    """The contract with everything that kernels can do."""
+
+    @pytest.fixture(autouse=True)
+    def _made(self, trainer):
+        self.make = lambda: trainer(
+            mlp(9, 5, activation="tanh"),
+            engine="compiled",
+            workers=2,
+            lr=0.2,
+            momentum=0.5,
+            weight_decay=0.001,
+            proximal_mu=0.01,
+            epochs=2,
+            batch_size=7,
+            optimizer_options={"nesterov": True},
+        )
+
+
+def agree(trainer, model, tables, start=None, rtol=2e-3, atol=2e-5, scalars=None, **options):
+    """Train a cohort with both engines and compare."""
+    here = trainer(model, engine="compiled", **options)
+    there = trainer(model, engine="sequential", **options)
+    start = start or here.initialise(tables[0].schema, 1)
+    sent = [
+        Instruction(1, f"n{i}", start, seed=40 + i, scalars=scalars or {})
+        for i in range(len(tables))
+    ]
+    found = list(here.train_cohort(sent, tables))
+    expected = list(there.train_cohort(sent, tables))
+    for one, other in zip(found, expected, strict=True):
+        assert (one.node, one.examples) == (other.node, other.examples)
+        np.testing.assert_allclose(
+            one.parameters.vector, other.parameters.vector, rtol=rtol, atol=atol
+        )
+        assert one.metrics["loss"] == pytest.approx(other.metrics["loss"], rel=1e-4)
+        measured = there.evaluate(other.parameters, tables[0])
+        assert here.evaluate(other.parameters, tables[0]) == pytest.approx(measured, rel=1e-4)
+    return found
+
+
+@pytest.mark.parametrize("activation", [activation.name for activation in Activation])
+def test_each_activation(trainer, data, activation):
+    agree(trainer, mlp(6, 5, activation=activation), [data()], lr=0.1, epochs=2, batch_size=8)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"momentum": 0.9},
+        {"weight_decay": 0.1},
+        {"momentum": 0.9, "weight_decay": 0.05, "optimizer_options": {"nesterov": True}},
+        {"momentum": 0.9, "optimizer_options": {"dampening": 0.4}},
+        {"proximal_mu": 0.7},
+        {"proximal_mu": 0.7, "momentum": 0.5, "weight_decay": 0.1},
+        {"steps": 11},
+        {"steps": 2},
+        {"scheduler": "StepLR", "scheduler_options": {"step_size": 1}, "warmup": 3},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("values", [None, 0, 4], ids=["classes", "number", "numbers"])
+def test_each_option_with_each_target(trainer, data, options, values):
+    tables = [data(values=values).take(np.arange(n)) for n in (37, 1, 20)]
+    more = {"epochs": 3, **options}
+    agree(trainer, mlp(7), tables, lr=0.05, batch_size=8, **more)
+
+
+def test_announced_proximal_mu_wins(trainer, data):
+    one = agree(trainer, mlp(4), [data()], lr=0.1, proximal_mu=5.0, scalars={"proximal_mu": 0.3})
+    other = agree(trainer, mlp(4), [data()], lr=0.1, proximal_mu=0.3)
+    assert one[0].parameters.digest == other[0].parameters.digest
+
+
+@pytest.mark.parametrize("momentum", [None, 0.5])
+def test_any_shape(trainer, data, momentum):
+    """Odd and even widths, on either side of a vector's length and of a tile's rows."""
+
+    @settings(max_examples=40, deadline=None)
+    @given(
+        inputs=st.integers(1, 35),
+        hidden=st.lists(st.integers(1, 19), max_size=3),
+        sizes=st.lists(st.integers(1, 30), min_size=1, max_size=3),
+        batch=st.integers(1, 12),
+    )
+    def agrees(inputs, hidden, sizes, batch):
+        table = data(30, shape=(inputs,))
+        tables = [table.take(np.arange(size)) for size in sizes]
+        model = mlp(*hidden, activation="tanh")
+        agree(trainer, model, tables, lr=0.05, batch_size=batch, momentum=momentum)
+
+    agrees()
+
+
+def test_shape_of_one_number(trainer, data):
+    agree(trainer, partial(models.Softmax), [data(shape=())], lr=0.1)
+    agree(trainer, partial(models.Softmax), [data(shape=(3, 4, 2))], lr=0.1)
+
+
+def test_bits_depend_neither_on_workers_nor_on_the_rest_of_the_cohort(trainer, data, monkeypatch):
+    from aeros_torch import compiled
+
+    monkeypatch.setattr(compiled, "_WORK", 2e4)
+    table = data(400)
+    cuts = np.split(np.random.default_rng(3).permutation(400), np.arange(3, 400, 23))
+    tables = [table.take(rows) for rows in cuts]
+    digests = []
+    for workers in (1, 2, 5):
+        made = trainer(mlp(16), engine="compiled", workers=workers, lr=0.1, batch_size=4)
+        start = made.initialise(table.schema, 1)
+        sent = [Instruction(1, f"n{i}", start, seed=i) for i in range(len(tables))]
+        updates = list(made.train_cohort(sent, tables))
+        assert [update.node for update in updates] == [one.node for one in sent]
+        digests.append([update.parameters.digest for update in updates])
+    alone = [made.train(*pair).parameters.digest for pair in zip(sent, tables, strict=True)]
+    assert digests == [alone, alone, alone]
+
+
+def test_order_without_the_kernel_is_the_same(trainer, data, monkeypatch):
+    from aeros_torch import shuffling
+
+    tables = [data().take(np.arange(n)) for n in (30, 7)]
+    made = trainer(mlp(4), engine="compiled", epochs=2, batch_size=4)
+    start = made.initialise(tables[0].schema, 1)
+    sent = [Instruction(1, f"n{i}", start, seed=i) for i in range(2)]
+    expected = [update.parameters.digest for update in made.train_cohort(sent, tables)]
+    monkeypatch.setattr(shuffling, "agrees", lambda: False)
+    assert [u.parameters.digest for u in made.train_cohort(sent, tables)] == expected
+
+
+def test_members_of_different_kinds(trainer, data):
+    """Other parameters, rounds and tables within one cohort."""
+    first, second = data(), data(20)
+    made = trainer(
+        mlp(4), engine="compiled", scheduler="StepLR", scheduler_options={"step_size": 1}
+    )
+    starts = [made.initialise(first.schema, seed) for seed in (1, 2)]
+    sent = [
+        Instruction(number, f"n{number}{k}", start, seed=number)
+        for number, (k, start) in itertools.product((1, 2), enumerate(starts))
+    ]
+    tables = [first, second, second, first]
+    together = [update.parameters.digest for update in made.train_cohort(sent, tables)]
+    alone = [made.train(i, table).parameters.digest for i, table in zip(sent, tables, strict=True)]
+    assert together == alone
+    assert len(set(alone)) == 4
+
+
+def test_empty_member_ends_a_cohort_at_its_turn(trainer, data):
+    table = data()
+    made = trainer(mlp(4), engine="compiled")
+    start = made.initialise(table.schema, 1)
+    sent = [Instruction(1, f"n{i}", start) for i in range(3)]
+    replies = made.train_cohort(sent, [table, table.take(np.empty(0, np.int64)), table])
+    assert next(replies).node == "n0"
+    with pytest.raises(DataError, match="no example"):
+        next(replies)
+    assert list(made.train_cohort([], [])) == []
+
+
+def test_training_that_diverges_comes_back(trainer, data):
+    table = data()
+    for options in ({}, {"momentum": 0.9}):
+        for model in (models.Softmax, mlp(5)):
+            made = trainer(model, engine="compiled", lr=1e38, epochs=3, batch_size=8, **options)
+            start = made.initialise(table.schema, 1)
+            update = made.train(Instruction(1, "n", start, seed=1), table)
+            assert not np.isfinite(update.metrics["loss"])
+            assert model is models.Softmax or not np.isfinite(update.parameters.vector).all()
+
+
+def test_code_of_no_class_is_refused(trainer, data):
+    table = data()
+    table.columns["label"][3] = 7
+    made = trainer(mlp(4), engine="compiled")
+    start = made.initialise(table.schema, 1)
+    with pytest.raises(DataError, match=r"field 'label' holds codes from 0 to 7\n.*0 to 2"):
+        made.train(Instruction(1, "n", start), table)
+
+
+def test_row_outside_the_table_is_refused(trainer, data):
+    table = data().take(np.array([0, 1]))
+    made = trainer(mlp(4), engine="compiled")
+    start = made.initialise(table.schema, 1)
+    table.rows[1] = 99
+    with pytest.raises(IndexError, match="outside the table"):
+        made.train(Instruction(1, "n", start), table)
+
+
+def test_parameters_on_another_device_are_taken(trainer, data):
+    table = data()
+    made = trainer(mlp(4), engine="compiled")
+    start = made.initialise(table.schema, 1)
+    there = Parameters(start.layout, {"float32": torch.from_numpy(start.vector.copy())})
+    first = made.train(Instruction(1, "n", start, seed=1), table)
+    second = made.train(Instruction(1, "n", there, seed=1), table)
+    assert first.parameters.digest == second.parameters.digest
+
+
+def test_parameters_of_another_model_are_refused(trainer, data):
+    made = trainer(mlp(4), engine="compiled")
+    start = made.initialise(data(shape=(2,)).schema, 1)
+    with pytest.raises(ConfigError, match="the parameters are of another model"):
+        made.train(Instruction(1, "n", start), data())
+
+
+CANNOT = {
+    "the model is not a softmax, nor an mlp without dropout": {
+        "model": partial(models.Mlp, hidden=[4], activation="relu", dropout=0.5)
+    },
+    "trainer.clip_norm is set": {"clip_norm": 1.0},
+    "the optimizer is Adam with options of its own": {"optimizer": "adam"},
+    "the optimizer is SGD with options of its own": {"optimizer_options": {"maximize": True}},
+    "the loss is not cross_entropy or mse as it is": {
+        "loss": "cross_entropy",
+        "loss_options": {"label_smoothing": 0.1},
+    },
+}
+
+
+@pytest.mark.parametrize(("reason", "options"), CANNOT.items(), ids=list(CANNOT))
+def test_what_kernels_cannot_train_falls_back_and_says_so(trainer, data, caplog, reason, options):
+    table = data()
+    asked = {"model": mlp(4), **options}
+    with pytest.raises(ConfigError) as caught:
+        trainer(**asked, engine="compiled").initialise(table.schema, 1)
+    assert f"trainer.engine=compiled cannot train this: {reason}" in str(caught.value)
+    assert "next: trainer.engine=auto" in str(caught.value)
+    caplog.set_level(logging.INFO, "aeros_torch")
+    made, plain = trainer(**asked), trainer(**asked, engine=Engine.sequential)
+    start = made.initialise(table.schema, 1)
+    sent = Instruction(1, "n", start, seed=3)
+    for _ in range(2):
+        digest = made.train(sent, table).parameters.digest
+    assert digest == plain.train(sent, table).parameters.digest
+    assert [r.getMessage() for r in caplog.records] == [
+        f"trainer.engine=auto takes sequential: {reason}"
+    ]
+
+
+def test_mse_of_classes_falls_back(trainer, data):
+    with pytest.raises(ConfigError, match="the loss is not"):
+        trainer(mlp(4), engine="compiled", loss="mse").initialise(data().schema, 1)
+
+
+def test_auto_takes_kernels_where_it_can(trainer, data):
+    table = data()
+    auto, compiled = trainer(mlp(4)), trainer(mlp(4), engine="compiled")
+    start = auto.initialise(table.schema, 1)
+    sent = Instruction(1, "n", start, seed=3)
+    assert auto.train(sent, table).parameters.digest == (
+        compiled.train(sent, table).parameters.digest
+    )
