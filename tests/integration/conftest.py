@@ -36,11 +36,16 @@ class Shell:
         assert process.returncode == code, out + err
         return out if code == 0 else err
 
+    def results(self):
+        """Return every result.json of a run's directory, oldest first."""
+        paths = [*self.folder.glob("outputs/*/*/result.json")]
+        paths += self.folder.glob("multirun/*/*/*/result.json")
+        paths.sort(key=lambda path: path.stat().st_mtime_ns)
+        return [json.loads(path.read_text()) for path in paths]
+
     def result(self):
         """Return the newest result.json."""
-        paths = sorted(self.folder.rglob("result.json"), key=lambda p: p.stat().st_mtime_ns)
-        paths = [path for path in paths if "aeros-repository" not in path.parts]
-        return json.loads(paths[-1].read_text())
+        return self.results()[-1]
 
     def kill_after(self, rounds, *words):
         """Run a task and SIGKILL it once so many rounds are reported."""
