@@ -55,5 +55,5 @@ def test_from_mean(size):
 @pytest.mark.parametrize("size", [7, LARGE])
 def test_change(size):
     a, base = draw(2, size)
-    term = Term("float32", np.empty_like(base), base, 3.0 * a.astype(np.float64), 3.0, 1.0)
+    term = Term("float32", np.empty_like(base), base, a.astype(float), [a], [2.0], False, 3.0, 1.0)
     assert distance.change(term) == pytest.approx(exact(a, base), rel=1e-9)

@@ -14,7 +14,7 @@ def filled(value, size=100):
     return Parameters.of({"w": np.full(size, value, np.float32)})
 
 
-@pytest.mark.parametrize(("room", "most"), [(100, 16), (7, 7), (1, 4)])
+@pytest.mark.parametrize(("room", "most"), [(100, 12), (7, 7), (1, 4)])
 def test_holds_fewer_updates_where_they_are_large(monkeypatch, room, most):
     start = filled(0)
     monkeypatch.setattr(sums, "room", lambda: room * start.nbytes)

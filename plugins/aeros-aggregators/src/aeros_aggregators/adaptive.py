@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import replace
 
 from aeros_aggregators import steps
+from aeros_aggregators.kernels.arguments import Decay
 from aeros_aggregators.limits import demand
 from aeros_aggregators.moments import Moments
-from aeros_aggregators.steps import Decay, Term
+from aeros_aggregators.steps import Term
 from aeros_aggregators.sums import Sums
 from aeros_core.messages import State, Update
 from aeros_core.parameters import Parameters
@@ -88,7 +88,7 @@ class FedAdam:
 
     def _step(self, term: Term) -> None:
         first, second = self._moments.of("first", term), self._moments.of("second", term)
-        steps.adam(term, first, second, replace(self._decay, rate=self._corrected()))
+        steps.adam(term, first, second, self._decay._replace(rate=self._corrected()))
 
     def _corrected(self) -> float:
         decay, power = self._decay, self._rounds + 1.0

@@ -67,10 +67,8 @@ def change(term: Term) -> float:
         return _square(moved)
     from aeros_aggregators.kernels import distance as kernels
 
-    t = term
-    partials, like = np.zeros(_spans(t.out.size)), np.empty(0, t.out.dtype)
-    sums = (t.total, t.address, 1.0 / t.weight, t.share)
-    threads.spread(kernels.change, t.out.size, partials, like, *sums)
+    partials, like = np.zeros(_spans(term.out.size)), np.empty(0, term.out.dtype)
+    threads.spread(kernels.change, term.out.size, partials, like, term.packed())
     return math.fsum(partials)
 
 

@@ -37,20 +37,9 @@ def fold(total: Array, arrays: Sequence[Array], weights: Iterable[float], fresh:
         total += np.multiply(array, weight, dtype=np.float64)
 
 
-def mean(
-    out: Array,
-    total: Array,
-    arrays: Sequence[Array],
-    weights: Sequence[float],
-    fresh: bool,
-    base: Array,
-    divisor: float,
-    kept: float,
-) -> None:
-    """Write the mean of what is summed and of ``arrays``; see `kernels.mean.mean`."""
-    result = np.zeros(out.size) if fresh else total.copy()
-    fold(result, arrays, weights, fresh=False)
-    result /= divisor
+def mean(out: Array, total: Array, base: Array, weight: float, kept: float) -> None:
+    """Write ``total / weight + kept * base``; see `kernels.mean.mean`."""
+    result = total / weight
     if kept != 0.0:
         result += np.multiply(base, kept, dtype=np.float64)
     out[:] = result

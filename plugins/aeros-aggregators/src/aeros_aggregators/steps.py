@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from aeros_aggregators import small, threads
+from aeros_aggregators.kernels.arguments import Decay, Sum
 from aeros_aggregators.vectors import addresses
 from aeros_core.parameters import Array
 
-__all__ = ["Decay", "Step", "Term", "adagrad", "adam", "average", "momentum", "yogi"]
+__all__ = ["Step", "Term", "adagrad", "adam", "average", "momentum", "yogi"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,52 +23,60 @@ class Term:
         dtype: Dtype of the vector as it is stored.
         out: Where to write the next parameters.
         base: The parameters of this round.
-        total: Weighted sum of the updates, float64.
-        weight: What to divide it by.
-        share: Part of ``base`` that is in ``total / weight``: 1 where all updates are
-            full parameters, 0 where all are differences.
-        group: The last arrivals, and their weights, which are not in ``total`` yet.
-        fresh: Whether what ``total`` holds is junk, as there were no others.
+        total: Weighted sum of the updates but the last, float64.
+        arrays: The last updates.
+        weights: Their weights.
+        fresh: Whether there were no others, so that ``total`` holds junk.
+        weight: What to divide the sum by.
+        share: Part of ``base`` that is in the quotient: 1 where all updates are full
+            parameters, 0 where all are differences.
     """
 
     dtype: str
     out: Array
     base: Array
     total: Array
+    arrays: Sequence[Array]
+    weights: Sequence[float]
+    fresh: bool
     weight: float
     share: float
-    group: tuple[Sequence[Array], Sequence[float]] = ((), ())
-    fresh: bool = False
 
     @property
     def small(self) -> bool:
         """Whether the vectors are too short for kernels."""
         return self.out.size < small.SMALL
 
-    @property
-    def address(self) -> int:
-        """Where ``base`` lies."""
-        return int(self.base.ctypes.data)
-
     def change(self) -> Array:
-        """Return the mean change of the clients, float64."""
-        return small.change(self.total, self.base, 1.0 / self.weight, self.share)
+        """Return the mean change of the clients, float64, by numpy."""
+        return small.change(self.sum(), self.base, 1.0 / self.weight, self.share)
+
+    def sum(self) -> Array:
+        """Return the whole sum, float64, by numpy."""
+        total = np.zeros(self.out.size) if self.fresh else self.total.copy()
+        small.fold(total, self.arrays, self.weights, fresh=False)
+        return total
+
+    def packed(self) -> Sum:
+        """Return the sum as kernels take it."""
+        weights = np.array(self.weights, np.float64)
+        base = int(self.base.ctypes.data)
+        table = addresses(self.arrays)
+        return Sum(self.total, table, weights, self.fresh, base, self.weight, self.share)
 
 
 Step = Callable[[Term], None]
-"""Writes the next parameters of one vector; but for `average`, the group is empty."""
+"""Writes the next parameters of one vector."""
 
 
 def average(term: Term) -> None:
     """Write the mean of the updates."""
-    t, (arrays, weights), kept = term, term.group, 1.0 - term.share
-    if t.small:
-        small.mean(t.out, t.total, arrays, weights, t.fresh, t.base, t.weight, kept)
+    if term.small:
+        small.mean(term.out, term.sum(), term.base, term.weight, 1.0 - term.share)
         return
     from aeros_aggregators.kernels import mean as kernels
 
-    sums = (t.total, addresses(arrays), np.array(weights, np.float64), t.fresh)
-    threads.spread(kernels.mean, t.out.size, t.out, *sums, t.address, t.weight, kept)
+    threads.spread(kernels.mean, term.out.size, term.out, term.packed())
 
 
 def momentum(term: Term, velocity: Array, beta: float, rate: float) -> None:
@@ -79,31 +88,13 @@ def momentum(term: Term, velocity: Array, beta: float, rate: float) -> None:
         beta: Part of it that is kept.
         rate: Step along it.
     """
-    t = term
-    if t.small:
-        small.momentum(t.out, velocity, t.change(), t.base, beta, rate)
+    if term.small:
+        small.momentum(term.out, velocity, term.change(), term.base, beta, rate)
         return
     from aeros_aggregators.kernels import steps as kernels
 
-    sums = (t.total, t.address, 1.0 / t.weight, t.share)
-    threads.spread(kernels.momentum, t.out.size, t.out, velocity, *sums, beta, rate)
-
-
-@dataclass(frozen=True, slots=True)
-class Decay:
-    """The numbers of an optimizer with two moments.
-
-    Args:
-        beta1: Decay of the first moment.
-        beta2: Decay of the second moment.
-        rate: Learning rate.
-        tau: Added to the root of the second moment.
-    """
-
-    beta1: float
-    beta2: float
-    rate: float
-    tau: float
+    arguments = (term.out, velocity, term.packed(), beta, rate)
+    threads.spread(kernels.momentum, term.out.size, *arguments)
 
 
 def adam(term: Term, first: Array, second: Array, decay: Decay) -> None:
@@ -117,16 +108,15 @@ def yogi(term: Term, first: Array, second: Array, decay: Decay) -> None:
 
 
 def _two_moments(name: str, term: Term, first: Array, second: Array, decay: Decay) -> None:
-    t, scalar = term, term.out.dtype.type
-    numbers = (decay.beta1, decay.beta2, scalar(decay.rate), scalar(decay.tau))
-    if t.small:
-        getattr(small, name)(t.out, first, second, t.change(), t.base, *numbers)
+    scalar = term.out.dtype.type
+    numbers = Decay(decay.beta1, decay.beta2, scalar(decay.rate), scalar(decay.tau))
+    if term.small:
+        getattr(small, name)(term.out, first, second, term.change(), term.base, *numbers)
         return
     from aeros_aggregators.kernels import steps as kernels
 
-    kernel = getattr(kernels, name)
-    sums = (t.total, t.address, 1.0 / t.weight, t.share)
-    threads.spread(kernel, t.out.size, t.out, first, second, *sums, *numbers)
+    arguments = (term.out, first, second, term.packed(), numbers)
+    threads.spread(getattr(kernels, name), term.out.size, *arguments)
 
 
 def adagrad(term: Term, second: Array, rate: float, tau: float) -> None:
@@ -138,12 +128,11 @@ def adagrad(term: Term, second: Array, rate: float, tau: float) -> None:
         rate: Learning rate.
         tau: Added to the root of ``second``.
     """
-    t, scalar = term, term.out.dtype.type
+    scalar = term.out.dtype.type
     numbers = (scalar(rate), scalar(tau))
-    if t.small:
-        small.adagrad(t.out, second, t.change(), t.base, *numbers)
+    if term.small:
+        small.adagrad(term.out, second, term.change(), term.base, *numbers)
         return
     from aeros_aggregators.kernels import steps as kernels
 
-    sums = (t.total, t.address, 1.0 / t.weight, t.share)
-    threads.spread(kernels.adagrad, t.out.size, t.out, second, *sums, *numbers)
+    threads.spread(kernels.adagrad, term.out.size, term.out, second, term.packed(), *numbers)

@@ -1,9 +1,9 @@
 """The weighted sum of a round's updates, taken as they arrive.
 
 Sums are float64, so the result is the exact mean rounded once, however many clients
-report and however they are grouped. That costs little: sixteen arrivals folded at a time
-into float64 make 80 bytes of memory traffic an element, into float32 they make 72; and
-float32 sums of 1,000 models would be off in the last two digits.
+report and however they are grouped. That costs little: twelve arrivals folded at a time
+into float64 make 64 bytes of memory traffic an element, into float32 they would make 56;
+and a float32 sum of 1,000 models is off in its last two digits.
 
 Updates may be full parameters or differences. Both are added up as they come; ``share``,
 the part of the weight that was full parameters, says how much of the base is in the sum.
@@ -25,7 +25,7 @@ from aeros_core.parameters import Array, Parameters
 
 __all__ = ["Sums", "check_layout"]
 
-FEWEST, MOST = 4, 16
+FEWEST, MOST = 4, 12
 """Updates that are held and folded at once, by the room there is for them."""
 
 
@@ -45,10 +45,13 @@ class Sums:
         self._totals: dict[str, Array] = {}
         self._held: list[Parameters] = []
         self._weights: list[float] = []
+        self._limit = FEWEST
 
     def take(self, parameters: Parameters, updates: Iterable[Update]) -> bool:
         """Add up all updates, weighted by their examples; return whether there are any."""
         self.begin(parameters)
+        if isinstance(updates, Sequence):  # somebody holds them all anyway
+            self._limit = max(self._limit, len(updates))
         for update in updates:
             self.add(update, update.examples)
             del update  # while the next one is awaited, this one may be let go
@@ -92,12 +95,10 @@ class Sums:
 
     def step(self, step: Step) -> Parameters:
         """Return the parameters after ``step``; integer vectors take the mean."""
-        self._fold()
         return self._finish(step, None)
 
     def terms(self) -> Iterator[Term]:
         """Yield the sum of each vector of floating-point numbers."""
-        self._fold()
         for dtype in self._totals:
             if is_real(dtype):
                 yield self._term(dtype, self.weight)
@@ -115,8 +116,8 @@ class Sums:
     def _term(self, dtype: str, weight: float) -> Term:
         base = host(self._parameters.vectors[dtype], working(dtype))
         out, total, share = np.empty_like(base), self._totals[dtype], self._full / weight
-        group = (self._arrays(dtype), self._weights)
-        return Term(dtype, out, base, total, weight, share, group, self._fresh)
+        group = (self._arrays(dtype), self._weights, self._fresh)
+        return Term(dtype, out, base, total, *group, weight, share)
 
     def _arrays(self, dtype: str) -> list[Array]:
         return [host(held.vectors[dtype], working(dtype)) for held in self._held]

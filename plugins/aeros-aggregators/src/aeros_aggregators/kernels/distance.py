@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from aeros_aggregators.kernels.arguments import Sum
 from aeros_aggregators.kernels.compiling import kernel, reduction
-from aeros_aggregators.kernels.mean import fold
+from aeros_aggregators.kernels.mean import fold, gather
 from aeros_aggregators.kernels.memory import view
 from aeros_aggregators.threads import SPAN
 from aeros_core.parameters import Array
@@ -114,30 +115,23 @@ def gap(partials: Array, like: Array, a: int, b: int, start: int, stop: int) -> 
 
 
 @reduction
-def _squared_change(sums: Array, before: Array, scale: float, share: float) -> float:
-    total = 0.0
-    for i in range(sums.size):
-        moved = scale * sums[i] - share * before[i]
-        total += moved * moved
-    return total
+def _squared_change(total: Array, before: Array, scale: float, share: float) -> float:
+    result = 0.0
+    for i in range(total.size):
+        moved = scale * total[i] - share * before[i]
+        result += moved * moved
+    return result
 
 
 @kernel
-def change(
-    partials: Array,
-    like: Array,
-    sums: Array,
-    base: int,
-    scale: float,
-    share: float,
-    start: int,
-    stop: int,
-) -> None:
-    """Write the square of the mean change, see `kernels.steps`, to ``partials`` by span."""
-    for low in range(start, stop, SPAN):
-        n = min(SPAN, stop - low)
-        before = view(base, low, n, like)
-        partials[low // SPAN] = _squared_change(sums[low : low + n], before, scale, share)
+def change(partials: Array, like: Array, sums: Sum, start: int, stop: int) -> None:
+    """Add the square of the mean change, see `kernels.steps`, to ``partials`` by span."""
+    buffer = np.empty(BLOCK, np.float64)
+    for low in range(start, stop, BLOCK):
+        n = min(BLOCK, stop - low)
+        gather(buffer[:n], sums, like, low)
+        before = view(sums.base, low, n, like)
+        partials[low // SPAN] += _squared_change(buffer[:n], before, 1.0 / sums.weight, sums.share)
 
 
 @kernel

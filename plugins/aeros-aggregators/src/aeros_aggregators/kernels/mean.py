@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from aeros_aggregators.kernels.arguments import Sum
 from aeros_aggregators.kernels.compiling import kernel
 from aeros_aggregators.kernels.memory import view
 from aeros_core.parameters import Array
 
-__all__ = ["BLOCK", "fold", "mean"]
+__all__ = ["BLOCK", "fold", "gather", "mean"]
 
 BLOCK = 4096
 """Elements that stay in cache: 32 KB of float64 sums."""
@@ -77,6 +78,16 @@ def fold(
 
 
 @kernel
+def gather(block: Array, sums: Sum, like: Array, low: int) -> None:
+    """Write the whole sum, from element ``low`` on, to a block of float64."""
+    if sums.fresh:
+        block[:] = 0.0
+    else:
+        block[:] = sums.total[low : low + block.size]
+    _add(block, like, sums.table, sums.weights, low)
+
+
+@kernel
 def _finish(out: Array, total: Array, before: Array, weight: float, kept: float) -> None:
     if kept == 0.0:
         for i in range(out.size):
@@ -87,30 +98,11 @@ def _finish(out: Array, total: Array, before: Array, weight: float, kept: float)
 
 
 @kernel
-def mean(
-    out: Array,
-    sums: Array,
-    table: Array,
-    weights: Array,
-    fresh: bool,
-    base: int,
-    divisor: float,
-    kept: float,
-    start: int,
-    stop: int,
-) -> None:
-    """Write ``sums / divisor + kept * base``, after what `fold` would add, to ``out``.
-
-    The sums are not changed: where all updates come in one group, each is read once, the
-    result is written once, and nothing else passes through memory.
-    """
+def mean(out: Array, sums: Sum, start: int, stop: int) -> None:
+    """Write the mean to ``out``, differences added to the base they were taken from."""
     buffer = np.empty(BLOCK, np.float64)
     for low in range(start, stop, BLOCK):
-        high = min(low + BLOCK, stop)
-        block = buffer[: high - low]
-        if fresh:
-            block[:] = 0.0
-        else:
-            block[:] = sums[low:high]
-        _add(block, out, table, weights, low)
-        _finish(out[low:high], block, view(base, low, high - low, out), divisor, kept)
+        n = min(BLOCK, stop - low)
+        gather(buffer[:n], sums, out, low)
+        before = view(sums.base, low, n, out)
+        _finish(out[low : low + n], buffer[:n], before, sums.weight, 1.0 - sums.share)
