@@ -15,16 +15,15 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aeros_core import __version__, plugins
 from aeros_core.errors import AerosError, ConfigError, Interrupted
+from aeros_core.models_cli import add_models
 from aeros_core.tables import table
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
-
-    from aeros_core.roles import Repository
 
 __all__ = ["main"]
 
@@ -105,13 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     listed.add_argument("--json", action="store_true", help="as JSON")
     listed.set_defaults(command=_plugins)
 
-    models = commands.add_parser("models", help="what the repository holds")
-    verbs = models.add_subparsers(required=True, metavar="list|show")
-    for verb, handler in (("list", _models_list), ("show", _models_show)):
-        sub = verbs.add_parser(verb)
-        sub.add_argument("words", nargs="*", metavar="NAME[:VERSION] or repository.option=value")
-        sub.add_argument("--json", action="store_true", help="as JSON")
-        sub.set_defaults(command=handler)
+    add_models(commands.add_parser("models", help="what the repository holds"))
 
     compare = commands.add_parser("compare", help="the runs of a sweep, side by side")
     compare.add_argument("directory", type=Path)
@@ -207,64 +200,6 @@ def _plugins(parsed: argparse.Namespace) -> int:
         if plugin.reason:
             print(f"\n{plugin.name} is {plugin.status}: {plugin.reason}\n  next: {plugin.fix}")
     return 0
-
-
-def _repository(words: Sequence[str]) -> tuple[Repository, list[str]]:
-    from aeros_core import compose, config
-
-    registry = plugins.discover()
-    cfg = config.load([w for w in words if "=" in w], registry, root="models")
-    node = config.plain(cfg)["repository"]
-    repository: Repository = compose.build_part(registry, "repository", node)
-    return repository, [word for word in words if "=" not in word]
-
-
-def _models_list(parsed: argparse.Namespace) -> int:
-    repository, names = _repository(parsed.words)
-    wanted: list[str | None] = [*names] or [None]
-    infos = [info for name in wanted for info in repository.models(name)]
-    rows = [asdict(info) | {"tags": ", ".join(info.tags)} for info in infos]
-    if parsed.json:
-        print(json.dumps(rows, indent=2))
-        return 0
-    shown = [
-        row | {f"{k}": float(v) for k, v in sorted(info.metrics.items())}
-        for row, info in zip(rows, infos, strict=True)
-    ]
-    metrics = sorted({name for info in infos for name in info.metrics})
-    print(table(shown, ["name", "version", "tags", *metrics, "round", "created", "nbytes"]))
-    return 0
-
-
-def _models_show(parsed: argparse.Namespace) -> int:
-    repository, names = _repository(parsed.words)
-    if len(names) != 1:
-        raise ConfigError(
-            "aeros models show takes one model", hint="aeros models show NAME[:VERSION]"
-        )
-    name, _, version = names[0].partition(":")
-    model = repository.model(name, version or "latest")
-    described: dict[str, Any] = {
-        "name": model.name,
-        "digest": model.parameters.digest,
-        "run": model.run,
-        "round": model.round,
-        "metrics": dict(model.metrics),
-        "module": dict(model.module),
-        "transformers": {k: dict(v) for k, v in model.transformers.items()},
-        "schema": model.schema.to_json(),
-        "tensors": {t.name: [t.dtype, *t.shape] for t in model.parameters.layout.tensors},
-        "versions": dict(model.versions),
-        "parents": list(model.parents),
-    }
-    print(json.dumps(described, indent=2) if parsed.json else _page(described))
-    return 0
-
-
-def _page(described: dict[str, Any]) -> str:
-    from omegaconf import OmegaConf
-
-    return OmegaConf.to_yaml(OmegaConf.create(described)).rstrip()
 
 
 def _compare(parsed: argparse.Namespace) -> int:

@@ -34,8 +34,11 @@ __all__ = [
     "Split",
     "SupportsBroadcast",
     "SupportsCohort",
+    "SupportsCollection",
     "SupportsFit",
     "SupportsState",
+    "SupportsTags",
+    "SupportsVerify",
     "Trainer",
     "Transformer",
 ]
@@ -259,6 +262,36 @@ class SupportsCohort(Protocol):
         self, instructions: Sequence[Instruction], data: Sequence[Dataset]
     ) -> Iterator[Update]:
         """Yield the update of each instruction, in order."""
+
+
+@runtime_checkable
+class SupportsTags(Protocol):
+    """A repository whose versions can be given names beside ``latest``."""
+
+    def tag(self, name: str, tag: str, version: int | str = "latest") -> None:
+        """Let ``tag`` point to a version of a model, whatever it pointed to before."""
+
+
+@runtime_checkable
+class SupportsVerify(Protocol):
+    """A repository that can check what it holds without delivering it."""
+
+    def verify(
+        self, name: str | None = None, version: int | str | None = None
+    ) -> Mapping[str, str]:
+        """Read and hash a version, a whole model, or everything that is stored.
+
+        Returns:
+            Every file that was read, and what is wrong with it: ``""`` if nothing is.
+        """
+
+
+@runtime_checkable
+class SupportsCollection(Protocol):
+    """A repository that can remove what nothing names, while others write."""
+
+    def collect(self, seconds: float) -> Mapping[str, int]:
+        """Remove what nothing names and is older than this; return ``{removed: bytes}``."""
 
 
 # ---------------------------------------------------------------- what a task is given

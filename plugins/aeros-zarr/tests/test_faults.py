@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from aeros_core.errors import RepositoryError
+from aeros_zarr.disk import Disk
 from aeros_zarr.faults import explained
 
 # Everything is imported before rights are given up: the interpreter may be out of reach.
@@ -209,7 +210,7 @@ def refused(text, path, reason):
 )
 def test_each_kind_of_refusal_has_its_hint(tmp_path, number, hint):
     def refuse():
-        with explained("it could not be done", tmp_path):
+        with explained("it could not be done", Disk(tmp_path, durable=False)):
             raise OSError(number, os.strerror(number))
 
     with pytest.raises(RepositoryError) as caught:
@@ -225,7 +226,7 @@ def test_what_stays_is_left_out_when_it_cannot_be_read(tmp_path):
         raise OSError(errno.EIO, "as well")
 
     def refuse():
-        with explained("it could not be done", tmp_path, kept=kept):
+        with explained("it could not be done", Disk(tmp_path, durable=False), kept=kept):
             raise OSError(errno.EIO, "an error")
 
     with pytest.raises(RepositoryError) as caught:
@@ -235,7 +236,7 @@ def test_what_stays_is_left_out_when_it_cannot_be_read(tmp_path):
 
 def test_other_errors_pass_through(tmp_path):
     def refuse():
-        with explained("it could not be done", tmp_path):
+        with explained("it could not be done", Disk(tmp_path, durable=False)):
             raise ValueError("mine")
 
     with pytest.raises(ValueError, match="mine"):

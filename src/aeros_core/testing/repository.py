@@ -21,7 +21,7 @@ from aeros_core.errors import AerosError, ConfigError, RepositoryError
 from aeros_core.messages import State
 from aeros_core.parameters import Layout, Parameters
 from aeros_core.records import Checkpoint, Model, Run
-from aeros_core.roles import Repository
+from aeros_core.roles import Repository, SupportsCollection, SupportsTags, SupportsVerify
 from aeros_core.schema import Field, Schema
 from aeros_core.task import Result, Round, Status
 
@@ -281,6 +281,61 @@ class RepositoryTests:
         assert name in str(caught.value)
         assert version == "latest" or str(version) in caught.value.asked
         assert said in caught.value.exists
+
+    # ------------------------------------------------------------ powers some have
+
+    def test_a_tag_points_to_one_version_and_can_move(self, tmp_path: Path) -> None:
+        """A tag names one version until it is given again; ``latest`` goes its own way."""
+        repository = self.make(tmp_path)
+        if not isinstance(repository, SupportsTags):
+            pytest.skip("it gives no tags")
+        for seed in (1, 2):
+            repository.publish(_model(seed=seed))
+        for version, seed in ((1, 1), ("2", 2), ("latest", 2)):
+            repository.tag("model", "best", version)
+            found = self.make(tmp_path).model("model", "best")
+            _same_parameters(_model(seed=seed).parameters, found.parameters)
+        assert [set(info.tags) for info in repository.models()] == [set(), {"latest", "best"}]
+        for name, version in (("model", 3), ("model", "nothing"), ("nobody", 1)):
+            with pytest.raises(RepositoryError):
+                repository.tag(name, "best", version)
+
+    def test_what_was_stored_is_verified(self, tmp_path: Path) -> None:
+        """Everything, one model or one version: files were read, and nothing is wrong."""
+        repository = self.make(tmp_path)
+        if not isinstance(repository, SupportsVerify):
+            pytest.skip("it does not check itself")
+        assert repository.verify() == {}
+        repository.begin(_run("a"))
+        repository.commit("a", _checkpoint(1))
+        repository.finish("a", _result(Status.FINISHED))
+        for seed in (1, 2):
+            repository.publish(_model(seed=seed))
+        counts = [
+            len(repository.verify()),
+            len(repository.verify("model")),
+            len(repository.verify("model", 1)),
+        ]
+        assert counts[0] > counts[1] > counts[2] > 1
+        assert set(repository.verify().values()) == {""}
+        for name, version in (("nobody", None), ("model", 3), ("model", "nothing")):
+            with pytest.raises(RepositoryError) as caught:
+                repository.verify(name, version)
+            assert caught.value.exists
+
+    def test_nothing_that_is_named_is_collected(self, tmp_path: Path) -> None:
+        """However old: models, their fitted steps, and the last round of each run stay."""
+        repository = self.make(tmp_path)
+        if not isinstance(repository, SupportsCollection):
+            pytest.skip("it does not collect what nothing names")
+        assert repository.collect(0.0) == {}
+        repository.begin(_run("a"))
+        for number in (1, 2, 3):
+            repository.commit("a", _checkpoint(number))
+        repository.publish(_model())
+        assert repository.collect(-60.0) == {}
+        _same_checkpoint(_checkpoint(3), self.make(tmp_path).latest("a"))
+        _same_parameters(_model().parameters, self.make(tmp_path).model("model").parameters)
 
     # ------------------------------------------------------------ whatever is stored
 

@@ -13,7 +13,6 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from io import BufferedReader
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -21,8 +20,8 @@ from aeros_core.errors import RepositoryError
 from aeros_core.parameters import Array, Vector
 from aeros_zarr import Compression
 from aeros_zarr.arrays import Document, Encoded, empty, encode, host, is_plain, restore, unpack
-from aeros_zarr.disk import Disk
-from aeros_zarr.manifest import damaged
+from aeros_zarr.manifest import damaged, said
+from aeros_zarr.store import Readable, Store
 
 __all__ = ["Blobs", "Stored"]
 
@@ -39,30 +38,30 @@ class Blobs:
     """Stores arrays as blobs and reads them back, verified.
 
     Args:
-        disk: Where they lie.
+        store: Where they lie.
         compression: How those that are written are compressed.
     """
 
-    def __init__(self, disk: Disk, compression: Compression) -> None:
-        self._disk = disk
+    def __init__(self, store: Store, compression: Compression) -> None:
+        self._store = store
         self._compression = compression
 
     def put(self, folder: str, arrays: Mapping[K, Stored]) -> dict[K, str]:
         """Store arrays in the folder of this key; return ``{name: digest of its blob}``.
 
-        A blob that is there already stays as it is, unless it is damaged. All are on
-        stable storage at the end.
+        A blob that is there already stays as it is, unless it is damaged, and counts as
+        written now. All are on stable storage at the end.
 
         Raises:
             RepositoryError: One is an array of Python objects.
             OSError: The disk refuses; nothing has appeared.
         """
         encoded = [encode(host(a), more, self._compression) for a, more in arrays.values()]
-        with self._disk.staging(len(encoded)) as stages:
+        with self._store.staging(len(encoded)) as stages:
             digests = self._write(stages, encoded)
             made = dict(zip(digests, stages, strict=True))
-            self._disk.remove(*(_key(folder, d) for d in made if self._is_damaged(folder, d)))
-            self._disk.adopt({_key(folder, digest): stage for digest, stage in made.items()})
+            self._store.remove(*(_key(folder, d) for d in made if self._is_damaged(folder, d)))
+            self._store.adopt({_key(folder, digest): stage for digest, stage in made.items()})
         return dict(zip(arrays, digests, strict=True))
 
     def get(self, folder: str, digest: str) -> Stored:
@@ -81,19 +80,60 @@ class Blobs:
         )
         return restore(flat, document), document["attributes"]
 
+    def audit(self, folder: str, digests: Iterable[str]) -> dict[str, str]:
+        """Read and hash blobs; return every file and what is wrong with it, if anything."""
+        found: dict[str, str] = {}
+        sums: dict[str, str] = {}
+        for key in (_key(folder, digest) for digest in sorted(set(digests))):
+            found[f"{key}/zarr.json"] = ""
+            try:
+                document = self._document(key, key.rpartition("/")[2])
+            except RepositoryError as error:
+                found[f"{key}/zarr.json"] = said(error)
+                continue
+            named = document["attributes"]["sha256"]
+            sums |= {f"{key}/c.{n}": digest for n, digest in enumerate(named)}
+        with ThreadPoolExecutor(_THREADS) as readers:
+            found |= zip(sums, readers.map(self._wrong, sums, sums.values()), strict=True)
+        return {self._store.place(key): what for key, what in found.items()}
+
+    def collect(self, folder: str, named: Callable[[], set[str]], seconds: float) -> dict[str, int]:
+        """Remove blobs of this folder that nothing names; return ``{blob: bytes}``.
+
+        A blob that somebody is about to name is a young one: `put` has written or touched
+        it. What is named is read after the ages are, and again before anything goes.
+
+        Args:
+            folder: Key of the folder.
+            named: Returns the digests that manifests name now.
+            seconds: Age from which a blob may go.
+        """
+        before = self._store.now() - seconds
+        old = {
+            digest
+            for digest in self._store.names(folder)
+            if (self._store.written(f"{folder}/{digest}") or before) < before
+        }
+        unnamed = old - named() if old else old
+        unnamed -= named() if unnamed else unnamed
+        taken = {key: self._store.take(key, before) for key in _keys(folder, unnamed)}
+        return {
+            self._store.place(key): nbytes for key, nbytes in taken.items() if nbytes is not None
+        }
+
     def remove(self, folder: str, digests: Iterable[str]) -> None:
         """Remove blobs from the folder of this key."""
-        self._disk.remove(*(_key(folder, digest) for digest in digests))
+        self._store.remove(*(_key(folder, digest) for digest in digests))
 
     def _write(self, stages: Sequence[Path], arrays: Sequence[Encoded]) -> list[str]:
         both = list(zip(stages, arrays, strict=True))
         if all(len(array.chunks) < 2 for array in arrays):
-            return [_blob(stage, array, map, self._disk.write) for stage, array in both]
+            return [_blob(stage, array, map, self._store.write) for stage, array in both]
         written: list[Future[None]] = []
         with ThreadPoolExecutor(_THREADS) as hashers, ThreadPoolExecutor(_THREADS + 1) as writers:
 
             def write(path: Path, *parts: bytes | memoryview) -> None:
-                written.append(writers.submit(self._disk.write, path, *parts))
+                written.append(writers.submit(self._store.write, path, *parts))
 
             digests = [_blob(stage, array, hashers.map, write) for stage, array in both]
         for future in written:
@@ -101,13 +141,20 @@ class Blobs:
         return digests
 
     def _is_damaged(self, folder: str, digest: str) -> bool:
-        if not self._disk.exists(_key(folder, digest)):
+        if not self._store.touch(_key(folder, digest)):
             return False
         try:
             self.get(folder, digest)
         except RepositoryError:
             return True
         return False
+
+    def _wrong(self, key: str, digest: str) -> str:
+        try:
+            with self._open(key) as file:
+                return "" if _of_file(file) == digest else said(self._changed(key))
+        except RepositoryError as error:
+            return said(error)
 
     def _document(self, key: str, digest: str) -> Document:
         data = self._read(f"{key}/zarr.json")
@@ -142,18 +189,18 @@ class Blobs:
                 raise self._changed(f"{key}/{name}")
         return unpack(document, files)
 
-    def _open(self, key: str) -> BufferedReader:
+    def _open(self, key: str) -> Readable:
         try:
-            return self._disk.open(key)
+            return self._store.open(key)
         except FileNotFoundError as error:
-            raise damaged(f"{self._disk.root / key}", "it is missing") from error
+            raise damaged(self._store.place(key), "it is missing") from error
 
     def _read(self, key: str) -> bytes:
         with self._open(key) as file:
             return file.read()
 
     def _changed(self, key: str) -> RepositoryError:
-        return damaged(f"{self._disk.root / key}", "its SHA-256 is not the one it was stored with")
+        return damaged(self._store.place(key), "its SHA-256 is not the one it was stored with")
 
 
 def _key(folder: str, digest: str) -> str:
@@ -183,3 +230,14 @@ def _sha256(parts: Iterable[bytes | bytearray | memoryview]) -> str:
     for part in parts:
         sha.update(part)
     return sha.hexdigest()
+
+
+def _of_file(file: Readable) -> str:
+    sha, buffer = hashlib.sha256(), memoryview(bytearray(2**20))
+    while size := file.readinto(buffer):
+        sha.update(buffer[:size])
+    return sha.hexdigest()
+
+
+def _keys(folder: str, digests: Iterable[str]) -> list[str]:
+    return [f"{folder}/{digest}" for digest in sorted(digests)]

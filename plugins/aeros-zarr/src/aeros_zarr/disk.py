@@ -36,6 +36,14 @@ class Disk:
         self.root = root
         self._durable = durable
 
+    def place(self, key: str = "") -> str:
+        """Return the path of what lies at ``key``."""
+        return str(self.root / key)
+
+    def free(self) -> int:
+        """Return the free bytes of the disk."""
+        return shutil.disk_usage(self.root).free
+
     def names(self, key: str) -> list[str]:
         """Return the names within a folder, sorted; none where there is no folder."""
         try:
@@ -130,6 +138,45 @@ class Disk:
                 continue
             if old:
                 self.remove(f"tmp/{name}")
+
+    def touch(self, key: str) -> bool:
+        """Let a folder count as written now; False if it is not there."""
+        try:
+            os.utime(self.root / key)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def now(self) -> float:
+        """Return the time by the clock of the disk, which may be another machine's."""
+        with self.staging(1) as [stage]:
+            return stage.stat().st_mtime
+
+    def written(self, key: str) -> float | None:
+        """Return when a folder was written or touched; None if it is not there."""
+        try:
+            return (self.root / key).stat().st_mtime
+        except FileNotFoundError:
+            return None
+
+    def take(self, key: str, before: float) -> int | None:
+        """Remove a folder unless written or touched since; return its bytes.
+
+        It is looked at once more after it was moved out of reach: who touched it before
+        finds it back, who touches it after learns that it is gone.
+        """
+        path, aside = self.root / key, self._unique()
+        if (self.written(key) or before) >= before:
+            return None
+        with suppress(FileNotFoundError):
+            path.rename(aside)
+            if aside.stat().st_mtime < before:
+                nbytes = sum(file.stat().st_size for file in aside.iterdir())
+                shutil.rmtree(aside, ignore_errors=True)
+                return nbytes
+            _move(aside, path)
+            shutil.rmtree(aside, ignore_errors=True)
+        return None
 
     @contextmanager
     def _staged(self, key: str, data: bytes) -> Iterator[Path]:

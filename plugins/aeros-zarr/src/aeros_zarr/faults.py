@@ -1,31 +1,44 @@
-"""The words for what a disk refuses to do."""
+"""The words for what a disk or a bucket refuses to do."""
 
 from __future__ import annotations
 
 import errno
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from aeros_core.errors import RepositoryError
+from aeros_zarr.store import Store
 
-__all__ = ["explained"]
+__all__ = ["Refused", "explained"]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _DENIED = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
+class Refused(OSError):
+    """What a store refuses that is no file system, with what to do about it.
+
+    Args:
+        number: The `errno` that comes nearest.
+        reason: Why, as a sentence goes on after a colon.
+        hint: What to type next.
+    """
+
+    def __init__(self, number: int, reason: str, *, hint: str) -> None:
+        super().__init__(number, reason)
+        self.hint = hint
+
+
 @contextmanager
 def explained(
-    what: str, root: Path, *, needs: int = 0, kept: Callable[[], str] | None = None
+    what: str, store: Store, *, needs: int = 0, kept: Callable[[], str] | None = None
 ) -> Iterator[None]:
     """Turn an OSError of the block into a RepositoryError.
 
     Args:
         what: What could not be done, as the sentence begins: "round 3 of run 'a' could
             not be stored".
-        root: The folder of the repository.
+        store: Where it was to be done.
         needs: Bytes that it needs on the disk.
         kept: Says what stays readable; asked only if there is an error.
 
@@ -36,7 +49,7 @@ def explained(
         yield
     except OSError as error:
         raise RepositoryError(
-            f"{what} in {root}: {_reason(error)}{_space(error, root, needs)}",
+            f"{what} in {store.place()}: {_reason(error)}{_space(error, store, needs)}",
             exists=_ask(kept),
             hint=_hint(error),
         ) from error
@@ -47,10 +60,9 @@ def _reason(error: OSError) -> str:
     return f"{reason[:1].lower()}{reason[1:]}"
 
 
-def _space(error: OSError, root: Path, needs: int) -> str:
-    if error.errno not in _FULL or not needs:
-        return ""
-    return f"; it needs {needs:,} bytes, {shutil.disk_usage(root).free:,} are free"
+def _space(error: OSError, store: Store, needs: int) -> str:
+    free = store.free() if error.errno in _FULL and needs else None
+    return "" if free is None else f"; it needs {needs:,} bytes, {free:,} are free"
 
 
 def _ask(kept: Callable[[], str] | None) -> str:
@@ -61,6 +73,8 @@ def _ask(kept: Callable[[], str] | None) -> str:
 
 
 def _hint(error: OSError) -> str:
+    if isinstance(error, Refused):
+        return error.hint
     if error.errno in _FULL:
         return "free some space or raise the limit, then go on with task.resume=true"
     if error.errno in _DENIED:

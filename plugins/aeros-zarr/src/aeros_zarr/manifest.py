@@ -14,15 +14,15 @@ import hashlib
 import json
 import math
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from aeros_core.errors import RepositoryError
-from aeros_zarr.disk import Disk
+from aeros_zarr.store import Store
 
-__all__ = ["FORMAT", "damaged", "dump", "load", "read"]
+__all__ = ["FORMAT", "audit", "damaged", "dump", "load", "read", "said"]
 
 FORMAT = 1
 """The format that is written; it and every earlier one are read."""
@@ -71,17 +71,17 @@ def load(kind: str, data: bytes, source: str) -> dict[str, Any]:
     return content
 
 
-def read(disk: Disk, kind: str, key: str) -> dict[str, Any] | None:
+def read(store: Store, kind: str, key: str) -> dict[str, Any] | None:
     """Return the content of the manifest at ``key``; None where there is none.
 
     Raises:
         RepositoryError: See `load`.
     """
     try:
-        data = disk.read(key)
+        data = store.read(key)
     except FileNotFoundError:
         return None
-    return load(kind, data, str(disk.root / key))
+    return load(kind, data, store.place(key))
 
 
 def damaged(source: str, how: str, *, exists: str = "") -> RepositoryError:
@@ -91,6 +91,32 @@ def damaged(source: str, how: str, *, exists: str = "") -> RepositoryError:
         exists=exists,
         hint="bring this file back from a copy of the repository",
     )
+
+
+def said(error: RepositoryError) -> str:
+    """Return what is wrong with the file that an error names, without its name."""
+    return error.asked.rpartition(" is damaged: ")[2]
+
+
+def audit(
+    store: Store, kind: str, keys: Iterable[str]
+) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
+    """Read manifests.
+
+    Returns:
+        Every file and what is wrong with it, if anything; and the contents of the others.
+    """
+    found: dict[str, str] = {}
+    contents: dict[str, dict[str, Any]] = {}
+    for key in keys:
+        try:
+            content = read(store, kind, key)
+        except RepositoryError as error:
+            found[store.place(key)] = said(error)
+            continue
+        found[store.place(key)] = "it is missing" if content is None else ""
+        contents |= {} if content is None else {key: content}
+    return found, contents
 
 
 def _newer(source: str, written: int) -> RepositoryError:

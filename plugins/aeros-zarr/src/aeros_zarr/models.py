@@ -1,4 +1,4 @@
-"""Models on a disk: immutable versions of a name, and tags that point to them.
+"""Models in a store: immutable versions of a name, and tags that point to them.
 
     models/<name>/<version>.json      one version: what it is, the blobs of its arrays
     models/<name>/tags/<tag>.json     the version that a tag points to
@@ -22,11 +22,11 @@ from aeros_core.records import Model, ModelInfo
 from aeros_zarr import manifest
 from aeros_zarr.arrays import host
 from aeros_zarr.blobs import Blobs
-from aeros_zarr.disk import Disk
 from aeros_zarr.faults import explained
 from aeros_zarr.manifest import read
 from aeros_zarr.names import check, spelled
-from aeros_zarr.records import Content, content_of_model, info_of, model_of
+from aeros_zarr.records import Content, content_of_model, digests, info_of, model_of
+from aeros_zarr.store import Store
 
 __all__ = ["Models"]
 
@@ -37,12 +37,12 @@ class Models:
     """The models of a repository; the methods are those of `roles.Repository`.
 
     Args:
-        disk: Where they lie.
+        store: Where they lie.
         blobs: Stores and reads arrays.
     """
 
-    def __init__(self, disk: Disk, blobs: Blobs) -> None:
-        self._disk = disk
+    def __init__(self, store: Store, blobs: Blobs) -> None:
+        self._store = store
         self._blobs = blobs
 
     def publish(self, model: Model) -> ModelInfo:
@@ -52,7 +52,7 @@ class Models:
         parameters = Parameters(model.parameters.layout, vectors)
         with explained(
             f"model '{name}' could not be stored",
-            self._disk.root,
+            self._store,
             needs=parameters.nbytes,
             kept=lambda: self._versions_text(name),
         ):
@@ -68,8 +68,8 @@ class Models:
 
     def models(self, name: str | None) -> list[ModelInfo]:
         """Return versions by name and number; a damaged one is logged and left out."""
-        with explained("the models could not be read", self._disk.root):
-            names = self._disk.names("models") if name is None else [check("model", name)]
+        with explained("the models could not be read", self._store):
+            names = self._store.names("models") if name is None else [check("model", name)]
             return [info for name in names for info in self._infos(name)]
 
     def model(self, name: str, version: int | str) -> Model:
@@ -79,9 +79,9 @@ class Models:
             RepositoryError: There is no such model, version or tag, or a file is damaged.
         """
         check("model", name)
-        with explained(f"model '{name}' could not be read", self._disk.root):
+        with explained(f"model '{name}' could not be read", self._store):
             number = self._number(name, version)
-            content = read(self._disk, "model", _version(name, number))
+            content = read(self._store, "model", _version(name, number))
             if content is None:
                 raise self._unknown(f"version {number}", name)
             try:
@@ -107,16 +107,52 @@ class Models:
                 exists="latest is always the highest version, a number always a version",
                 hint="for instance production",
             )
-        with explained(f"tag '{tag}' of model '{name}' could not be stored", self._disk.root):
+        with explained(f"tag '{tag}' of model '{name}' could not be stored", self._store):
             number = self._number(name, version)
             if number not in self._versions(name):
                 raise self._unknown(f"version {number}", name)
             data = manifest.dump("tag", {"version": number})
-            self._disk.replace(f"models/{name}/tags/{tag}.json", data)
+            self._store.replace(f"models/{name}/tags/{tag}.json", data)
+
+    def audit(self, name: str | None, version: int | str | None) -> dict[str, str]:
+        """Read and hash models with all they name; return every file and what is wrong with it.
+
+        Raises:
+            RepositoryError: There is no such model, version or tag.
+        """
+        what = "the models" if name is None else f"model '{name}'"
+        with explained(f"{what} could not be read", self._store):
+            names = self._store.names("models") if name is None else [check("model", name)]
+            tags = self._tag_keys(names)
+            if name is not None and version is not None:
+                number = self._number(name, version)
+                keys, tags = [_version(name, number)], []
+            else:
+                keys = [_version(each, n) for each in names for n in self._versions(each)]
+            if name is not None and not any(map(self._store.exists, keys)):
+                raise self._unknown("a version" if version is None else f"version {version}", name)
+            found, contents = manifest.audit(self._store, "model", keys)
+            found |= manifest.audit(self._store, "tag", tags)[0]
+            blobs = {digest for content in contents.values() for digest in digests(content)}
+            return found | self._blobs.audit("blobs", blobs)
+
+    def named(self) -> set[str]:
+        """Return the blobs that versions name.
+
+        Raises:
+            RepositoryError: The record of a version is damaged: nobody knows what it names.
+        """
+        keys = [_version(n, v) for n in self._store.names("models") for v in self._versions(n)]
+        contents = [read(self._store, "model", key) for key in keys]
+        return {digest for content in contents if content for digest in digests(content)}
+
+    def _tag_keys(self, names: list[str]) -> list[str]:
+        folders = [f"models/{name}/tags" for name in names]
+        return [f"{folder}/{file}" for folder in folders for file in self._store.names(folder)]
 
     def _create(self, name: str, data: bytes) -> int:
         version = max(self._versions(name), default=0) + 1
-        while not self._disk.create(_version(name, version), data):
+        while not self._store.create(_version(name, version), data):
             version += 1
         return version
 
@@ -128,19 +164,19 @@ class Models:
             if not versions:
                 raise self._unknown("a version", name)
             return versions[-1]
-        content = read(self._disk, "tag", f"models/{name}/tags/{check('tag', version)}.json")
+        content = read(self._store, "tag", f"models/{name}/tags/{check('tag', version)}.json")
         if content is None:
             raise self._unknown(f"tag '{version}'", name)
         return int(content["version"])
 
     def _versions(self, name: str) -> list[int]:
-        stems = [n.removesuffix(".json") for n in self._disk.names(f"models/{name}")]
+        stems = [n.removesuffix(".json") for n in self._store.names(f"models/{name}")]
         return sorted(int(stem) for stem in stems if stem.isdecimal())
 
     def _tags(self, name: str) -> dict[int, tuple[str, ...]]:
         newest = self._versions(name)[-1:]
         tags: dict[int, tuple[str, ...]] = dict.fromkeys(newest, ("latest",))
-        for file in self._disk.names(f"models/{name}/tags"):
+        for file in self._store.names(f"models/{name}/tags"):
             content = self._readable("tag", f"models/{name}/tags/{file}")
             if content is not None:
                 version = content["version"]
@@ -156,7 +192,7 @@ class Models:
 
     def _readable(self, kind: str, key: str) -> Content | None:
         try:
-            return read(self._disk, kind, key)
+            return read(self._store, kind, key)
         except RepositoryError as error:
             _log.warning("%s is left out: %s", key, error.asked)
             return None
@@ -166,7 +202,7 @@ class Models:
             return RepositoryError(
                 f"{what} of model '{name}' does not exist", exists=self._versions_text(name)
             )
-        names = self._disk.names("models")
+        names = self._store.names("models")
         return RepositoryError(
             f"model '{name}' does not exist",
             exists=spelled("model", names),

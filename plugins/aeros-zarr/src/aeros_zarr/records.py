@@ -124,8 +124,9 @@ def info_of(name: str, version: int, content: Content, tags: tuple[str, ...]) ->
 
 
 def digests(content: Content) -> set[str]:
-    """Return the blobs that a checkpoint's manifest names."""
-    values = [value for state in content["state"].values() for value in state.values()]
+    """Return the blobs that the manifest of a round or a model names."""
+    states = content["state"] if "state" in content else content["fitted"]
+    values = [value for state in states.values() for value in state.values()]
     arrays = {value[_BLOB] for value in values if isinstance(value, dict)}
     return arrays | set(content["parameters"].values())
 

@@ -1,4 +1,4 @@
-"""Runs on a disk: what each is, its rounds, and the checkpoints of the last of them.
+"""Runs in a store: what each is, its rounds, and the checkpoints of the last of them.
 
     runs/<id>/run.json            who, what, with which configuration
     runs/<id>/rounds/<n>.json     what a round did; the blobs of its checkpoint
@@ -15,13 +15,13 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from aeros_core.errors import RepositoryError
 from aeros_core.records import Checkpoint, Run
 from aeros_core.task import Result, Round
 from aeros_zarr import manifest
 from aeros_zarr.blobs import Blobs
-from aeros_zarr.disk import Disk
 from aeros_zarr.faults import explained
 from aeros_zarr.manifest import read
 from aeros_zarr.names import check, spelled
@@ -33,6 +33,7 @@ from aeros_zarr.records import (
     digests,
     run_of,
 )
+from aeros_zarr.store import Store
 
 __all__ = ["Runs"]
 
@@ -43,13 +44,13 @@ class Runs:
     """The runs of a repository; the methods are those of `roles.Repository`.
 
     Args:
-        disk: Where they lie.
+        store: Where they lie.
         blobs: Stores and reads arrays.
         keep: Rounds whose checkpoint is kept.
     """
 
-    def __init__(self, disk: Disk, blobs: Blobs, keep: int) -> None:
-        self._disk = disk
+    def __init__(self, store: Store, blobs: Blobs, keep: int) -> None:
+        self._store = store
         self._blobs = blobs
         self._keep = keep
         self._held: dict[str, _Held] = {}
@@ -59,24 +60,20 @@ class Runs:
         key = f"runs/{check('run', run.id)}"
         check("task", run.task)
         data = manifest.dump("run", content_of_run(run))
-        with explained(f"run '{run.id}' could not be begun", self._disk.root):
-            self._disk.sweep()
-            with self._disk.staging(1) as [stage]:
-                for folder in ("rounds", "blobs"):
-                    (stage / folder).mkdir()
-                self._disk.write(stage / "run.json", data)
-                self._disk.adopt({key: stage})
-            if self._disk.read(f"{key}/run.json") != data:
+        with explained(f"run '{run.id}' could not be begun", self._store):
+            self._store.sweep()
+            new = self._store.create(f"{key}/run.json", data)
+            if not new and self._store.read(f"{key}/run.json") != data:
                 raise RepositoryError(
                     f"run '{run.id}' cannot begin: there is another run of this name",
-                    exists=spelled("run", self._disk.names("runs")),
+                    exists=spelled("run", self._store.names("runs")),
                     hint="begin it under an id of its own",
                 )
 
     def runs(self, task: str | None) -> list[Run]:
         """Return runs, oldest first; one whose manifest is damaged is logged and left out."""
-        with explained("the runs could not be read", self._disk.root):
-            found = [run for name in self._disk.names("runs") for run in self._run(name)]
+        with explained("the runs could not be read", self._store):
+            found = [run for name in self._store.names("runs") for run in self._run(name)]
         of_task = [run for run in found if task in (None, run.task)]
         return sorted(of_task, key=lambda run: (run.created, run.id))
 
@@ -86,16 +83,16 @@ class Runs:
         number = checkpoint.round.number
         with explained(
             f"round {number} of run '{run}' could not be stored",
-            self._disk.root,
+            self._store,
             needs=_nbytes(checkpoint),
             kept=lambda: self._committed(run),
         ):
             held = self._before(run, number)
             content = content_of_checkpoint(checkpoint, self._blobs, f"runs/{run}/blobs")
             kept = [*(n for n in held.kept if n < number), number][-self._keep :]
-            self._disk.remove(*(_round(run, n) for n in reversed(held.blobs) if n > number))
+            self._store.remove(*(_round(run, n) for n in reversed(held.blobs) if n > number))
             data = manifest.dump("round", {**content, "kept": kept})
-            self._disk.replace(_round(run, number), data)
+            self._store.replace(_round(run, number), data)
             blobs = {**held.blobs, number: digests(content)}
             self._held[run] = _Held(kept, {n: blobs[n] for n in kept})
             self._blobs.remove(f"runs/{run}/blobs", held.all - self._held[run].all)
@@ -107,7 +104,7 @@ class Runs:
             RepositoryError: There are rounds, but none whose files are undamaged.
         """
         self._known(run)
-        with explained(f"the last round of run '{run}' could not be read", self._disk.root):
+        with explained(f"the last round of run '{run}' could not be read", self._store):
             while True:
                 numbers = self._numbers(run)
                 try:
@@ -123,7 +120,7 @@ class Runs:
             RepositoryError: A manifest is damaged.
         """
         self._known(run)
-        with explained(f"the rounds of run '{run}' could not be read", self._disk.root):
+        with explained(f"the rounds of run '{run}' could not be read", self._store):
             contents = [self._content(run, number) for number in self._numbers(run)]
         return [Round.from_json(content["round"]) for content in contents]
 
@@ -133,17 +130,48 @@ class Runs:
         data = manifest.dump("result", result.to_json())
         with explained(
             f"the result of run '{run}' could not be stored",
-            self._disk.root,
+            self._store,
             needs=len(data),
             kept=lambda: self._committed(run),
         ):
-            self._disk.replace(f"runs/{run}/result.json", data)
+            self._store.replace(f"runs/{run}/result.json", data)
 
     def result(self, run: str) -> Content | None:
         """Return how a run ended; None if it has not."""
         self._known(run)
-        with explained(f"the result of run '{run}' could not be read", self._disk.root):
-            return read(self._disk, "result", f"runs/{run}/result.json")
+        with explained(f"the result of run '{run}' could not be read", self._store):
+            return read(self._store, "result", f"runs/{run}/result.json")
+
+    def audit(self) -> dict[str, str]:
+        """Read and hash all runs; return every file and what is wrong with it, if anything."""
+        with explained("the runs could not be read", self._store):
+            audits = [self._audit(run) for run in self._store.names("runs")]
+        return {file: what for found in audits for file, what in found.items()}
+
+    def _audit(self, run: str) -> dict[str, str]:
+        keys = [_round(run, number) for number in self._numbers(run)]
+        found, contents = manifest.audit(self._store, "round", keys)
+        found |= manifest.audit(self._store, "run", [f"runs/{run}/run.json"])[0]
+        if self._store.exists(f"runs/{run}/result.json"):
+            found |= manifest.audit(self._store, "result", [f"runs/{run}/result.json"])[0]
+        readable = [key for key in keys if key in contents]
+        kept = [_round(run, n) for n in contents[readable[-1]]["kept"]] if readable else []
+        named = {digest for key in kept if key in contents for digest in digests(contents[key])}
+        if readable[-1:] != keys[-1:]:  # the last one knew which rounds' blobs were removed
+            named &= set(self._store.names(f"runs/{run}/blobs"))
+        return found | self._blobs.audit(f"runs/{run}/blobs", named)
+
+    def collect(self, seconds: float) -> dict[str, int]:
+        """Remove blobs that no round names and that are older; return ``{blob: bytes}``."""
+        removed: dict[str, int] = {}
+        for run in self._store.names("runs"):
+            named = partial(self._named, run)
+            removed |= self._blobs.collect(f"runs/{run}/blobs", named, seconds)
+        return removed
+
+    def _named(self, run: str) -> set[str]:
+        contents = [self._content(run, number) for number in self._numbers(run)]
+        return {digest for content in contents for digest in digests(content)}
 
     def _last_whole(self, run: str, numbers: list[int]) -> Checkpoint | None:
         first: RepositoryError | None = None
@@ -164,18 +192,18 @@ class Runs:
 
     def _run(self, name: str) -> list[Run]:
         try:
-            content = read(self._disk, "run", f"runs/{name}/run.json")
+            content = read(self._store, "run", f"runs/{name}/run.json")
         except RepositoryError as error:
             _log.warning("run '%s' is left out: %s", name, error.asked)
             return []
         return [run_of(content)] if content else []
 
     def _known(self, run: str) -> None:
-        with explained(f"run '{run}' could not be read", self._disk.root):
-            known = self._disk.exists(f"runs/{check('run', run)}/run.json")
+        with explained(f"run '{run}' could not be read", self._store):
+            known = self._store.exists(f"runs/{check('run', run)}/run.json")
         if not known:
             raise RepositoryError(
-                f"run '{run}' does not exist", exists=spelled("run", self._disk.names("runs"))
+                f"run '{run}' does not exist", exists=spelled("run", self._store.names("runs"))
             )
 
     def _committed(self, run: str) -> str:
@@ -185,21 +213,21 @@ class Runs:
         return f"{spelled('round', numbers)} of the run can still be read"
 
     def _numbers(self, run: str) -> list[int]:
-        names = self._disk.names(f"runs/{run}/rounds")
+        names = self._store.names(f"runs/{run}/rounds")
         stems = [name.removesuffix(".json") for name in names if name.endswith(".json")]
         return sorted(int(stem) for stem in stems if stem.isdecimal())
 
     def _content(self, run: str, number: int) -> Content:
         key = _round(run, number)
-        content = read(self._disk, "round", key)
+        content = read(self._store, "round", key)
         if content is None:
-            raise manifest.damaged(f"{self._disk.root / key}", "it is missing")
+            raise manifest.damaged(self._store.place(key), "it is missing")
         return content
 
     def _before(self, run: str, number: int) -> _Held:
         """Return what is held before a commit: from memory if the last commit was ours."""
         held = self._held.pop(run, None)
-        if held and held.kept[-1] == number - 1 and not self._disk.exists(_round(run, number)):
+        if held and held.kept[-1] == number - 1 and not self._store.exists(_round(run, number)):
             return held
         contents: dict[int, Content] = {}
         for n in self._numbers(run):

@@ -1,0 +1,193 @@
+"""Runs, rounds and models in any `Store`: the methods of `roles.Repository` and its powers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aeros_core.errors import ConfigError
+from aeros_core.records import Checkpoint, Model, ModelInfo, Run
+from aeros_core.task import Result, Round
+from aeros_zarr import Compression, manifest
+from aeros_zarr.blobs import Blobs
+from aeros_zarr.faults import explained
+from aeros_zarr.models import Models
+from aeros_zarr.runs import Runs
+from aeros_zarr.store import Store
+
+__all__ = ["Archive"]
+
+
+class Archive:
+    """Keeps runs, rounds and models in a store; see `roles.Repository`.
+
+    Nothing is written before `begin` or `publish`, so a store that can only be read
+    serves for reading.
+
+    Args:
+        store: Where they are kept.
+        compression: How arrays are compressed.
+        keep: Rounds of a run, from the last one back, whose parameters are kept.
+
+    Raises:
+        ConfigError: ``keep`` is below 1.
+        RepositoryError: The store was written by a newer version, or cannot be reached.
+    """
+
+    def __init__(self, store: Store, *, compression: Compression, keep: int) -> None:
+        if keep < 1:
+            raise ConfigError(
+                f"repository.keep={keep} is not possible", exists="at least 1",
+                hint="repository.keep=1 keeps the last round alone",
+            )  # fmt: skip
+        self._store = store
+        self._blobs = Blobs(store, compression)
+        self._runs = Runs(store, self._blobs, keep)
+        self._models = Models(store, self._blobs)
+        self._marked = self._is_marked()
+
+    def begin(self, run: Run) -> None:
+        """Record that a run starts; the same run once more changes nothing.
+
+        Raises:
+            ConfigError: The run's id or its task's name cannot name a file.
+            RepositoryError: Another run has this id, or the store refuses.
+        """
+        self._mark()
+        self._runs.begin(run)
+
+    def runs(self, task: str | None = None) -> Sequence[Run]:
+        """Return the runs of a task, or all, oldest first.
+
+        One whose record is damaged is left out, and a warning logged.
+        """
+        return self._runs.runs(task)
+
+    def commit(self, run: str, checkpoint: Checkpoint) -> None:
+        """Store one round of a run; a round of this number and later ones are replaced.
+
+        Afterwards the parameters of all but the last ``keep`` rounds are removed.
+
+        Raises:
+            RepositoryError: The run never began, a state holds something other than
+                arrays and scalars, or the store refuses: it says what stays readable.
+        """
+        self._runs.commit(run, checkpoint)
+
+    def latest(self, run: str) -> Checkpoint | None:
+        """Return the last round of a run whose every byte verifies; None if it has none.
+
+        A damaged one is passed over for the one before, and a warning logged.
+
+        Raises:
+            RepositoryError: The run never began, or all rounds that are kept are damaged.
+        """
+        return self._runs.latest(run)
+
+    def history(self, run: str) -> Sequence[Round]:
+        """Return what every committed round of a run did, in order.
+
+        Raises:
+            RepositoryError: The run never began, or the record of a round is damaged.
+        """
+        return self._runs.history(run)
+
+    def finish(self, run: str, result: Result) -> None:
+        """Store how a run ended; a later end of the same run replaces it.
+
+        Raises:
+            RepositoryError: The run never began, or the store refuses.
+        """
+        self._runs.finish(run, result)
+
+    def result(self, run: str) -> Mapping[str, Any] | None:
+        """Return `Result.to_json` of how a run ended; None if it has not.
+
+        Raises:
+            RepositoryError: The run never began, or the record is damaged.
+        """
+        return self._runs.result(run)
+
+    def publish(self, model: Model) -> ModelInfo:
+        """Store a model as the next version of its name, and tag it ``latest``.
+
+        Of two that publish at once, one takes the next number and the other the one after.
+
+        Raises:
+            ConfigError: The model's name cannot name a file.
+            RepositoryError: The disk refuses, or a fitted state cannot be stored.
+        """
+        self._mark()
+        return self._models.publish(model)
+
+    def models(self, name: str | None = None) -> Sequence[ModelInfo]:
+        """Return every version of a model, or of all, by name and version.
+
+        One whose record is damaged is left out, and a warning logged.
+        """
+        return self._models.models(name)
+
+    def model(self, name: str, version: int | str = "latest") -> Model:
+        """Return a model by its version or a tag, every byte verified.
+
+        Raises:
+            ConfigError: What is asked for cannot be a name or a tag.
+            RepositoryError: There is no such model, version or tag, or a file is damaged.
+        """
+        return self._models.model(name, version)
+
+    def tag(self, name: str, tag: str, version: int | str = "latest") -> None:
+        """Let a tag point to a version of a model, whatever it pointed to before.
+
+        Raises:
+            ConfigError: The tag cannot name a file.
+            RepositoryError: There is no such model or version; the tag is ``latest``,
+                which is always the highest version, or a number; or the store refuses.
+        """
+        self._models.tag(name, tag, version)
+
+    def verify(
+        self, name: str | None = None, version: int | str | None = None
+    ) -> Mapping[str, str]:
+        """Read and hash a version, a whole model, or everything, runs too.
+
+        Returns:
+            Every file that was read, and what is wrong with it: ``""`` if nothing is.
+
+        Raises:
+            ConfigError: The name cannot be one.
+            RepositoryError: There is no such model, version or tag.
+        """
+        found = self._models.audit(name, version)
+        return found if name is not None else found | self._runs.audit()
+
+    def collect(self, seconds: float) -> Mapping[str, int]:
+        """Remove blobs that nothing names, and what was left unfinished; others may write.
+
+        Args:
+            seconds: Age from which a blob may go. It has to be longer than anybody takes
+                from storing a model's arrays to naming them.
+
+        Returns:
+            ``{blob: its bytes}`` of those that are gone.
+
+        Raises:
+            RepositoryError: A record is damaged, so that nobody knows what it names; or
+                the store refuses.
+        """
+        with explained("what nothing names could not be removed", self._store):
+            removed = self._blobs.collect("blobs", self._models.named, seconds)
+            removed |= self._runs.collect(seconds)
+            self._store.sweep()
+        return removed
+
+    def _is_marked(self) -> bool:
+        with explained("the repository could not be opened", self._store):
+            return manifest.read(self._store, "repository", "format.json") is not None
+
+    def _mark(self) -> None:
+        if self._marked:
+            return
+        with explained("the repository could not be made", self._store):
+            self._store.replace("format.json", manifest.dump("repository", {}))
+        self._marked = True

@@ -1,0 +1,79 @@
+"""What runs, models and blobs ask of the place where they are kept: a disk or a bucket."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+__all__ = ["Readable", "Store"]
+
+
+class Readable(AbstractContextManager["Readable"], Protocol):
+    """A file that is read from its begin on."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return the next bytes, all of them by default."""
+
+    def readinto(self, buffer: memoryview | bytearray, /) -> int:
+        """Fill a buffer as far as there are bytes; return their number."""
+
+
+@runtime_checkable
+class Store(Protocol):
+    """Files and folders under keys with ``/``, each there as a whole or not at all.
+
+    Every method lets OSError through; `aeros_zarr.faults.explained` words it.
+    """
+
+    def place(self, key: str = "") -> str:
+        """Return how a person finds what lies at ``key``: its path or its address."""
+
+    def free(self) -> int | None:
+        """Return how many bytes there is room for, if that is known."""
+
+    def names(self, key: str) -> list[str]:
+        """Return the names within a folder, sorted; none where there is no folder."""
+
+    def exists(self, key: str) -> bool:
+        """Tell whether a file, or a folder that was adopted, lies at ``key``."""
+
+    def read(self, key: str) -> bytes:
+        """Return a file."""
+
+    def open(self, key: str) -> Readable:
+        """Open a file for reading."""
+
+    def replace(self, key: str, data: bytes) -> None:
+        """Write a file; whoever reads it meanwhile sees the old one or the new one."""
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Write a file unless there is one: of many who try, one gets True."""
+
+    def remove(self, *keys: str) -> None:
+        """Remove files and folders, in this order; what is gone already is no fault."""
+
+    def staging(self, folders: int) -> AbstractContextManager[list[Path]]:
+        """Yield new folders, seen by nobody; those not adopted are gone at the end."""
+
+    def write(self, path: Path, *parts: bytes | memoryview) -> None:
+        """Write the parts one behind the other to a new file in a staging folder."""
+
+    def adopt(self, folders: Mapping[str, Path]) -> None:
+        """Make finished folders appear at their keys; one that is there already stays."""
+
+    def sweep(self) -> None:
+        """Remove what killed processes left unfinished more than a day ago."""
+
+    def touch(self, key: str) -> bool:
+        """Let an adopted folder count as written now; False if it is not there."""
+
+    def now(self) -> float:
+        """Return the time by the clock that `written` goes by, in seconds."""
+
+    def written(self, key: str) -> float | None:
+        """Return when an adopted folder was written or touched; None if it is not there."""
+
+    def take(self, key: str, before: float) -> int | None:
+        """Remove an adopted folder unless written or touched since; return its bytes."""

@@ -1,0 +1,138 @@
+import json
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def stored(aeros, toy_words):
+    """Two versions of the model ``mine``."""
+    for seed in ("0", "1"):
+        words = ["run", *toy_words, "task.rounds=1", "task.name=mine", f"task.seed={seed}"]
+        assert aeros(*words).returncode == 0
+
+
+@pytest.fixture
+def models(aeros):
+    """A function that runs ``aeros models …`` on the toy repository."""
+    return lambda *words: aeros("models", *words, "repository=files")
+
+
+POWERS = [
+    ("verify", [], "check itself", "SupportsVerify"),
+    ("tag", ["mine:1", "best"], "give tags", "SupportsTags"),
+    ("gc", [], "remove what nothing names", "SupportsCollection"),
+]
+
+
+@pytest.mark.parametrize(("verb", "words", "what", "power"), POWERS, ids=str)
+def test_a_repository_without_the_power_is_told(models, verb, words, what, power):
+    done = models(verb, *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"aeros: Files is a repository that cannot {what}: it has no {power}\n"
+        "  next: repository=<another one>; aeros plugins lists them\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["verify", "a", "b"], "aeros models verify takes one model, or none for everything\n"),
+        (["tag", "mine"], "aeros models tag takes a version and a tag\n"),
+        (["tag", "mine", "best"], "aeros models tag takes a version and a tag\n"),
+        (["tag", "mine:1", "best", "more"], "aeros models tag takes a version and a tag\n"),
+        (["export", "mine"], "aeros models export takes a model and a file whose name ends in"),
+        (["export", "mine", "a.bin"], "aeros models export takes a model and a file whose name"),
+        (["gc", "mine"], "aeros models gc takes no model and no negative age\n"),
+        (["gc", "--hours=-1"], "aeros models gc takes no model and no negative age\n"),
+    ],
+    ids=" ".join,
+)
+def test_words_that_do_not_fit_are_told(models, words, said):
+    done = models(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"aeros: {said}")
+    assert f"\n  next: aeros models {words[0]}" in done.stderr
+
+
+@pytest.fixture
+def able(toys, monkeypatch):
+    """The toy repository with every power; holds what it was asked."""
+    asked = []
+
+    def power(name, answer):
+        def method(self, *words):
+            asked.append((name, *words))
+            return answer
+
+        monkeypatch.setattr(toys.Files, name, method, raising=False)
+
+    power("tag", None)
+    power("verify", {"one": "", "two": ""})
+    power("collect", {"one": 1000, "two": 234})
+    return asked
+
+
+def test_what_is_whole_is_counted(models, able):
+    assert models("verify").stdout == "2 files verified, none is damaged\n"
+    done = models("verify", "--json", "mine:best")
+    assert (done.returncode, json.loads(done.stdout)) == (0, {"files": 2, "damaged": {}})
+    models("verify", "mine")
+    assert able == [
+        ("verify", None, None), ("verify", "mine", "best"), ("verify", "mine", None),
+    ]  # fmt: skip
+
+
+def test_each_damaged_file_is_named(models, able, toys, monkeypatch):
+    files = {"a/1": "", "a/2": "it is missing", "a/3": ""}
+    monkeypatch.setattr(toys.Files, "verify", lambda *words: files)
+    done = models("verify")
+    assert done.returncode == 1
+    assert done.stdout == "file  damage\na/2   it is missing\n"
+    assert done.stderr == (
+        "aeros: 1 of 3 files is damaged\n  next: bring them back from a copy of the repository\n"
+    )
+    files["a/3"] = "it is no manifest"
+    done = models("verify", "--json")
+    assert json.loads(done.stdout)["damaged"] == {
+        "a/2": "it is missing",
+        "a/3": "it is no manifest",
+    }
+    assert done.stderr.startswith("aeros: 2 of 3 files are damaged\n")
+
+
+def test_a_version_is_tagged(models, able):
+    assert models("tag", "mine:1", "best").stdout == "mine:1 is tagged best\n"
+    assert models("tag", "mine:latest", "production").returncode == 0
+    assert able == [("tag", "mine", "best", "1"), ("tag", "mine", "production", "latest")]
+
+
+def test_what_is_removed_is_counted(models, able):
+    assert models("gc").stdout == "2 blobs removed, 1,234 bytes\n"
+    assert json.loads(models("gc", "--hours", "0.5", "--json").stdout) == {"one": 1000, "two": 234}
+    assert able == [("collect", 86400.0), ("collect", 1800.0)]
+
+
+def test_a_version_is_exported(models, stored, toys, tmp_path):
+    done = models("export", "mine:1", "here.safetensors")
+    assert (done.returncode, done.stderr) == (0, "")
+    data = (tmp_path / "here.safetensors").read_bytes()
+    assert done.stdout == f"here.safetensors holds mine:1, {len(data)} bytes\n".replace(
+        f"{len(data)}", f"{len(data):,}"
+    )
+    first = toys.Files(path="toy-store").model("mine", 1).parameters
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    assert set(header) == {"__metadata__", "weight", "bias"}
+    assert np.frombuffer(data[-36:], np.float32).tolist() == first.vector.tolist()
+    done = models("export", "mine", "newest.safetensors")
+    newest = toys.Files(path="toy-store").model("mine", 2).parameters
+    assert newest.digest != first.digest
+    data = (tmp_path / "newest.safetensors").read_bytes()
+    assert np.frombuffer(data[-36:], np.float32).tolist() == newest.vector.tolist()
+
+
+def test_what_does_not_exist_is_not_exported(models, tmp_path):
+    done = models("export", "nobody", "here.safetensors")
+    assert (done.returncode, done.stderr) == (1, "aeros: model nobody is not stored\n")
+    assert not (tmp_path / "here.safetensors").exists()

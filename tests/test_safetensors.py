@@ -1,0 +1,93 @@
+import json
+
+import numpy as np
+import pytest
+
+from aeros_core.errors import ConfigError, RepositoryError
+from aeros_core.parameters import Layout, Parameters
+from aeros_core.records import Model
+from aeros_core.safetensors import save
+from aeros_core.schema import Schema
+
+DTYPES = [
+    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+    "float16", "float32", "float64",
+]  # fmt: skip
+
+
+def model(tensors):
+    return Model("digits", Parameters.of(tensors), Schema(()), run="r", round=3)
+
+
+def tensors():
+    rng = np.random.default_rng(1)
+    made = {f"of.{d}": (100 * rng.standard_normal((3, 5))).astype(d) for d in DTYPES if d[0] != "u"}
+    made |= {f"of.{d}": rng.integers(0, 200, (3, 5)).astype(d) for d in DTYPES if d[0] == "u"}
+    return made | {
+        "scalar": np.array(2**60),
+        "empty": np.zeros((0, 3), np.float32),
+        "ä ☃": np.ones(1),
+    }
+
+
+def test_the_library_reads_what_is_written(tmp_path):
+    library = pytest.importorskip("safetensors.numpy", reason="safetensors is not installed")
+    expected = tensors()
+    nbytes = save(tmp_path / "m.safetensors", model(expected))
+    assert nbytes == (tmp_path / "m.safetensors").stat().st_size
+    found = library.load_file(tmp_path / "m.safetensors")
+    assert set(found) == set(expected)
+    for name, array in expected.items():
+        assert (found[name].dtype, found[name].shape) == (array.dtype, array.shape)
+        assert found[name].tobytes() == array.tobytes()
+
+
+def test_the_file_is_as_the_specification_says(tmp_path):
+    save(tmp_path / "m.safetensors", model(tensors()))
+    data = (tmp_path / "m.safetensors").read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    told = header.pop("__metadata__")
+    assert (told["aeros.name"], told["aeros.round"]) == ("digits", "3")
+    assert told["aeros.digest"] == model(tensors()).parameters.digest
+    offsets = [entry["data_offsets"] for entry in header.values()]
+    assert [start for start, _ in offsets] == [0, *(end for _, end in offsets[:-1])]
+    assert offsets[-1][1] == len(data) - 8 - length
+    assert length % 8 == 0
+    start, end = header["of.float32"]["data_offsets"]
+    assert data[8 + length :][start:end] == tensors()["of.float32"].tobytes()
+    assert start % 4 == 0
+
+
+def test_what_the_format_has_no_word_for_is_refused(tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        save(tmp_path / "m.safetensors", model({"w": np.zeros(2, np.complex128)}))
+    assert str(caught.value).startswith(
+        "tensor 'w' of dtype complex128 has no place in a safetensors file\n  exists: dtypes bf"
+    )
+    with pytest.raises(ConfigError, match="tensor '__metadata__' of dtype float32"):
+        save(tmp_path / "m.safetensors", model({"__metadata__": np.zeros(2, np.float32)}))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing_behind(tmp_path):
+    (tmp_path / "m.safetensors").mkdir()
+    (tmp_path / "m.safetensors" / "inside").touch()
+    small = model({"w": np.zeros(2, np.float32)})
+    with pytest.raises(RepositoryError) as caught:
+        save(tmp_path / "m.safetensors", small)
+    assert str(caught.value) == (
+        f"{tmp_path / 'm.safetensors'} could not be written: Is a directory\n"
+        "  next: choose another file"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["m.safetensors"]
+    with pytest.raises(RepositoryError, match="No such file or directory"):
+        save(tmp_path / "nowhere" / "m.safetensors", small)
+
+
+def test_tensors_that_share_memory_are_written_once_each(tmp_path):
+    rows = [["a", [4], "float32", 0], ["b", [2], "float32", 2]]
+    tied = Parameters(Layout.from_json(rows), {"float32": np.arange(4, dtype=np.float32)})
+    save(tmp_path / "m.safetensors", Model("m", tied, Schema(())))
+    data = (tmp_path / "m.safetensors").read_bytes()
+    assert np.frombuffer(data[-24:], np.float32).tolist() == [0, 1, 2, 3, 2, 3]
