@@ -1,0 +1,237 @@
+"""Simulating many clients: aeros beside pfl-research and loops written by hand.
+
+    python tests/benchmarks/simulation.py [--quick] [--json FILE] [--only WORD] [--no-pfl]
+
+Every subject trains the same clients on the same examples with the same rate, batches and
+rounds; local epochs are 1. A time is that of a round from its end to the next one's end, the
+median over all rounds but the first, in which caches fill; subjects take turns, twice.
+Nothing is measured centrally before the last round, and nothing is written to disk: aeros
+runs its whole round loop (selection, instructions, checks of every update, fedavg), with a
+repository in memory. A ratio is pfl's time, the better of one and two processes, over the
+subject's own: 8.0 is eight times as fast.
+
+Data are real digits if AEROS_DATA names a folder with ``mnist``, else made ones of the same
+shape. pfl is installed on first use into an environment of its own, ``--cache``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import venv
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import simulation_aeros as aeros
+import simulation_loops as loops
+
+from aeros_core.data import Partition
+
+HERE = Path(__file__).parent
+CACHE = Path.home() / ".cache" / "aeros-benchmarks"
+PFL = "0.6.0"
+PACKAGES = ("aeros-core", "aeros-torch", "aeros-aggregators", "numpy", "numba", "torch")
+
+Timed = tuple[list[float], float]
+"""Seconds of each round but the first, and accuracy on the test examples at the end."""
+
+
+@dataclass
+class Work:
+    """What every subject does.
+
+    Args:
+        name: Name in the table.
+        clients: Clients there are.
+        examples: Examples of each.
+        cohort: Clients in a round.
+        hidden: Width of each hidden layer.
+        rounds: Rounds in all.
+        inputs: Shape of an example.
+    """
+
+    name: str
+    clients: int
+    examples: int
+    cohort: int
+    hidden: list[int]
+    rounds: int
+    inputs: tuple[int, ...] = (784,)
+    lr: float = 0.03
+    batch: int = 10
+    x: Any = field(init=False)
+    y: Any = field(init=False)
+    test_x: Any = field(init=False)
+    test_y: Any = field(init=False)
+    partition: Partition = field(init=False)
+
+    def __post_init__(self) -> None:
+        count = self.clients * self.examples
+        self.x, self.y = digits("train", count, self.inputs)
+        self.test_x, self.test_y = digits("t10k", 2000, self.inputs)
+        rows = np.random.default_rng(0).permutation(count)
+        self.partition = Partition(rows, np.arange(self.clients + 1) * self.examples)
+
+    def save(self, path: Path) -> None:
+        """Write everything for a subject in another process."""
+        names = ("x", "y", "test_x", "test_y", "inputs", "rounds", "cohort", "lr", "batch")
+        arrays = {name: np.array(getattr(self, name)) for name in names}
+        rows, offsets = self.partition.rows, self.partition.offsets
+        hidden = np.array(self.hidden, np.int64)
+        np.savez(path, rows=rows, offsets=offsets, hidden=hidden, **arrays)
+
+
+def digits(split: str, count: int, shape: tuple[int, ...]) -> tuple[Any, Any]:
+    """Return ``count`` examples, real ones where there are some."""
+    folder = Path(os.environ.get("AEROS_DATA", "")) / "mnist"
+    if os.environ.get("AEROS_DATA") and folder.is_dir():
+        pixels = gzip.decompress((folder / f"{split}-images-idx3-ubyte.gz").read_bytes())
+        labels = gzip.decompress((folder / f"{split}-labels-idx1-ubyte.gz").read_bytes())
+        x = np.frombuffer(pixels, np.uint8, offset=16).reshape(-1, *shape)[:count]
+        y = np.frombuffer(labels, np.uint8, offset=8)[:count]
+        return (x / np.float32(255)).astype(np.float32), y.astype(np.int64)
+    rng = np.random.default_rng(1)
+    strokes = rng.random((10, 784), np.float32) > np.float32(0.8)
+    rng = np.random.default_rng(len(split))
+    y = rng.integers(0, 10, count)
+    x = strokes[y] * rng.random((count, 784), np.float32)
+    return x.reshape(-1, *shape).astype(np.float32), y
+
+
+def works(quick: bool, only: str) -> list[Work]:
+    """Return the works whose name holds ``only``."""
+    some = 2 if quick else 1
+    offered = {
+        "LR-MNIST 10 of 1,000": (1000, 8, 10, [], 100 // some),
+        "LR-MNIST 100 of 1,000": (1000, 8, 100, [], 40 // some),
+        "LR-MNIST 1,000 of 1,000": (1000, 8, 1000, [], 14 // some),
+        "MLP 10 of 100": (100, 600, 10, [200], 12 // some),
+        "2NN 10 of 100": (100, 600, 10, [200, 200], 12 // some),
+        "CNN 10 of 100": (100, 600, 10, [128], 4, (28, 28)),
+    }
+    return [Work(name, *rest) for name, rest in offered.items() if only.lower() in name.lower()]
+
+
+def subjects(work: Work, pfl: Path | None, saved: Path) -> dict[str, Callable[[], Timed]]:
+    """Return what does a work, by name."""
+    found: dict[str, Callable[[], Timed]] = {}
+    if pfl is not None:
+        found["pfl, one process"] = partial(in_pfl, pfl, saved, 1)
+        found["pfl, two processes"] = partial(in_pfl, pfl, saved, 2)
+    found["plain torch loop"] = partial(loops.naive, work)
+    found["torch loop, tuned"] = partial(loops.tuned, work)
+    if len(work.inputs) == 1:
+        found["kernel alone, 1 worker"] = partial(aeros.kernel, work, 1)
+        found["kernel alone, 2 workers"] = partial(aeros.kernel, work, 2)
+    found["aeros sequential"] = partial(aeros.engine, work, "sequential")
+    found["aeros auto"] = partial(aeros.engine, work, "auto")
+    return found
+
+
+def in_pfl(python: Path, saved: Path, processes: int) -> Timed:
+    """Do a saved work with pfl, and return what its program prints."""
+    program = [str(HERE / "simulation_pfl.py"), str(saved)]
+    launch = [str(python)]
+    if processes > 1:
+        there = ["torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+        launch += ["-m", *there]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*launch, *program], env=env, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"pfl failed:\n{done.stderr[-2000:]}")
+    last = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))
+    return last["seconds"], last["accuracy"]
+
+
+def environment(cache: Path) -> Path:
+    """Return the Python of an environment with pfl, made on first use."""
+    folder = cache / f"pfl-{PFL}"
+    python = folder / "bin" / "python"
+    if not (folder / "ready").exists():
+        print(f"installing pfl {PFL} into {folder}", flush=True)
+        venv.create(folder, with_pip=True)
+        torch = f"torch=={metadata.version('torch').partition('+')[0]}"
+        install = [str(python), "-m", "pip", "install", "-q", f"pfl=={PFL}", torch]
+        subprocess.run(install, check=True)
+        (folder / "ready").touch()
+    return python
+
+
+def measure(work: Work, found: dict[str, Callable[[], Timed]], turns: int) -> list[dict[str, Any]]:
+    """Let subjects take turns; return a row for each."""
+    seconds: dict[str, list[float]] = {name: [] for name in found}
+    accuracy: dict[str, float] = {}
+    for _ in range(turns):
+        for name, call in found.items():
+            some, accuracy[name] = call()
+            seconds[name] += some
+    medians = {name: statistics.median(some) * 1e3 for name, some in seconds.items()}
+    best = min((ms for name, ms in medians.items() if name.startswith("pfl")), default=None)
+    return [
+        {
+            "work": work.name,
+            "subject": name,
+            "median_ms": ms,
+            "ratio": best / ms if best else None,
+            "accuracy": accuracy[name],
+        }
+        for name, ms in medians.items()
+    ]
+
+
+def main() -> None:
+    options = arguments()
+    pfl = None if options.no_pfl else environment(options.cache)
+    print(f"{machine()}\n{', '.join(f'{k} {v}' for k, v in versions().items())}\n")
+    print(f"{'work':24} {'subject':24} {'median ms':>10} {'x pfl':>6} {'accuracy':>8}")
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for work in works(options.quick, options.only):
+            saved = Path(folder) / "work.npz"
+            work.save(saved)
+            found = subjects(work, pfl, saved)
+            for row in measure(work, found, 1 if options.quick else 2):
+                rows.append(row)
+                ratio = f"{row['ratio']:6.1f}" if row["ratio"] else " " * 6
+                print(
+                    f"{row['work']:24} {row['subject']:24} {row['median_ms']:10.2f} {ratio}"
+                    f" {row['accuracy']:8.3f}",
+                    flush=True,
+                )
+    if options.json:
+        document = {"machine": machine(), "versions": versions(), "rows": rows}
+        Path(options.json).write_text(json.dumps(document, indent=1))
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="half the rounds, one turn")
+    parser.add_argument("--json", metavar="FILE", help="write the rows there too")
+    parser.add_argument("--only", default="", metavar="WORD", help="works with this in their name")
+    parser.add_argument("--no-pfl", action="store_true", help="leave pfl out, and its ratios")
+    parser.add_argument("--cache", type=Path, default=CACHE, help="where pfl is installed")
+    return parser.parse_args()
+
+
+def machine() -> str:
+    return f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+
+
+def versions() -> dict[str, str]:
+    return {name: metadata.version(name) for name in PACKAGES} | {"pfl": PFL}
+
+
+if __name__ == "__main__":
+    main()

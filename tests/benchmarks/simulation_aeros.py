@@ -1,0 +1,116 @@
+"""aeros in `simulation.py`: the round loop, local nodes and fedavg, and a kernel alone."""
+
+import time
+from dataclasses import fields
+from functools import partial
+
+import numpy as np
+
+from aeros_aggregators.linear import FedAvg
+from aeros_core import streams
+from aeros_core.control import Control
+from aeros_core.controllers.local import LocalNodes
+from aeros_core.data import Dataset
+from aeros_core.messages import Instruction
+from aeros_core.pipeline import Prepared
+from aeros_core.records import ModelInfo
+from aeros_core.roles import Components
+from aeros_core.rounds import Rounds
+from aeros_core.schema import Field, Schema
+from aeros_core.task import Evaluating, Task
+from aeros_torch import config, models
+from aeros_torch.trainer import TorchTrainer
+
+
+class Memory:
+    """A repository that keeps the last round in memory, so that no disk is measured."""
+
+    def begin(self, run):
+        self.run = run
+
+    def commit(self, run, checkpoint):
+        self.last = checkpoint
+
+    def finish(self, run, result):
+        self.ended = result
+
+    def result(self, run):
+        return None
+
+    def models(self, name=None):
+        return []
+
+    def publish(self, model):
+        there = (model.name, 1, "", model.run, model.round, model.metrics, "", 0)
+        return ModelInfo(*there)
+
+
+class Clock:
+    """Listens to a task, and remembers when each round ended."""
+
+    def __init__(self):
+        self.times = []
+
+    def aeros_after_round(self, **_):
+        self.times.append(time.perf_counter())
+
+    def __getattr__(self, name):
+        if name.startswith("aeros_"):
+            return lambda **_: None
+        raise AttributeError(name)
+
+
+def engine(work, name, **options):
+    """Run every round; return seconds of each but the first, and accuracy at the end."""
+    task = Task(
+        rounds=work.rounds,
+        cohort=work.cohort,
+        evaluation=Evaluating(every=work.rounds),
+    )
+    prepared, clock = _prepared(work), Clock()
+    made = trainer(work, engine=name, **options)
+    parts = Components(FedAvg(), Memory(), made, {}, clock, {}, "", {}, Control())
+    result = Rounds(task, parts, LocalNodes(task, made, prepared), prepared).run()
+    return np.diff(clock.times).tolist(), result.metrics["accuracy"]
+
+
+def kernel(work, workers):
+    """Call ``train_cohort`` and add its updates up with numpy: no round loop, no checks."""
+    prepared, made = _prepared(work), trainer(work, engine="compiled", workers=workers)
+    parameters, times = made.initialise(prepared.schema, 0), []
+    rng, sizes = np.random.default_rng(0), prepared.partition.sizes
+    for number in range(1, work.rounds + 1):
+        drawn = rng.choice(work.clients, work.cohort, replace=False)
+        sent = [
+            Instruction(number, str(i), parameters, seed=streams.seed(0, number, int(i)))
+            for i in drawn
+        ]
+        data = [prepared.train.take(prepared.partition[i]) for i in drawn]
+        total, sums = sizes[drawn].sum(), np.zeros_like(parameters.vector)
+        for update in made.train_cohort(sent, data):
+            sums += np.float32(update.examples / total) * update.parameters.vector
+        parameters = type(parameters)(parameters.layout, {"float32": sums})
+        times.append(time.perf_counter())
+    return np.diff(times).tolist(), made.evaluate(parameters, prepared.test)["accuracy"]
+
+
+def trainer(work, **options):
+    """Return the trainer of a work."""
+    made = config.TorchTrainer()
+    given = {f.name: getattr(made, f.name) for f in fields(made)}
+    given = {k: v for k, v in given.items() if k not in ("_target_", "defaults", "model")}
+    given |= {"lr": work.lr, "batch_size": work.batch, "device": "cpu", **options}
+    dense = {"hidden": work.hidden, "activation": "relu", "dropout": 0.0}
+    if len(work.inputs) == 1:
+        model = partial(models.Mlp, **dense) if work.hidden else models.Softmax
+    else:
+        model = partial(models.Cnn, channels=[16, 32], kernel=5, padding="same", **dense)
+    return TorchTrainer(model=model, **given)
+
+
+def _prepared(work):
+    digits = Field("digit", "int64", categories=tuple("0123456789"))
+    schema = Schema((Field("image", "float32", work.inputs), digits), "digit")
+    train = Dataset(schema, {"image": work.x, "digit": work.y})
+    test = Dataset(schema, {"image": work.test_x, "digit": work.test_y})
+    return Prepared(train, test, work.partition, {})
