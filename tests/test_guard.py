@@ -45,10 +45,6 @@ def experiment(text):
     return {"experiment/e.yaml": f"# @package _global_\n{text}"}
 
 
-def launcher(nested):
-    return {"hydra/launcher/l.yaml": f"_target_: {LAUNCHER}\nx: {nested}"}
-
-
 def handler(text, whose="job"):
     lines = f"version: 1\nroot: {{handlers: [h]}}\nhandlers: {{h: {text}}}"
     return {f"hydra/{whose}_logging/j.yaml": lines}
@@ -60,34 +56,16 @@ HIDDEN = "mine: {_target_: trap.bite}"
 ATTACKS = {
     "a callback on the command line": ({}, ["+hydra.callbacks.x._target_=trap.bite"]),
     "a callback in an experiment": (experiment(CALLBACK), ["experiment=e"]),
-    "a callback in a file of the group": (
-        {"hydra/callbacks/c.yaml": "x: {_target_: trap.bite}"},
-        ["hydra/callbacks=c"],
-    ),
     "a callback behind an interpolation": (
         experiment(HIDDEN + "\nhydra: {callbacks: {x: '${mine}'}}"),
         ["experiment=e"],
     ),
     "a launcher": ({"hydra/launcher/l.yaml": "_target_: trap.bite"}, ["-m", "hydra/launcher=l"]),
-    "a launcher's part": (launcher("{_target_: trap.bite}"), ["-m", "hydra/launcher=l"]),
-    "a launcher's part behind an interpolation": (
-        launcher("'${mine}'") | experiment(HIDDEN),
-        ["-m", "hydra/launcher=l", "experiment=e"],
-    ),
     "a sweeper": ({"hydra/sweeper/s.yaml": "_target_: trap.bite"}, ["-m", "hydra/sweeper=s"]),
     "a logging factory": (handler("{(): trap.bite}"), ["hydra/job_logging=j"]),
-    "a logging class": (handler("{class: trap.bite}"), ["hydra/job_logging=j"]),
-    "a logging stream": (
-        handler("{class: logging.StreamHandler, stream: 'ext://trap.stream'}"),
-        ["hydra/job_logging=j"],
-    ),
     "a logging stream behind an interpolation": (
         handler("{class: logging.StreamHandler, stream: '${infrastructure.tier}'}"),
         ["hydra/job_logging=j", "infrastructure.tier=ext://trap.stream"],
-    ),
-    "a logging handler behind an interpolation": (
-        handler("'${mine}'") | experiment("mine: {(): trap.bite}"),
-        ["hydra/job_logging=j", "experiment=e"],
     ),
     "Hydra's own logging": (handler("{(): trap.bite}", "hydra"), ["hydra/hydra_logging=j"]),
     "a callback in one job of a sweep": (experiment(CALLBACK), ["-m", "experiment=e,none"]),
@@ -152,6 +130,8 @@ def test_what_hydra_needs_passes():
     [
         ("hydra.launcher._target_", "trap.bite"),
         ("hydra.launcher._target_", "${nowhere}"),
+        ("hydra.launcher.part._target_", LAUNCHER),
+        ("hydra.launcher.part", "${mine}"),
         ("hydra.sweeper.params", "${hydra.launcher}"),
         ("hydra.sweeper.study", "${nowhere}"),
         ("hydra.sweeper.sampler._target_", "hydra_plugins.mine.Sweeper"),
@@ -159,13 +139,15 @@ def test_what_hydra_needs_passes():
         ("hydra.callbacks.x", "anything"),
         ("hydra.job._target_", LAUNCHER),
         ("hydra.job_logging.handlers.file.filename", "${nowhere}"),
+        ("hydra.job_logging.handlers.file", "${mine}"),
+        ("hydra.job_logging.handlers.console.stream", "ext://trap.stream"),
         ("hydra.job_logging.handlers.file.class", "logging.handlers.SocketHandler"),
         ("hydra.hydra_logging.formatters.f.factory", "trap.bite"),
     ],
 )
 def test_what_could_hide_code_is_refused_by_its_path(path, value):
-    config = OmegaConf.create({"hydra": GOOD})
-    OmegaConf.update(config, path, value)
+    config = OmegaConf.create({"hydra": GOOD, "mine": {"_target_": "trap.bite"}})
+    OmegaConf.update(config, path, value, merge=False)
     with pytest.raises(ConfigError) as refused:
         guard.check(config.hydra)
     assert refused.value.asked == f"{path}={value} would run code that no plugin registered"

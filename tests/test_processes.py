@@ -114,15 +114,12 @@ def test_a_sweep_that_is_interrupted_begins_no_further_job(start, toy_words, tmp
     assert not (tmp_path / "sweep/1").exists()
 
 
-@pytest.mark.parametrize(("seed", "same"), [(0, True), (1, False)])
 def test_the_same_seed_gives_the_same_bits_in_another_process(
-    command, toy_words, tmp_path, undisturbed, seed, same
+    command, toy_words, tmp_path, undisturbed
 ):
-    words = ["hydra.run.dir=run", f"task.seed={seed}"]
-    done = command("run", *toy_words, *WORDS, *words, PYTHONHASHSEED="1")
+    done = command("run", *toy_words, *WORDS, "hydra.run.dir=run", PYTHONHASHSEED="1")
     assert done.returncode == 0, done.stderr
-    digest = read(tmp_path / "run")["model"]["digest"]
-    assert (digest == undisturbed["model"]["digest"]) is same
+    assert read(tmp_path / "run") == undisturbed
 
 
 def test_installing_every_plugin_changes_no_result(
