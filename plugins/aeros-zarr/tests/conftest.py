@@ -1,3 +1,5 @@
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,10 @@ from aeros_core.schema import Schema
 from aeros_core.task import Round
 from aeros_zarr import Compression
 from aeros_zarr.repository import ZarrRepository
+
+sys.path.insert(0, str(Path(__file__).parent))
+import endpoints
+from proxy import proxy
 
 
 class Examples:
@@ -50,3 +56,35 @@ class Examples:
 @pytest.fixture
 def examples():
     return Examples
+
+
+@pytest.fixture(scope="session")
+def s3():
+    """The URL of an endpoint that knows one user, whose keys are in the environment."""
+    with endpoints.moto(INITIAL_NO_AUTH_ACTION_COUNT="3") as url:
+        keys = endpoints.admit(url)
+        endpoints.create_bucket(url, keys)
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in zip(endpoints.KEYS, keys, strict=True):
+                patch.setenv(name, value)
+            yield url
+
+
+@pytest.fixture
+def faulty(s3):
+    """A proxy before that endpoint."""
+    with proxy(s3) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def heedless():
+    """The URL of an endpoint that ignores conditions on writes; it knows no users."""
+    with endpoints.moto() as url, proxy(url) as server:
+        server.ignored = {"if-none-match"}
+        endpoints.create_bucket(url, ("any", "any"))
+        with pytest.MonkeyPatch.context() as patch:
+            for name in endpoints.KEYS:
+                if name not in os.environ:
+                    patch.setenv(name, "any")
+            yield server.url

@@ -29,7 +29,7 @@ class TestCompressed(RepositoryTests):
 
 
 def test_it_is_offered_and_each_option_is_an_argument():
-    assert aeros_zarr.aeros_repositories() == {"zarr": aeros_zarr.Zarr}
+    assert aeros_zarr.aeros_repositories() == {"s3": aeros_zarr.S3, "zarr": aeros_zarr.Zarr}
     options = [field.name for field in fields(aeros_zarr.Zarr)]
     parameters = inspect.signature(ZarrRepository).parameters.values()
     assert options == ["_target_", *(parameter.name for parameter in parameters)]
@@ -41,8 +41,8 @@ def test_it_is_offered_and_each_option_is_an_argument():
 @pytest.mark.parametrize(
     ("code", "absent"),
     [
-        ("import aeros_zarr", ["numpy", "zarr", "numcodecs", "aeros_core.roles"]),
-        ("import aeros_zarr.repository", ["zarr", "numcodecs"]),
+        ("import aeros_zarr", ["numpy", "zarr", "numcodecs", "obstore", "aeros_core.roles"]),
+        ("import aeros_zarr.repository", ["zarr", "numcodecs", "obstore"]),
         (
             "from conftest import Examples; import tempfile; from pathlib import Path;"
             " Examples.filled(Path(tempfile.mkdtemp())).publish(Examples.model())",

@@ -1,4 +1,4 @@
-"""The repository of aeros on a local zarr v3 store."""
+"""The repository of aeros as zarr v3, on a local disk or in a bucket."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -6,7 +6,7 @@ from typing import Any
 
 from aeros_core import hookimpl
 
-__all__ = ["Compression", "Zarr", "aeros_repositories"]
+__all__ = ["S3", "Compression", "Zarr", "aeros_repositories"]
 
 
 class Compression(Enum):
@@ -37,7 +37,44 @@ class Zarr:
     keep: int = 2
 
 
+@dataclass
+class S3:
+    """Keeps runs, rounds and models in a bucket of any S3 endpoint.
+
+    The credentials are read from the environment alone: ``AWS_ACCESS_KEY_ID``,
+    ``AWS_SECRET_ACCESS_KEY`` and, if there is one, ``AWS_SESSION_TOKEN``.
+
+    Args:
+        endpoint: URL such as ``https://minio.example.org:9000``; empty for AWS.
+        bucket: Name of a bucket that exists.
+        prefix: Below which key everything lies; empty for the whole bucket.
+        region: As the endpoint wants it signed.
+        path_style: ``endpoint/bucket/key`` rather than ``bucket.endpoint/key``, which
+            AWS prefers.
+        retries: How often a request that failed is repeated, at least 0, with pauses
+            from 0.1 to 5 s.
+        timeout: Seconds for one request, of which each moves 16 MB at most.
+        spool: Local folder where a round waits that could not be uploaded; relative to
+            where aeros is started.
+        compression: ``none``, or ``zstd`` (float parameters shrink by a tenth or less).
+        keep: Rounds of a run, from the last one back, whose parameters are kept, at
+            least 1. What every round did and measured is kept for ever.
+    """
+
+    _target_: str = "aeros_zarr.s3.S3Repository"
+    endpoint: str = ""
+    bucket: str = "aeros"
+    prefix: str = ""
+    region: str = "us-east-1"
+    path_style: bool = True
+    retries: int = 5
+    timeout: float = 60.0
+    spool: str = "aeros-spool"
+    compression: Compression = Compression.none
+    keep: int = 2
+
+
 @hookimpl
 def aeros_repositories() -> dict[str, type[Any]]:
-    """Offer ``repository=zarr``."""
-    return {"zarr": Zarr}
+    """Offer ``repository=zarr`` and ``repository=s3``."""
+    return {"s3": S3, "zarr": Zarr}

@@ -64,6 +64,8 @@ class Models:
             content["digest"] = digest.result()
             content["created"] = datetime.now(UTC).isoformat(timespec="seconds")
             version = self._create(name, manifest.dump("model", content))
+            if not all(self._store.exists(f"blobs/{d}/zarr.json") for d in digests(content)):
+                _ = content_of_model(model, self._blobs, "blobs")  # collected meanwhile
             return info_of(name, version, content, self._tags(name).get(version, ()))
 
     def models(self, name: str | None) -> list[ModelInfo]:

@@ -13,6 +13,7 @@ blobs are its own, so nothing else can name what is removed.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -123,6 +124,12 @@ class Runs:
         with explained(f"the rounds of run '{run}' could not be read", self._store):
             contents = [self._content(run, number) for number in self._numbers(run)]
         return [Round.from_json(content["round"]) for content in contents]
+
+    def checkpoints(self, run: str) -> Iterator[Checkpoint]:
+        """Yield every round in order; all of them are kept."""
+        for number in self._numbers(run):
+            content = self._content(run, number)
+            yield checkpoint_of(content, self._blobs, f"runs/{run}/blobs")
 
     def finish(self, run: str, result: Result) -> None:
         """Store how a run ended."""

@@ -1,0 +1,226 @@
+"""A bucket of any S3 endpoint, in which files and folders appear whole or not at all.
+
+Objects appear whole by themselves. A folder is there once its ``zarr.json`` is, which is
+written last and removed first. Files that only one of many may create need a conditional
+write; some endpoints ignore the condition, so each is asked once whether it keeps it
+(`aeros_zarr.claims` does without).
+"""
+
+from __future__ import annotations
+
+import io
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, NotSupportedError
+from obstore.store import S3Store
+
+from aeros_zarr import claims
+from aeros_zarr.endpoint import asked
+
+__all__ = ["Bucket"]
+
+_ABANDONED = 24 * 3600.0
+_AT_ONCE = 8
+_HEAD = "zarr.json"
+_WRITER = "aeros-writer"
+
+
+class Bucket:
+    """Files and folders in a bucket; a `aeros_zarr.store.Store`.
+
+    Args:
+        s3: The bucket, and the prefix below which everything lies.
+        place: Its address, for messages.
+    """
+
+    def __init__(self, s3: S3Store, place: str) -> None:
+        self._s3 = s3
+        self._place = place.rstrip("/")
+        self._staged: dict[Path, Sequence[bytes | memoryview]] = {}
+
+    def place(self, key: str = "") -> str:
+        """Return the address of what lies at ``key``."""
+        return f"{self._place}/{key}".rstrip("/")
+
+    def free(self) -> None:
+        """Nobody knows how much room a bucket has."""
+
+    def names(self, key: str) -> list[str]:
+        """Return the names within a folder, sorted; none where there is no folder."""
+        with asked(self._place):
+            found = obstore.list_with_delimiter(self._s3, key)
+        paths = [*found["common_prefixes"], *(entry["path"] for entry in found["objects"])]
+        return sorted(path.rpartition("/")[2] for path in paths)
+
+    def exists(self, key: str) -> bool:
+        """Tell whether a file lies at ``key``."""
+        return self._head(key) is not None
+
+    def read(self, key: str) -> bytes:
+        """Return a file."""
+        with asked(self._place):
+            return obstore.get(self._s3, key).bytes().to_bytes()
+
+    def open(self, key: str) -> io.BytesIO:
+        """Read a file, and return it opened."""
+        return io.BytesIO(self.read(key))
+
+    def replace(self, key: str, data: bytes | memoryview) -> None:
+        """Write a file; whoever reads it meanwhile sees the old one or the new one."""
+        with asked(self._place):
+            obstore.put(self._s3, key, data, use_multipart=False)
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Write a file unless there is one: of many who try, one gets True."""
+        if not self.keeps_conditions:
+            return claims.create(self, key, data)
+        return self._create(key, data)
+
+    @cached_property
+    def keeps_conditions(self) -> bool:
+        """Whether the endpoint refuses ``If-None-Match: *`` where there is an object."""
+        key = f"tmp/probe-{secrets.token_hex(8)}"
+        try:
+            self._create(key, b"")
+            return not self._create(key, b"")
+        except NotSupportedError:
+            return False
+        finally:
+            self.remove(key)
+
+    def remove(self, *keys: str) -> None:
+        """Remove files and folders, in this order; what is gone already is no fault.
+
+        A folder's ``zarr.json`` goes first: what is left without it is no blob any more.
+        """
+        for key in keys:
+            inside = [] if key.endswith(".json") else self._inside(key)
+            head = [path for path in inside if path == f"{key}/{_HEAD}"]
+            for paths in (head, [path for path in inside if path not in head], [key]):
+                if paths and (paths != [key] or not inside):
+                    self._delete(paths)
+
+    @contextmanager
+    def staging(self, folders: int) -> Iterator[list[Path]]:
+        """Yield folders that are in memory alone; those not adopted are gone at the end."""
+        stages = [Path(secrets.token_hex(8)) for _ in range(folders)]
+        try:
+            yield stages
+        finally:
+            for path in [path for path in self._staged if path.parent in stages]:
+                del self._staged[path]
+
+    def write(self, path: Path, *parts: bytes | memoryview) -> None:
+        """Hold the parts of a new file of a staging folder until it is adopted."""
+        self._staged[path] = parts
+
+    def adopt(self, folders: Mapping[str, Path]) -> None:
+        """Upload finished folders to their keys, ``zarr.json`` last.
+
+        One that is there already stays as it is.
+        """
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            there = pool.map(lambda key: self.exists(f"{key}/{_HEAD}"), folders)
+            new = [item for item, old in zip(folders.items(), there, strict=True) if not old]
+            files = {
+                f"{key}/{path.name}": parts
+                for key, folder in new
+                for path, parts in self._staged.items()
+                if path.parent == folder
+            }
+            heads = {key: files.pop(key) for key in list(files) if key.endswith(f"/{_HEAD}")}
+            for group in (files, heads):
+                list(pool.map(self._upload, group, group.values()))
+
+    def sweep(self) -> None:
+        """Remove what killed processes left under ``tmp/`` more than a day ago."""
+        entries = self._entries("tmp")
+        before = self.now() - _ABANDONED if entries else 0.0
+        self._delete([path for path, (written, _) in entries.items() if written < before])
+
+    def touch(self, key: str) -> bool:
+        """Let a folder count as written now; False if it is not there."""
+        try:
+            self.replace(f"{key}/{_HEAD}", self.read(f"{key}/{_HEAD}"))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def now(self) -> float:
+        """Return the time by the clock of the endpoint."""
+        key = f"tmp/clock-{secrets.token_hex(8)}"
+        self.replace(key, b"")
+        head = self._head(key)
+        self._delete([key])
+        return head["last_modified"].timestamp() if head else 0.0
+
+    def written(self, key: str) -> float | None:
+        """Return when a folder was written or touched, or what there is of it."""
+        entries = self._entries(key)
+        head = entries.get(f"{key}/{_HEAD}")
+        times = [head[0]] if head else [written for written, _ in entries.values()]
+        return max(times, default=None)
+
+    def take(self, key: str, before: float) -> int | None:
+        """Remove a folder unless written or touched since; return its bytes.
+
+        It is looked at once more right before. Who uses it in the very moment between
+        finds out after having named it, and uploads it again.
+        """
+        entries = self._entries(key)
+        if (self.written(key) or before) >= before:
+            return None
+        self.remove(key)
+        return sum(nbytes for _, nbytes in entries.values())
+
+    def _create(self, key: str, data: bytes) -> bool:
+        """Put an object on the condition that there is none.
+
+        A request that succeeded, but whose answer was lost, is repeated and then refused:
+        the object tells who wrote it.
+        """
+        me = secrets.token_hex(8)
+        try:
+            with asked(self._place, (AlreadyExistsError, NotSupportedError)):
+                obstore.put(
+                    self._s3, key, data, mode="create", attributes={_WRITER: me},
+                    use_multipart=False,
+                )  # fmt: skip
+        except AlreadyExistsError:
+            with asked(self._place):
+                return obstore.get(self._s3, key).attributes.get(_WRITER) == me
+        return True
+
+    def _upload(self, key: str, parts: Sequence[bytes | memoryview]) -> None:
+        whole = [part for part in parts if len(part)]
+        self.replace(key, whole[0] if len(whole) == 1 else b"".join(whole))
+
+    def _head(self, key: str) -> Any:
+        try:
+            with asked(self._place):
+                return obstore.head(self._s3, key)
+        except FileNotFoundError:
+            return None
+
+    def _entries(self, key: str) -> dict[str, tuple[float, int]]:
+        with asked(self._place):
+            found = obstore.list(self._s3, key).collect()
+        return {e["path"]: (e["last_modified"].timestamp(), int(e["size"])) for e in found}
+
+    def _inside(self, key: str) -> list[str]:
+        return list(self._entries(key))
+
+    def _delete(self, paths: list[str]) -> None:
+        try:
+            with asked(self._place):
+                if paths:
+                    obstore.delete(self._s3, paths)
+        except FileNotFoundError:
+            return

@@ -1,0 +1,124 @@
+"""The repository in a bucket of any S3 endpoint: ``repository=s3``."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from aeros_core.errors import ConfigError, RepositoryError
+from aeros_core.records import Checkpoint
+from aeros_core.task import Result, Round
+from aeros_zarr import Compression
+from aeros_zarr.archive import Archive
+from aeros_zarr.bucket import Bucket
+from aeros_zarr.endpoint import connect
+from aeros_zarr.spool import Spool
+
+__all__ = ["S3Repository"]
+
+_log = logging.getLogger(__name__)
+
+
+class S3Repository(Archive):
+    """Keeps runs, rounds and models in a bucket; see `Archive`.
+
+    A round, or the end of a run, that cannot be uploaded is kept in a local folder and a
+    warning logged; whatever asks for the run next uploads it first, in order.
+
+    Args:
+        endpoint: URL of the endpoint; empty for AWS.
+        bucket: Name of a bucket that exists.
+        prefix: Below which key everything lies.
+        region: As the endpoint wants it signed.
+        path_style: ``endpoint/bucket/key`` rather than ``bucket.endpoint/key``.
+        retries: How often a request is repeated, with growing pauses.
+        timeout: Seconds for one request.
+        spool: Local folder for what could not be uploaded yet.
+        compression: How arrays are compressed.
+        keep: Rounds of a run, from the last one back, whose parameters are kept.
+
+    Raises:
+        ConfigError: An option cannot be, or the environment holds no credentials.
+        RepositoryError: The bucket cannot be reached, does not exist, or was written by a
+            newer version.
+    """
+
+    def __init__(
+        self, *, endpoint: str, bucket: str, prefix: str, region: str, path_style: bool,
+        retries: int, timeout: float, spool: str, compression: Compression, keep: int,
+    ) -> None:  # fmt: skip
+        if not spool:
+            raise ConfigError("repository.spool is empty", hint="repository.spool=aeros-spool")
+        s3 = connect(
+            endpoint=endpoint, bucket=bucket, prefix=prefix, region=region,
+            path_style=path_style, retries=retries, timeout=timeout,
+        )  # fmt: skip
+        place = f"s3://{bucket}/{prefix.strip('/')}"
+        own = hashlib.sha256(f"{endpoint.rstrip('/')} {place}".encode()).hexdigest()[:16]
+        self._spool = Spool(Path(spool).expanduser().absolute() / own)
+        super().__init__(Bucket(s3, place), compression=compression, keep=keep)
+
+    def commit(self, run: str, checkpoint: Checkpoint) -> None:
+        """Store one round of a run in the bucket, or else in the spool.
+
+        Raises:
+            RepositoryError: The run never began, a state holds something other than
+                arrays and scalars, or the bucket and the local disk both refuse.
+        """
+        try:
+            self._upload(run)
+            super().commit(run, checkpoint)
+        except RepositoryError as error:
+            self._keep(run, checkpoint, f"round {checkpoint.round.number}", error)
+
+    def latest(self, run: str) -> Checkpoint | None:
+        """Return the last round of a run; see `Archive.latest`.
+
+        Raises:
+            RepositoryError: The run never began, all rounds that are kept are damaged, or
+                the bucket cannot be reached.
+        """
+        self._upload(run)
+        return super().latest(run)
+
+    def history(self, run: str) -> Sequence[Round]:
+        """Return what every committed round of a run did, in order.
+
+        Raises:
+            RepositoryError: The run never began, the record of a round is damaged, or the
+                bucket cannot be reached.
+        """
+        self._upload(run)
+        return super().history(run)
+
+    def finish(self, run: str, result: Result) -> None:
+        """Store how a run ended in the bucket, or else in the spool.
+
+        Raises:
+            RepositoryError: The run never began, or the bucket and the local disk refuse.
+        """
+        try:
+            self._upload(run)
+            super().finish(run, result)
+        except RepositoryError as error:
+            self._keep(run, result, "the end", error)
+
+    def _upload(self, run: str) -> None:
+        """Bring what waits in the spool to the bucket."""
+        if not self._spool.holds(run):
+            return
+        for checkpoint in self._spool.rounds(run):
+            super().commit(run, checkpoint)
+        result = self._spool.result(run)
+        if result is not None:
+            super().finish(run, result)
+        self._spool.drop(run)
+        _log.warning("what was spooled of run '%s' is in %s now", run, self._store.place())
+
+    def _keep(self, run: str, held: Checkpoint | Result, what: str, error: RepositoryError) -> None:
+        if not isinstance(error.__cause__, OSError):
+            raise error
+        self._spool.keep(run, held)
+        _log.warning("%s of run '%s' waits in %s: %s", what, run, self._spool.folder, error.asked)

@@ -1,0 +1,63 @@
+"""Rounds that could not be uploaded: on the local disk until they can be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from aeros_core.records import Checkpoint, Run
+from aeros_core.task import Result
+from aeros_zarr import Compression
+from aeros_zarr.blobs import Blobs
+from aeros_zarr.disk import Disk
+from aeros_zarr.runs import Runs
+
+__all__ = ["Spool"]
+
+_ALL = 2**62
+
+
+class Spool:
+    """Keeps every round that it is given, durable, until the run is dropped.
+
+    Args:
+        folder: Made when first written to.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._disk = Disk(folder, durable=True)
+        self._runs = Runs(self._disk, Blobs(self._disk, Compression.none), _ALL)
+
+    def holds(self, run: str) -> bool:
+        """Tell whether anything of a run waits here."""
+        return self._disk.exists(f"runs/{run}/run.json")
+
+    def keep(self, run: str, held: Checkpoint | Result) -> None:
+        """Store a round, or how a run ended.
+
+        Raises:
+            RepositoryError: The local disk refuses too.
+        """
+        self._runs.begin(Run(run, "spool", "", {}, {}, ""))
+        if isinstance(held, Checkpoint):
+            self._runs.commit(run, held)
+        else:
+            self._runs.finish(run, held)
+
+    def latest(self, run: str) -> Checkpoint | None:
+        """Return the last round of a run that waits here."""
+        return self._runs.latest(run)
+
+    def rounds(self, run: str) -> Iterator[Checkpoint]:
+        """Yield the rounds of a run that wait here, in order."""
+        return self._runs.checkpoints(run)
+
+    def result(self, run: str) -> Result | None:
+        """Return how a run ended, if that waits here."""
+        content = self._runs.result(run)
+        return None if content is None else Result.from_json(content)
+
+    def drop(self, run: str) -> None:
+        """Forget a run, everything of which has been uploaded."""
+        self._disk.remove(f"runs/{run}")

@@ -1,0 +1,100 @@
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from endpoints import repository
+
+from aeros_zarr import claims
+from aeros_zarr.disk import Disk
+
+
+def test_whether_conditions_are_kept_is_found_out(s3, heedless, tmp_path):
+    assert repository(s3, tmp_path)._store.keeps_conditions
+    store = repository(heedless, tmp_path)._store
+    assert not store.keeps_conditions
+    assert store.names("tmp") == []
+
+
+def test_it_is_asked_once(faulty, tmp_path):
+    store = repository(faulty.url, tmp_path)._store
+    for n in range(3):
+        store.create(f"a/{n}.json", b"1")
+    asked = [path for method, path in faulty.seen if method == "PUT" and "probe" in path]
+    assert len(asked) == 2
+
+
+def test_publishers_at_once_get_versions_of_their_own(heedless, tmp_path, examples):
+    stores = [repository(heedless, tmp_path) for _ in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        infos = list(pool.map(lambda n: stores[n].publish(examples.model(seed=n)), range(6)))
+    assert sorted(info.version for info in infos) == [1, 2, 3, 4, 5, 6]
+    for n, info in enumerate(infos):
+        found = stores[0].model("model", info.version)
+        assert found.parameters.digest == examples.parameters(n).digest
+    assert stores[0]._store._entries("tmp") == {}
+
+
+def test_a_run_begins_once(heedless, tmp_path, examples):
+    store = repository(heedless, tmp_path)
+    for _ in range(2):
+        store.begin(examples.run())
+    assert [run.id for run in store.runs()] == ["a"]
+
+
+class Slow(Disk):
+    """A disk whose every step takes a random while, so that all orders of steps occur."""
+
+    def __init__(self, root, rng):
+        super().__init__(root, durable=False)
+        self.rng = rng
+
+    def pause(self):
+        time.sleep(self.rng.random() * 2e-3)
+
+    def exists(self, key):
+        self.pause()
+        return super().exists(key)
+
+    def names(self, key):
+        self.pause()
+        return super().names(key)
+
+    def replace(self, key, data):
+        self.pause()
+        super().replace(key, data)
+
+    def remove(self, *keys):
+        self.pause()
+        super().remove(*keys)
+
+
+def test_one_of_many_creates_a_file(tmp_path, monkeypatch):
+    import random
+
+    monkeypatch.setattr(claims, "_PAUSE", 2e-3)
+    monkeypatch.setattr(claims, "_LONGEST", 2e-2)
+    for n in range(15):
+        disk = Slow(tmp_path / str(n), random.Random(n))
+        gate = threading.Barrier(5)
+
+        def attempt(i, disk=disk, gate=gate):
+            gate.wait()
+            return claims.create(disk, "a/b.json", b"%d" % i)
+
+        with ThreadPoolExecutor(5) as pool:
+            won = list(pool.map(attempt, range(5)))
+        assert sum(won) == 1
+        assert disk.read("a/b.json") == b"%d" % won.index(True)
+
+
+@pytest.mark.parametrize("killed", ["before the file", "after it"])
+def test_a_claim_of_one_that_was_killed_holds_nobody_up(tmp_path, monkeypatch, killed):
+    monkeypatch.setattr(claims, "PATIENCE", 0.1)
+    disk = Disk(tmp_path, durable=False)
+    disk.replace("tmp/claims/a:1.json/0123.json", b"")
+    if killed == "after it":
+        disk.replace("a/1.json", b"theirs")
+    assert not claims.create(disk, "a/1.json", b"mine")
+    assert disk.exists("a/1.json") == (killed == "after it")
+    assert claims.create(disk, "a/2.json", b"mine")
