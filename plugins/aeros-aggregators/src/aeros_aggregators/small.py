@@ -1,7 +1,8 @@
 """What the kernels do, in numpy, for vectors too short to load numba for.
 
 Loading numba and its kernels from disk takes about a second, which is what a thousand
-rounds of a small model spend here. Every function gives the bits its kernel gives.
+rounds of a small model spend here. Every function gives the bits its kernel gives, but
+for `middle` of more than two float64 values, which are added up in another order.
 """
 
 from __future__ import annotations

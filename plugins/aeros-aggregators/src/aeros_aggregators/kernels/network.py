@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 __all__ = ["Comparator", "select", "sort"]
@@ -42,12 +42,18 @@ def _merge(size: int, run: int, step: int) -> Iterator[Comparator]:
                 yield Comparator(low, low + step)
 
 
-def select(size: int, ranks: Iterable[int]) -> list[Comparator]:
-    """Return the part of the sorting network that decides these ranks, in order."""
-    wanted = set(ranks)
-    kept = []
+def select(size: int, start: int, stop: int) -> list[Comparator]:
+    """Return the part of the sorting network that brings some ranks together.
+
+    The wires from ``start`` to ``stop`` end up with the values of these ranks, in whatever
+    order. Going backwards, wires with the same mark are those that nobody downstream
+    tells apart, and a comparator between two of them is left out.
+    """
+    below, within, above = -1, 0, -2
+    marks = [below] * start + [within] * (stop - start) + [above] * (size - stop)
+    kept: list[Comparator] = []
     for low, high, _, _ in reversed(list(sort(size))):
-        if low in wanted or high in wanted:
-            kept.append(Comparator(low, high, low in wanted, high in wanted))
-            wanted |= {low, high}
+        if marks[low] != marks[high]:
+            kept.append(Comparator(low, high, marks[low] >= within, marks[high] >= within))
+            marks[low] = marks[high] = len(kept)
     return kept[::-1]

@@ -113,15 +113,15 @@ class _Vectors:
 def _middle(_typing: Any, out: Any, table: Any, like: Any, size: Any, cut: Any, index: Any) -> Any:
     """Write to one vector of ``out`` the mean of the ranks ``cut`` to ``size - cut``."""
     signature = types.void(out, table, like, size, cut, index)
-    count, ranks = size.count, range(cut.count, size.count - cut.count)
+    count, start, stop = size.count, cut.count, size.count - cut.count
     lanes = WIDTH * 8 // like.dtype.bitwidth
 
     def build(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         out, table, _, _, _, index = arguments
         vectors = _Vectors(builder, context.get_value_type(like.dtype), lanes)
         values = vectors.load(builder.inttoptr(table, WORD.as_pointer()), count, index)
-        vectors.exchange(values, network.select(count, ranks))
-        vectors.store(vectors.mean([values[rank] for rank in ranks]), out, index)
+        vectors.exchange(values, network.select(count, start, stop))
+        vectors.store(vectors.mean(values[start:stop]), out, index)
         return context.get_dummy_value()
 
     return signature, build
