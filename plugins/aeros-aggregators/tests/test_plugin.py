@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import inspect
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -41,3 +43,17 @@ def test_discovery_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_readme_lists_every_option_with_its_default():
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \|.*?\| *(?:`(.*?)`)? *\|$", readme, re.MULTILINE)
+    expected = {
+        name: " ".join(f"{f.name}={f.default:g}" for f in dataclasses.fields(made)[1:])
+        for name, made in OPTIONS.items()
+    }
+    shown = {}
+    for name, options in rows:
+        pairs = (pair.split("=") for pair in options.split())
+        shown[name] = " ".join(f"{key}={float(value):g}" for key, value in pairs)
+    assert shown == expected
