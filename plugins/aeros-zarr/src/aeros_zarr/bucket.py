@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import io
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, NotSupportedError
+from obstore.exceptions import AlreadyExistsError, GenericError, NotSupportedError
 from obstore.store import S3Store
 
 from aeros_zarr import claims
@@ -26,10 +27,14 @@ from aeros_zarr.endpoint import asked
 
 __all__ = ["Bucket"]
 
+T = TypeVar("T")
+
 _ABANDONED = 24 * 3600.0
 _AT_ONCE = 8
 _HEAD = "zarr.json"
 _WRITER = "aeros-writer"
+_PAUSE = 0.1
+_LONGEST = 5.0
 
 
 class Bucket:
@@ -38,10 +43,12 @@ class Bucket:
     Args:
         s3: The bucket, and the prefix below which everything lies.
         place: Its address, for messages.
+        retries: How often an answer that breaks off is asked for again.
     """
 
-    def __init__(self, s3: S3Store, place: str) -> None:
+    def __init__(self, s3: S3Store, place: str, retries: int) -> None:
         self._s3 = s3
+        self._retries = retries
         self._place = place.rstrip("/")
         self._staged: dict[Path, Sequence[bytes | memoryview]] = {}
 
@@ -55,7 +62,7 @@ class Bucket:
     def names(self, key: str) -> list[str]:
         """Return the names within a folder, sorted; none where there is no folder."""
         with asked(self._place):
-            found = obstore.list_with_delimiter(self._s3, key)
+            found = self._again(lambda: obstore.list_with_delimiter(self._s3, key))
         paths = [*found["common_prefixes"], *(entry["path"] for entry in found["objects"])]
         return sorted(path.rpartition("/")[2] for path in paths)
 
@@ -66,7 +73,7 @@ class Bucket:
     def read(self, key: str) -> bytes:
         """Return a file."""
         with asked(self._place):
-            return obstore.get(self._s3, key).bytes().to_bytes()
+            return self._again(lambda: obstore.get(self._s3, key).bytes().to_bytes())
 
     def open(self, key: str) -> io.BytesIO:
         """Read a file, and return it opened."""
@@ -187,16 +194,30 @@ class Bucket:
         the object tells who wrote it.
         """
         me = secrets.token_hex(8)
-        try:
-            with asked(self._place, (AlreadyExistsError, NotSupportedError)):
+
+        def put() -> bool:
+            try:
                 obstore.put(
                     self._s3, key, data, mode="create", attributes={_WRITER: me},
                     use_multipart=False,
                 )  # fmt: skip
-        except AlreadyExistsError:
-            with asked(self._place):
-                return obstore.get(self._s3, key).attributes.get(_WRITER) == me
-        return True
+            except AlreadyExistsError:
+                return bool(obstore.get(self._s3, key).attributes.get(_WRITER) == me)
+            return True
+
+        with asked(self._place, (NotSupportedError,)):
+            return self._again(put)
+
+    def _again(self, call: Callable[[], T]) -> T:
+        """Repeat what obstore does not: answers that break off, conditional writes in time."""
+        for attempt in range(self._retries):
+            try:
+                return call()
+            except GenericError as error:
+                if not _is_worth_repeating(str(error)):
+                    raise
+            time.sleep(min(_PAUSE * 2**attempt, _LONGEST))
+        return call()
 
     def _upload(self, key: str, parts: Sequence[bytes | memoryview]) -> None:
         whole = [part for part in parts if len(part)]
@@ -211,7 +232,7 @@ class Bucket:
 
     def _entries(self, key: str) -> dict[str, tuple[float, int]]:
         with asked(self._place):
-            found = obstore.list(self._s3, key).collect()
+            found = self._again(lambda: obstore.list(self._s3, key).collect())
         return {e["path"]: (e["last_modified"].timestamp(), int(e["size"])) for e in found}
 
     def _inside(self, key: str) -> list[str]:
@@ -224,3 +245,7 @@ class Bucket:
                     obstore.delete(self._s3, paths)
         except FileNotFoundError:
             return
+
+
+def _is_worth_repeating(text: str) -> bool:
+    return "body error" in text or ("HTTP error" in text and " retries, " not in text)

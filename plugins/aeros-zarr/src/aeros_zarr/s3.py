@@ -58,7 +58,7 @@ class S3Repository(Archive):
         place = f"s3://{bucket}/{prefix.strip('/')}"
         own = hashlib.sha256(f"{endpoint.rstrip('/')} {place}".encode()).hexdigest()[:16]
         self._spool = Spool(Path(spool).expanduser().absolute() / own)
-        super().__init__(Bucket(s3, place), compression=compression, keep=keep)
+        super().__init__(Bucket(s3, place, retries), compression=compression, keep=keep)
 
     def commit(self, run: str, checkpoint: Checkpoint) -> None:
         """Store one round of a run in the bucket, or else in the spool.
