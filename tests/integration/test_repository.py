@@ -1,0 +1,96 @@
+"""docs/models.md is carried out: trained, listed, tagged, verified, loaded, exported."""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PAGE = (Path(__file__).parents[2] / "docs/models.md").read_text()
+COMMANDS = [
+    (words.split(), shown)
+    for block in re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL)
+    for words, shown in re.findall(r"^\$ (.*)\n((?:[^$].*\n)*)", block, re.MULTILINE)
+]
+SCRIPTS = dict(re.findall(r"```python title=(\S+)\n(.*?)```", PAGE, re.DOTALL))
+
+
+def shape(text):
+    """Return output with its numbers, dates and widths made alike; they differ by machine."""
+    return re.sub(r"[ \t]+", " ", re.sub(r"\d[\d,.:T+-]*", "N", text))
+
+
+def matches(shown, out):
+    parts = [re.escape(shape(part)) for part in shown.split("...")]
+    return re.fullmatch(".*".join(parts), shape(out), re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    for name, text in SCRIPTS.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize(("words", "shown"), COMMANDS, ids=[" ".join(w) for w, _ in COMMANDS])
+def test_the_page_of_models_is_true(folder, words, shown):
+    """In order: each command needs what those before it left."""
+    if words[-1] == "export.py" and importlib.util.find_spec("safetensors") is None:
+        pytest.skip("safetensors is not installed")
+    program = {"aeros": ["-m", "aeros_core.cli"], "python": []}[words[0]]
+    done = subprocess.run(
+        [sys.executable, *program, *words[1:]], cwd=folder, capture_output=True, text=True,
+        env={k: v for k, v in os.environ.items() if not k.startswith("AEROS_")}, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert matches(shown, done.stdout), done.stdout
+
+
+def test_the_page_shows_every_verb():
+    verbs = {words[2] for words, _ in COMMANDS if words[1] == "models"}
+    assert verbs == {"list", "tag", "show", "verify", "export", "gc"}
+    assert set(SCRIPTS) == {words[1] for words, _ in COMMANDS if words[0] == "python"}
+
+
+def test_a_comparison_can_fail():
+    assert not matches("1 file verified, none is damaged\n", "1 file is damaged\n")
+    assert not matches("model a\n...\n", "model b\nc\n")
+
+
+def test_a_damaged_file_of_a_trained_model_is_named_and_exits_with_1(aeros):
+    aeros("run", "task.rounds=1")
+    chunks = (aeros.folder / "aeros-repository/blobs").glob("*/c.0")
+    chunk = max(chunks, key=lambda path: path.stat().st_size)
+    data = bytearray(chunk.read_bytes())
+    data[1000] ^= 4
+    chunk.write_bytes(data)
+    process = aeros.start("models", "verify")
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert str(chunk) in out
+    assert err.startswith("aeros: 1 of ")
+    assert str(chunk) in aeros("models", "export", "digits", "d.safetensors", code=1)
+    assert not (aeros.folder / "d.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["show", "no/name"], 2, "'no/name' cannot be the name of a model"),
+        (["show", "digits:9"], 1, "model 'digits' does not exist"),
+        (["verify", "digits:nothing"], 1, "model 'digits' does not exist"),
+        (["list", "repository=s3"], 2, "repository=s3 finds no credentials in the environment"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_is_told_in_one_message(aeros, monkeypatch, words, code, said):
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    err = aeros("models", *words, code=code)
+    assert err.startswith(f"aeros: {said}")
+    assert "Traceback" not in err
+    assert list(aeros.folder.iterdir()) == []
