@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -99,9 +100,11 @@ def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     return str(request.param)
 
 
-@pytest.fixture(scope="session")
-def flower() -> Flower:
-    return Flower()
+@pytest.fixture
+def flower() -> Iterator[Flower]:
+    gc.freeze()  # flwr collects garbage at every array: let it look at new objects only
+    yield Flower()
+    gc.unfreeze()
 
 
 Draw = Callable[..., tuple[Parameters, list[list[Update]]]]

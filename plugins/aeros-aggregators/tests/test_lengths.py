@@ -85,7 +85,7 @@ def test_fedexp_agrees_with_the_paper(draw, spread):
 @pytest.mark.parametrize(("q", "rate"), [(0.1, 0.1), (0.0, 1.0), (2.0, 0.01)])
 def test_qfedavg_agrees_with_flwr(flower, draw, q, rate):
     # flwr's legacy strategy weighs all clients by one loss, that of a central evaluation
-    start, rounds = draw(clients=3, rounds=2)  # flwr collects garbage at every array
+    start, rounds = draw(clients=4, rounds=2)
     theirs = flower.current("QFedAvg", start, rounds, q=q, client_learning_rate=rate)
     collector, here = QFedAvg(q=q, client_lr=rate), start
     for updates, other in zip(rounds, theirs, strict=True):
