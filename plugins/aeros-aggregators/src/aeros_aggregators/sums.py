@@ -30,8 +30,8 @@ FEWEST, MOST = 4, 12
 
 
 def room() -> int:
-    """Return the bytes that held updates may take: a sixteenth of the machine's memory."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 16
+    """Return the bytes that held updates may take: a sixteenth of the memory, 1 GiB at most."""
+    return min(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 16, 1 << 30)
 
 
 class Sums:
