@@ -16,6 +16,8 @@ nox.options.error_on_missing_interpreters = True
 ROOT = Path(__file__).parent
 PLUGINS = sorted(path.name for path in (ROOT / "plugins").iterdir() if path.is_dir())
 CONSTRAINTS = ["-c", "tests/constraints.txt"]
+TESTING = ("pytest", "pytest-xdist", "hypothesis")
+SIDE_BY_SIDE = ["-n", "auto"]
 QUIET = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_WARN_SCRIPT_LOCATION": "1"}
 PRIVATE = {
     "FLWR_TELEMETRY_ENABLED": "0",
@@ -64,17 +66,17 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def core(session: nox.Session) -> None:
     """Test the core alone, without any plugin."""
-    install(session, also=("pytest", "hypothesis"))
-    session.run("pytest", "tests", "--ignore=tests/integration", *session.posargs)
+    install(session, also=TESTING)
+    session.run("pytest", *SIDE_BY_SIDE, "tests", "--ignore=tests/integration", *session.posargs)
 
 
 @nox.session
 @nox.parametrize("name", PLUGINS, ids=PLUGINS)
 def plugin(session: nox.Session, name: str) -> None:
     """Test one plugin alone with the core, in an environment of its own."""
-    install(session, name, extra="test")
+    install(session, name, also=TESTING, extra="test")
     session.run(
-        "pytest", "-c", f"plugins/{name}/pyproject.toml", f"plugins/{name}/tests",
+        "pytest", *SIDE_BY_SIDE, "-c", f"plugins/{name}/pyproject.toml", f"plugins/{name}/tests",
         *session.posargs, env=PRIVATE,
     )  # fmt: skip
 
@@ -82,16 +84,16 @@ def plugin(session: nox.Session, name: str) -> None:
 @nox.session
 def together(session: nox.Session) -> None:
     """Check all types; test the core with every plugin installed, and everything together."""
-    install(session, *PLUGINS, also=("pytest", "hypothesis", "mypy"))
+    install(session, *PLUGINS, also=(*TESTING, "mypy"))
     for source in ["src", *(f"plugins/{name}/src" for name in PLUGINS)]:
         session.run("mypy", source)
-    session.run("pytest", "tests", *session.posargs)
+    session.run("pytest", *SIDE_BY_SIDE, "tests", *session.posargs)
 
 
 @nox.session
 def accuracy(session: nox.Session) -> None:
     """Run the long experiments on real data and hold them to published accuracy."""
-    install(session, *PLUGINS, also=("pytest", "hypothesis"))
+    install(session, *PLUGINS, also=TESTING)
     session.run("pytest", "tests/integration", "-m", "accuracy", *session.posargs)
 
 
