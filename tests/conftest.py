@@ -15,7 +15,7 @@ import pluggy
 import pytest
 from hypothesis import HealthCheck, settings
 
-from aeros_core import plugins
+from aeros_core import curves, plugins
 from aeros_core.control import Control
 from aeros_core.hookspecs import Callbacks
 from aeros_core.parameters import Parameters
@@ -214,16 +214,24 @@ def hydra():
 
 
 @pytest.fixture
-def aeros(hydra, install, monkeypatch, tmp_path, capfd):
+def drawn():
+    """Lets `aeros` draw learning curves, which takes longer than the toy task."""
+
+
+@pytest.fixture
+def aeros(hydra, install, monkeypatch, tmp_path, capfd, request):
     """A function that runs one command in this process, in an empty directory.
 
-    Returns a `CompletedProcess`.
+    Returns a `CompletedProcess`. An empty file stands for a learning curve, unless the test
+    asks for `drawn`.
     """
     from hydra.core.hydra_config import HydraConfig
 
     from aeros_core import cli
 
     install("toy")
+    if "drawn" not in request.fixturenames:
+        monkeypatch.setattr(curves, "draw", lambda runs, path, title: path.touch())
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["aeros"])
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
