@@ -7,8 +7,9 @@ rounds; local epochs are 1. A time is that of a round from its end to the next o
 median over all rounds but the first, in which caches fill; subjects take turns, twice.
 Nothing is measured centrally before the last round, and nothing is written to disk: aeros
 runs its whole round loop (selection, instructions, checks of every update, fedavg), with a
-repository in memory. A ratio is pfl's time, the better of one and two processes, over the
-subject's own: 8.0 is eight times as fast.
+repository in memory. A ratio is pfl's figure, the better of one and two processes, over the
+subject's own: 8.0 is eight times as fast. ``busy`` is what the processors were kept busy with
+in a round, which a machine shared with others disturbs less.
 
 Data are real digits if AEROS_DATA names a folder with ``mnist``, else made ones of the same
 shape. pfl is installed on first use into an environment of its own, ``--cache``.
@@ -44,8 +45,9 @@ CACHE = Path.home() / ".cache" / "aeros-benchmarks"
 PFL = "0.6.0"
 PACKAGES = ("aeros-core", "aeros-torch", "aeros-aggregators", "numpy", "numba", "torch")
 
-Timed = tuple[list[float], float]
-"""Seconds of each round but the first, and accuracy on the test examples at the end."""
+Timed = tuple[list[float], float, float]
+"""Seconds of each round but the first; seconds that all processors together were busy with
+one; accuracy on the test examples at the end."""
 
 
 @dataclass
@@ -152,7 +154,7 @@ def in_pfl(python: Path, saved: Path, processes: int) -> Timed:
     if done.returncode:
         sys.exit(f"pfl failed:\n{done.stderr[-2000:]}")
     last = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))
-    return last["seconds"], last["accuracy"]
+    return last["seconds"], last["busy"], last["accuracy"]
 
 
 def environment(cache: Path) -> Path:
@@ -172,30 +174,41 @@ def environment(cache: Path) -> Path:
 def measure(work: Work, found: dict[str, Callable[[], Timed]], turns: int) -> list[dict[str, Any]]:
     """Let subjects take turns; return a row for each."""
     seconds: dict[str, list[float]] = {name: [] for name in found}
+    busy: dict[str, list[float]] = {name: [] for name in found}
     accuracy: dict[str, float] = {}
     for _ in range(turns):
         for name, call in found.items():
-            some, accuracy[name] = call()
+            some, worked, accuracy[name] = call()
             seconds[name] += some
-    medians = {name: statistics.median(some) * 1e3 for name, some in seconds.items()}
-    best = min((ms for name, ms in medians.items() if name.startswith("pfl")), default=None)
+            busy[name].append(worked)
     return [
         {
             "work": work.name,
             "subject": name,
-            "median_ms": ms,
-            "ratio": best / ms if best else None,
+            "median_ms": statistics.median(seconds[name]) * 1e3,
+            "busy_ms": statistics.median(busy[name]) * 1e3,
+            "ratio": _ratio({n: statistics.median(s) for n, s in seconds.items()}, name),
+            "busy_ratio": _ratio({n: statistics.median(s) for n, s in busy.items()}, name),
             "accuracy": accuracy[name],
         }
-        for name, ms in medians.items()
+        for name in found
     ]
+
+
+def _ratio(figures: dict[str, float], name: str) -> float:
+    """Return the better of pfl's figures over a subject's; NaN without pfl."""
+    best = min((f for n, f in figures.items() if n.startswith("pfl")), default=float("nan"))
+    return best / figures[name]
 
 
 def main() -> None:
     options = arguments()
     pfl = None if options.no_pfl else environment(options.cache)
     print(f"{machine()}\n{', '.join(f'{k} {v}' for k, v in versions().items())}\n")
-    print(f"{'work':24} {'subject':24} {'median ms':>10} {'x pfl':>6} {'accuracy':>8}")
+    print(
+        f"{'work':24} {'subject':24} {'median ms':>10} {'x pfl':>6}"
+        f" {'busy ms':>10} {'x pfl':>6} {'accuracy':>8}"
+    )
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         for work in works(options.quick, options.only):
@@ -204,9 +217,9 @@ def main() -> None:
             found = subjects(work, pfl, saved)
             for row in measure(work, found, 1 if options.quick else 2):
                 rows.append(row)
-                ratio = f"{row['ratio']:6.1f}" if row["ratio"] else " " * 6
                 print(
-                    f"{row['work']:24} {row['subject']:24} {row['median_ms']:10.2f} {ratio}"
+                    f"{row['work']:24} {row['subject']:24} {row['median_ms']:10.2f}"
+                    f" {row['ratio']:6.1f} {row['busy_ms']:10.2f} {row['busy_ratio']:6.1f}"
                     f" {row['accuracy']:8.3f}",
                     flush=True,
                 )

@@ -49,10 +49,11 @@ class Clock:
     """Listens to a task, and remembers when each round ended."""
 
     def __init__(self):
-        self.times = []
+        self.times, self.busy = [], []
 
     def aeros_after_round(self, **_):
         self.times.append(time.perf_counter())
+        self.busy.append(time.process_time())
 
     def __getattr__(self, name):
         if name.startswith("aeros_"):
@@ -61,7 +62,7 @@ class Clock:
 
 
 def engine(work, name, **options):
-    """Run every round; return seconds of each but the first, and accuracy at the end."""
+    """Run every round; return what `simulation.Timed` says."""
     task = Task(
         rounds=work.rounds,
         cohort=work.cohort,
@@ -71,13 +72,14 @@ def engine(work, name, **options):
     made = trainer(work, engine=name, **options)
     parts = Components(FedAvg(), Memory(), made, {}, clock, {}, "", {}, Control())
     result = Rounds(task, parts, LocalNodes(task, made, prepared), prepared).run()
-    return np.diff(clock.times).tolist(), result.metrics["accuracy"]
+    busy = float(np.diff(clock.busy).mean())
+    return np.diff(clock.times).tolist(), busy, result.metrics["accuracy"]
 
 
 def kernel(work, workers):
     """Call ``train_cohort`` and add its updates up with numpy: no round loop, no checks."""
     prepared, made = _prepared(work), trainer(work, engine="compiled", workers=workers)
-    parameters, times = made.initialise(prepared.schema, 0), []
+    parameters, clock = made.initialise(prepared.schema, 0), Clock()
     rng, sizes = np.random.default_rng(0), prepared.partition.sizes
     for number in range(1, work.rounds + 1):
         drawn = rng.choice(work.clients, work.cohort, replace=False)
@@ -90,8 +92,9 @@ def kernel(work, workers):
         for update in made.train_cohort(sent, data):
             sums += np.float32(update.examples / total) * update.parameters.vector
         parameters = type(parameters)(parameters.layout, {"float32": sums})
-        times.append(time.perf_counter())
-    return np.diff(times).tolist(), made.evaluate(parameters, prepared.test)["accuracy"]
+        clock.aeros_after_round()
+    busy = float(np.diff(clock.busy).mean())
+    return np.diff(clock.times).tolist(), busy, made.evaluate(parameters, prepared.test)["accuracy"]
 
 
 def trainer(work, **options):

@@ -2,7 +2,8 @@
 
     python simulation_pfl.py WORK.npz
 
-Prints a line of JSON: seconds of every round but the first, and accuracy at the end. With
+Prints a line of JSON: seconds of every round but the first, those of all processors for one
+round, and accuracy at the end. With
 ``torchrun --nproc_per_node=2`` two processes share the clients of a round.
 """
 
@@ -31,10 +32,11 @@ class Clock(TrainingProcessCallback):
     """Remembers when each round ended."""
 
     def __init__(self):
-        self.times = []
+        self.times, self.work = [], []
 
     def after_central_iteration(self, aggregate_metrics, model, *, central_iteration):
         self.times.append(time.perf_counter())
+        self.work.append(time.process_time())
         return False, Metrics()
 
 
@@ -63,7 +65,7 @@ def main():
         for i, rows in enumerate(np.split(work["rows"], work["offsets"][1:-1]))
     }
     sampler = get_user_sampler("random", list(clients))
-    network = trainable(module(tuple(work["inputs"]), [int(w) for w in work["hidden"]]))
+    network = trainable(module(tuple(work["inputs"].tolist()), work["hidden"].tolist()))
     rounds, cohort, lr = int(work["rounds"]), int(work["cohort"]), float(work["lr"])
     model = PyTorchModel(
         network,
@@ -96,7 +98,10 @@ def main():
         right = network(torch.from_numpy(work["test_x"])).argmax(1).numpy() == work["test_y"]
     if os.environ.get("RANK", "0") == "0":
         seconds = np.diff(clock.times).tolist()
-        print(json.dumps({"seconds": seconds, "accuracy": float(right.mean())}))
+        busy = (
+            (clock.work[-1] - clock.work[0]) / len(seconds) * int(os.environ.get("WORLD_SIZE", "1"))
+        )
+        print(json.dumps({"seconds": seconds, "busy": busy, "accuracy": float(right.mean())}))
 
 
 if __name__ == "__main__":

@@ -32,8 +32,8 @@ _WORK = 2e7
 _ROOM = 2**22
 """Numbers in the updates of a block, so that they are in cache when they are collected."""
 
-_ROWS = 64
-"""Rows of an evaluation that go through the network together."""
+_PART, _ROWS = 2048, 64
+"""Rows of an evaluation that one thread takes, and that go through the network together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Compiled:
         self._kinds = (ACTIVATIONS.index(stack.activation.name), LOSSES.index(stack.loss))
         self._sgd = stack.sgd
         self._size = network.layout.sizes["float32"]
-        self._workers = workers or len(os.sched_getaffinity(0))
+        self._workers = workers or _cores()
         self._pool: ThreadPoolExecutor | None = None
         self._classes = stack.loss == "cross_entropy"
 
@@ -95,15 +95,23 @@ class Compiled:
 
     def _ahead(self, blocks: Sequence[_Block]) -> Iterator[tuple[_Block, Future[_Trained]]]:
         """Train on every thread, and stay a few blocks ahead of whoever takes them."""
+        pool = self._threads()
+        waiting: deque[tuple[_Block, Future[_Trained]]] = deque()
+        try:
+            for block in blocks:
+                waiting.append((block, pool.submit(self._train, block)))
+                if len(waiting) > 2 * self._workers:
+                    yield waiting.popleft()
+            while waiting:
+                yield waiting.popleft()
+        finally:  # nobody waits for the rest if the round ended early
+            for _, trained in waiting:
+                trained.cancel()
+
+    def _threads(self) -> ThreadPoolExecutor:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._workers, "aeros-compiled")
-        waiting: deque[tuple[_Block, Future[_Trained]]] = deque()
-        for block in blocks:
-            waiting.append((block, self._pool.submit(self._train, block)))
-            if len(waiting) > 2 * self._workers:
-                yield waiting.popleft()
-        while waiting:
-            yield waiting.popleft()
+        return self._pool
 
     def _blocks(
         self, instructions: Sequence[Instruction], data: Sequence[Dataset], rates: Sequence[float]
@@ -178,9 +186,15 @@ class Compiled:
         """Return the metrics that `evaluation.evaluate` returns."""
         weights, columns = self._host(parameters), self._columns.of(data)
         rows = _rows(data)
-        sums = np.zeros(3)
-        dense.measure(sums, weights, self._widths, self._kinds, columns, rows, _ROWS)
-        lost, first, second = (sums / len(rows)).tolist()
+        parts = [rows[first : first + _PART] for first in range(0, len(rows), _PART)]
+        sums = np.zeros((len(parts), 3))
+
+        def measure(part: Array, its: Array) -> None:
+            dense.measure(its, weights, self._widths, self._kinds, columns, part, _ROWS)
+
+        several = len(parts) > 1 and self._workers > 1
+        deque((self._threads().map if several else map)(measure, parts, sums), maxlen=0)
+        lost, first, second = (sums.sum(0) / len(rows)).tolist()
         if self._classes:
             return {"loss": lost, "accuracy": first}
         return {"loss": lost, "mae": first, "rmse": sqrt(second)}
@@ -214,6 +228,11 @@ def _order(block: _Block, counts: Array) -> Array:
         for _ in range(block.epochs)
     ]
     return np.concatenate(parts, out=order)
+
+
+def _cores() -> int:
+    there = getattr(os, "sched_getaffinity", None)
+    return len(there(0)) if there else os.cpu_count() or 1
 
 
 def _array(vector: Vector) -> Array:

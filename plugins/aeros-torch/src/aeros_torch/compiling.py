@@ -7,7 +7,7 @@ from typing import Any, TypeVar, cast
 
 import numba
 
-__all__ = ["kernel"]
+__all__ = ["inner", "kernel"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -22,10 +22,20 @@ def kernel(function: Function) -> Function:
     where that cannot be written, or where ``NUMBA_CACHE_DIR`` says; in memory alone
     where there is no such place.
     """
+    return _compiled(function)
+
+
+def inner(function: Function) -> Function:
+    """Do as `kernel`, for what kernels alone call: Python cannot."""
+    return _compiled(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
+def _compiled(function: Function, **more: bool) -> Function:
     options: dict[str, Any] = {
         "nogil": True,
         "error_model": "numpy",
         "fastmath": {"reassoc", "contract"},
+        **more,
     }
     try:
         compiled = numba.njit(function, cache=True, **options)

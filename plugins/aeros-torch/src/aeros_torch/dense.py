@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from aeros_torch.compiling import kernel
+from aeros_torch.compiling import inner, kernel
 from aeros_torch.layers import affine, apply, apply_plainly, back
 from aeros_torch.pointwise import activate, cross_entropy, errors, mean_square, right
 
@@ -60,8 +60,10 @@ def train(
     for client in range(len(counts)):
         count = counts[client]
         weights = vectors[client]
-        weights[:] = start
-        velocity[:] = 0
+        for k in range(len(start)):
+            weights[k] = start[k]
+        for k in range(len(velocity)):
+            velocity[k] = 0
         lost, seen, taken = 0.0, 0, 0
         for epoch in range(epochs):
             for begin in range(first + epoch * count, first + (epoch + 1) * count, size):
@@ -69,7 +71,16 @@ def train(
                     break
                 rows = order[begin : min(begin + size, first + (epoch + 1) * count)]
                 lost += len(rows) * _step(
-                    weights, velocity, start, widths, kinds, columns, rows, rule, taken, scratch
+                    weights,
+                    velocity,
+                    start,
+                    widths,
+                    kinds,
+                    columns,
+                    rows,
+                    rule,
+                    taken == 0,
+                    scratch,
                 )
                 seen += len(rows)
                 taken += 1
@@ -102,7 +113,7 @@ def measure(
     last = len(widths) - 1
     for begin in range(0, len(rows), size):
         some = rows[begin : begin + size]
-        _take(columns[0], some, _block(values, offsets, widths, 0, len(some)))
+        _take(columns[0], some, _block(values, offsets, widths, np.int64(0), len(some)))
         _forward(weights, widths, kinds[0], len(some), values, slopes, offsets)
         output = _block(values, offsets, widths, last, len(some))
         if kinds[1] == CROSS_ENTROPY:
@@ -112,7 +123,7 @@ def measure(
         sums[0] += len(some) * _descent_of(output, kinds[1], columns, some)
 
 
-@kernel
+@inner
 def _step(
     weights: _Floats,
     velocity: _Floats,
@@ -122,13 +133,13 @@ def _step(
     columns: tuple[_Floats, _Numbers, _Floats],
     rows: _Numbers,
     rule: tuple[float, float, float, bool, float, float],
-    taken: int,
+    first: bool,
     scratch: tuple[_Floats, _Floats, _Numbers],
 ) -> float:
     """Take one step on a batch; return its mean loss before it."""
     values, slopes, offsets = scratch
     count, last = len(rows), len(widths) - 1
-    _take(columns[0], rows, _block(values, offsets, widths, 0, count))
+    _take(columns[0], rows, _block(values, offsets, widths, np.int64(0), count))
     _forward(weights, widths, kinds[0], count, values, slopes, offsets)
     down = _block(values, offsets, widths, last, count)
     lost = _descent_of(down, kinds[1], columns, rows)
@@ -143,20 +154,20 @@ def _step(
             back(down, matrix, slope)
         if _has_more(rule):
             part = slice(begin, end)
-            apply(down, given, weights[part], velocity[part], start[part], rule, taken)
+            apply(down, given, weights[part], velocity[part], start[part], rule, first)
         else:
             apply_plainly(down, given, matrix, weights[end - outputs : end], rule[0])
         down, end = slope, begin
     return lost
 
 
-@kernel
+@inner
 def _has_more(rule: tuple[float, float, float, bool, float, float]) -> bool:
     """Tell whether there is momentum, weight decay or a proximal term."""
     return rule[1] != 0 or rule[4] != 0 or rule[5] != 0
 
 
-@kernel
+@inner
 def _scratch(widths: _Numbers, size: int) -> tuple[_Floats, _Floats, _Numbers]:
     """Return room for a batch's values and slopes of every layer, and where each begins."""
     offsets = np.zeros(len(widths), np.int64)
@@ -166,23 +177,26 @@ def _scratch(widths: _Numbers, size: int) -> tuple[_Floats, _Floats, _Numbers]:
     return np.empty(room, np.float32), np.empty(room, np.float32), offsets
 
 
-@kernel
-def _block(flat: _Floats, offsets: _Numbers, widths: _Numbers, layer: int, count: int) -> _Floats:
+@inner
+def _block(
+    flat: _Floats, offsets: _Numbers, widths: _Numbers, layer: int | np.int64, count: int
+) -> _Floats:
     """Return the part of the room that is one layer's (count, width)."""
     begin = offsets[layer]
     return flat[begin : begin + count * widths[layer]].reshape(count, widths[layer])
 
 
-@kernel
+@inner
 def _take(features: _Floats, rows: _Numbers, out: _Floats) -> None:
     for place in range(len(rows)):
         row = rows[place]
         if row < 0 or row >= len(features):
             raise IndexError("a row number is outside the table")
-        out[place] = features[row]
+        for k in range(out.shape[1]):
+            out[place, k] = features[row, k]
 
 
-@kernel
+@inner
 def _forward(
     weights: _Floats,
     widths: _Numbers,
@@ -206,7 +220,7 @@ def _forward(
         begin = end + outputs
 
 
-@kernel
+@inner
 def _descent_of(
     output: _Floats, loss: int, columns: tuple[_Floats, _Numbers, _Floats], rows: _Numbers
 ) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from aeros_torch.compiling import kernel
+from aeros_torch.compiling import inner
 from aeros_torch.tiles import accumulate, dots
 
 __all__ = ["affine", "apply", "apply_plainly", "back"]
@@ -14,9 +14,11 @@ _dots_2_4, _dots_2_2 = dots(2, 4), dots(2, 2)
 _add_4, _add_2, _add_1 = accumulate(2, 4), accumulate(2, 2), accumulate(2, 1)
 
 _Floats = NDArray[np.float32]
+_Word = int | np.int64
+"""An address or a distance in bytes: numba would compile anew for an unsigned one."""
 
 
-@kernel
+@inner
 def affine(given: _Floats, matrix: _Floats, bias: _Floats, made: _Floats) -> None:
     """Write ``given @ matrix.T + bias`` to ``made``."""
     (count, inputs), outputs = given.shape, len(matrix)
@@ -42,13 +44,13 @@ def affine(given: _Floats, matrix: _Floats, bias: _Floats, made: _Floats) -> Non
             place += 2
 
 
-@kernel
+@inner
 def _add_products(
-    out: int, step: int, rows: _Floats, weights: int, by_out: int, by_row: int
+    out: _Word, step: _Word, rows: _Floats, weights: _Word, by_out: _Word, by_row: _Word
 ) -> None:
     """Add weighted ``rows`` to the two rows at ``out``; steps and addresses in bytes."""
     count, inputs = rows.shape
-    x, stride, place = rows.ctypes.data, 4 * inputs, 0
+    x, stride, place = np.int64(rows.ctypes.data), 4 * inputs, 0
     while place + 4 <= count:
         there = weights + place * by_row
         _add_4(out, step, x + place * stride, stride, there, by_out, by_row, inputs)
@@ -62,7 +64,7 @@ def _add_products(
         _add_1(out, step, x + place * stride, stride, there, by_out, by_row, inputs)
 
 
-@kernel
+@inner
 def back(down: _Floats, matrix: _Floats, slope: _Floats) -> None:
     """Turn the slopes of a layer's activation into its gradient, ``down @ matrix * slope``."""
     outputs, inputs = matrix.shape
@@ -71,12 +73,12 @@ def back(down: _Floats, matrix: _Floats, slope: _Floats) -> None:
         other = min(one + 1, len(down) - 1)
         product[:] = 0
         _add_products(
-            product.ctypes.data,
+            np.int64(product.ctypes.data),
             4 * inputs,
             matrix,
-            down.ctypes.data + one * 4 * outputs,
+            np.int64(down.ctypes.data) + one * 4 * outputs,
             (other - one) * 4 * outputs,
-            4,
+            np.int64(4),
         )
         for k in range(inputs):
             slope[one, k] *= product[0, k]
@@ -85,7 +87,7 @@ def back(down: _Floats, matrix: _Floats, slope: _Floats) -> None:
                 slope[other, k] *= product[1, k]
 
 
-@kernel
+@inner
 def apply_plainly(down: _Floats, given: _Floats, matrix: _Floats, bias: _Floats, lr: float) -> None:
     """Take a step of plain SGD: walk over the weights once."""
     count, outputs = down.shape
@@ -97,13 +99,18 @@ def apply_plainly(down: _Floats, given: _Floats, matrix: _Floats, bias: _Floats,
             bias[out] += taken[place, out]
     for one in range(0, outputs, 2):
         step = min(one + 1, outputs - 1) - one
-        there = matrix.ctypes.data + one * stride
+        there = np.int64(matrix.ctypes.data) + one * stride
         _add_products(
-            there, step * stride, given, taken.ctypes.data + 4 * one, 4 * step, 4 * outputs
+            there,
+            step * stride,
+            given,
+            np.int64(taken.ctypes.data) + 4 * one,
+            4 * step,
+            4 * outputs,
         )
 
 
-@kernel
+@inner
 def apply(
     down: _Floats,
     given: _Floats,
@@ -111,7 +118,7 @@ def apply(
     velocity: _Floats,
     start: _Floats,
     rule: tuple[float, float, float, bool, float, float],
-    taken: int,
+    first: bool,
 ) -> None:
     """Take a step of SGD with all that goes with it, two rows of a layer at a time."""
     count, outputs = down.shape
@@ -120,31 +127,31 @@ def apply(
     for one in range(0, outputs, 2):
         step = min(one + 1, outputs - 1) - one
         gradient[:] = 0
-        there = down.ctypes.data + 4 * one
-        to = gradient.ctypes.data
+        there = np.int64(down.ctypes.data) + 4 * one
+        to = np.int64(gradient.ctypes.data)
         _add_products(to, step * 4 * inputs, given, there, step * 4, 4 * outputs)
         part = slice(one * inputs, (one + step + 1) * inputs)
-        _move(weights[part], gradient, velocity[part], start[part], rule, taken)
+        _move(weights[part], gradient, velocity[part], start[part], rule, first)
     sums = np.zeros(outputs, np.float32)
     for place in range(count):
         for out in range(outputs):
             sums[out] += down[place, out]
     part = slice(outputs * inputs, len(weights))
-    _move(weights[part], sums, velocity[part], start[part], rule, taken)
+    _move(weights[part], sums, velocity[part], start[part], rule, first)
 
 
-@kernel
+@inner
 def _move(
     weights: _Floats,
     gradient: _Floats,
     velocity: _Floats,
     start: _Floats,
     rule: tuple[float, float, float, bool, float, float],
-    taken: int,
+    first: bool,
 ) -> None:
     """Do to some weights what ``torch.optim.SGD`` does, and the proximal pull."""
     lr, momentum = np.float32(rule[0]), np.float32(rule[1])
-    kept = np.float32(1.0 if taken == 0 or rule[1] == 0 else 1.0 - rule[2])
+    kept = np.float32(1.0 if first or rule[1] == 0 else 1.0 - rule[2])
     decay, mu = np.float32(rule[4]), np.float32(rule[5])
     ahead, behind = (momentum, np.float32(1)) if rule[3] else (np.float32(1), np.float32(0))
     for k in range(len(weights)):

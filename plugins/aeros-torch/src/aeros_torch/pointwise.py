@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from aeros_torch.compiling import kernel
+from aeros_torch.compiling import inner
 
 __all__ = ["ACTIVATIONS", "activate", "cross_entropy", "errors", "mean_square", "right"]
 
@@ -19,7 +19,7 @@ _Doubles = NDArray[np.float64]
 _Numbers = NDArray[np.int64]
 
 
-@kernel
+@inner
 def activate(values: _Floats, slopes: _Floats, activation: int) -> None:
     """Apply an activation in place, and keep its slope at each value."""
     flat, slope = values.reshape(-1), slopes.reshape(-1)
@@ -33,7 +33,7 @@ def activate(values: _Floats, slopes: _Floats, activation: int) -> None:
         flat[k], slope[k] = _bent(flat[k], activation)
 
 
-@kernel
+@inner
 def _bent(x: np.float32, activation: int) -> tuple[np.float32, np.float32]:
     """Return the value and the slope of an activation, as torch defines it by default."""
     one = np.float32(1)
@@ -56,7 +56,7 @@ def _bent(x: np.float32, activation: int) -> tuple[np.float32, np.float32]:
     return x * s, s * (one + x * (one - s))
 
 
-@kernel
+@inner
 def cross_entropy(output: _Floats, labels: _Numbers, rows: _Numbers) -> float:
     """Turn scores into the gradient of the mean loss; return that loss."""
     count, classes = output.shape
@@ -77,7 +77,7 @@ def cross_entropy(output: _Floats, labels: _Numbers, rows: _Numbers) -> float:
     return float(lost / count)
 
 
-@kernel
+@inner
 def mean_square(output: _Floats, values: _Floats, rows: _Numbers) -> float:
     """Turn answers into the gradient of the mean loss; return that loss."""
     count, width = output.shape
@@ -90,7 +90,7 @@ def mean_square(output: _Floats, values: _Floats, rows: _Numbers) -> float:
     return float(lost / (count * width))
 
 
-@kernel
+@inner
 def right(output: _Floats, labels: _Numbers, rows: _Numbers) -> int:
     """Return how many rows have their highest score at their label."""
     right = 0
@@ -99,7 +99,7 @@ def right(output: _Floats, labels: _Numbers, rows: _Numbers) -> int:
     return right
 
 
-@kernel
+@inner
 def errors(output: _Floats, values: _Floats, rows: _Numbers, sums: _Doubles) -> None:
     """Add absolute and squared errors to ``sums[1:]``, each the mean of a row."""
     count, width = output.shape

@@ -14,7 +14,7 @@ import functools
 import numpy as np
 from numpy.typing import NDArray
 
-from aeros_torch.compiling import kernel
+from aeros_torch.compiling import inner, kernel
 
 __all__ = ["agrees", "shuffle"]
 
@@ -69,7 +69,7 @@ def shuffle(out: _Numbers, rows: _Numbers, counts: _Numbers, seeds: _Words, epoc
         first += count
 
 
-@kernel
+@inner
 def _start(state: _Words, seed: np.uint64) -> None:
     """Set a generator up: state high and low, increment high and low, half a word kept."""
     pool, words = np.zeros(4, np.uint64), np.zeros(8, np.uint64)
@@ -104,7 +104,7 @@ def _start(state: _Words, seed: np.uint64) -> None:
     _advance(state)
 
 
-@kernel
+@inner
 def _hashed(value: np.uint64, factor: np.uint64, by: np.uint64) -> tuple[np.uint64, np.uint64]:
     value ^= factor
     factor = (factor * by) & _LOW
@@ -112,7 +112,7 @@ def _hashed(value: np.uint64, factor: np.uint64, by: np.uint64) -> tuple[np.uint
     return value ^ (value >> _U16), factor
 
 
-@kernel
+@inner
 def _advance(state: _Words) -> None:
     """Multiply the 128 bits of the state by a constant, and add the increment."""
     high, low = state[0], state[1]
@@ -122,7 +122,7 @@ def _advance(state: _Words) -> None:
     state[0] = top + state[2] + np.uint64(state[1] < product)
 
 
-@kernel
+@inner
 def _product_high(a: np.uint64, b: np.uint64) -> np.uint64:
     """Return the upper 64 bits of a product."""
     a_low, a_high, b_low, b_high = a & _LOW, a >> _U32, b & _LOW, b >> _U32
@@ -132,7 +132,7 @@ def _product_high(a: np.uint64, b: np.uint64) -> np.uint64:
     return a_high * b_high + (second >> _U32) + (third >> _U32)
 
 
-@kernel
+@inner
 def _half_word(state: _Words) -> np.uint64:
     """Return the next 32 random bits; each 64 serve twice, the lower half first."""
     if state[4]:
@@ -145,7 +145,7 @@ def _half_word(state: _Words) -> np.uint64:
     return np.uint64(value & _LOW)
 
 
-@kernel
+@inner
 def _below(state: _Words, last: np.uint64) -> np.uint64:
     """Return a random number from 0 to ``last``: draw its bits until they are no more."""
     mask = last
