@@ -1,11 +1,15 @@
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import zarr
 
 from aeros_core.errors import ConfigError, RepositoryError
+from aeros_core.parameters import Parameters
+from aeros_zarr import Compression, records
 
 
 def flip(path):
@@ -171,3 +175,50 @@ def test_processes_that_publish_at_once(examples, tmp_path):
     digests = sorted(repository.model("model", n).parameters.digest for n in range(1, 21))
     expected = [examples.model(seed=seed).parameters.digest for seed in range(4)]
     assert digests == sorted(expected * 5)
+
+
+PIECE = 16 * 2**20 // 4
+
+
+@pytest.mark.parametrize("compression", Compression)
+@pytest.mark.parametrize(
+    "sizes", [(0,), (5,), (PIECE,), (PIECE + 1,), (2 * PIECE, 7), (2 * PIECE - 9,)]
+)
+def test_the_digest_is_that_of_the_parameters(examples, tmp_path, sizes, compression):
+    """Whether it was put together from the digests of chunks or not."""
+    arrays = {f"w{n}": np.arange(n, dtype=("<f4", "<i2")[i]) for i, n in enumerate(sizes)}
+    model = replace(examples.model(), parameters=Parameters.of(arrays))
+    info = examples.store(tmp_path, compression=compression).publish(model)
+    assert info.digest == model.parameters.digest
+    found = examples.store(tmp_path).model("model")
+    assert found.parameters.digest == info.digest
+
+
+def test_a_large_array_is_cut_where_it_is_hashed(examples, tmp_path, monkeypatch):
+    hashed = []
+    monkeypatch.setattr(records.hashlib, "sha256", counting(hashed, records.hashlib.sha256))
+    model = replace(examples.model(), parameters=examples.parameters(size=4 * PIECE - 5))
+    examples.store(tmp_path).publish(model)
+    [blob] = (tmp_path / "blobs").iterdir()
+    assert [(blob / f"c.{n}").stat().st_size for n in range(4)] == [4 * PIECE] * 4
+    assert zarr.open_array(blob, mode="r")[:].tobytes() == model.parameters.vector.tobytes()
+    assert sum(hashed) < 5.1 * 4 * PIECE  # the last piece twice, for its padding
+
+
+def counting(hashed, sha256):
+    class Counted:
+        def __init__(self, data=b""):
+            self.sha = sha256()
+            self.update(data)
+
+        def update(self, data):
+            hashed.append(len(data))
+            self.sha.update(data)
+
+        def digest(self):
+            return self.sha.digest()
+
+        def hexdigest(self):
+            return self.sha.hexdigest()
+
+    return Counted

@@ -17,13 +17,25 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from aeros_core.errors import RepositoryError
-from aeros_core.parameters import Array, Vector
+from aeros_core.parameters import PIECE, Array, Vector
 from aeros_zarr import Compression
 
-__all__ = ["CHUNK", "Encoded", "empty", "encode", "host", "is_plain", "restore", "unpack"]
+__all__ = [
+    "CHUNK",
+    "Encoded",
+    "empty",
+    "encode",
+    "host",
+    "in_pieces",
+    "is_plain",
+    "restore",
+    "unpack",
+]
 
-CHUNK = 16 * 2**20
+CHUNK = PIECE
 """Bytes of a chunk, at most."""
+
+_PADDED = 32  # at most a 32nd of an array is padding
 
 _ZSTD_LEVEL = 1  # floats gain nothing from more
 
@@ -110,6 +122,12 @@ def unpack(document: Document, files: Mapping[str, bytes]) -> Array:
     return np.asarray(zarr.open_array(store, mode="r")[:])
 
 
+def in_pieces(document: Document) -> bool:
+    """Tell whether chunks, but for padding, are the pieces that parameters are hashed in."""
+    nbytes = _chunk_length(document) * np.dtype(document["data_type"]).itemsize
+    return is_plain(document) and nbytes == PIECE
+
+
 def restore(flat: Array, document: Document) -> Array:
     """Return a flat array in the shape and dtype that it had when it was encoded."""
     attributes = document["attributes"]
@@ -118,7 +136,6 @@ def restore(flat: Array, document: Document) -> Array:
 
 
 def _document(flat: Array, attributes: Mapping[str, Any]) -> Document:
-    chunks = max(1, -(-flat.nbytes // CHUNK))
     return {
         "zarr_format": 3,
         "node_type": "array",
@@ -126,13 +143,24 @@ def _document(flat: Array, attributes: Mapping[str, Any]) -> Document:
         "data_type": flat.dtype.name,
         "chunk_grid": {
             "name": "regular",
-            "configuration": {"chunk_shape": [max(1, -(-flat.size // chunks))]},
+            "configuration": {"chunk_shape": [_length(flat)]},
         },
         "chunk_key_encoding": {"name": "default", "configuration": {"separator": "."}},
         "fill_value": _zero(flat),
         "codecs": [{"name": "bytes", "configuration": {"endian": "little"}}],
         "attributes": dict(attributes),
     }
+
+
+def _length(flat: Array) -> int:
+    """Return the elements of a chunk: the pieces that parameters are hashed in, or even parts.
+
+    zarr wants the last chunk padded, which for an array of few pieces would cost too much.
+    """
+    chunks = max(1, -(-flat.nbytes // CHUNK))
+    if chunks > 1 and (chunks * CHUNK - flat.nbytes) * _PADDED <= flat.nbytes:
+        return max(1, CHUNK // flat.itemsize)
+    return max(1, -(-flat.size // chunks))
 
 
 def _zero(flat: Array) -> Any:

@@ -19,7 +19,17 @@ from typing import Any, TypeAlias, TypeVar
 from aeros_core.errors import RepositoryError
 from aeros_core.parameters import Array, Vector
 from aeros_zarr import Compression
-from aeros_zarr.arrays import Document, Encoded, empty, encode, host, is_plain, restore, unpack
+from aeros_zarr.arrays import (
+    Document,
+    Encoded,
+    empty,
+    encode,
+    host,
+    in_pieces,
+    is_plain,
+    restore,
+    unpack,
+)
 from aeros_zarr.manifest import damaged, said
 from aeros_zarr.store import Readable, Store
 
@@ -79,6 +89,12 @@ class Blobs:
             else self._packed(key, document, sums)
         )
         return restore(flat, document), document["attributes"]
+
+    def sums(self, folder: str, digest: str) -> list[str] | None:
+        """Return the SHA-256 of each piece of a vector but the last, if its chunks are these."""
+        document = self._document(_key(folder, digest), digest)
+        named: list[str] = document["attributes"]["sha256"]
+        return named[:-1] if in_pieces(document) else None
 
     def audit(self, folder: str, digests: Iterable[str]) -> dict[str, str]:
         """Read and hash blobs; return every file and what is wrong with it, if anything."""

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -56,12 +55,8 @@ class Models:
             needs=parameters.nbytes,
             kept=lambda: self._versions_text(name),
         ):
-            with ThreadPoolExecutor(1) as other:
-                digest = other.submit(lambda: parameters.digest)
-                content = content_of_model(
-                    replace(model, parameters=parameters), self._blobs, "blobs"
-                )
-            content["digest"] = digest.result()
+            model = replace(model, parameters=parameters)
+            content = content_of_model(model, self._blobs, "blobs")
             content["created"] = datetime.now(UTC).isoformat(timespec="seconds")
             version = self._create(name, manifest.dump("model", content))
             if not all(self._store.exists(f"blobs/{d}/zarr.json") for d in digests(content)):

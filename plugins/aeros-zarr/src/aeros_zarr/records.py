@@ -6,6 +6,7 @@ dtype, and each array of a state becomes one.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from aeros_core.errors import RepositoryError
 from aeros_core.messages import State
-from aeros_core.parameters import Layout, Parameters, Vector
+from aeros_core.parameters import Layout, Parameters, Vector, pieces
 from aeros_core.records import Checkpoint, Model, ModelInfo, Run
 from aeros_core.schema import Schema
 from aeros_core.task import Round
@@ -83,8 +84,10 @@ def checkpoint_of(content: Content, blobs: Blobs, folder: str) -> Checkpoint:
 def content_of_model(model: Model, blobs: Blobs, folder: str) -> Content:
     """Store a model's arrays in this folder and return what its manifest says."""
     names = blobs.put(folder, _parameters(model.parameters) | _states(model.fitted))
+    named = _named_parameters(model.parameters, names)
     return {
-        "parameters": _named_parameters(model.parameters, names),
+        "digest": _digest(model.parameters, named, blobs, folder),
+        "parameters": named,
         "nbytes": model.parameters.nbytes,
         "schema": model.schema.to_json(),
         "module": model.module,
@@ -141,6 +144,19 @@ def _parameters(parameters: Parameters) -> dict[_Place, Stored]:
 
 def _named_parameters(parameters: Parameters, names: Mapping[_Place, str]) -> dict[str, str]:
     return {dtype: names["", dtype] for dtype in parameters.vectors}
+
+
+def _digest(parameters: Parameters, named: Mapping[str, str], blobs: Blobs, folder: str) -> str:
+    """Return `Parameters.digest`; what was hashed as chunks is not hashed again."""
+    found = hashlib.sha256(parameters.layout.digest.encode())
+    for dtype in sorted(named):
+        cut = pieces(parameters.vectors[dtype])
+        sums = blobs.sums(folder, named[dtype]) if len(cut) > 1 else []
+        if sums is None:
+            return parameters.digest
+        last = [hashlib.sha256(piece).digest() for piece in cut[-1:]]
+        found.update(b"".join([*map(bytes.fromhex, sums), *last]))
+    return found.hexdigest()
 
 
 def _read_parameters(named: Mapping[str, str], blobs: Blobs, folder: str) -> Parameters:
