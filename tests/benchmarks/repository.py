@@ -12,11 +12,15 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import json
 import os
 import platform
 import shutil
+import socket
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -34,8 +38,9 @@ from aeros_core.schema import Schema
 from aeros_core.task import Round
 from aeros_zarr import Compression
 from aeros_zarr.repository import ZarrRepository
+from aeros_zarr.s3 import S3Repository
 
-PACKAGES = ("aeros-zarr", "numpy", "zarr", "torch", "safetensors")
+PACKAGES = ("aeros-zarr", "numpy", "zarr", "obstore", "moto", "torch", "safetensors")
 STEP = 16 * 2**20
 
 
@@ -80,6 +85,11 @@ def works(folder: Path, quick: bool) -> Iterator[tuple[str, list[Subject], int]]
     shutil.rmtree(folder / "load")
     yield "save 30 kB", saves(folder / "small", small), 30 if quick else 100
     yield "load 30 kB", loads(folder / "small-load", small), 30 if quick else 100
+    if importlib.util.find_spec("moto") and importlib.util.find_spec("flask"):
+        with endpoint() as url:
+            repeats = 2 if quick else 3
+            yield f"S3 put {megabytes} MB", puts(folder / "put", url, big), repeats
+            yield f"S3 get {megabytes} MB", gets(folder / "get", url, big), repeats
 
 
 def vector(length: int) -> NDArray[np.float32]:
@@ -159,6 +169,90 @@ def loads(folder: Path, data: NDArray[np.float32]) -> list[Subject]:
     zarr_write(folder / "z", data)
     subjects.append(Subject("zarr", lambda: zarr_read(folder / "z")))
     return subjects
+
+
+@contextlib.contextmanager
+def endpoint() -> Iterator[str]:
+    """Run moto's server on loopback, with a bucket; it keeps objects in memory."""
+    import boto3
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    words = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    os.environ.update(dict.fromkeys(keys, "any"))
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        options = {"endpoint_url": url, "region_name": "us-east-1"}
+        client = boto3.client("s3", **options)
+        for attempt in range(60):
+            try:
+                client.create_bucket(Bucket="aeros")
+                break
+            except Exception:
+                if attempt == 59:
+                    raise
+                time.sleep(0.5)
+        yield url
+    finally:
+        process.kill()
+        process.wait()
+
+
+def in_bucket(folder: Path, url: str) -> S3Repository:
+    return S3Repository(
+        endpoint=url, bucket="aeros", prefix=folder.name, region="us-east-1", path_style=True,
+        retries=2, timeout=60.0, spool=str(folder), compression=Compression.none, keep=2,
+    )  # fmt: skip
+
+
+def bare(url: str) -> Any:
+    from obstore.store import S3Store
+
+    config: Any = {"endpoint": url, "region": "us-east-1", "virtual_hosted_style_request": False}
+    return S3Store("aeros", prefix="bare", config=config, client_options={"allow_http": True})
+
+
+def puts(folder: Path, url: str, data: NDArray[np.float32]) -> list[Subject]:
+    import obstore
+
+    parameters = Parameters.of({"w": data})
+    repository = in_bucket(folder, url)
+    store = bare(url)
+    raw = data.view(np.uint8).data
+
+    def clean() -> None:
+        for key in ("blobs", "models"):
+            for name in repository._store.names(key):
+                repository._store.remove(f"{key}/{name}")
+
+    return [
+        Subject(
+            "obstore multipart",
+            lambda: obstore.put(store, "raw", raw, chunk_size=STEP, max_concurrency=8),
+            clean,
+        ),
+        Subject(
+            "aeros publish",
+            lambda: repository.publish(Model("model", parameters, Schema(()))),
+            clean,
+        ),
+    ]
+
+
+def gets(folder: Path, url: str, data: NDArray[np.float32]) -> list[Subject]:
+    import obstore
+
+    repository = in_bucket(folder, url)
+    repository.publish(Model("model", Parameters.of({"w": data}), Schema(())))
+    store = bare(url)
+    obstore.put(store, "raw", data.view(np.uint8).data, chunk_size=STEP)
+    return [
+        Subject("obstore", lambda: obstore.get(store, "raw").bytes()),
+        Subject("aeros model, verified", lambda: repository.model("model")),
+    ]
 
 
 class Fresh:
