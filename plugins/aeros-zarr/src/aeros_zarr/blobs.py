@@ -109,7 +109,7 @@ class Blobs:
                 continue
             named = document["attributes"]["sha256"]
             sums |= {f"{key}/c.{n}": digest for n, digest in enumerate(named)}
-        with ThreadPoolExecutor(_THREADS) as readers:
+        with ThreadPoolExecutor(self._store.at_once) as readers:
             found |= zip(sums, readers.map(self._wrong, sums, sums.values()), strict=True)
         return {self._store.place(key): what for key, what in found.items()}
 
@@ -194,7 +194,7 @@ class Blobs:
         if len(chunks) < 2:
             list(map(fill, range(len(chunks))))
             return flat
-        with ThreadPoolExecutor(_THREADS) as readers:
+        with ThreadPoolExecutor(self._store.at_once) as readers:
             list(readers.map(fill, range(len(chunks))))
         return flat
 
@@ -212,8 +212,10 @@ class Blobs:
             raise damaged(self._store.place(key), "it is missing") from error
 
     def _read(self, key: str) -> bytes:
-        with self._open(key) as file:
-            return file.read()
+        try:
+            return self._store.read(key)
+        except FileNotFoundError as error:
+            raise damaged(self._store.place(key), "it is missing") from error
 
     def _changed(self, key: str) -> RepositoryError:
         return damaged(self._store.place(key), "its SHA-256 is not the one it was stored with")

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, GenericError, NotSupportedError
@@ -24,6 +24,9 @@ from obstore.store import S3Store
 
 from aeros_zarr import claims
 from aeros_zarr.endpoint import asked
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer, WriteableBuffer
 
 __all__ = ["Bucket"]
 
@@ -45,6 +48,8 @@ class Bucket:
         place: Its address, for messages.
         retries: How often an answer that breaks off is asked for again.
     """
+
+    at_once = _AT_ONCE
 
     def __init__(self, s3: S3Store, place: str, retries: int) -> None:
         self._s3 = s3
@@ -75,9 +80,10 @@ class Bucket:
         with asked(self._place):
             return self._again(lambda: obstore.get(self._s3, key).bytes().to_bytes())
 
-    def open(self, key: str) -> io.BytesIO:
+    def open(self, key: str) -> io.RawIOBase:
         """Read a file, and return it opened."""
-        return io.BytesIO(self.read(key))
+        with asked(self._place):
+            return _Content(self._again(lambda: obstore.get(self._s3, key).bytes()))
 
     def replace(self, key: str, data: bytes | memoryview) -> None:
         """Write a file; whoever reads it meanwhile sees the old one or the new one."""
@@ -245,6 +251,23 @@ class Bucket:
                     obstore.delete(self._s3, paths)
         except FileNotFoundError:
             return
+
+
+class _Content(io.RawIOBase):
+    """What was downloaded, read from where it lies."""
+
+    def __init__(self, data: ReadableBuffer) -> None:
+        self._rest = memoryview(data).cast("B")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        into = memoryview(buffer).cast("B")
+        size = min(len(into), len(self._rest))
+        into[:size] = self._rest[:size]
+        self._rest = self._rest[size:]
+        return size
 
 
 def _is_worth_repeating(text: str) -> bool:

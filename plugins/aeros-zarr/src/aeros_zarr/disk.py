@@ -32,6 +32,8 @@ class Disk:
         durable: Whether to wait for stable storage.
     """
 
+    at_once = min(4, os.cpu_count() or 1)
+
     def __init__(self, root: Path, *, durable: bool) -> None:
         self.root = root
         self._durable = durable

@@ -13,10 +13,10 @@ __all__ = ["Readable", "Store"]
 class Readable(AbstractContextManager["Readable"], Protocol):
     """A file that is read from its begin on."""
 
-    def read(self, size: int = -1, /) -> bytes:
+    def read(self, size: int = -1, /) -> bytes | None:
         """Return the next bytes, all of them by default."""
 
-    def readinto(self, buffer: memoryview | bytearray, /) -> int:
+    def readinto(self, buffer: memoryview | bytearray, /) -> int | None:
         """Fill a buffer as far as there are bytes; return their number."""
 
 
@@ -26,6 +26,10 @@ class Store(Protocol):
 
     Every method lets OSError through; `aeros_zarr.faults.explained` words it.
     """
+
+    @property
+    def at_once(self) -> int:
+        """How many files are best read at the same time."""
 
     def place(self, key: str = "") -> str:
         """Return how a person finds what lies at ``key``: its path or its address."""
