@@ -464,6 +464,16 @@ def test_a_resumed_task_hears_of_the_rounds_before(parts, heard):
     assert [told["number"] for told in heard.of("before_round")] == [3]
 
 
+def test_a_model_that_was_published_before_the_end_is_not_published_again(parts):
+    made = parts()
+    with pytest.raises(RepositoryError):
+        run(task(), replace(made, repository=Full(made.repository, after=9)))
+    assert [m.version for m in made.repository.models("toy")] == [1]
+    result = run(task(resume=True), made)
+    assert (result.status, result.model["version"]) == (Status.FINISHED, 1)
+    assert len(made.repository.models("toy")) == 1
+
+
 # ---------------------------------------------------------------- the model
 
 

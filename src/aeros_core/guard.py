@@ -62,15 +62,12 @@ def _allowed(path: str, value: Any) -> bool:
     return section not in ("launcher", "sweeper") or "${" not in text
 
 
-def _leaves(node: Any, path: str) -> Iterator[tuple[str, Any]]:
+def _leaves(node: DictConfig | ListConfig, path: str) -> Iterator[tuple[str, Any]]:
     """Yield ``(path, value)``; what an interpolation leads to, where that is a plain value.
 
     One that leads to a mapping, or nowhere yet, stays as it was written: it could hide a
     ``_target_``.
     """
-    if not isinstance(node, DictConfig | ListConfig):
-        yield path, node
-        return
     keys: list[Any] = list(node) if isinstance(node, DictConfig) else list(range(len(node)))
     for key in keys:
         value = node._get_node(key)
