@@ -1,5 +1,8 @@
 """Flat steps against ``torch.optim`` on the module's own tensors, as anyone writes it."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -193,3 +196,17 @@ def test_messages_say_what_to_type():
 
 def test_zero_momentum_is_no_momentum():
     optimizer("adam", momentum=0.0)
+
+
+def test_sgd_does_without_torchs_compiler():
+    """Its import takes longer than torch's own, and any torch.optim object causes it."""
+    program = (
+        "import sys, dataclasses as d; from aeros_torch import config, models;"
+        "from aeros_torch.trainer import TorchTrainer; made = config.TorchTrainer();"
+        "options = {f.name: getattr(made, f.name) for f in d.fields(made)};"
+        "del options['_target_'], options['defaults'], options['model'];"
+        "TorchTrainer(model=models.Softmax, **{**options, 'momentum': 0.9});"
+        "print('torch._dynamo' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert done.stdout.strip() == b"False"

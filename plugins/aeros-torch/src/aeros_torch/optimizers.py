@@ -70,7 +70,8 @@ class Optimizer:
         hint = "lr, momentum and weight_decay are the trainer's own: trainer.lr=0.1"
         given = check_options("trainer.optimizer_options", self._name, options, known, hint)
         self._options = given | self._own(momentum=momentum, weight_decay=weight_decay)
-        self._attempt(lr)
+        if not self._plain:
+            self._attempt(lr)
 
     def _own(self, **values: float | None) -> dict[str, float]:
         """Return those of the trainer's own options that are set."""
@@ -99,6 +100,17 @@ class Optimizer:
         """Options of an SGD that `descent.Sgd` does; None if it is something else."""
         known = self._name == "SGD" and set(self._options) <= Sgd.options
         return self._options if known else None
+
+    @property
+    def _plain(self) -> bool:
+        """Whether this is an SGD that needs no trying out.
+
+        Making any optimizer imports torch's compiler, which takes longer than torch itself.
+        """
+        options = self.sgd or {}
+        numbers = [v for v in options.values() if isinstance(v, (int, float)) and 0 <= v < math.inf]
+        nesterov = options.get("nesterov", False) is not False
+        return self.sgd is not None and len(numbers) == len(options) and not nesterov
 
     def _attempt(self, lr: float) -> None:
         weights = nn.Parameter(torch.zeros(2, 2))

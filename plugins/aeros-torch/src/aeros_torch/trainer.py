@@ -137,7 +137,9 @@ class TorchTrainer:
         if not instructions:
             return
         made = self._for(data[0].schema)
-        rates = [self._schedule(instruction.round) for instruction in instructions]
+        rounds = [instruction.round for instruction in instructions]
+        of_round = {number: self._schedule(number) for number in set(rounds)}
+        rates = [of_round[number] for number in rounds]
         if made.compiled is None:
             for instruction, some, rate in zip(instructions, data, rates, strict=True):
                 _some(some)
