@@ -141,6 +141,33 @@ def test_bits_depend_neither_on_workers_nor_on_the_rest_of_the_cohort(trainer, d
     assert digests == [alone, alone, alone]
 
 
+def test_cohort_that_is_left_in_the_middle(trainer, data, monkeypatch):
+    """A round that ends early leaves updates behind, and the next one is undisturbed."""
+    from aeros_torch import compiled
+
+    monkeypatch.setattr(compiled, "_WORK", 1.0)
+    table = data()
+    made = trainer(mlp(4), engine="compiled", workers=2)
+    start = made.initialise(table.schema, 1)
+    sent = [Instruction(1, f"n{i}", start, seed=i) for i in range(20)]
+    expected = made.train(sent[1], table).parameters.digest
+    replies = made.train_cohort(sent, [table] * 20)
+    next(replies)
+    replies.close()
+    again = list(made.train_cohort(sent, [table] * 20))
+    assert [update.node for update in again] == [one.node for one in sent]
+    assert again[1].parameters.digest == expected
+
+
+def test_evaluation_of_many_rows_does_not_depend_on_workers(trainer, data):
+    table = data(5000)
+    one, several = (trainer(mlp(4), engine="compiled", workers=n) for n in (1, 3))
+    plain = trainer(mlp(4), engine="sequential")
+    start = one.initialise(table.schema, 1)
+    assert one.evaluate(start, table) == several.evaluate(start, table)
+    assert one.evaluate(start, table) == pytest.approx(plain.evaluate(start, table), rel=1e-4)
+
+
 def test_order_without_the_kernel_is_the_same(trainer, data, monkeypatch):
     from aeros_torch import shuffling
 
@@ -255,6 +282,7 @@ def test_what_kernels_cannot_train_falls_back_and_says_so(trainer, data, caplog,
     made, plain = trainer(**asked), trainer(**asked, engine=Engine.sequential)
     start = made.initialise(table.schema, 1)
     sent = Instruction(1, "n", start, seed=3)
+    made.initialise(table.schema, 2)
     for _ in range(2):
         digest = made.train(sent, table).parameters.digest
     assert digest == plain.train(sent, table).parameters.digest

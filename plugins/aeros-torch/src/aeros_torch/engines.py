@@ -13,8 +13,13 @@ __all__ = ["compiled"]
 _log = logging.getLogger(__name__)
 
 
-def compiled(engine: Engine, found: Stack | str) -> bool:
-    """Tell whether kernels are to train what `stack` found; where not, log why.
+def compiled(engine: Engine, found: Stack | str, said: set[str]) -> bool:
+    """Tell whether kernels are to train what `stack` found; where not, log why, once.
+
+    Args:
+        engine: What was asked for.
+        found: The stack, or why there is none.
+        said: Reasons that were logged before; the new one is added.
 
     Raises:
         ConfigError: They were asked for and cannot.
@@ -29,5 +34,7 @@ def compiled(engine: Engine, found: Stack | str) -> bool:
             exists=", ".join(name.name for name in Engine),
             hint="trainer.engine=auto",
         )
-    _log.info("trainer.engine=auto takes sequential: %s", found)
+    if found not in said:
+        _log.info("trainer.engine=auto takes sequential: %s", found)
+        said.add(found)
     return False

@@ -96,6 +96,7 @@ class TorchTrainer:
         self._eval_batch_size, self._eval_threads = eval_batch_size, eval_threads
         self._resident = Resident(self._device, keep=self._device.type == "cuda")
         self._made: _Workshop | None = None
+        self._said: set[str] = set()
 
     def expects(self, schema: Schema) -> Schema:
         """Return what the model wants: one field of features, and the target.
@@ -197,7 +198,7 @@ class TorchTrainer:
     def _compile(self, network: Network, feature: str, target: Field) -> Compiled | None:
         found = stack(network, self._recipe, self._loss, target)
         classes = None if target.categories is None else len(target.categories)
-        if not compiled(self._engine, found) or isinstance(found, str):
+        if not compiled(self._engine, found, self._said) or isinstance(found, str):
             return None
         from aeros_torch.columns import Columns
         from aeros_torch.compiled import Compiled  # not before: it takes numba along
