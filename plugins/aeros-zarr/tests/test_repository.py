@@ -1,4 +1,5 @@
 import inspect
+import re
 import subprocess
 import sys
 from dataclasses import fields
@@ -36,6 +37,13 @@ def test_it_is_offered_and_each_option_is_an_argument():
     assert all(parameter.kind is parameter.KEYWORD_ONLY for parameter in parameters)
     assert all(parameter.default is parameter.empty for parameter in parameters)
     assert aeros_zarr.Zarr._target_ == f"{ZarrRepository.__module__}.{ZarrRepository.__name__}"
+
+
+def test_the_readme_names_every_option():
+    readme = Path(__file__).parents[1] / "README.md"
+    named = set(re.findall(r"`repository\.(\w+)`", readme.read_text(encoding="utf-8")))
+    options = {field.name for kind in (aeros_zarr.S3, aeros_zarr.Zarr) for field in fields(kind)}
+    assert named == options - {"_target_"}
 
 
 @pytest.mark.parametrize(

@@ -164,8 +164,8 @@ def test_the_end_of_a_run_waits_too(failing, faulty, tmp_path, examples):
     failing.finish("a", result(2))
     faulty.fault = lambda method, path: None
     again = repository(faulty.url, tmp_path)
-    assert again.latest("a").round.number == 2
     assert again.result("a") == result(2).to_json()
+    assert again.latest("a").round.number == 2
 
 
 def test_an_upload_of_the_spool_that_fails_half_way_is_done_again(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from aeros_core.errors import ConfigError, RepositoryError
 from aeros_core.records import Checkpoint
@@ -104,6 +105,16 @@ class S3Repository(Archive):
             super().finish(run, result)
         except RepositoryError as error:
             self._keep(run, result, "the end", error)
+
+    def result(self, run: str) -> Mapping[str, Any] | None:
+        """Return `Result.to_json` of how a run ended; None if it has not.
+
+        Raises:
+            RepositoryError: The run never began, the record is damaged, or the bucket
+                cannot be reached.
+        """
+        self._upload(run)
+        return super().result(run)
 
     def _upload(self, run: str) -> None:
         """Bring what waits in the spool to the bucket."""
