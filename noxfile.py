@@ -84,7 +84,7 @@ def plugin(session: nox.Session, name: str) -> None:
 @nox.session
 def together(session: nox.Session) -> None:
     """Check all types; test the core with every plugin installed, and everything together."""
-    install(session, *PLUGINS, also=(*TESTING, "mypy"))
+    install(session, *PLUGINS, also=(*TESTING, "mypy", "safetensors"))
     for source in ["src", *(f"plugins/{name}/src" for name in PLUGINS)]:
         session.run("mypy", source)
     session.run("pytest", *SIDE_BY_SIDE, "tests", *session.posargs)
@@ -109,7 +109,7 @@ def hydra_next(session: nox.Session) -> None:
 @nox.session
 def benchmark(session: nox.Session) -> None:
     """Run benchmark programs beside their peers: `nox -s benchmark -- aggregation --quick`."""
-    install(session, *PLUGINS, also=("flwr", "safetensors"))
+    install(session, *PLUGINS, also=("flwr", "moto[s3,server]", "safetensors"))
     programs, options = _split(session.posargs)
     for program in programs or ["aggregation", "repository"]:
         session.run("python", f"tests/benchmarks/{program}.py", *options, env=PRIVATE)

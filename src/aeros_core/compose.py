@@ -189,7 +189,9 @@ def _bound(registry: Registry, group: str, node: Mapping[str, Any]) -> Any:
 
 def _registered(registry: Registry, group: str, node: Mapping[str, Any], name: str) -> Option:
     target = str(node.get("_target_", "nothing")) if isinstance(node, Mapping) else str(node)
-    option = registry.by_target(group, target)
+    option = registry.options.get((group, name))  # several options may share a target
+    if option is None or option.target != target:
+        option = registry.by_target(group, target)
     if option is None:
         raise PluginError(
             f"{name or group}: _target_={target} is not registered for {group}",

@@ -30,7 +30,9 @@ def test_ranges_cover_every_element_once(monkeypatch, size, number):
 
 
 @pytest.mark.parametrize(
-    "make", [FedAvg, Median, lambda: FedAvgM(server_lr=1.0, momentum=0.9)], ids=str
+    "make",
+    [FedAvg, Median, lambda: FedAvgM(server_lr=1.0, momentum=0.9)],
+    ids=["fedavg", "median", "fedavgm"],
 )
 def test_number_of_threads_changes_no_bit(monkeypatch, draw, make):
     start, rounds = draw(size=LARGE, clients=5, rounds=1)

@@ -24,6 +24,7 @@ def test_unpacks_by_name(tmp_path, name, pack):
         ("a.xz", b"no xz"),
         ("a.xz", lzma.compress(b"some bytes" * 99)[:-9]),
     ],
+    ids=["no gzip", "gzip cut", "gzip garbled", "no xz", "xz cut"],
 )
 def test_damaged(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
