@@ -32,8 +32,11 @@ from numpy.typing import NDArray
 
 from aeros_aggregators import distance, order, threads
 from aeros_aggregators.adaptive import FedAdam
+from aeros_aggregators.kernels.arguments import Decay
 from aeros_aggregators.kernels.memory import view
 from aeros_aggregators.linear import FedAvg
+from aeros_aggregators.steps import Step, Term, average
+from aeros_aggregators.steps import adam as adam_step
 from aeros_core.messages import Update
 from aeros_core.parameters import Layout, Parameters
 
@@ -93,6 +96,7 @@ def means(scale: int) -> Iterator[Work]:
             {
                 "read once": reader(vectors),
                 "aeros fedavg": lambda c=collector, s=start, u=updates: c.aggregate(s, iter(u)),
+                "aeros, into mapped memory": kernel(vectors, examples, average),
                 "torch add_": lambda v=vectors, n=examples: torch_mean(v, n),
                 "numpy multiply, add": lambda v=vectors, n=examples: numpy_mean(v, n),
                 "flwr aggregate (legacy)": lambda r=replies: legacy.aggregate(r),
@@ -115,6 +119,9 @@ def steps(scale: int) -> Iterator[Work]:
     reply = as_records(vectors[1:], [1])[0]
     first, second = np.zeros_like(vectors[0]), np.zeros_like(vectors[0])
 
+    def step(term: Term) -> None:
+        adam_step(term, first, second, Decay(0.9, 0.99, 0.1, 1e-3))
+
     def flower() -> None:
         arrays = aggregate_arrayrecords([reply], "n")
         delta, m, _ = strategy._compute_deltat_and_mt(arrays)
@@ -133,6 +140,7 @@ def steps(scale: int) -> Iterator[Work]:
             # update, parameters and both moments read; both moments and the result written
             "copy as much": copier(vectors[0], 3.5),
             "aeros fedadam": lambda: adam.aggregate(start, updates[1:]),
+            "aeros, into mapped memory": kernel(vectors[:1], [1], step),
             "torch fused Adam": optimizer.step,
             "numpy": in_numpy,
             "flwr FedAdam": flower,
@@ -326,6 +334,14 @@ def read(totals: Any, like: Any, table: Any, start: int, stop: int) -> None:
 def copy(to: Any, source: Any, start: int, stop: int) -> None:
     for i in range(stop - start):
         to[start + i] = source[start + i]
+
+
+def kernel(vectors: Vectors, weights: Sequence[float], step: Step) -> Callable[[], None]:
+    """Return a call of a step alone: a collector returns fresh memory, which costs as well."""
+    out, total = np.empty_like(vectors[0]), np.empty(vectors[0].size)
+    weight = float(sum(weights))
+    term = Term("float32", out, vectors[0], total, vectors, weights, True, weight, 1.0)
+    return lambda: step(term)
 
 
 def reader(vectors: Vectors) -> Callable[[], None]:

@@ -36,6 +36,12 @@ def _add_four(
 
 
 @kernel
+def _add_two(sums: Array, a: Array, b: Array, wa: float, wb: float) -> None:
+    for i in range(sums.size):
+        sums[i] = sums[i] + wa * a[i] + wb * b[i]
+
+
+@kernel
 def _add_one(sums: Array, a: Array, weight: float) -> None:
     for i in range(sums.size):
         sums[i] = sums[i] + weight * a[i]
@@ -57,7 +63,11 @@ def _add(block: Array, like: Array, table: Array, weights: Array, low: int) -> N
             weights[k + 2],
             weights[k + 3],
         )
-    for k in range(fours, table.size):
+    twos = table.size // 2 * 2
+    for k in range(fours, twos, 2):
+        a, b = view(table[k], low, n, like), view(table[k + 1], low, n, like)
+        _add_two(block, a, b, weights[k], weights[k + 1])
+    for k in range(twos, table.size):
         _add_one(block, view(table[k], low, n, like), weights[k])
 
 

@@ -25,21 +25,31 @@ class Comparator(NamedTuple):
 
 
 def sort(size: int) -> Iterator[Comparator]:
-    """Yield Batcher's odd-even merge sort of ``size`` wires (1968; Knuth, TAOCP 5.2.2 M)."""
-    run = 1
-    while run < size:
-        step = run
-        while step >= 1:
-            yield from _merge(size, run, step)
-            step //= 2
-        run *= 2
+    """Yield Batcher's odd-even merge sort (1968) of ``size`` wires.
+
+    One half is sorted to its end before the other is begun: that keeps wires in registers
+    and makes the code for 50 wires twice as fast as layer after layer.
+    """
+    whole = 1 << (size - 1).bit_length()  # wires that do not exist would hold infinity
+    return (comparator for comparator in _sort(0, whole) if comparator.high < size)
 
 
-def _merge(size: int, run: int, step: int) -> Iterator[Comparator]:
-    for first in range(step % run, size - step, 2 * step):
-        for low in range(first, first + min(step, size - first - step)):
-            if low // (2 * run) == (low + step) // (2 * run):
-                yield Comparator(low, low + step)
+def _sort(first: int, count: int) -> Iterator[Comparator]:
+    if count > 1:
+        yield from _sort(first, count // 2)
+        yield from _sort(first + count // 2, count // 2)
+        yield from _merge(first, count, 1)
+
+
+def _merge(first: int, count: int, step: int) -> Iterator[Comparator]:
+    """Merge both halves of ``count`` wires, of which every ``step``-th takes part."""
+    if 2 * step >= count:
+        yield Comparator(first, first + step)
+        return
+    yield from _merge(first, count, 2 * step)
+    yield from _merge(first + step, count, 2 * step)
+    for low in range(first + step, first + count - step, 2 * step):
+        yield Comparator(low, low + step)
 
 
 def select(size: int, start: int, stop: int) -> list[Comparator]:

@@ -2,14 +2,14 @@
 
 K loads, a network of compare-and-select, one store: for a dozen updates the time is
 that of reading them. LLVM's vectoriser does not find this from loops, so the network is
-emitted as instructions on vectors of 64 bytes. Numbers that decide the instructions
+emitted as instructions on vectors of 32 bytes. Numbers that decide the instructions
 come as the length of a tuple of zeros, because numba compiles for types, not values.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from llvmlite import ir
@@ -21,10 +21,13 @@ from aeros_core.parameters import Array
 
 __all__ = ["WIDTH", "middle", "nearest"]
 
-WIDTH = 64
-"""Bytes in a vector: two registers of AVX2, one of AVX-512."""
+WIDTH = 32
+"""Bytes in a vector: one register of AVX2."""
 
 WORD, DOUBLE = ir.IntType(64), ir.DoubleType()
+
+Locate = Callable[[int], Any]
+"""Returns the address of the vector on a wire."""
 
 
 class _Vectors:
@@ -33,37 +36,35 @@ class _Vectors:
     Args:
         builder: Where the instructions go.
         element: LLVM's type of one element.
-        lanes: Elements in a vector.
+        bits: Its width.
     """
 
-    def __init__(self, builder: Any, element: Any, lanes: int) -> None:
-        self._builder, self._lanes = builder, lanes
-        self._type = ir.VectorType(element, lanes)
-        self._itemsize = WIDTH // lanes
+    def __init__(self, builder: Any, element: Any, bits: int) -> None:
+        self._builder, self._lanes, self._itemsize = builder, WIDTH * 8 // bits, bits // 8
+        self._type = ir.VectorType(element, self._lanes)
 
-    def pointer(self, address: Any, index: Any) -> Any:
-        offset = self._builder.mul(index, ir.Constant(WORD, self._itemsize))
-        there = self._builder.add(address, offset)
-        return self._builder.inttoptr(there, self._type.as_pointer())
+    def ordered(
+        self, locate: Locate, size: int, comparators: Iterable[network.Comparator]
+    ) -> list[Any]:
+        """Return a vector of each of ``size`` arrays, as a network puts them.
 
-    def load(self, table: Any, size: int, index: Any) -> list[Any]:
-        """Load the vector at ``index`` of each array whose address is in ``table``."""
-        values = []
-        for k in range(size):
-            address = self._builder.load(self._builder.gep(table, [ir.Constant(WORD, k)]))
-            pointer = self.pointer(address, index)
-            values.append(self._builder.load(pointer, align=self._itemsize))
-        return values
-
-    def exchange(self, values: list[Any], comparators: Iterable[network.Comparator]) -> None:
-        """Put lesser values on lower wires, as the network says."""
+        Each is loaded from where ``locate`` says when the network comes to it.
+        """
+        values: list[Any] = [None] * size
         for low, high, keeps_low, keeps_high in comparators:
+            for wire in (low, high):
+                values[wire] = values[wire] or self._load(locate(wire))
             a, b = values[low], values[high]
             less = self._builder.fcmp_ordered("<", a, b)
             if keeps_low:
                 values[low] = self._builder.select(less, a, b)
             if keeps_high:
                 values[high] = self._builder.select(less, b, a)
+        return [value or self._load(locate(wire)) for wire, value in enumerate(values)]
+
+    def _load(self, address: Any) -> Any:
+        pointer = self._builder.inttoptr(address, self._type.as_pointer())
+        return self._builder.load(pointer, align=self._itemsize)
 
     def mean(self, values: list[Any]) -> Any:
         """Return the mean, added up in float64."""
@@ -106,48 +107,59 @@ class _Vectors:
     def _widen(self, value: Any, wide: Any) -> Any:
         return value if self._type == wide else self._builder.fpext(value, wide)
 
-    def store(self, value: Any, address: Any, index: Any) -> None:
-        self._builder.store(value, self.pointer(address, index), align=self._itemsize)
+    def store(self, value: Any, address: Any) -> None:
+        pointer = self._builder.inttoptr(address, self._type.as_pointer())
+        self._builder.store(value, pointer, align=self._itemsize)
 
 
-def _middle(_typing: Any, out: Any, table: Any, like: Any, size: Any, cut: Any, index: Any) -> Any:
-    """Write to one vector of ``out`` the mean of the ranks ``cut`` to ``size - cut``."""
-    signature = types.void(out, table, like, size, cut, index)
+def _vectors(context: Any, builder: Any, like: Any) -> _Vectors:
+    return _Vectors(builder, context.get_value_type(like.dtype), like.dtype.bitwidth)
+
+
+def _locate(builder: Any, table: Any, offset: Any) -> Locate:
+    """Return where the vectors at a byte of the arrays in ``table`` lie."""
+    pointers = builder.inttoptr(table, WORD.as_pointer())
+
+    def locate(wire: int) -> Any:
+        place = builder.gep(pointers, [ir.Constant(WORD, wire)])
+        return builder.add(builder.load(place), offset)
+
+    return locate
+
+
+def _middle(_typing: Any, out: Any, table: Any, like: Any, size: Any, cut: Any, offset: Any) -> Any:
+    """Write to ``out`` the mean of the ranks from ``cut`` to ``size - cut``."""
     count, start, stop = size.count, cut.count, size.count - cut.count
-    lanes = WIDTH * 8 // like.dtype.bitwidth
 
     def build(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        out, table, _, _, _, index = arguments
-        vectors = _Vectors(builder, context.get_value_type(like.dtype), lanes)
-        values = vectors.load(builder.inttoptr(table, WORD.as_pointer()), count, index)
-        vectors.exchange(values, network.select(count, start, stop))
-        vectors.store(vectors.mean(values[start:stop]), out, index)
+        out, table, _, _, _, offset = arguments
+        vectors = _vectors(context, builder, like)
+        selection = network.select(count, start, stop)
+        values = vectors.ordered(_locate(builder, table, offset), count, selection)
+        vectors.store(vectors.mean(values[start:stop]), builder.add(out, offset))
         return context.get_dummy_value()
 
-    return signature, build
-
-
-_middle_of_vector = instruction(_middle)
+    return types.void(out, table, like, size, cut, offset), build
 
 
 def _nearest(
-    _typing: Any, out: Any, table: Any, like: Any, size: Any, kept: Any, index: Any
+    _typing: Any, out: Any, table: Any, like: Any, size: Any, kept: Any, offset: Any
 ) -> Any:
-    """Write to one vector of ``out`` the mean of the ``kept`` values nearest the median."""
-    signature = types.void(out, table, like, size, kept, index)
-    lanes = WIDTH * 8 // like.dtype.bitwidth
+    """Write to ``out`` the mean of the ``kept`` values nearest the median."""
+    count = size.count
 
     def build(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        out, table, _, _, _, index = arguments
-        vectors = _Vectors(builder, context.get_value_type(like.dtype), lanes)
-        values = vectors.load(builder.inttoptr(table, WORD.as_pointer()), size.count, index)
-        vectors.exchange(values, network.sort(size.count))
-        vectors.store(vectors.nearest(values, kept.count), out, index)
+        out, table, _, _, _, offset = arguments
+        vectors = _vectors(context, builder, like)
+        locate = _locate(builder, table, offset)
+        ordered = vectors.ordered(locate, count, network.sort(count))
+        vectors.store(vectors.nearest(ordered, kept.count), builder.add(out, offset))
         return context.get_dummy_value()
 
-    return signature, build
+    return types.void(out, table, like, size, kept, offset), build
 
 
+_middle_of_vector = instruction(_middle)
 _nearest_of_vector = instruction(_nearest)
 
 
@@ -171,8 +183,8 @@ def middle(
         stop: Element before which to end, a whole number of vectors on.
     """
     to, addresses = out.ctypes.data, table.ctypes.data
-    for index in range(start, stop, WIDTH // out.itemsize):
-        _middle_of_vector(to, addresses, out, size, cut, index)
+    for offset in range(start * out.itemsize, stop * out.itemsize, WIDTH):
+        _middle_of_vector(to, addresses, out, size, cut, offset)
 
 
 @kernel
@@ -195,5 +207,5 @@ def nearest(
         stop: Element before which to end, a whole number of vectors on.
     """
     to, addresses = out.ctypes.data, table.ctypes.data
-    for index in range(start, stop, WIDTH // out.itemsize):
-        _nearest_of_vector(to, addresses, out, size, kept, index)
+    for offset in range(start * out.itemsize, stop * out.itemsize, WIDTH):
+        _nearest_of_vector(to, addresses, out, size, kept, offset)
