@@ -85,3 +85,16 @@ def test_a_task_that_fails_in_its_first_round_leaves_a_result_without_a_curve(ru
     assert json.loads((folder / "result.json").read_text())["status"] == "FAILED"
     assert (folder / "rounds.jsonl").read_text() == ""
     assert not (folder / "curve.png").exists()
+
+
+def test_what_json_does_not_know_is_null(tmp_path):
+    report = RunDirectory(tmp_path, CONFIG)
+    infinite = Round(
+        number=1, metrics={"loss": float("inf")}, federated={}, training={"loss": float("nan")},
+        nodes={}, refused={}, seconds={}, sent=0, received=0,
+    )  # fmt: skip
+    report.aeros_before_task([])
+    report.aeros_after_round(infinite)
+    [line] = lines(tmp_path)
+    assert line["metrics"] == {"loss": None}
+    assert line["training"] == {"loss": None}

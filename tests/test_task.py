@@ -168,3 +168,9 @@ def test_central_metrics_decide_where_there_are_any():
 @pytest.mark.parametrize("record", [Task(), ROUND, RESULT])
 def test_records_are_picklable(record):
     assert pickle.loads(pickle.dumps(record)) == record
+
+
+@pytest.mark.parametrize("name", ["", "../up", "a/b", ".hidden", "a b", "-x"])
+def test_a_name_that_is_no_file_name_is_refused(name):
+    with pytest.raises(ConfigError, match="is not possible"):
+        Task(name=name)

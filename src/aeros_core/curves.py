@@ -26,7 +26,9 @@ def draw(runs: Mapping[str, Sequence[Round]], path: Path, title: str) -> None:
     panels = figure.subplots(1, max(len(names), 1), squeeze=False)[0]
     for panel, name in zip(panels, names, strict=False):
         for label, rounds in runs.items():
-            points = [(r.number, r.watched[name]) for r in rounds if name in r.watched]
+            points = [
+                (r.number, r.watched[name]) for r in rounds if r.watched.get(name) is not None
+            ]
             marker = "." if len(points) < 2 else ""
             panel.plot(*zip(*points, strict=True), label=label, marker=marker) if points else None
         panel.set_xlabel("round")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
 from aeros_core.hookspecs import hookimpl
@@ -71,7 +72,8 @@ class Lines:
         self._say(conclusion(result))
 
     def _say(self, text: str) -> None:
-        print(text, file=self._out, flush=True)
+        with suppress(BrokenPipeError):  # `aeros run | head`: nobody listens, the task goes on
+            print(text, file=self._out, flush=True)
 
 
 class Live:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -51,11 +52,18 @@ class RunDirectory:
     @hookimpl
     def aeros_after_task(self, task: Task, result: Result) -> None:
         """Write ``result.json`` and ``curve.png``."""
-        text = json.dumps(result.to_json(), indent=2)
+        text = json.dumps(_finite(result.to_json()), indent=2, allow_nan=False)
         (self.folder / "result.json").write_text(text + "\n", encoding="utf-8")
         if self._rounds:
             curves.draw({task.name: self._rounds}, self.folder / "curve.png", task.name)
 
 
 def _line(round: Round) -> str:
-    return json.dumps(round.to_json()) + "\n"
+    return json.dumps(_finite(round.to_json()), allow_nan=False) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    """Return plain data with null for NaN and infinity, which JSON does not know."""
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -6,6 +6,7 @@ once, here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
@@ -199,6 +200,11 @@ class Task:
         Raises:
             ConfigError: A value is out of its range.
         """
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
+            raise ConfigError(
+                f"task.name={self.name} is not possible",
+                exists="letters, digits, '.', '_' and '-', the first a letter or a digit",
+            )
         limits = [
             ("rounds", self.rounds, self.rounds >= 1, "at least 1"),
             ("cohort", self.cohort, self.cohort is None or self.cohort >= 1, "at least 1"),
