@@ -38,9 +38,11 @@ def install(session: nox.Session, *names: str, also: tuple[str, ...] = (), extra
         str(found[0]),
         *(f"{wheel}[{extra}]" if extra else str(wheel) for wheel in found[1:]),
     ]
-    session.install("-q", *CONSTRAINTS, *targets, *also, env=QUIET)
+    # Byte code is compiled when something is imported: most of it never is.
+    session.install("-q", "--no-compile", *CONSTRAINTS, *targets, *also, env=QUIET)
     # `nox -r` uses an environment again, which holds the last wheels under the same version.
-    session.install("-q", "--no-deps", "--force-reinstall", *map(str, found), env=QUIET)
+    again = ["-q", "--no-compile", "--no-deps", "--force-reinstall"]
+    session.install(*again, *map(str, found), env=QUIET)
 
 
 def _newest(wheels: Path, name: str) -> Path:
