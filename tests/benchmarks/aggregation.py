@@ -49,6 +49,9 @@ with warnings.catch_warnings():
     from flwr.serverapp.strategy.strategy_utils import aggregate_arrayrecords
 
 PACKAGES = ("aeros-aggregators", "numba", "numpy", "torch", "flwr")
+PATIENCE = 5_000.0
+"""Milliseconds after which a subject takes no more turns."""
+
 ADAM = {"beta1": 0.9, "beta2": 0.99, "tau": 1e-3}
 
 Vectors = list[NDArray[np.float32]]
@@ -243,7 +246,7 @@ def starts(scale: int) -> Iterator[Work]:
 def peak_memory(scale: int) -> list[dict[str, Any]]:
     """Memory that a round takes beside the parameters, in models, by number of clients."""
     code = """
-import resource, sys
+import sys
 import numpy as np
 from aeros_aggregators.linear import FedAvg
 from aeros_core.messages import Update
@@ -252,13 +255,14 @@ count, size = int(sys.argv[1]), int(sys.argv[2])
 layout = Layout.of({"w": ((size,), "float32")})
 def model(value):
     return Parameters(layout, {"float32": np.full(size, value, np.float32)})
+def resident(field):
+    with open("/proc/self/status") as file:
+        return next(1024 * int(line.split()[1]) for line in file if line.startswith(field))
 FedAvg().aggregate(model(0), [Update("a", 1, model(1), 1)])
 start = model(0)
-with open("/proc/self/statm") as file:
-    before = int(file.read().split()[1]) * resource.getpagesize()
+before = resident("VmRSS")
 FedAvg().aggregate(start, (Update(f"{i}", 1, model(i), 1) for i in range(count)))
-after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-print((after - before) / layout.nbytes)
+print((resident("VmHWM") - before) / layout.nbytes)
 """
     rows = []
     for count in (2, 20, 200, 2000 // scale):
@@ -367,6 +371,8 @@ def measure(work: str, subjects: Subjects, nbytes: int, repeats: int) -> list[di
     times: dict[str, list[float]] = {name: [] for name in subjects}
     for turn in range(repeats + 1):
         for name, call in subjects.items():
+            if sum(times[name]) > PATIENCE:
+                continue
             start = time.perf_counter()
             call()
             if turn:  # the first turn warms up
