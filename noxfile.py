@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent
 PLUGINS = sorted(path.name for path in (ROOT / "plugins").iterdir() if path.is_dir())
 CONSTRAINTS = ["-c", "tests/constraints.txt"]
 TESTING = ("pytest", "pytest-xdist", "hypothesis")
-SIDE_BY_SIDE = ["-n", "auto"]
+SIDE_BY_SIDE = ["-n", "auto", "--dist", "worksteal"]
 QUIET = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_WARN_SCRIPT_LOCATION": "1"}
 PRIVATE = {
     "FLWR_TELEMETRY_ENABLED": "0",
