@@ -55,16 +55,6 @@ class TestFedAdamOfEveryDtype(CollectorTests):
         return FedAdam(server_lr=0.05, beta1=0.8, beta2=0.95, tau=0.1)
 
 
-class TestFedAdagradOfEveryDtype(CollectorTests):
-    linear = True
-    fixed_point = False
-    dtypes = EVERY_DTYPE
-    tolerance = 0.05
-
-    def make(self) -> Collector:
-        return FedAdagrad(server_lr=0.05, tau=0.1)
-
-
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.usefixtures("engine")
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("float64", 1e-12)])

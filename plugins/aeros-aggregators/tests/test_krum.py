@@ -85,7 +85,7 @@ def test_multikrum_keeps_all_but_the_byzantine_by_default(draw):
 
 
 @pytest.mark.usefixtures("engine")
-@pytest.mark.parametrize(("clients", "byzantine"), [(7, 1), (24, 3), (11, 2), (8, 0)])
+@pytest.mark.parametrize(("clients", "byzantine"), [(7, 1), (24, 3), (8, 0)])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_bulyan_agrees_with_flwr_legacy(flower, draw, dtype, clients, byzantine):
     # flwr.serverapp.strategy chooses in one pass of Multi-Krum, which is not the paper's rule

@@ -46,16 +46,6 @@ class TestFedAvgM(CollectorTests):
         return FedAvgM(server_lr=0.7, momentum=0.9)
 
 
-class TestFedAvgMOfEveryDtype(CollectorTests):
-    linear = True
-    fixed_point = False
-    dtypes = DTYPES
-    tolerance = 5e-3
-
-    def make(self) -> Collector:
-        return FedAvgM(server_lr=0.7, momentum=0.9)
-
-
 def run(collector, start, rounds):
     here, results = start, []
     for updates in rounds:

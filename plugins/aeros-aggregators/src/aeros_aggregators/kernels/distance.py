@@ -152,7 +152,8 @@ def from_mean(
     addresses = np.empty_like(table)
     for low in range(start, stop, BLOCK):
         n = min(BLOCK, stop - low)
-        addresses[:] = table + low * like.itemsize
+        for k in range(table.size):
+            addresses[k] = table[k] + low * like.itemsize
         fold(mean, like, addresses, weights, True, 0, n)
         for k in range(table.size):
             partials[low // SPAN, k] += _squared(view(table[k], low, n, like), mean[:n])

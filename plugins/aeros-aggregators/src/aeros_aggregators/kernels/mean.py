@@ -83,17 +83,22 @@ def fold(
     for low in range(start, stop, BLOCK):
         block = sums[low : min(low + BLOCK, stop)]
         if fresh:
-            block[:] = 0.0
+            for i in range(block.size):
+                block[i] = 0.0
         _add(block, like, table, weights, low)
 
 
 @kernel
 def gather(block: Array, sums: Sum, like: Array, low: int) -> None:
     """Write the whole sum, from element ``low`` on, to a block of float64."""
+    # loops, because numba takes seconds to compile an assignment of slices
     if sums.fresh:
-        block[:] = 0.0
+        for i in range(block.size):
+            block[i] = 0.0
     else:
-        block[:] = sums.total[low : low + block.size]
+        total = sums.total[low : low + block.size]
+        for i in range(block.size):
+            block[i] = total[i]
     _add(block, like, sums.table, sums.weights, low)
 
 

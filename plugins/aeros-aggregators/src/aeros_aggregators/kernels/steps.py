@@ -132,5 +132,6 @@ def adagrad(
         change, before = buffer[:n], view(sums.base, low, n, out)
         _change(change, before, sums, low)
         _add_squared(second[low:high], change)
-        stored[:n] = change
+        for i in range(n):
+            stored[i] = change[i]
         _move(out[low:high], before, stored[:n], second[low:high], rate, tau)
