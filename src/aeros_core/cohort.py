@@ -8,7 +8,7 @@ from aeros_core import streams
 from aeros_core.intake import Nodes
 from aeros_core.messages import Action, Broadcast, Instruction, Metrics
 from aeros_core.parameters import Parameters
-from aeros_core.roles import Collector, SupportsBroadcast
+from aeros_core.roles import Collector, SupportsBriefing, SupportsBroadcast
 from aeros_core.task import Task
 
 __all__ = ["ask", "instruct", "mean", "select"]
@@ -30,19 +30,29 @@ def instruct(
     task: Task, collector: Collector, parameters: Parameters, number: int, cohort: Sequence[str]
 ) -> list[Instruction]:
     """Return the training instruction of each node in the cohort."""
-    told = collector.broadcast(number) if isinstance(collector, SupportsBroadcast) else Broadcast()
-    return [
-        Instruction(
-            round=number,
-            node=node,
-            parameters=parameters,
-            seed=streams.seed(task.seed, "train", number, node),
-            scalars=told.scalars,
-            vectors=told.vectors,
-            deadline=task.deadline,
+    to_all = (
+        collector.broadcast(number) if isinstance(collector, SupportsBroadcast) else Broadcast()
+    )
+    own = collector.brief if isinstance(collector, SupportsBriefing) else None
+    instructions = []
+    for node in cohort:
+        told = _both(to_all, own(number, node)) if own else to_all
+        instructions.append(
+            Instruction(
+                round=number,
+                node=node,
+                parameters=parameters,
+                seed=streams.seed(task.seed, "train", number, node),
+                scalars=told.scalars,
+                vectors=told.vectors,
+                deadline=task.deadline,
+            )
         )
-        for node in cohort
-    ]
+    return instructions
+
+
+def _both(to_all: Broadcast, to_one: Broadcast) -> Broadcast:
+    return Broadcast({**to_all.scalars, **to_one.scalars}, {**to_all.vectors, **to_one.vectors})
 
 
 def ask(

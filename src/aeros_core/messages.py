@@ -37,15 +37,17 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Broadcast:
-    """What a collector announces to every trainer of a round, beside the parameters.
+    """What a collector tells trainers beside the parameters; see `Instruction`.
 
     Args:
-        scalars: For instance ``proximal_mu``.
-        vectors: Float32 vectors as long as the parameters, for instance control variates.
+        scalars: Numbers by name.
+        vectors: Float32 vectors by name.
+        personal: Patterns (``*``, ``?``) of the tensors that stay on their node.
     """
 
     scalars: Mapping[str, float] = field(default_factory=dict)
     vectors: Mapping[str, Vector] = field(default_factory=dict)
+    personal: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +60,10 @@ class Instruction:
         parameters: The global parameters to start from.
         action: Train or evaluate.
         seed: Seed of this node's stream in this round.
-        scalars: Numbers the collector announces.
-        vectors: Vectors the collector announces.
+        scalars: Numbers the collector announces: ``proximal_mu`` is the weight of a pull
+            to ``parameters``.
+        vectors: Float32 vectors the collector announces, as long as the trainable
+            parameters: ``drift`` is added to the gradient of every batch.
         deadline: Seconds the node may take; None: as long as it needs.
     """
 
@@ -89,7 +93,10 @@ class Update:
         parameters: The node's parameters, or their difference to those it was sent.
         examples: Number of examples trained on; the weight in a mean.
         metrics: Figures of the training, at least ``loss``.
-        vectors: Extra vectors: control variates, masks.
+        scalars: What a rule may need to know of the training: ``steps``, how many were
+            taken; ``lr``, the learning rate; ``reach``, the sum of what each step's
+            gradient weighs in the change, in units of ``lr`` (FedNova's norm of a).
+        vectors: Extra vectors.
         delta: True where ``parameters`` is a difference.
     """
 
@@ -98,6 +105,7 @@ class Update:
     parameters: Parameters
     examples: int
     metrics: Metrics = field(default_factory=dict)
+    scalars: Mapping[str, float] = field(default_factory=dict)
     vectors: Mapping[str, Vector] = field(default_factory=dict)
     delta: bool = False
 

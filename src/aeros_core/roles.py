@@ -16,7 +16,7 @@ import numpy as np
 from aeros_core.control import Control
 from aeros_core.data import Batch, Dataset, Partition
 from aeros_core.events import Events
-from aeros_core.messages import Broadcast, Instruction, Metrics, State, Update
+from aeros_core.messages import Broadcast, Failure, Instruction, Metrics, State, Update
 from aeros_core.parameters import Parameters
 from aeros_core.records import Checkpoint, Model, ModelInfo, Run
 from aeros_core.schema import Schema
@@ -32,6 +32,7 @@ __all__ = [
     "Repository",
     "Source",
     "Split",
+    "SupportsBriefing",
     "SupportsBroadcast",
     "SupportsCohort",
     "SupportsCollection",
@@ -229,6 +230,14 @@ class SupportsBroadcast(Protocol):
 
 
 @runtime_checkable
+class SupportsBriefing(Protocol):
+    """A collector that tells each trainer something of its own."""
+
+    def brief(self, round: int, node: str) -> Broadcast:
+        """Return what one node is told in this round, beside what all are told."""
+
+
+@runtime_checkable
 class SupportsState(Protocol):
     """An object with a state that an exact resume has to bring back."""
 
@@ -260,8 +269,13 @@ class SupportsCohort(Protocol):
 
     def train_cohort(
         self, instructions: Sequence[Instruction], data: Sequence[Dataset]
-    ) -> Iterator[Update]:
-        """Yield the update of each instruction, in order."""
+    ) -> Iterator[Update | Failure]:
+        """Yield the reply to each instruction, in order.
+
+        What goes wrong with one node's data is that node's `Failure`; the others go on.
+        Collectors hold several updates at a time: an update's vectors are its own, and
+        not used again.
+        """
 
 
 @runtime_checkable
