@@ -5,7 +5,7 @@ from omegaconf import OmegaConf
 
 from aeros_core import compare
 from aeros_core.errors import ConfigError
-from aeros_core.task import Result, Round, Status
+from aeros_core.outcomes import Result, Round, Status
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ from aeros_core.control import Control
 from aeros_core.controllers.local import LocalController
 from aeros_core.errors import ConfigError, PluginError
 from aeros_core.hookspecs import hookimpl
+from aeros_core.outcomes import Status
 from aeros_core.records import Model
-from aeros_core.task import Status, Task
+from aeros_core.task import Task
 
 TOY = [
     "experiment=none",

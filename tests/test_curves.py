@@ -2,7 +2,7 @@ import pytest
 from matplotlib import image
 
 from aeros_core import curves
-from aeros_core.task import Round
+from aeros_core.outcomes import Round
 
 
 def rounds(*metrics):

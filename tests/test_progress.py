@@ -7,8 +7,9 @@ import pytest
 from aeros_core import progress
 from aeros_core.controllers.local import LocalController
 from aeros_core.errors import TaskError
+from aeros_core.outcomes import Result, Round, Status
 from aeros_core.progress import Lines, Live, conclusion, shown
-from aeros_core.task import Result, Round, Status, Task
+from aeros_core.task import Task
 
 
 class Terminal(io.StringIO):

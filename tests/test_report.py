@@ -5,8 +5,9 @@ from omegaconf import OmegaConf
 
 from aeros_core.controllers.local import LocalController
 from aeros_core.errors import TaskError
+from aeros_core.outcomes import Result, Round
 from aeros_core.report import RunDirectory
-from aeros_core.task import Result, Round, Task
+from aeros_core.task import Task
 
 CONFIG = {"task": {"name": "toy", "seed": 3}, "trainer": {"lr": 0.5, "fail": ["client-1"]}}
 

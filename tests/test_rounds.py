@@ -7,10 +7,11 @@ from aeros_core import streams
 from aeros_core.controllers.local import LocalController
 from aeros_core.errors import ConfigError, Interrupted, RepositoryError, TaskError
 from aeros_core.messages import Failure, Instruction, Update
+from aeros_core.outcomes import Status
 from aeros_core.parameters import Parameters
 from aeros_core.pipeline import Prepared, prepare
 from aeros_core.rounds import Rounds
-from aeros_core.task import Evaluating, Goal, Status, Stop, Task
+from aeros_core.task import Evaluating, Goal, Stop, Task
 
 
 def run(task, parts):

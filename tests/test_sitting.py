@@ -6,9 +6,10 @@ import pytest
 
 from aeros_core import sitting
 from aeros_core.errors import ConfigError
+from aeros_core.outcomes import Result, Round, Status
 from aeros_core.records import Checkpoint
 from aeros_core.sitting import Sitting, finished, open_run, state_of
-from aeros_core.task import Result, Round, Status, Stop, Task
+from aeros_core.task import Stop, Task
 
 CONFIG = {
     "task": {"name": "toy", "seed": 0, "rounds": 3},

@@ -12,8 +12,8 @@ from omegaconf import OmegaConf
 
 from aeros_core import curves
 from aeros_core.errors import ConfigError
+from aeros_core.outcomes import Result, Round
 from aeros_core.sitting import flatten
-from aeros_core.task import Result, Round
 
 __all__ = ["Record", "columns", "compare", "draw", "read"]
 

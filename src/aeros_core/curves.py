@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from aeros_core.task import Round
+from aeros_core.outcomes import Round
 
 __all__ = ["draw"]
 

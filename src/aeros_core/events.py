@@ -7,9 +7,10 @@ from typing import Protocol
 
 from aeros_core.data import Batch
 from aeros_core.messages import Update
+from aeros_core.outcomes import Result, Round, Status
 from aeros_core.parameters import Parameters
 from aeros_core.records import Model, Run
-from aeros_core.task import Result, Round, Status, Task
+from aeros_core.task import Task
 
 __all__ = ["Events"]
 

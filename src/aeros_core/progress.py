@@ -9,8 +9,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
 from aeros_core.hookspecs import hookimpl
+from aeros_core.outcomes import Result, Round
 from aeros_core.records import Run
-from aeros_core.task import Result, Round, Task
+from aeros_core.task import Task
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

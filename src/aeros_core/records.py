@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aeros_core.messages import Metrics, State
+from aeros_core.outcomes import Round
 from aeros_core.parameters import Parameters
 from aeros_core.schema import Schema
-from aeros_core.task import Round
 
 __all__ = ["Checkpoint", "Model", "ModelInfo", "Run"]
 

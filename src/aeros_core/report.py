@@ -12,7 +12,8 @@ from omegaconf import OmegaConf
 
 from aeros_core import curves
 from aeros_core.hookspecs import hookimpl
-from aeros_core.task import Result, Round, Task
+from aeros_core.outcomes import Result, Round
+from aeros_core.task import Task
 
 __all__ = ["RunDirectory"]
 

@@ -17,10 +17,11 @@ from aeros_core.control import Control
 from aeros_core.data import Batch, Dataset, Partition
 from aeros_core.events import Events
 from aeros_core.messages import Broadcast, Failure, Instruction, Metrics, State, Update
+from aeros_core.outcomes import Result, Round
 from aeros_core.parameters import Parameters
 from aeros_core.records import Checkpoint, Model, ModelInfo, Run
 from aeros_core.schema import Schema
-from aeros_core.task import Result, Round, Task
+from aeros_core.task import Task
 
 __all__ = [
     "Collector",

@@ -10,12 +10,13 @@ from aeros_core.control import Cancelled
 from aeros_core.errors import AerosError, ConfigError, Interrupted, TaskError
 from aeros_core.intake import Intake, Nodes
 from aeros_core.messages import Evaluation, Metrics, Update
+from aeros_core.outcomes import Result, Round, Status
 from aeros_core.parameters import Parameters
 from aeros_core.pipeline import Prepared
 from aeros_core.records import Checkpoint, Model
 from aeros_core.roles import Components, Transformer
 from aeros_core.sitting import Sitting
-from aeros_core.task import Result, Round, Status, Task
+from aeros_core.task import Task
 
 __all__ = ["Rounds"]
 

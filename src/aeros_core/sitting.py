@@ -10,10 +10,11 @@ from typing import Any
 
 from aeros_core.errors import ConfigError
 from aeros_core.messages import Metrics, State
+from aeros_core.outcomes import Result, Round, Status
 from aeros_core.parameters import Parameters
 from aeros_core.records import Run
 from aeros_core.roles import Components, SupportsState
-from aeros_core.task import Result, Round, Status, Task
+from aeros_core.task import Task
 
 __all__ = ["Sitting", "now", "open_run", "state_of"]
 

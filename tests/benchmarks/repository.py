@@ -32,10 +32,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aeros_core.outcomes import Round
 from aeros_core.parameters import Parameters
 from aeros_core.records import Checkpoint, Model, Run
 from aeros_core.schema import Schema
-from aeros_core.task import Round
 from aeros_zarr import Compression
 from aeros_zarr.repository import ZarrRepository
 from aeros_zarr.s3 import S3Repository

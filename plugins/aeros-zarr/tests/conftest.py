@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aeros_core.outcomes import Round
 from aeros_core.parameters import Parameters
 from aeros_core.records import Checkpoint, Model, Run
 from aeros_core.schema import Schema
-from aeros_core.task import Round
 from aeros_zarr import Compression
 from aeros_zarr.repository import ZarrRepository
 

@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 
 import aeros_zarr.arrays
+from aeros_core.outcomes import Result, Round, Status
 from aeros_core.parameters import Parameters
 from aeros_core.records import Checkpoint, Model, Run
 from aeros_core.schema import Schema
-from aeros_core.task import Result, Round, Status
 from aeros_zarr import Compression
 from aeros_zarr.disk import Disk
 from aeros_zarr.repository import ZarrRepository

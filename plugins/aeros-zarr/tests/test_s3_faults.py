@@ -10,7 +10,7 @@ import pytest
 from endpoints import repository
 
 from aeros_core.errors import RepositoryError
-from aeros_core.task import Result, Status
+from aeros_core.outcomes import Result, Status
 
 
 def first(times, fault, method="", part=""):

@@ -11,10 +11,11 @@ from aeros_core import elements, pipeline, streams
 from aeros_core.data import Dataset
 from aeros_core.errors import AerosError, ConfigError
 from aeros_core.messages import Action, Evaluation, Failure, Instruction, Reply
+from aeros_core.outcomes import Result, Status
 from aeros_core.pipeline import Prepared
 from aeros_core.roles import Components, SupportsCohort, Trainer
 from aeros_core.rounds import Rounds
-from aeros_core.task import Result, Status, Task
+from aeros_core.task import Task
 
 __all__ = ["LocalController", "LocalNodes"]
 

@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 
 from aeros_core.errors import AerosError, ConfigError, RepositoryError
 from aeros_core.messages import State
+from aeros_core.outcomes import Result, Round, Status
 from aeros_core.parameters import Layout, Parameters
 from aeros_core.records import Checkpoint, Model, Run
 from aeros_core.roles import Repository, SupportsCollection, SupportsTags, SupportsVerify
 from aeros_core.schema import Field, Schema
-from aeros_core.task import Result, Round, Status
 
 __all__ = ["RepositoryTests"]
 

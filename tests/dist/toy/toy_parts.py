@@ -15,7 +15,7 @@ from aeros_core.messages import Update
 from aeros_core.parameters import Layout, Parameters
 from aeros_core.records import Checkpoint, Model, ModelInfo, Run
 from aeros_core.schema import Field, Schema
-from aeros_core.task import Round
+from aeros_core.outcomes import Round
 
 SCHEMA = Schema(
     (Field("point", "float32", (2,)), Field("label", "int64", (), categories=("a", "b", "c"))),

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aeros_core.errors import ConfigError
+from aeros_core.outcomes import Result, Round
 from aeros_core.records import Checkpoint, Model, ModelInfo, Run
-from aeros_core.task import Result, Round
 from aeros_zarr import Compression, manifest
 from aeros_zarr.blobs import Blobs
 from aeros_zarr.faults import explained

@@ -14,10 +14,10 @@ import numpy as np
 
 from aeros_core.errors import RepositoryError
 from aeros_core.messages import State
+from aeros_core.outcomes import Round
 from aeros_core.parameters import Layout, Parameters, Vector, pieces
 from aeros_core.records import Checkpoint, Model, ModelInfo, Run
 from aeros_core.schema import Schema
-from aeros_core.task import Round
 from aeros_zarr.blobs import Blobs, Stored
 
 __all__ = [

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from aeros_core.errors import RepositoryError
+from aeros_core.outcomes import Result, Round
 from aeros_core.records import Checkpoint, Run
-from aeros_core.task import Result, Round
 from aeros_zarr import manifest
 from aeros_zarr.blobs import Blobs
 from aeros_zarr.faults import explained

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from aeros_core.errors import ConfigError, RepositoryError
+from aeros_core.outcomes import Result, Round
 from aeros_core.records import Checkpoint
-from aeros_core.task import Result, Round
 from aeros_zarr import Compression
 from aeros_zarr.archive import Archive
 from aeros_zarr.bucket import Bucket

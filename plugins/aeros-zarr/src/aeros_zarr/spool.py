@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from aeros_core.outcomes import Result
 from aeros_core.records import Checkpoint, Run
-from aeros_core.task import Result
 from aeros_zarr import Compression
 from aeros_zarr.blobs import Blobs
 from aeros_zarr.disk import Disk
