@@ -76,6 +76,32 @@ class Feed:
     resident: Resident
     smallest: int = 1
 
+    @staticmethod
+    def some(data: Dataset) -> None:
+        """Refuse data without an example.
+
+        Raises:
+            DataError: There is none.
+        """
+        if not len(data):
+            raise DataError(
+                "the data hold no example",
+                hint="cut them into fewer clients, or leave this node out",
+            )
+
+    def check(self, data: Dataset) -> None:
+        """Refuse data that cannot be trained on.
+
+        Raises:
+            DataError: There is no example, or fewer than a batch needs.
+        """
+        self.some(data)
+        if len(data) < self.smallest:
+            raise DataError(
+                f"the data hold {len(data)} example, and BatchNorm needs {self.smallest}",
+                hint="give each client more examples, or use a model without BatchNorm",
+            )
+
     def shuffled(
         self, data: Dataset, *, size: int, seed: int, epochs: int, steps: int | None
     ) -> Iterator[tuple[Tensor, Tensor]]:
@@ -93,11 +119,7 @@ class Feed:
         Raises:
             DataError: There are fewer examples than a batch needs.
         """
-        if len(data) < self.smallest:
-            raise DataError(
-                f"the data hold {len(data)} example, and BatchNorm needs {self.smallest}",
-                hint="give each client more examples, or use a model without BatchNorm",
-            )
+        self.check(data)
         rng = np.random.default_rng(seed)
         passes = count() if steps is not None else range(epochs)
         every = chain.from_iterable(

@@ -19,10 +19,9 @@ from aeros_core.messages import Instruction, Metrics, Update
 from aeros_core.parameters import Array, Parameters, Vector
 from aeros_torch import dense, shuffling
 from aeros_torch.columns import Columns, writable
-from aeros_torch.network import Network
 from aeros_torch.pointwise import ACTIVATIONS
-from aeros_torch.sequential import Recipe
 from aeros_torch.stack import LOSSES, Stack
+from aeros_torch.workshop import Workshop
 
 __all__ = ["Compiled"]
 
@@ -52,24 +51,20 @@ class Compiled:
     """Trains clients in parallel, each on one thread, its weights in its own vector.
 
     Args:
-        recipe: What to do.
-        stack: What the network is.
-        network: Says which parameters are its own.
-        columns: Where the data become arrays.
-        workers: Clients trained at the same time; 0: one for each core.
+        shop: The network, the data and what to do.
+        found: What the network is.
     """
 
-    def __init__(
-        self, recipe: Recipe, stack: Stack, network: Network, columns: Columns, workers: int
-    ):
-        self._recipe, self._network, self._columns = recipe, network, columns
-        self._widths = np.array(stack.widths, np.int64)
-        self._kinds = (ACTIVATIONS.index(stack.activation.name), LOSSES.index(stack.loss))
-        self._sgd = stack.sgd
-        self._size = network.layout.sizes["float32"]
-        self._workers = workers or _cores()
+    def __init__(self, shop: Workshop, found: Stack):
+        self._recipe, self._network = shop.recipe, shop.network
+        self._columns = Columns(shop.feed.feature, shop.feed.target, shop.classes)
+        self._widths = np.array(found.widths, np.int64)
+        self._kinds = (ACTIVATIONS.index(found.activation.name), LOSSES.index(found.loss))
+        self._sgd = found.sgd
+        self._size = shop.network.layout.sizes["float32"]
+        self._workers = shop.workers or _cores()
         self._pool: ThreadPoolExecutor | None = None
-        self._classes = stack.loss == "cross_entropy"
+        self._classes = found.loss == "cross_entropy"
 
     def train(
         self, instructions: Sequence[Instruction], data: Sequence[Dataset], rates: Sequence[float]
@@ -138,7 +133,7 @@ class Compiled:
     ) -> tuple[int, int, float, float, int]:
         """Return what all clients of a block have in common."""
         (instruction, data, lr), recipe = member, self._recipe
-        mu = float(instruction.scalars.get("proximal_mu", recipe.proximal_mu))
+        mu = recipe.mu(instruction)
         batches = -(-len(data) // recipe.batch_size)
         epochs = -(-recipe.steps // batches) if recipe.steps else recipe.epochs
         return id(instruction.parameters), id(data.columns), lr, mu, epochs

@@ -37,6 +37,8 @@ class Engine(Enum):
 
     auto = "auto"
     compiled = "compiled"
+    cohort = "cohort"
+    workers = "workers"
     sequential = "sequential"
 
 

@@ -1,40 +1,138 @@
-"""Which engine trains a network."""
+"""Which engine trains a network.
+
+An engine is added in three lines: a function that makes it for a `Workshop` or says why
+it cannot, one that tells whether it pays, and a `Way` in `WAYS`. Engines import what is
+heavy (numba, multiprocessing) when they are made, not before.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
+from aeros_core.data import Dataset
 from aeros_core.errors import ConfigError
+from aeros_core.messages import Failure, Instruction, Metrics, Update
+from aeros_core.parameters import Parameters
 from aeros_torch.config import Engine
-from aeros_torch.stack import Stack
+from aeros_torch.sequential import Sequential
+from aeros_torch.stack import stack
+from aeros_torch.workshop import Workshop
 
-__all__ = ["compiled"]
+__all__ = ["WAYS", "Engines", "TrainingEngine", "Way"]
 
 _log = logging.getLogger(__name__)
 
 
-def compiled(engine: Engine, found: Stack | str, said: set[str]) -> bool:
-    """Tell whether kernels are to train what `stack` found; where not, log why, once.
+class TrainingEngine(Protocol):
+    """Trains the clients of a cohort, and measures parameters."""
+
+    def train(
+        self, instructions: Sequence[Instruction], data: Sequence[Dataset], rates: Sequence[float]
+    ) -> Iterator[Update | Failure]:
+        """Yield the reply to each instruction, in order; some may be trained ahead.
+
+        Args:
+            instructions: What to start from.
+            data: Data of each node, as many examples as `Feed.check` asks for.
+            rates: Learning rate of each.
+
+        Raises:
+            ConfigError: The parameters are of another model.
+        """
+
+    def evaluate(self, parameters: Parameters, data: Dataset) -> Metrics:
+        """Return the metrics that `evaluation.evaluate` returns, of at least one example.
+
+        Raises:
+            ConfigError: The parameters are of another model.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """An engine that can be chosen.
 
     Args:
-        engine: What was asked for.
-        found: The stack, or why there is none.
-        said: Reasons that were logged before; the new one is added.
-
-    Raises:
-        ConfigError: They were asked for and cannot.
+        engine: What users type; several ways may have the same name.
+        make: Makes the engine, or says why it cannot train here.
+        pays: Tells whether auto should take it for so many clients.
     """
-    if engine is Engine.sequential:
-        return False
-    if isinstance(found, Stack):
-        return True
-    if engine is Engine.compiled:
+
+    engine: Engine
+    make: Callable[[Workshop], TrainingEngine | str]
+    pays: Callable[[Workshop, int], bool]
+
+
+def _dense(shop: Workshop) -> TrainingEngine | str:
+    found = stack(shop.network, shop.recipe, shop.loss, shop.target)
+    if isinstance(found, str):
+        return found
+    from aeros_torch.compiled import Compiled  # not before: it takes numba along
+
+    return Compiled(shop, found)
+
+
+def _always(_shop: Workshop, _clients: int) -> bool:
+    return True
+
+
+WAYS: Sequence[Way] = (
+    Way(Engine.compiled, _dense, _always),
+    Way(Engine.sequential, Sequential, _always),
+)
+"""Every engine; auto takes the first that can and pays."""
+
+
+class Engines:
+    """The engines of a workshop, each made when it is first taken.
+
+    Args:
+        asked: The option ``trainer.engine``.
+        shop: Where they train.
+        said: Reasons that were logged before; new ones are added.
+    """
+
+    def __init__(self, asked: Engine, shop: Workshop, said: set[str]):
+        self.shop = shop
+        self._asked, self._said = asked, said
+        self._made: dict[int, TrainingEngine | str] = {}
+
+    def pick(self, clients: int) -> TrainingEngine:
+        """Return the engine for so many clients; log why a faster one cannot, once.
+
+        Raises:
+            ConfigError: An engine was asked for by name and cannot train this.
+        """
+        reasons: dict[Engine, str] = {}
+        for number, way in enumerate(WAYS):
+            if not self._considers(way, clients):
+                continue
+            if number not in self._made:
+                self._made[number] = way.make(self.shop)
+            found = self._made[number]
+            if not isinstance(found, str):
+                reasons.pop(way.engine, None)
+                self._say(reasons, way.engine)
+                return found
+            known = reasons.get(way.engine)
+            reasons[way.engine] = f"{known}; {found}" if known else found
         raise ConfigError(
-            f"trainer.engine=compiled cannot train this: {found}",
-            exists=", ".join(name.name for name in Engine),
+            f"trainer.engine={self._asked.name} cannot train this: {reasons.get(self._asked, 'it is not there yet')}",
+            exists=", ".join(engine.name for engine in Engine),
             hint="trainer.engine=auto",
         )
-    if found not in said:
-        _log.info("trainer.engine=auto takes sequential: %s", found)
-        said.add(found)
-    return False
+
+    def _considers(self, way: Way, clients: int) -> bool:
+        if self._asked is Engine.auto:
+            return way.pays(self.shop, clients)
+        return way.engine is self._asked
+
+    def _say(self, reasons: Mapping[Engine, str], taken: Engine) -> None:
+        for engine, reason in reasons.items():
+            line = f"{engine.name} cannot train this: {reason}"
+            if line not in self._said:
+                self._said.add(line)
+                _log.info("trainer.engine=auto takes %s: %s", taken.name, line)

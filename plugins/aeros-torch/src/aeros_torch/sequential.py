@@ -2,67 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from aeros_core.data import Dataset
-from aeros_core.messages import Instruction, Update
-from aeros_torch.batches import Feed
+from aeros_core.messages import Instruction, Metrics, Update
+from aeros_core.parameters import Parameters
 from aeros_torch.descent import Slope
-from aeros_torch.losses import LossFunction
-from aeros_torch.network import Network
-from aeros_torch.optimizers import Optimizer
+from aeros_torch.evaluation import evaluate
 from aeros_torch.runtime import reproducible
+from aeros_torch.workshop import Workshop
 
-__all__ = ["Recipe", "Sequential"]
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """What one round of local training is, whichever engine does it.
-
-    Args:
-        optimizer: Takes the steps.
-        epochs: Passes over the data.
-        steps: Batches in all, instead of ``epochs``.
-        batch_size: Examples in a batch.
-        proximal_mu: Weight of the proximal term, unless the instruction announces one.
-        clip_norm: Largest L2 norm of a batch's gradient; None: as long as it is.
-        threads: Threads within one operator.
-    """
-
-    optimizer: Optimizer
-    epochs: int
-    steps: int | None
-    batch_size: int
-    proximal_mu: float
-    clip_norm: float | None
-    threads: int
+__all__ = ["Sequential"]
 
 
 class Sequential:
     """Trains one module, in place on its flat weights; no DataLoader, no copies.
 
     Args:
-        recipe: What to do.
-        network: The module; it belongs to the engine from here on.
-        feed: Makes batches of a node's data.
-        loss: What to lessen.
+        shop: Module, data and what to do.
     """
 
-    def __init__(self, recipe: Recipe, network: Network, feed: Feed, loss: LossFunction):
-        self._recipe, self._network, self._feed, self._loss = recipe, network, feed, loss
+    def __init__(self, shop: Workshop):
+        self._shop, self._recipe, self._network = shop, shop.recipe, shop.network
 
-    def train(self, instruction: Instruction, data: Dataset, lr: float) -> Update:
-        """Return what training at this rate makes of the instruction's parameters.
+    def train(
+        self, instructions: Sequence[Instruction], data: Sequence[Dataset], rates: Sequence[float]
+    ) -> Iterator[Update]:
+        """Yield the update of each instruction; the next is not begun before it is asked for.
 
         Raises:
             ConfigError: The parameters are of another model.
-            DataError: There are too few examples for this model.
         """
+        yield from map(self._train, instructions, data, rates)
+
+    def _train(self, instruction: Instruction, data: Dataset, lr: float) -> Update:
         network, recipe = self._network, self._recipe
         with reproducible(network.device, instruction.seed, recipe.threads), torch.enable_grad():
             network.load(instruction.parameters)
@@ -79,11 +55,10 @@ class Sequential:
     def _descend(self, instruction: Instruction, data: Dataset, lr: float) -> float:
         """Take every step of the round; return the mean loss of its examples on the way."""
         recipe, network = self._recipe, self._network
-        mu = instruction.scalars.get("proximal_mu", recipe.proximal_mu)
-        slope = Slope(network, mu, recipe.clip_norm)
+        slope = Slope(network, recipe.mu(instruction), recipe.clip_norm)
         descend = recipe.optimizer.start(network, slope, lr)
         total, seen = torch.zeros((), device=network.device), 0
-        batches = self._feed.shuffled(
+        batches = self._shop.feed.shuffled(
             data,
             size=recipe.batch_size,
             seed=instruction.seed,
@@ -100,10 +75,29 @@ class Sequential:
         return total.item() / seen
 
     def _gradients(self, examples: Tensor, targets: Tensor) -> _Graded:
-        loss = self._loss(self._network.module(examples), targets)
+        loss = self._shop.criterion(self._network.module(examples), targets)
         parameters = self._network.parameters
         grads = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
         return loss.detach(), grads
+
+    def evaluate(self, parameters: Parameters, data: Dataset) -> Metrics:
+        """Return the metrics that `evaluation.evaluate` returns.
+
+        Raises:
+            ConfigError: The parameters are of another model.
+        """
+        shop, network = self._shop, self._network
+        network.load(parameters)
+        threads = shop.eval_threads or torch.get_num_threads()
+        with reproducible(network.device, 0, 1):
+            return evaluate(
+                network.module,
+                shop.feed,
+                shop.criterion,
+                data,
+                batch_size=shop.eval_batch_size,
+                workers=1 if network.device.type == "cuda" else threads,
+            )
 
 
 _Graded = tuple[Tensor, Sequence[Tensor]]

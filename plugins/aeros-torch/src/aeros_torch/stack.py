@@ -13,7 +13,7 @@ from aeros_torch.config import Activation
 from aeros_torch.losses import Loss
 from aeros_torch.models import ACTIVATIONS, Mlp, Softmax
 from aeros_torch.network import Network
-from aeros_torch.sequential import Recipe
+from aeros_torch.recipe import Recipe
 
 __all__ = ["LOSSES", "Stack", "stack"]
 

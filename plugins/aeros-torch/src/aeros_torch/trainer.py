@@ -4,46 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import torch
+from typing import Any
 
 from aeros_core.data import Dataset
 from aeros_core.errors import ConfigError, DataError
-from aeros_core.messages import Instruction, Metrics, Update
+from aeros_core.messages import Failure, Instruction, Metrics, Update
 from aeros_core.parameters import Parameters
 from aeros_core.roles import Module
-from aeros_core.schema import Field, Schema
+from aeros_core.schema import Schema
 from aeros_torch.batches import Feed, Resident
 from aeros_torch.config import Engine
-from aeros_torch.engines import compiled
-from aeros_torch.evaluation import evaluate
+from aeros_torch.engines import Engines
 from aeros_torch.expectation import build, expected, outputs, target_of
-from aeros_torch.losses import Loss, LossFunction
-from aeros_torch.network import Network
+from aeros_torch.losses import Loss
 from aeros_torch.optimizers import Optimizer
-from aeros_torch.runtime import device_of, reproducible
+from aeros_torch.recipe import Recipe
+from aeros_torch.runtime import device_of
 from aeros_torch.schedule import Schedule
-from aeros_torch.sequential import Recipe, Sequential
-from aeros_torch.stack import stack
-
-if TYPE_CHECKING:
-    from aeros_torch.compiled import Compiled
+from aeros_torch.workshop import Workshop
 
 __all__ = ["TorchTrainer"]
-
-
-@dataclass(frozen=True, slots=True)
-class _Workshop:
-    """What is made once for a schema."""
-
-    schema: Schema
-    network: Network
-    feed: Feed
-    loss: LossFunction
-    sequential: Sequential
-    compiled: Compiled | None
 
 
 class TorchTrainer:
@@ -95,7 +75,7 @@ class TorchTrainer:
         self._recipe = Recipe(how, epochs, steps, batch_size, proximal_mu, clip_norm, threads)
         self._eval_batch_size, self._eval_threads = eval_batch_size, eval_threads
         self._resident = Resident(self._device, keep=self._device.type == "cuda")
-        self._made: _Workshop | None = None
+        self._made: Engines | None = None
         self._said: set[str] = set()
 
     def expects(self, schema: Schema) -> Schema:
@@ -114,7 +94,7 @@ class TorchTrainer:
         Raises:
             ConfigError: The model cannot be built for these data.
         """
-        return self._make(schema, seed).network.read()
+        return self._make(schema, seed).shop.network.read()
 
     def train(self, instruction: Instruction, data: Dataset) -> Update:
         """Train for one round; the update has parameters of its own, on the host.
@@ -126,30 +106,42 @@ class TorchTrainer:
             ConfigError: The parameters are of another model.
             DataError: There is no example, or too few for the model.
         """
-        return next(self.train_cohort([instruction], [data]))
+        made = self._for(data.schema)
+        made.shop.feed.check(data)
+        reply = next(self._trained(made, [instruction], [data]))
+        if isinstance(reply, Failure):
+            raise DataError(reply.reason)
+        return reply
 
     def train_cohort(
         self, instructions: Sequence[Instruction], data: Sequence[Dataset]
-    ) -> Iterator[Update]:
-        """Yield the update of each instruction, in order, as `train` gives it.
+    ) -> Iterator[Update | Failure]:
+        """Yield the reply to each instruction, in order: the update that `train` returns.
 
-        An error ends it in place of the update that it is about.
+        A node without an example, or with too few for the model, is a `Failure`.
+
+        Raises:
+            ConfigError: The parameters are of another model.
         """
         if not instructions:
             return
         made = self._for(data[0].schema)
+        wrong = [_wrong(made.shop.feed, some) for some in data]
+        ready = [place for place, reason in enumerate(wrong) if not reason]
+        trained = self._trained(made, [instructions[i] for i in ready], [data[i] for i in ready])
+        for instruction, reason in zip(instructions, wrong, strict=True):
+            if reason:
+                yield Failure(instruction.node, instruction.round, reason)
+            else:
+                yield next(trained)
+
+    def _trained(
+        self, made: Engines, instructions: Sequence[Instruction], data: Sequence[Dataset]
+    ) -> Iterator[Update | Failure]:
         rounds = [instruction.round for instruction in instructions]
         of_round = {number: self._schedule(number) for number in set(rounds)}
         rates = [of_round[number] for number in rounds]
-        if made.compiled is None:
-            for instruction, some, rate in zip(instructions, data, rates, strict=True):
-                _some(some)
-                yield made.sequential.train(instruction, some, rate)
-            return
-        ready = next((i for i, some in enumerate(data) if not len(some)), len(data))
-        yield from made.compiled.train(instructions[:ready], data[:ready], rates[:ready])
-        for some in data[ready : ready + 1]:
-            _some(some)
+        return made.pick(len(instructions)).train(instructions, data, rates)
 
     def evaluate(self, parameters: Parameters, data: Dataset) -> Metrics:
         """Return ``loss`` and ``accuracy`` for classes; ``loss``, ``mae`` and ``rmse`` else.
@@ -158,27 +150,15 @@ class TorchTrainer:
             ConfigError: The parameters are of another model.
             DataError: There is no example.
         """
-        _some(data)
         made = self._for(data.schema)
-        if made.compiled is not None:
-            return made.compiled.evaluate(parameters, data)
-        made.network.load(parameters)
-        workers = self._eval_threads or torch.get_num_threads()
-        with reproducible(self._device, 0, 1):
-            return evaluate(
-                made.network.module,
-                made.feed,
-                made.loss,
-                data,
-                batch_size=self._eval_batch_size,
-                workers=1 if self._device.type == "cuda" else workers,
-            )
+        made.shop.feed.some(data)
+        return made.pick(1).evaluate(parameters, data)
 
-    def _for(self, schema: Schema) -> _Workshop:
+    def _for(self, schema: Schema) -> Engines:
         made = self._made
-        return made if made is not None and made.schema == schema else self._make(schema, 0)
+        return made if made is not None and made.shop.schema == schema else self._make(schema, 0)
 
-    def _make(self, schema: Schema, seed: int) -> _Workshop:
+    def _make(self, schema: Schema, seed: int) -> Engines:
         network = build(schema, self._model, self._device, seed)
         target = target_of(schema)
         feed = Feed(
@@ -188,34 +168,35 @@ class TorchTrainer:
             resident=self._resident,
             smallest=2 if network.needs_pairs else 1,
         )
-        loss = self._loss.of(target)
-        sequential = Sequential(self._recipe, network, feed, loss)
-        self._made = _Workshop(
-            schema, network, feed, loss, sequential, self._compile(network, feed.feature, target)
+        shop = Workshop(
+            model=self._model,
+            schema=schema,
+            network=network,
+            feed=feed,
+            target=target,
+            loss=self._loss,
+            criterion=self._loss.of(target),
+            recipe=self._recipe,
+            workers=self._workers,
+            eval_batch_size=self._eval_batch_size,
+            eval_threads=self._eval_threads,
         )
-        return self._made
+        made = Engines(self._engine, shop, self._said)
+        made.pick(1)
+        self._made = made
+        return made
 
-    def _compile(self, network: Network, feature: str, target: Field) -> Compiled | None:
-        found = stack(network, self._recipe, self._loss, target)
-        classes = None if target.categories is None else len(target.categories)
-        if not compiled(self._engine, found, self._said) or isinstance(found, str):
-            return None
-        from aeros_torch.columns import Columns
-        from aeros_torch.compiled import Compiled  # not before: it takes numba along
 
-        columns = Columns(feature, target.name, classes)
-        return Compiled(self._recipe, found, network, columns, self._workers)
+def _wrong(feed: Feed, data: Dataset) -> str:
+    """Return why these data cannot be trained on; "" if they can."""
+    try:
+        feed.check(data)
+    except DataError as error:
+        return f"DataError: {error}"
+    return ""
 
 
 def _at_least(lowest: int, **options: float | None) -> None:
     for name, value in options.items():
         if value is not None and not lowest <= value < math.inf:
             raise ConfigError(f"trainer.{name}={value} is not possible", exists=f"{lowest} or more")
-
-
-def _some(data: Dataset) -> None:
-    if not len(data):
-        raise DataError(
-            "the data hold no example",
-            hint="cut them into fewer clients, or leave this node out",
-        )
