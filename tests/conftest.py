@@ -267,6 +267,11 @@ def environment():
     return make
 
 
+def _interruptible():
+    """Let SIGINT through in a child: whoever runs the tests in the background ignores it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def start(environment, tmp_path):
     """A function that starts one command in a process of its own; ends what still runs."""
@@ -280,6 +285,7 @@ def start(environment, tmp_path):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=_interruptible,
         )
         running.append(process)
         return process
