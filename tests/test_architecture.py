@@ -13,7 +13,7 @@ SOURCE = Path(aeros_core.__file__).parent
 
 LAYERS = [
     # contracts and data
-    "errors hookspecs streams parameters messages schema data task outcomes records control events roles",
+    "errors hookspecs streams encoding parameters messages schema data task outcomes records control events roles",
     # the algorithms of the system, and how results look
     "intake cohort sitting rounds pipeline elements serving tables curves safetensors",
     # transport

@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from aeros_core.encoding import Encoded
 from aeros_core.errors import ConfigError
 
 __all__ = ["PIECE", "Array", "Layout", "Parameters", "TensorSpec", "Vector", "pieces"]
@@ -98,7 +99,8 @@ class Parameters:
 
     Args:
         layout: Where each named tensor lies.
-        vectors: ``{dtype name: vector}``, each contiguous and of the layout's length.
+        vectors: ``{dtype name: vector}``, each contiguous and of the layout's length; or
+            an `Encoded`, which decodes them when asked.
 
     Raises:
         ConfigError: The vectors do not have the layout's dtypes and lengths.
@@ -109,7 +111,7 @@ class Parameters:
 
     def __post_init__(self) -> None:
         """Refuse vectors that do not fit the layout."""
-        lengths = {dtype: int(vector.shape[0]) for dtype, vector in self.vectors.items()}
+        lengths = _lengths(self.vectors)
         if lengths != dict(self.layout.sizes):
             raise ConfigError(
                 f"vectors of lengths {lengths} do not fit the layout",
@@ -137,8 +139,8 @@ class Parameters:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all vectors together: the payload of one message."""
-        return self.layout.nbytes
+        """Bytes of all vectors together, as encoded: the payload of one message."""
+        return self.vectors.nbytes if isinstance(self.vectors, Encoded) else self.layout.nbytes
 
     def __getitem__(self, name: str) -> Vector:
         """Return the tensor called ``name`` as a view, shaped."""
@@ -170,6 +172,12 @@ class Parameters:
         """
         parts = [piece for dtype in sorted(self.vectors) for piece in pieces(self.vectors[dtype])]
         return hashlib.sha256(self.layout.digest.encode() + _hashed(parts)).hexdigest()
+
+
+def _lengths(vectors: Mapping[str, Vector]) -> dict[str, int]:
+    if isinstance(vectors, Encoded):
+        return dict(vectors.sizes)
+    return {dtype: int(vector.shape[0]) for dtype, vector in vectors.items()}
 
 
 def pieces(vector: Vector) -> list[memoryview]:

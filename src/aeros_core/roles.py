@@ -15,6 +15,7 @@ import numpy as np
 
 from aeros_core.control import Control
 from aeros_core.data import Batch, Dataset, Partition
+from aeros_core.encoding import Decoder, Encoded
 from aeros_core.events import Events
 from aeros_core.messages import Broadcast, Failure, Instruction, Metrics, State, Update
 from aeros_core.outcomes import Result, Round
@@ -24,6 +25,7 @@ from aeros_core.schema import Schema
 from aeros_core.task import Task
 
 __all__ = [
+    "Codec",
     "Collector",
     "Components",
     "Controller",
@@ -35,6 +37,8 @@ __all__ = [
     "Split",
     "SupportsBriefing",
     "SupportsBroadcast",
+    "SupportsBuffer",
+    "SupportsCodec",
     "SupportsCohort",
     "SupportsCollection",
     "SupportsFit",
@@ -236,6 +240,51 @@ class SupportsBriefing(Protocol):
 
     def brief(self, round: int, node: str) -> Broadcast:
         """Return what one node is told in this round, beside what all are told."""
+
+
+@runtime_checkable
+class SupportsBuffer(Protocol):
+    """A collector that waits for no round: nodes are kept at work, and it takes what comes.
+
+    Its updates are differences, and say in ``scalars["staleness"]`` how many rounds ended
+    since their node was given the parameters it started from. An attribute
+    ``max_staleness`` has older ones refused.
+    """
+
+    @property
+    def buffer(self) -> int:
+        """Number of updates that make a round."""
+
+
+@runtime_checkable
+class Codec(Decoder, Protocol):
+    """Compresses what nodes send; the same object without a state serves every node."""
+
+    def encode(
+        self, change: Parameters, residual: Parameters | None, rng: np.random.Generator
+    ) -> tuple[Encoded, Parameters | None]:
+        """Return a change in compressed form, and what was lost, to be sent the next time.
+
+        Args:
+            change: What a node's training changed; never changed itself.
+            residual: What the last call on this node returned; None at first. A codec
+                with error feedback adds it to the change.
+            rng: The node's stream of the round, for what is drawn.
+
+        Returns:
+            What travels; and the residual, None where the codec keeps none.
+        """
+
+
+@runtime_checkable
+class SupportsCodec(Protocol):
+    """A collector whose nodes send their changes compressed.
+
+    `aeros_core.compose` sets the attribute on the rule that ``collector/codec`` goes
+    with; a rule need not know of it. Encoded updates are always differences.
+    """
+
+    codec: Codec
 
 
 @runtime_checkable
