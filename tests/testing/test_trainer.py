@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from aeros_core.errors import ConfigError, DataError
-from aeros_core.messages import Update
+from aeros_core.messages import Failure, Update
 from aeros_core.parameters import Layout, Parameters
 from aeros_core.records import Model
 from aeros_core.schema import Field, Schema
@@ -60,7 +60,11 @@ class Cohorts(Softmax):
     """Trains clients together."""
 
     def train_cohort(self, instructions, data):
-        yield from map(self.train, instructions, data)
+        for instruction, some in zip(instructions, data, strict=True):
+            try:
+                yield self.train(instruction, some)
+            except DataError as error:
+                yield Failure(instruction.node, instruction.round, str(error))
 
 
 class Differences(Softmax):
@@ -195,6 +199,13 @@ class AcceptsNothing(Softmax):
         return super().evaluate(parameters, data) if len(data) else {"loss": 0.0}
 
 
+class EndsEarly(Softmax):
+    """Lets one member's data end the cohort."""
+
+    def train_cohort(self, instructions, data):
+        yield from map(self.train, instructions, data)
+
+
 class Mixes(Softmax):
     """Trains a cohort on one another's data."""
 
@@ -224,6 +235,7 @@ class Mixes(Softmax):
         (Sums, "metrics_are_means_over_examples"),
         (AcceptsNothing, "refuses_data_without_an_example"),
         (Mixes, "a_cohort_is_its_members"),
+        (EndsEarly, "a_member_without_an_example_is_its_own_failure"),
     ],
 )
 def test_what_is_wrong_with_a_trainer_is_caught(failing, trainer, test):

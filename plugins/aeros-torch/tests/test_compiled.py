@@ -41,14 +41,25 @@ class TestContract(TrainerTests):
         )
 
 
-def agree(trainer, model, tables, start=None, rtol=2e-3, atol=2e-5, scalars=None, **options):
+def drifts(clients, size, scale):
+    """Return each client's own drift; the first has none, the second one on another device."""
+    if not scale:
+        return [{}] * clients
+    rng = np.random.default_rng(3)
+    made = [scale * rng.normal(size=size).astype(np.float32) for _ in range(clients)]
+    return [{}, {"drift": torch.from_numpy(made[1])}, *({"drift": drift} for drift in made[2:])]
+
+
+def agree(
+    trainer, model, tables, start=None, rtol=2e-3, atol=2e-5, scalars=None, drift=0.0, **options
+):
     """Train a cohort with both engines and compare."""
     here = trainer(model, engine="compiled", **options)
     there = trainer(model, engine="sequential", **options)
     start = start or here.initialise(tables[0].schema, 1)
     sent = [
-        Instruction(1, f"n{i}", start, seed=40 + i, scalars=scalars or {})
-        for i in range(len(tables))
+        Instruction(1, f"n{i}", start, seed=40 + i, scalars=scalars or {}, vectors=vectors)
+        for i, vectors in enumerate(drifts(len(tables), len(start.vector), drift))
     ]
     found = list(here.train_cohort(sent, tables))
     expected = list(there.train_cohort(sent, tables))
@@ -57,6 +68,7 @@ def agree(trainer, model, tables, start=None, rtol=2e-3, atol=2e-5, scalars=None
         np.testing.assert_allclose(
             one.parameters.vector, other.parameters.vector, rtol=rtol, atol=atol
         )
+        assert one.scalars == other.scalars
         assert one.metrics["loss"] == pytest.approx(other.metrics["loss"], rel=1e-4)
         measured = there.evaluate(other.parameters, tables[0])
         assert here.evaluate(other.parameters, tables[0]) == pytest.approx(measured, rel=1e-4)
@@ -78,6 +90,8 @@ def test_each_activation(trainer, data, activation):
         {"momentum": 0.9, "optimizer_options": {"dampening": 0.4}},
         {"proximal_mu": 0.7},
         {"proximal_mu": 0.7, "momentum": 0.5, "weight_decay": 0.1},
+        {"drift": 1.0},
+        {"drift": 1.0, "proximal_mu": 0.7, "momentum": 0.5},
         {"steps": 11},
         {"steps": 2},
         {"scheduler": "StepLR", "scheduler_options": {"step_size": 1}, "warmup": 3},
@@ -86,7 +100,8 @@ def test_each_activation(trainer, data, activation):
 )
 @pytest.mark.parametrize("values", [None, 0, 4], ids=["classes", "number", "numbers"])
 def test_each_option_with_each_target(trainer, data, options, values):
-    tables = [data(values=values).take(np.arange(n)) for n in (37, 1, 20)]
+    table = data(values=values)
+    tables = [table.take(np.arange(n)) for n in (37, 1, 20, 9)]
     more = {"epochs": 3, **options}
     agree(trainer, mlp(7), tables, lr=0.05, batch_size=8, **more)
 

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from aeros_core.errors import ConfigError
 from aeros_core.messages import Instruction
 from aeros_core.parameters import Parameters
 
@@ -22,7 +23,9 @@ OPTIMIZERS = {
 FIRM = ("momentum", "weight_decay")
 
 
-def plain_loop(module, start, table, cls, options, *, loss, epochs=1, size=8, mu=0.0, clip=None):
+def plain_loop(
+    module, start, table, cls, options, *, loss, epochs=1, size=8, mu=0.0, clip=None, drift=None
+):
     """Train ``module`` from ``start`` with nothing of aeros; return its tensors by name."""
     module.load_state_dict({name: torch.tensor(np.array(v)) for name, v in start.items()})
     module.train()
@@ -38,15 +41,18 @@ def plain_loop(module, start, table, cls, options, *, loss, epochs=1, size=8, mu
             value = loss(module(x[rows]), y[rows])
             total += value.item() * len(rows)
             pairs = zip(module.parameters(), anchor, strict=True)
-            (value + mu / 2 * sum((p - a).square().sum() for p, a in pairs)).backward()
+            linear = 0.0
+            if drift is not None:
+                linear = torch.cat([p.flatten() for p in module.parameters()]) @ drift
+            (value + mu / 2 * sum((p - a).square().sum() for p, a in pairs) + linear).backward()
             if clip is not None:
                 nn.utils.clip_grad_norm_(module.parameters(), clip)
             optimizer.step()
     return module.state_dict(), total / (epochs * len(x))
 
 
-def check(trainer, table, module, start, expected, loss, **announced):
-    sent = Instruction(1, "n", start, seed=42, scalars=announced)
+def check(trainer, table, module, start, expected, loss, vectors=None, **announced):
+    sent = Instruction(1, "n", start, seed=42, scalars=announced, vectors=vectors or {})
     update = trainer.train(sent, table)
     for name, tensor in expected.items():
         np.testing.assert_allclose(
@@ -107,6 +113,62 @@ def test_announced_proximal_mu_wins(trainer, data, small):
             module, start, table, torch.optim.SGD, {}, loss=F.cross_entropy, mu=mu
         )
         check(made, table, module, start, expected, loss, proximal_mu=mu)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy], ids=["numpy", "dlpack"])
+@pytest.mark.parametrize(
+    ("optimizer", "options", "clip"),
+    [
+        ("SGD", {}, None),
+        ("SGD", {"momentum": 0.9, "weight_decay": 0.1}, None),
+        ("SGD", {}, 0.3),
+        ("Adam", {}, None),
+    ],
+)
+def test_drift_is_a_linear_term_of_the_loss(trainer, data, small, optimizer, options, clip, kind):
+    """The client half of SCAFFOLD (Karimireddy et al. 2020, equation 3)."""
+    table, mu = data(29), 0.2
+    made = trainer(optimizer=optimizer, lr=0.05, batch_size=8, epochs=2, clip_norm=clip, **options)
+    start = made.initialise(table.schema, 1)
+    drift = np.random.default_rng(5).normal(size=len(start.vector)).astype(np.float32)
+    drift.setflags(write=kind is torch.from_numpy)
+    module = small(inputs=(5,), outputs=3)
+    expected, loss = plain_loop(
+        module,
+        start,
+        table,
+        getattr(torch.optim, optimizer),
+        options,
+        loss=F.cross_entropy,
+        epochs=2,
+        mu=mu,
+        clip=clip,
+        drift=torch.tensor(drift),
+    )
+    vectors = {"drift": kind(drift)}
+    check(made, table, module, start, expected, loss, vectors, proximal_mu=mu)
+
+
+def test_drift_of_another_length_is_refused(trainer, data):
+    made = trainer()
+    start = made.initialise(data().schema, 1)
+    sent = Instruction(1, "n", start, vectors={"drift": np.zeros(3, np.float32)})
+    with pytest.raises(ConfigError, match=r"the vector 'drift' has shape \(3,\)") as caught:
+        made.train(sent, data())
+    assert "next: choose a collector that goes with this trainer/model" in str(caught.value)
+
+
+def test_an_update_says_how_it_was_made(trainer, data, normed):
+    table = data(17)
+    for options, steps in (({}, 3), ({"epochs": 2}, 6), ({"steps": 4}, 4)):
+        made = trainer(batch_size=8, lr=0.1, **options)
+        start = made.initialise(table.schema, 1)
+        told = made.train(Instruction(1, "n", start), table).scalars
+        assert told == {"steps": steps, "lr": 0.1, "reach": steps}
+    made = trainer(normed, batch_size=8, scheduler="StepLR", scheduler_options={"step_size": 1})
+    start = made.initialise(table.schema, 1)
+    told = made.train(Instruction(3, "n", start), table).scalars
+    assert (told["steps"], told["lr"]) == (2, pytest.approx(0.01 * 0.1**2))
 
 
 @pytest.mark.parametrize("values", [0, 2])

@@ -11,7 +11,7 @@ import pytest
 
 from aeros_core.data import Dataset
 from aeros_core.errors import DataError
-from aeros_core.messages import Action, Instruction, Update
+from aeros_core.messages import Action, Failure, Instruction, Update
 from aeros_core.parameters import Parameters
 from aeros_core.roles import SupportsCohort, Trainer
 from aeros_core.schema import Field, Schema
@@ -213,10 +213,27 @@ class TrainerTests:
         together = list(trainer.train_cohort(sent, members))
         for update, instruction, member in zip(together, sent, members, strict=True):
             alone = trainer.train(instruction, member)
+            assert isinstance(update, Update)
             assert (update.node, update.examples) == (alone.node, alone.examples)
             for dtype, vector in alone.parameters.vectors.items():
                 there = np.asarray(update.parameters.vectors[dtype])
                 np.testing.assert_allclose(there, np.asarray(vector), rtol=1e-4, atol=1e-5)
+
+    def test_a_member_without_an_example_is_its_own_failure(self) -> None:
+        """In a cohort, an empty client fails at its turn, and the others go on."""
+        trainer, data = self.make(), self.data()
+        if not isinstance(trainer, SupportsCohort):
+            pytest.skip("this trainer trains one client at a time")
+        members = [data, data.take(np.empty(0, dtype=np.int64)), data]
+        sent = [self.instruction(trainer, seed=i, node=f"node-{i}", round=4) for i in range(3)]
+        replies = list(trainer.train_cohort(sent, members))
+        assert [type(reply) for reply in replies] == [Update, Failure, Update]
+        assert [(reply.node, reply.round) for reply in replies] == [
+            (f"node-{i}", 4) for i in range(3)
+        ]
+        failure = replies[1]
+        assert isinstance(failure, Failure)
+        assert "no example" in failure.reason
 
 
 def _trained(start: Parameters, update: Update) -> Parameters:

@@ -15,6 +15,7 @@ from torch import Tensor
 from aeros_core.data import Dataset
 from aeros_core.errors import DataError
 from aeros_core.parameters import Array
+from aeros_torch.labels import Labels
 
 __all__ = ["Feed", "Resident"]
 
@@ -68,6 +69,7 @@ class Feed:
         resident: Where columns become tensors.
         smallest: Examples that a batch needs at least; a rest below that joins the
             batch before.
+        labels: Says which codes there may be; None: any.
     """
 
     feature: str
@@ -75,14 +77,16 @@ class Feed:
     outputs: int | None
     resident: Resident
     smallest: int = 1
+    labels: Labels | None = None
 
-    @staticmethod
-    def some(data: Dataset) -> None:
-        """Refuse data without an example.
+    def some(self, data: Dataset) -> None:
+        """Refuse data that cannot be measured.
 
         Raises:
-            DataError: There is none.
+            DataError: There is no example, or a label is the code of no class.
         """
+        if self.labels is not None:
+            self.labels.check(data.columns[self.target])
         if not len(data):
             raise DataError(
                 "the data hold no example",
@@ -93,7 +97,8 @@ class Feed:
         """Refuse data that cannot be trained on.
 
         Raises:
-            DataError: There is no example, or fewer than a batch needs.
+            DataError: There is no example, fewer than a batch needs, or a label that is
+                the code of no class.
         """
         self.some(data)
         if len(data) < self.smallest:

@@ -7,8 +7,8 @@ import weakref
 import numpy as np
 
 from aeros_core.data import Dataset
-from aeros_core.errors import DataError
 from aeros_core.parameters import Array
+from aeros_torch.labels import Labels
 
 __all__ = ["Columns", "writable"]
 
@@ -26,6 +26,7 @@ class Columns:
 
     def __init__(self, feature: str, target: str, classes: int | None):
         self._feature, self._target, self._classes = feature, target, classes
+        self._labels = Labels(target, classes)
         self._seen: dict[int, Array | None] = {}
 
     def __len__(self) -> int:
@@ -42,26 +43,17 @@ class Columns:
         targets = data.columns[self._target]
         if self._classes is None:
             return features, _NO_LABELS, _rows(self._cast(targets, np.float32))
+        self._labels.check(targets)
         return features, writable(self._cast(targets, np.int64)), _NO_VALUES
 
     def _cast(self, column: Array, dtype: type) -> Array:
         if id(column) not in self._seen:
-            if dtype is np.int64:
-                self._check(column)
             made: Array = np.ascontiguousarray(column, dtype)
             # Only a copy is kept: a view would keep the column itself alive.
             self._seen[id(column)] = None if np.may_share_memory(made, column) else made
             weakref.finalize(column, self._seen.pop, id(column), None).atexit = False
         kept = self._seen[id(column)]
         return np.ascontiguousarray(column) if kept is None else kept
-
-    def _check(self, labels: Array) -> None:
-        low, high = (int(labels.min()), int(labels.max())) if labels.size else (0, 0)
-        if low < 0 or high >= (self._classes or 0):
-            raise DataError(
-                f"field '{self._target}' holds codes from {low} to {high}",
-                hint=f"codes of this model are 0 to {(self._classes or 0) - 1}",
-            )
 
 
 _NO_LABELS, _NO_VALUES = np.zeros(0, np.int64), np.zeros((0, 0), np.float32)

@@ -45,6 +45,7 @@ class _Block:
     lr: float
     mu: float
     epochs: int
+    drifts: bool
 
 
 class Compiled:
@@ -113,8 +114,8 @@ class Compiled:
     ) -> Iterator[_Block]:
         """Cut a cohort into blocks of neighbours that one call can train."""
         members = zip(instructions, data, rates, strict=True)
-        for (_, _, lr, mu, epochs), run in groupby(members, self._kind):
-            fresh = partial(_Block, lr=lr, mu=mu, epochs=epochs)
+        for (_, _, lr, mu, epochs, drifts), run in groupby(members, self._kind):
+            fresh = partial(_Block, lr=lr, mu=mu, epochs=epochs, drifts=drifts)
             block, work = None, 0.0
             for instruction, some, _ in run:
                 more = 3.0 * self._size * epochs * len(some)
@@ -130,13 +131,14 @@ class Compiled:
 
     def _kind(
         self, member: tuple[Instruction, Dataset, float]
-    ) -> tuple[int, int, float, float, int]:
+    ) -> tuple[int, int, float, float, int, bool]:
         """Return what all clients of a block have in common."""
         (instruction, data, lr), recipe = member, self._recipe
         mu = recipe.mu(instruction)
         batches = -(-len(data) // recipe.batch_size)
         epochs = -(-recipe.steps // batches) if recipe.steps else recipe.epochs
-        return id(instruction.parameters), id(data.columns), lr, mu, epochs
+        drifts = "drift" in instruction.vectors
+        return id(instruction.parameters), id(data.columns), lr, mu, epochs, drifts
 
     def _train(self, block: _Block) -> _Trained:
         start = self._host(block.instructions[0].parameters)
@@ -148,6 +150,7 @@ class Compiled:
             vectors,
             losses,
             start,
+            self._drifts(block),
             self._widths,
             self._kinds,
             block.columns,
@@ -165,7 +168,15 @@ class Compiled:
         )
         return vectors, losses
 
+    def _drifts(self, block: _Block) -> Array:
+        """Return the drift of each client (clients, size), or none (0, size)."""
+        if not block.drifts:
+            return np.empty((0, self._size), np.float32)
+        taken = (self._network.taken("drift", sent.vectors) for sent in block.instructions)
+        return np.stack([drift.numpy() for drift in taken if drift is not None])
+
     def _updates(self, block: _Block, vectors: Array, losses: Array) -> Iterator[Update]:
+        recipe = self._recipe
         for instruction, some, vector, loss in zip(
             block.instructions, block.data, vectors, losses.tolist(), strict=True
         ):
@@ -175,6 +186,7 @@ class Compiled:
                 parameters=Parameters(self._network.layout, {"float32": vector}),
                 examples=len(some),
                 metrics={"loss": loss},
+                scalars=recipe.account(recipe.count(len(some)), block.lr, block.mu),
             )
 
     def evaluate(self, parameters: Parameters, data: Dataset) -> Metrics:

@@ -29,6 +29,7 @@ def train(
     vectors: _Floats,
     losses: _Doubles,
     start: _Floats,
+    drifts: _Floats,
     widths: _Numbers,
     kinds: tuple[int, int],
     columns: tuple[_Floats, _Numbers, _Floats],
@@ -43,6 +44,7 @@ def train(
         vectors: Filled with the clients' parameters (clients, size).
         losses: Filled with the mean loss of each client's examples as it was trained on.
         start: Parameters to start from (size,).
+        drifts: Added to every gradient of each client (clients, size); or (0, size).
         widths: Inputs, width of each hidden layer, outputs.
         kinds: Number of the activation, number of the loss.
         columns: Features (rows, inputs); labels (rows,) for cross-entropy; values (rows,
@@ -55,7 +57,8 @@ def train(
     """
     epochs, size, steps = length
     scratch = _scratch(widths, min(size, counts.max()))
-    velocity = np.zeros(len(start) if _has_more(rule) else 0, np.float32)
+    more = _has_more(rule) or len(drifts) > 0
+    velocity, drift = np.zeros(len(start) if more else 0, np.float32), np.empty(0, np.float32)
     first = 0
     for client in range(len(counts)):
         count = counts[client]
@@ -64,6 +67,8 @@ def train(
             weights[k] = start[k]
         for k in range(len(velocity)):
             velocity[k] = 0
+        if len(drifts) > 0:
+            drift = drifts[client]
         lost, seen, taken = 0.0, 0, 0
         for epoch in range(epochs):
             for begin in range(first + epoch * count, first + (epoch + 1) * count, size):
@@ -74,6 +79,7 @@ def train(
                     weights,
                     velocity,
                     start,
+                    drift,
                     widths,
                     kinds,
                     columns,
@@ -128,6 +134,7 @@ def _step(
     weights: _Floats,
     velocity: _Floats,
     start: _Floats,
+    drift: _Floats,
     widths: _Numbers,
     kinds: tuple[int, int],
     columns: tuple[_Floats, _Numbers, _Floats],
@@ -152,9 +159,9 @@ def _step(
         slope = _block(slopes, offsets, widths, layer, count)
         if layer > 0:
             back(down, matrix, slope)
-        if _has_more(rule):
+        if len(velocity) > 0:
             part = slice(begin, end)
-            apply(down, given, weights[part], velocity[part], start[part], rule, first)
+            apply(down, given, weights[part], velocity[part], start[part], drift[part], rule, first)
         else:
             apply_plainly(down, given, matrix, weights[end - outputs : end], rule[0])
         down, end = slope, begin

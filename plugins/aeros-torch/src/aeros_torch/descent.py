@@ -31,20 +31,30 @@ class Slope:
         proximal_mu: Weight of the pull to where the round started (FedProx, Li et al.
             2020, equation 2).
         clip_norm: Largest L2 norm, after that pull; None: as long as it is.
+        drift: Added to every gradient before it is clipped (size,); None: nothing.
     """
 
-    def __init__(self, network: Network, proximal_mu: float, clip_norm: float | None):
+    def __init__(
+        self,
+        network: Network,
+        proximal_mu: float,
+        clip_norm: float | None,
+        drift: Tensor | None = None,
+    ):
         self.vector = torch.empty_like(network.weights)
         self._weights = network.weights
         self._anchor = network.weights.clone() if proximal_mu else None
         self._mu = proximal_mu
         self._limit = clip_norm
+        self._drift = drift
 
     def collect(self, gradients: Sequence[Tensor]) -> Tensor:
         """Fill the vector with the gradients of a batch, and return it."""
         torch.cat([gradient.reshape(-1) for gradient in gradients], out=self.vector)
         if self._anchor is not None:
             self.vector.add_(self._weights - self._anchor, alpha=self._mu)
+        if self._drift is not None:
+            self.vector.add_(self._drift)
         if self._limit is not None:
             norm = torch.linalg.vector_norm(self.vector)
             self.vector.mul_(torch.clamp(self._limit / (norm + 1e-6), max=1.0))
@@ -53,7 +63,7 @@ class Slope:
     @property
     def plain(self) -> bool:
         """Whether the round adds nothing to the gradient."""
-        return self._anchor is None and self._limit is None
+        return self._anchor is None and self._limit is None and self._drift is None
 
 
 class PlainSgd:

@@ -119,8 +119,9 @@ class Engines:
                 return found
             known = reasons.get(way.engine)
             reasons[way.engine] = f"{known}; {found}" if known else found
+        reason = reasons.get(self._asked, "there is no such engine")
         raise ConfigError(
-            f"trainer.engine={self._asked.name} cannot train this: {reasons.get(self._asked, 'it is not there yet')}",
+            f"trainer.engine={self._asked.name} cannot train this: {reason}",
             exists=", ".join(engine.name for engine in Engine),
             hint="trainer.engine=auto",
         )

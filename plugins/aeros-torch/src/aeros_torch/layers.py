@@ -117,6 +117,7 @@ def apply(
     weights: _Floats,
     velocity: _Floats,
     start: _Floats,
+    drift: _Floats,
     rule: tuple[float, float, float, bool, float, float],
     first: bool,
 ) -> None:
@@ -131,13 +132,22 @@ def apply(
         to = np.int64(gradient.ctypes.data)
         _add_products(to, step * 4 * inputs, given, there, step * 4, 4 * outputs)
         part = slice(one * inputs, (one + step + 1) * inputs)
+        _lead(gradient, drift[part])
         _move(weights[part], gradient, velocity[part], start[part], rule, first)
     sums = np.zeros(outputs, np.float32)
     for place in range(count):
         for out in range(outputs):
             sums[out] += down[place, out]
     part = slice(outputs * inputs, len(weights))
+    _lead(sums, drift[part])
     _move(weights[part], sums, velocity[part], start[part], rule, first)
+
+
+@inner
+def _lead(gradient: _Floats, drift: _Floats) -> None:
+    """Add a drift to the head of a gradient; an empty one adds nothing."""
+    for k in range(len(drift)):
+        gradient[k] += drift[k]
 
 
 @inner

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
@@ -81,6 +81,28 @@ class Network:
         self.check(parameters)
         for dtype, vector in self._vectors.items():
             _assign(vector, parameters.vectors[dtype])
+
+    def taken(self, name: str, vectors: Mapping[str, Vector]) -> Tensor | None:
+        """Return a vector that came with an instruction, on this network's device.
+
+        Args:
+            name: Its name; None is returned if there is none of it.
+            vectors: Float32 vectors, from the host or any device that speaks DLPack.
+
+        Raises:
+            ConfigError: It is not as long as the trainable parameters.
+        """
+        if (source := vectors.get(name)) is None:
+            return None
+        if tuple(source.shape) != tuple(self.weights.shape):
+            raise ConfigError(
+                f"the vector '{name}' has shape {tuple(source.shape)}",
+                exists=f"{len(self.weights)} trainable parameters",
+                hint="choose a collector that goes with this trainer/model",
+            )
+        target = torch.empty_like(self.weights)
+        _assign(target, source)
+        return target
 
     def check(self, parameters: Parameters) -> None:
         """Refuse parameters that are not this module's.

@@ -102,6 +102,11 @@ class Optimizer:
         return self._options if known else None
 
     @property
+    def rule(self) -> Mapping[str, Any] | None:
+        """Options of any SGD; None if it is something else."""
+        return self._options if self._name == "SGD" else None
+
+    @property
     def _plain(self) -> bool:
         """Whether this is an SGD that needs no trying out.
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aeros_core.messages import Instruction
+from aeros_torch.account import account
 from aeros_torch.optimizers import Optimizer
 
 __all__ = ["Recipe"]
@@ -35,3 +37,11 @@ class Recipe:
     def mu(self, instruction: Instruction) -> float:
         """Return the weight of the proximal term; what is announced wins."""
         return float(instruction.scalars.get("proximal_mu", self.proximal_mu))
+
+    def count(self, examples: int) -> int:
+        """Return the steps taken on so many examples."""
+        return self.steps or self.epochs * -(-examples // self.batch_size)
+
+    def account(self, steps: int, lr: float, mu: float) -> Mapping[str, float]:
+        """Return the scalars of an update, the same mapping for the same training."""
+        return account(self.optimizer, steps, lr, mu)

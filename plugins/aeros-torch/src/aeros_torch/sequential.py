@@ -43,21 +43,23 @@ class Sequential:
         with reproducible(network.device, instruction.seed, recipe.threads), torch.enable_grad():
             network.load(instruction.parameters)
             network.module.train()
-            loss = self._descend(instruction, data, lr)
+            loss, steps = self._descend(instruction, data, lr)
             return Update(
                 node=instruction.node,
                 round=instruction.round,
                 parameters=network.read(),
                 examples=len(data),
                 metrics={"loss": loss},
+                scalars=recipe.account(steps, lr, recipe.mu(instruction)),
             )
 
-    def _descend(self, instruction: Instruction, data: Dataset, lr: float) -> float:
-        """Take every step of the round; return the mean loss of its examples on the way."""
+    def _descend(self, instruction: Instruction, data: Dataset, lr: float) -> tuple[float, int]:
+        """Take every step; return the mean loss of the examples on the way, and the steps."""
         recipe, network = self._recipe, self._network
-        slope = Slope(network, recipe.mu(instruction), recipe.clip_norm)
+        drift = network.taken("drift", instruction.vectors)
+        slope = Slope(network, recipe.mu(instruction), recipe.clip_norm, drift)
         descend = recipe.optimizer.start(network, slope, lr)
-        total, seen = torch.zeros((), device=network.device), 0
+        total, seen, steps = torch.zeros((), device=network.device), 0, 0
         batches = self._shop.feed.shuffled(
             data,
             size=recipe.batch_size,
@@ -72,7 +74,8 @@ class Sequential:
 
             total.add_(descend(gradients), alpha=len(examples))
             seen += len(examples)
-        return total.item() / seen
+            steps += 1
+        return total.item() / seen, steps
 
     def _gradients(self, examples: Tensor, targets: Tensor) -> _Graded:
         loss = self._shop.criterion(self._network.module(examples), targets)

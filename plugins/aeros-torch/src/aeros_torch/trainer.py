@@ -16,6 +16,7 @@ from aeros_torch.batches import Feed, Resident
 from aeros_torch.config import Engine
 from aeros_torch.engines import Engines
 from aeros_torch.expectation import build, expected, outputs, target_of
+from aeros_torch.labels import Labels
 from aeros_torch.losses import Loss
 from aeros_torch.optimizers import Optimizer
 from aeros_torch.recipe import Recipe
@@ -167,6 +168,7 @@ class TorchTrainer:
             outputs=None if target.categories is not None else outputs(target),
             resident=self._resident,
             smallest=2 if network.needs_pairs else 1,
+            labels=Labels(target.name, None if target.categories is None else outputs(target)),
         )
         shop = Workshop(
             model=self._model,
