@@ -11,6 +11,7 @@ from aeros_core.errors import ConfigError, PluginError
 from aeros_core.hookspecs import hookimpl
 from aeros_core.outcomes import Status
 from aeros_core.records import Model
+from aeros_core.roles import Codec, SupportsCodec
 from aeros_core.task import Task
 
 TOY = [
@@ -42,6 +43,32 @@ def build(install, tmp_path, monkeypatch):
         return compose.build(cfg, registry, **options)
 
     return make
+
+
+def test_a_codec_goes_with_any_collector(build, toys):
+    collector = build("collector/codec=coarse", "collector.codec.step=0.5").parts.collector
+    assert isinstance(collector, toys.Mean)
+    assert isinstance(collector, SupportsCodec)
+    assert isinstance(collector.codec, Codec)
+    assert collector.codec.step == 0.5
+    assert not isinstance(build().parts.collector, SupportsCodec)
+
+
+def test_a_codec_decides_the_result(build):
+    plain, coded = build().parts, build("collector/codec=coarse").parts
+    assert coded.config["collector"]["codec"] == {"_target_": "toy_parts.Coarse", "step": 0.01}
+    assert "codec" not in plain.config["collector"]
+    assert coded.identity != plain.identity
+
+
+def test_what_is_no_codec_is_not_built(build):
+    with pytest.raises(PluginError) as caught:
+        build(changed={"collector.codec": {"_target_": "toy_parts.Mean"}})
+    assert str(caught.value).splitlines()[0] == (
+        "collector/codec: _target_=toy_parts.Mean is not registered for collector/codec"
+    )
+    with pytest.raises(PluginError, match="_target_=3 is not registered for collector/codec"):
+        build(changed={"collector.codec": 3})
 
 
 def test_what_was_chosen_is_built(build, toys):

@@ -82,7 +82,7 @@ def test_an_experiment_may_preset_what_the_command_line_replaces(load):
         ),
         (
             "collector.momentun=0.9",
-            "option 'collector.momentun' does not exist\n  exists: momentum\n"
+            "option 'collector.momentun' does not exist\n  exists: momentum, codec\n"
             "  next: collector.momentum=<value>",
         ),
         (

@@ -23,8 +23,8 @@ BROKEN = {
         "pip install --upgrade incompatible",
     ),
     "unknown_hook": (
-        "implements unknown hook aeros_colectors; known: aeros_callbacks, aeros_collectors,"
-        " aeros_controllers, aeros_inferencers, aeros_models, aeros_repositories,"
+        "implements unknown hook aeros_colectors; known: aeros_callbacks, aeros_codecs,"
+        " aeros_collectors, aeros_controllers, aeros_inferencers, aeros_models, aeros_repositories,"
         " aeros_trainers, aeros_transformers",
         "pip install --upgrade unknown-hook",
     ),
@@ -89,6 +89,7 @@ def test_what_a_good_plugin_provides_is_listed(toy):
     assert (str(plugin), plugin.module, plugin.reason) == ("toy 1.0", "toy", "")
     assert plugin.provides == (
         "callback=tally",
+        "collector/codec=coarse",
         "collector=mean",
         "inferencer=scores",
         "repository=files",

@@ -25,6 +25,7 @@ from aeros_core.hookspecs import Callbacks
 from aeros_core.plugins import Option, Registry
 from aeros_core.records import Model
 from aeros_core.roles import (
+    Codec,
     Collector,
     Components,
     Controller,
@@ -40,7 +41,7 @@ from aeros_core.roles import (
 from aeros_core.serving import Service
 from aeros_core.task import Task
 
-__all__ = ["Job", "build", "build_module", "build_part", "build_service"]
+__all__ = ["Job", "build", "build_codec", "build_module", "build_part", "build_service"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def build(
     data = config.plain(cfg)
     data.pop("hydra", None)
     parts = Components(
-        collector=_role(registry, data, "collector", Collector),
+        collector=_collector(registry, data),
         repository=_role(registry, data, "repository", Repository),
         trainer=_role(registry, data, "trainer", Trainer),
         transformers=_many(registry, data, "transformer", Transformer | Source | Partitioner),
@@ -112,6 +113,30 @@ def _role(registry: Registry, data: Mapping[str, Any], role: str, kind: Any) -> 
     return part
 
 
+def _collector(registry: Registry, data: Mapping[str, Any]) -> Any:
+    node = dict(data.get("collector") or {})
+    node.pop("codec", None)
+    collector = _role(registry, {"collector": node}, "collector", Collector)
+    if codec := build_codec(registry, data):
+        collector.codec = codec
+    return collector
+
+
+def build_codec(registry: Registry, data: Mapping[str, Any]) -> Codec | None:
+    """Return the codec that goes with the collector of a plain configuration, if any does.
+
+    Raises:
+        PluginError: It was not registered for ``collector/codec``.
+        ConfigError: An option is out of its range.
+    """
+    node = (data.get("collector") or {}).get("codec")
+    if not node:
+        return None
+    codec = build_part(registry, "collector/codec", node)
+    _demand(codec, Codec, "codec", str(node["_target_"]))
+    return cast("Codec", codec)
+
+
 def _many(registry: Registry, data: Mapping[str, Any], group: str, kind: Any) -> dict[str, Any]:
     parts = {}
     for name, node in (data.get(group) or {}).items():
@@ -132,7 +157,7 @@ def build_part(registry: Registry, group: str, node: Mapping[str, Any], name: st
     """
     option = _registered(registry, group, node, name)
     options = {
-        key: _bound(registry, f"{group}/{key}", value) if _nested(value) else value
+        key: _bound(registry, _inner(registry, group, key), value) if _nested(value) else value
         for key, value in node.items()
         if key != "_target_"
     }
@@ -178,12 +203,18 @@ def _nested(value: Any) -> bool:
     return isinstance(value, Mapping) and "_target_" in value
 
 
+def _inner(registry: Registry, group: str, key: str) -> str:
+    """Return the group that a nested option is of; a second collector's is ``collector/rule``."""
+    own = f"{group}/{key}"
+    return own if registry.names(own) or group != "collector" else f"{group}/rule"
+
+
 def _bound(registry: Registry, group: str, node: Mapping[str, Any]) -> Any:
     option = _registered(registry, group, node, "")
     options = {key: value for key, value in node.items() if key != "_target_"}
     for key, value in options.items():
         if _nested(value):
-            options[key] = _bound(registry, f"{group}/{key}", value)
+            options[key] = _bound(registry, _inner(registry, group, key), value)
     return functools.partial(plugins.implementation(option.target), **options)
 
 
@@ -239,6 +270,8 @@ def _options(registry: Registry, data: Mapping[str, Any]) -> list[Option]:
     ]
     nodes += [(g, node) for g in config.MANY for node in (data.get(g) or {}).values()]
     nodes.append(("trainer/model", (data.get("trainer") or {}).get("model")))
+    nodes += [("collector/rule", n) for n in (data.get("collector") or {}).values() if _nested(n)]
+    nodes.append(("collector/codec", (data.get("collector") or {}).get("codec")))
     found = [registry.by_target(g, str(node.get("_target_"))) for g, node in nodes if node]
     return [option for option in found if option is not None]
 

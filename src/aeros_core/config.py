@@ -19,13 +19,13 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
 from aeros_core import guard
 from aeros_core.elements import Description
 from aeros_core.errors import AerosError, ConfigError
-from aeros_core.plugins import Health, Plugin, Registry
+from aeros_core.plugins import Health, Option, Plugin, Registry
 from aeros_core.sitting import identity_of
 from aeros_core.task import Task
 
@@ -67,7 +67,7 @@ def register(registry: Registry) -> None:
         store.store(
             group=option.group,
             name=option.name,
-            node=thawed(option.config),
+            node=_node(option),
             package=package,
             provider=option.plugin.distribution,
         )
@@ -76,6 +76,15 @@ def register(registry: Registry) -> None:
     Plugins.instance().register(_PluginConfigs)
     # Hydra has no hook between composing a configuration and building what it names.
     hydra_core.ConfigLoaderImpl = _GuardedLoader  # type: ignore[attr-defined]
+
+
+def _node(option: Option) -> DictConfig:
+    """Return the configuration of an option; a collector's with room for a codec."""
+    node = thawed(option.config)
+    if option.group == "collector":
+        with open_dict(node):
+            node["codec"] = None
+    return node
 
 
 def thawed(dataclass: type[Any]) -> DictConfig:
@@ -125,6 +134,8 @@ def plain(config: DictConfig) -> dict[str, Any]:
             hint=f"{error.full_key}=<value>" if error.full_key else "",
         ) from error
     assert isinstance(data, dict)  # noqa: S101 - a DictConfig becomes a dict
+    if isinstance(collector := data.get("collector"), dict) and collector.get("codec", 0) is None:
+        del collector["codec"]
     return {str(key): _chosen(value) if key in MANY else value for key, value in data.items()}
 
 

@@ -48,6 +48,8 @@ hookimpl = pluggy.HookimplMarker("aeros")
 GROUPS = {
     "aeros_controllers": "controller",
     "aeros_collectors": "collector",
+    "aeros_codecs": "collector/codec",
+    "aeros_rules": "collector/rule",
     "aeros_repositories": "repository",
     "aeros_trainers": "trainer",
     "aeros_inferencers": "inferencer",
@@ -69,6 +71,23 @@ class Registration:
     @hookspec
     def aeros_collectors(self) -> Mapping[str, type[Any]]:
         """Offer collectors: ``collector=<option>`` builds a `roles.Collector`."""
+        raise NotImplementedError
+
+    @hookspec
+    def aeros_codecs(self) -> Mapping[str, type[Any]]:
+        """Offer compression of updates: ``collector/codec=<option>`` builds a `roles.Codec`.
+
+        It goes with any collector, whose own configuration need not mention it.
+        """
+        raise NotImplementedError
+
+    @hookspec
+    def aeros_rules(self) -> Mapping[str, type[Any]]:
+        """Offer collectors to those that hold others: ``collector/rule=<option>``.
+
+        The collector gets a callable, its options bound, that makes a `roles.Collector`.
+        One that holds several asks for the others as ``collector/rule@collector.<name>``.
+        """
         raise NotImplementedError
 
     @hookspec

@@ -28,6 +28,8 @@ ENTRY_POINTS = "aeros"
 
 DISTRIBUTIONS = {
     "collector": "aeros-aggregators",
+    "collector/codec": "aeros-aggregators",
+    "collector/rule": "aeros-aggregators",
     "inferencer": "aeros-torch",
     "repository": "aeros-zarr",
     "trainer": "aeros-torch",

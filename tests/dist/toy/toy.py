@@ -64,6 +64,12 @@ class Files:
 
 
 @dataclass
+class Coarse:
+    _target_: str = "toy_parts.Coarse"
+    step: float = 0.01
+
+
+@dataclass
 class Tally:
     _target_: str = "toy_parts.Tally"
     path: str = "tally.txt"
@@ -92,6 +98,11 @@ def aeros_models():
 @hookimpl
 def aeros_collectors():
     return {"mean": Mean}
+
+
+@hookimpl
+def aeros_codecs():
+    return {"coarse": Coarse}
 
 
 @hookimpl

@@ -10,6 +10,7 @@ import numpy as np
 
 from aeros_core import hookimpl
 from aeros_core.data import Dataset, Partition
+from aeros_core.encoding import Encoded
 from aeros_core.errors import RepositoryError
 from aeros_core.messages import Update
 from aeros_core.parameters import Layout, Parameters
@@ -50,6 +51,27 @@ class Even:
 
     def output_schema(self, schema):
         return schema
+
+
+class Coarse:
+    """Sends whole numbers of steps, and keeps what is lost for the next time."""
+
+    def __init__(self, *, step):
+        self.step = step
+
+    def encode(self, change, residual, rng):
+        due = {d: v + (residual.vectors[d] if residual else 0) for d, v in change.vectors.items()}
+        steps = {d: np.rint(v / self.step).astype(np.int16) for d, v in due.items()}
+        encoded = Encoded(steps, change.layout.sizes, self)
+        lost = {d: v - encoded[d] for d, v in due.items()}
+        return encoded, Parameters(change.layout, lost)
+
+    def decode(self, encoded, dtype):
+        return (encoded.arrays[dtype] * self.step).astype(dtype)
+
+    def fault(self, encoded):
+        lengths = {d: len(a) for d, a in encoded.arrays.items()}
+        return None if lengths == dict(encoded.sizes) else f"steps of lengths {lengths}"
 
 
 class Scale:
