@@ -156,6 +156,9 @@ class Scripted:
     def name(self, number):
         return f"client-{number}"
 
+    def sizes(self, numbers):
+        return np.zeros(len(numbers), "int64")
+
     def dispatch(self, instructions):
         self.dispatched.append(list(instructions))
 
@@ -285,7 +288,7 @@ def start(environment, tmp_path):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=_interruptible,
+            preexec_fn=_interruptible,  # noqa: PLW1509 - no threads run here
         )
         running.append(process)
         return process

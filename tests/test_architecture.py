@@ -13,9 +13,11 @@ SOURCE = Path(aeros_core.__file__).parent
 
 LAYERS = [
     # contracts and data
-    "errors hookspecs streams encoding parameters messages schema data task outcomes records control events roles",
+    "errors hookspecs streams encoding parameters messages schema data task outcomes tally records"
+    " control events roles",
     # the algorithms of the system, and how results look
-    "intake cohort sitting rounds pipeline elements serving tables curves safetensors",
+    "admission intake cohort busy survey node sitting rounds pipeline elements serving tables"
+    " curves safetensors",
     # transport
     "controllers controllers.local",
     # configuration and discovery, and what a person sees

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aeros_core.control import Cancelled, Control
-from aeros_core.intake import Intake, finite
-from aeros_core.messages import Evaluation, Failure, Update
+from aeros_core.intake import Intake
+from aeros_core.messages import Evaluation, Failure, Instruction, Update
 from aeros_core.parameters import Parameters
-from aeros_core.task import Task
+from aeros_core.tally import Tally
+from aeros_core.task import Below, Task
 
 COHORT = ("a", "b", "c")
 ROUND = 5
@@ -25,9 +26,10 @@ def update(node, **changed):
     return replace(Update(node, ROUND, packed(1, 2), 10, {"loss": 0.5}), **changed)
 
 
-def intake(nodes, *, control=None, **options):
-    layout = packed(1, 2).layout
-    return Intake(nodes, Task(**options), ROUND, COHORT, layout, control or Control())
+def intake(nodes, *, cohort=COHORT, control=None, **options):
+    sent = [Instruction(ROUND, node, packed(0, 0)) for node in cohort]
+    breathe = (control or Control()).check
+    return Intake(nodes, Task(**options), sent, packed(0, 0), breathe, Tally())
 
 
 def taken(coming):
@@ -38,13 +40,13 @@ def test_good_updates_are_taken_in_and_weighed(scripted):
     nodes = scripted(update("a"), update("b", examples=4), update("c", metrics={}))
     coming = intake(nodes)
     assert taken(coming) == ["a", "b", "c"]
-    assert coming.accepted == {
+    assert coming.tally.accepted == {
         "a": {"examples": 10, "loss": 0.5},
         "b": {"examples": 4, "loss": 0.5},
         "c": {"examples": 10},
     }
-    assert coming.refused == {}
-    assert coming.received == 3 * 8
+    assert coming.tally.refused == {}
+    assert coming.tally.received == 3 * 8
     assert not nodes.abandoned
 
 
@@ -77,39 +79,43 @@ def test_a_bad_reply_is_dropped_with_its_reason_and_the_others_go_on(scripted, c
     bad, reason = BAD[case]
     coming = intake(scripted(bad, update("a"), update("c")), ordered=ordered)
     assert taken(coming) == ["a", "c"]
-    assert list(coming.accepted) == ["a", "c"]
-    assert coming.refused == {"b": reason}
+    assert list(coming.tally.accepted) == ["a", "c"]
+    assert coming.tally.refused == {"b": reason}
 
 
 @pytest.mark.parametrize("other", [4, 6])
 def test_a_reply_for_another_round_is_refused(scripted, other):
     coming = intake(scripted(update("b", round=other), update("a")), ordered=False)
     assert next(iter(coming)).node == "a"
-    assert coming.refused == {"b": f"late: for round {other}"}
+    assert coming.tally.refused == {"b": f"late: for round {other}"}
 
 
 def test_a_late_reply_does_not_spend_the_nodes_turn(scripted):
     coming = intake(scripted(update("b", round=4), update("b"), update("a"), update("c")))
     assert taken(coming) == ["a", "b", "c"]
+    assert coming.tally.refused == {}
+    assert coming.tally.dropped == {"b": {"late": 1}}
 
 
-def test_a_second_update_of_a_node_is_not_taken(scripted):
+def test_a_second_update_of_a_node_is_counted_and_not_taken(scripted):
     second = update("a", parameters=packed(9, 9))
     coming = intake(scripted(update("a"), second, update("b"), update("c")))
     assert [u.parameters.vector.tolist() for u in coming] == [[1, 2]] * 3
-    assert coming.received == 4 * 8
+    assert coming.tally.received == 4 * 8
+    assert coming.tally.refused == {}
+    assert coming.tally.dropped == {"a": {"duplicate": 1}}
 
 
 def test_a_second_reply_after_a_bad_one_is_a_duplicate(scripted):
     coming = intake(scripted(Failure("a", ROUND, "no"), update("a"), update("b"), update("c")))
     assert taken(coming) == ["b", "c"]
-    assert coming.refused == {"a": "duplicate"}
+    assert coming.tally.refused == {"a": "duplicate"}
 
 
 def test_a_node_that_was_not_asked_is_refused(scripted):
     coming = intake(scripted(update("mallory"), *map(update, COHORT)))
     assert taken(coming) == ["a", "b", "c"]
-    assert coming.refused == {"mallory": "was not asked"}
+    assert coming.tally.refused == {"mallory": "was not asked"}
 
 
 def test_large_values_whose_sum_overflows_are_finite(scripted):
@@ -118,39 +124,15 @@ def test_large_values_whose_sum_overflows_are_finite(scripted):
     assert taken(coming) == ["a", "b", "c"]
 
 
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
-@pytest.mark.parametrize(
-    ("values", "good"),
-    [
-        ([], True),
-        ([1, 2], True),
-        (["max", "max"], True),
-        (["max", "-max", "max", "max"], True),
-        ([1, np.nan], False),
-        ([np.inf, 1], False),
-        ([np.inf, -np.inf], False),
-        ([-np.inf, np.nan], False),
-    ],
-)
-def test_finite_is_finite_element_by_element(values, good, dtype):
-    top = float(np.finfo(dtype).max)
-    numbers = [{"max": top, "-max": -top}.get(v, v) for v in values]
-    assert finite(np.array(numbers, dtype=dtype)) is good
-
-
-def test_whole_numbers_are_finite():
-    assert finite(np.array([2**62, 2**62, 2**62]))
-
-
 @given(st.permutations([f"n{i}" for i in range(7)]), st.sets(st.integers(0, 6)))
 def test_ordered_updates_come_in_the_order_of_selection(arrival, failing):
     cohort = [f"n{i}" for i in range(7)]
     bad = {f"n{i}" for i in failing}
     replies = [Failure(n, ROUND, "no") if n in bad else update(n) for n in arrival]
-    nodes = type("Nodes", (), {"receive": lambda _, __: replies.pop(0)})()
-    coming = Intake(nodes, Task(), ROUND, cohort, packed(1, 2).layout, Control())
+    nodes = type("Nodes", (), {"receive": lambda *_: replies.pop(0), "dispatch": lambda *_: None})
+    coming = intake(nodes(), cohort=cohort)
     assert taken(coming) == [node for node in cohort if node not in bad]
-    assert set(coming.refused) == bad
+    assert set(coming.tally.refused) == bad
 
 
 def test_ordered_updates_go_on_as_soon_as_all_before_them_are_settled(scripted):
@@ -173,7 +155,7 @@ def test_at_the_deadline_the_round_goes_on_without_those_that_miss(scripted):
     coming = intake(nodes, deadline=60.0)
     assert taken(coming) == ["b"]
     late = "no reply within the deadline"
-    assert coming.refused == {"a": late, "c": late}
+    assert coming.tally.refused == {"a": late, "c": late}
     assert nodes.abandoned == 1
     assert all(0 < timeout <= 60 for timeout in nodes.timeouts)
 
@@ -222,3 +204,42 @@ def test_a_paused_task_takes_nothing_in_until_it_is_resumed(scripted):
     control.resume()
     working.join(10)
     assert len(done) == 3
+
+
+def test_instructions_go_out_once_updates_are_wanted(scripted):
+    nodes = scripted(*map(update, COHORT))
+    coming = intake(nodes)
+    assert nodes.dispatched == []
+    assert coming.tally.sent == 0
+    next(iter(coming))
+    assert [[told.node for told in sent] for sent in nodes.dispatched] == [list(COHORT)]
+    assert coming.tally.sent == 3 * 8
+
+
+def test_a_round_that_has_enough_waits_for_no_more(scripted):
+    nodes = scripted(update("c"), Failure("b", ROUND, "no"), update("a"))
+    coming = intake(nodes, enough=1)
+    assert taken(coming) == ["c"]
+    assert coming.tally.refused == {}
+    assert nodes.abandoned == 1
+    assert len(nodes.replies) == 2
+
+
+def test_below_its_quorum_a_round_waits_for_its_deadline_again(scripted):
+    class Hesitant(scripted):
+        def receive(self, timeout):
+            reply = super().receive(timeout)
+            return None if reply == "nothing" else reply
+
+    nodes = Hesitant("nothing", update("b"), "nothing", update("a"), "nothing")
+    coming = intake(nodes, deadline=60.0, quorum=2, below=Below.extend, attempts=3)
+    assert taken(coming) == ["a", "b"]
+    assert coming.tally.refused == {"c": "no reply within the deadline"}
+    assert len(nodes.timeouts) == 5
+
+
+def test_a_deadline_is_extended_so_many_times_and_no_more(scripted):
+    nodes = scripted()
+    coming = intake(nodes, deadline=60.0, quorum=2, below=Below.extend, attempts=3)
+    assert taken(coming) == []
+    assert len(nodes.timeouts) == 3

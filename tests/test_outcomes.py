@@ -15,6 +15,7 @@ ROUND = Round(
     seconds={"train": 1.0, "evaluate": 0.5, "total": 1.5},
     sent=80,
     received=40,
+    dropped={"client-1": {"not finite": 1}, "client-0": {"duplicate": 2}},
 )
 RESULT = Result(
     task="digits",
@@ -26,6 +27,7 @@ RESULT = Result(
     sent=160,
     received=80,
     versions={"python": "3.11.7", "aeros-core": "0.1.0"},
+    dropped={"duplicate": 2, "not finite": 1},
 )
 
 
@@ -47,6 +49,7 @@ def test_the_keys_of_a_result_are_public():
         "seconds": 3.5,
         "bytes": {"sent": 160, "received": 80},
         "versions": {"python": "3.11.7", "aeros-core": "0.1.0"},
+        "dropped": {"duplicate": 2, "not finite": 1},
     }
 
 
@@ -58,6 +61,7 @@ def test_the_keys_of_a_round_are_public():
         "training",
         "nodes",
         "refused",
+        "dropped",
         "seconds",
         "bytes",
     ]

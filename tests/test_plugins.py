@@ -25,7 +25,7 @@ BROKEN = {
     "unknown_hook": (
         "implements unknown hook aeros_colectors; known: aeros_callbacks, aeros_codecs,"
         " aeros_collectors, aeros_controllers, aeros_inferencers, aeros_models, aeros_repositories,"
-        " aeros_trainers, aeros_transformers",
+        " aeros_rules, aeros_trainers, aeros_transformers",
         "pip install --upgrade unknown-hook",
     ),
     "wrong_arguments": (

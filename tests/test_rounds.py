@@ -198,6 +198,9 @@ class Late:
     def name(self, number):
         return f"client-{number}"
 
+    def sizes(self, numbers):
+        return np.zeros(len(numbers), np.int64)
+
     def dispatch(self, instructions):
         self.sent = [i for i in instructions if i.node != self.silent]
 

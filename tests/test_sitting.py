@@ -8,7 +8,7 @@ from aeros_core import sitting
 from aeros_core.errors import ConfigError
 from aeros_core.outcomes import Result, Round, Status
 from aeros_core.records import Checkpoint
-from aeros_core.sitting import Sitting, finished, open_run, state_of
+from aeros_core.sitting import Sitting, finished, keepers, open_run, state_of
 from aeros_core.task import Stop, Task
 
 CONFIG = {
@@ -43,7 +43,8 @@ def begun(parts, flat):
     def begin(task=None, *, fresh=True, **options):
         made = parts(config=CONFIG, momentum=0.9, repository=first.repository)
         initial = (lambda: flat(0, 0)) if fresh else None
-        return open_run(task or Task(name="toy"), replace(made, **options), initial), made
+        kept = keepers(made, nodes=None)
+        return open_run(task or Task(name="toy"), replace(made, **options), kept, initial), made
 
     return begin
 
@@ -164,14 +165,17 @@ def test_the_last_measured_metrics_count_though_later_rounds_were_not_measured(b
 
 def test_only_parts_with_a_state_are_kept(parts):
     made = parts(momentum=0.9)
-    assert state_of(made) == {"collector": {}}
+    kept = keepers(made, nodes=object())
+    assert set(kept) == {"collector"}
+    assert state_of(kept) == {}
     made.collector.velocity = np.ones(2)
-    assert state_of(made)["collector"]["velocity"].tolist() == [1, 1]
+    assert state_of(kept)["collector"]["velocity"].tolist() == [1, 1]
 
 
 SAME = [
     ("task", "name"), ("task", "rounds"), ("task", "resume"), ("task", "stop"),
-    ("task", "subtasks"), ("task", "deadline"), ("repository", "path"), ("controller",),
+    ("task", "subtasks"), ("task", "deadline"), ("task", "below"), ("task", "attempts"),
+    ("repository", "path"), ("controller",),
     ("callback",), ("infrastructure",), ("deployment",),
 ]  # fmt: skip
 OTHER = [

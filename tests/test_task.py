@@ -3,7 +3,7 @@ import pickle
 import pytest
 
 from aeros_core.errors import ConfigError
-from aeros_core.task import Evaluating, Goal, Kind, Stop, Subtask, Task
+from aeros_core.task import Below, Evaluating, Goal, Kind, Stop, Subtask, Task
 
 
 @pytest.mark.parametrize(
@@ -12,6 +12,10 @@ from aeros_core.task import Evaluating, Goal, Kind, Stop, Subtask, Task
         ({"rounds": 0}, "task.rounds=0 is not possible", "at least 1"),
         ({"cohort": 0}, "task.cohort=0 is not possible", "at least 1"),
         ({"quorum": 0}, "task.quorum=0 is not possible", "at least 1"),
+        ({"attempts": 0}, "task.attempts=0 is not possible", "at least 1"),
+        ({"max_norm": 0.0}, "task.max_norm=0.0 is not possible", "above 0"),
+        ({"max_norm": float("nan")}, "task.max_norm=nan is not possible", "above 0"),
+        ({"enough": 2, "quorum": 3}, "task.enough=2 is not possible", "at least task.quorum=3"),
         ({"deadline": 0.0}, "task.deadline=0.0 is not possible", "above 0"),
         ({"deadline": float("nan")}, "task.deadline=nan is not possible", "above 0"),
         (
@@ -110,3 +114,18 @@ def test_records_are_picklable(record):
 def test_a_name_that_is_no_file_name_is_refused(name):
     with pytest.raises(ConfigError, match="is not possible"):
         Task(name=name)
+
+
+@pytest.mark.parametrize("option", ["quorum", "enough"])
+def test_more_than_a_cohort_can_never_be_met(option):
+    with pytest.raises(ConfigError) as refused:
+        Task(cohort=2, **{option: 3})
+    assert str(refused.value) == (
+        f"task.{option}=3 can never be met by task.cohort=2\n  next: task.{option}=2"
+    )
+
+
+def test_a_deadline_that_is_not_there_cannot_be_extended():
+    with pytest.raises(ConfigError, match=r"task\.below=extend waits for the deadline again"):
+        Task(below=Below.extend)
+    assert Task(below=Below.extend, deadline=5.0).attempts == 3

@@ -4,59 +4,80 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from aeros_core import streams
 from aeros_core.intake import Nodes
 from aeros_core.messages import Action, Broadcast, Instruction, Metrics
 from aeros_core.parameters import Parameters
-from aeros_core.roles import Collector, SupportsBriefing, SupportsBroadcast
+from aeros_core.roles import Collector, SupportsBriefing, SupportsBroadcast, SupportsBuffer
 from aeros_core.task import Task
 
-__all__ = ["ask", "instruct", "mean", "select"]
+__all__ = ["ask", "broadcast", "instruct", "mean", "select"]
 
 
-def select(task: Task, nodes: Nodes, number: int) -> list[str]:
+def select(task: Task, nodes: Nodes, number: int, attempt: int = 0) -> list[str]:
     """Return the ids of the nodes of round ``number``, drawn without replacement.
 
+    Larger ones come first, so that nobody waits for a long one that was begun last.
     Takes time and memory in proportion to the cohort, not to the population.
     """
     if task.cohort is None or task.cohort == len(nodes):
-        return [nodes.name(i) for i in range(len(nodes))]
-    rng = streams.stream(task.seed, "select", number)
-    drawn = rng.choice(len(nodes), size=task.cohort, replace=False, shuffle=False)
-    return [nodes.name(int(i)) for i in sorted(drawn)]
+        drawn = np.arange(len(nodes))
+    else:
+        rng = streams.stream(task.seed, "select", number, *([attempt] if attempt else []))
+        drawn = rng.choice(len(nodes), size=task.cohort, replace=False, shuffle=False)
+    order = np.lexsort((drawn, -nodes.sizes(drawn)))
+    return [nodes.name(i) for i in drawn[order].tolist()]
 
 
 def instruct(
-    task: Task, collector: Collector, parameters: Parameters, number: int, cohort: Sequence[str]
+    task: Task,
+    collector: Collector,
+    parameters: Parameters,
+    number: int,
+    cohort: Sequence[str],
+    attempt: int = 0,
 ) -> list[Instruction]:
     """Return the training instruction of each node in the cohort."""
-    to_all = (
-        collector.broadcast(number) if isinstance(collector, SupportsBroadcast) else Broadcast()
-    )
+    to_all = broadcast(collector, number)
     own = collector.brief if isinstance(collector, SupportsBriefing) else None
+    again = (attempt,) if attempt else ()
+    seeds = streams.seeds(task.seed, "train", number, *again, last=cohort)
+    delta = isinstance(collector, SupportsBuffer)
     instructions = []
-    for node in cohort:
-        told = _both(to_all, own(number, node)) if own else to_all
+    for node, seed in zip(cohort, seeds, strict=True):
+        told = to_all if own is None else _both(to_all, own(number, node))
         instructions.append(
             Instruction(
-                round=number,
-                node=node,
-                parameters=parameters,
-                seed=streams.seed(task.seed, "train", number, node),
-                scalars=told.scalars,
-                vectors=told.vectors,
-                deadline=task.deadline,
+                number, node, parameters, Action.TRAIN, seed, told.scalars, told.vectors,
+                task.deadline, told.personal, delta,
             )
-        )
+        )  # fmt: skip
     return instructions
 
 
+def broadcast(collector: Collector, number: int) -> Broadcast:
+    """Return what a collector tells every node of a round; nothing, if it tells nothing."""
+    if isinstance(collector, SupportsBroadcast):
+        return collector.broadcast(number)
+    return Broadcast()
+
+
 def _both(to_all: Broadcast, to_one: Broadcast) -> Broadcast:
-    return Broadcast({**to_all.scalars, **to_one.scalars}, {**to_all.vectors, **to_one.vectors})
+    return Broadcast(
+        {**to_all.scalars, **to_one.scalars},
+        {**to_all.vectors, **to_one.vectors},
+        to_all.personal + to_one.personal,
+    )
 
 
 def ask(
-    task: Task, parameters: Parameters, number: int, cohort: Sequence[str]
+    task: Task,
+    parameters: Parameters,
+    number: int,
+    cohort: Sequence[str],
+    personal: tuple[str, ...] = (),
 ) -> list[Instruction]:
     """Return the evaluation instruction of each node in the cohort."""
     return [
@@ -67,6 +88,7 @@ def ask(
             action=Action.EVALUATE,
             seed=streams.seed(task.seed, "evaluate", number, node),
             deadline=task.deadline,
+            personal=personal,
         )
         for node in cohort
     ]

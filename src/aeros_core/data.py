@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
@@ -45,7 +45,7 @@ class Dataset:
 
     def take(self, rows: NDArray[np.int64]) -> Dataset:
         """Return the data set of these examples, counted within this one."""
-        return replace(self, rows=rows if self.rows is None else self.rows[rows])
+        return Dataset(self.schema, self.columns, rows if self.rows is None else self.rows[rows])
 
     def batch(self) -> Batch:
         """Return the examples as arrays of their own length."""

@@ -1,19 +1,23 @@
-"""Update hygiene: replies come in, bad ones are refused and counted, good ones go on."""
+"""The updates of one round: replies come in, bad ones are refused, good ones go on."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from aeros_core.control import Control
-from aeros_core.messages import Evaluation, Failure, Instruction, Reply, Update
-from aeros_core.parameters import Layout, Vector
-from aeros_core.task import Task
+from aeros_core.admission import fault
+from aeros_core.messages import Instruction, Reply, Update
+from aeros_core.parameters import Parameters
+from aeros_core.tally import Refusal, Tally
+from aeros_core.task import Below, Task
 
-__all__ = ["Intake", "Nodes"]
+__all__ = ["SILENT", "Intake", "Nodes"]
+
+SILENT = Refusal("no reply", "no reply within the deadline")
 
 
 class Nodes(Protocol):
@@ -27,6 +31,9 @@ class Nodes(Protocol):
 
     def name(self, number: int) -> str:
         """Return the id of node ``number``."""
+
+    def sizes(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the examples of these nodes, as far as is known; 0 where it is not."""
 
     def dispatch(self, instructions: Sequence[Instruction]) -> None:
         """Send instructions on their way; does not wait for any."""
@@ -42,109 +49,105 @@ class Intake:
     """The accepted updates of one round, to be iterated over once.
 
     Each reply is checked as it arrives: a known node that has not replied yet, the
-    round's number, the layout, a positive number of examples, finite values. What fails
-    is dropped and counted in `refused`; the round goes on.
+    round's number, and all that `admission.fault` looks at. What fails is dropped and
+    counted in `tally`; the round goes on.
 
     Args:
-        nodes: Where replies come from.
-        task: Whether updates go on in order of selection (``ordered``), and how many
-            seconds to wait for them (``deadline``).
-        number: Number of the round.
-        cohort: Ids of the nodes that were sent an instruction, in order of selection.
-        layout: Layout of the global parameters.
-        control: Looked at between messages.
+        nodes: Whom the instructions go to once the first update is asked for.
+        task: Whether updates go on in order of selection (``ordered``), how many seconds
+            to wait for them (``deadline``), and when to wait no longer (``enough``).
+        sent: Instruction of each node, in order of selection.
+        base: The global parameters.
+        breathe: Called between messages.
+        tally: Counts of the round so far.
     """
 
     def __init__(
         self,
         nodes: Nodes,
         task: Task,
-        number: int,
-        cohort: Sequence[str],
-        layout: Layout,
-        control: Control,
+        sent: Sequence[Instruction],
+        base: Parameters,
+        breathe: Callable[[], None],
+        tally: Tally,
     ) -> None:
-        self._nodes = nodes
-        self._round = number
-        self._cohort = cohort
-        self._layout = layout
-        self._ends = None if task.deadline is None else time.monotonic() + task.deadline
-        self._ordered = task.ordered
-        self._control = control
-        self._pending = set(cohort)
-        self.accepted: dict[str, dict[str, float]] = {}
-        self.refused: dict[str, str] = {}
-        self.received = 0
+        self._nodes, self._task, self._sent = nodes, task, sent
+        self._base, self._breathe = base, breathe
+        self.tally = tally
+        self.cohort = [instruction.node for instruction in sent]
+        self._pending = dict.fromkeys(self.cohort)
+        self._good = 0
 
     def __iter__(self) -> Iterator[Update]:
         """Yield accepted updates until every node has replied or the deadline is over."""
-        return self._in_order() if self._ordered else self._arrivals()
+        return self._in_order() if self._task.ordered else self._arrivals()
 
     def _in_order(self) -> Iterator[Update]:
         waiting: dict[str, Update] = {}
         position = 0
         for update in self._arrivals():
             waiting[update.node] = update
-            while position < len(self._cohort) and self._settled(self._cohort[position]):
-                if ready := waiting.pop(self._cohort[position], None):
-                    yield ready
+            del update  # held nowhere else once it has gone on
+            while position < len(self.cohort) and self.cohort[position] not in self._pending:
+                if self.cohort[position] in waiting:
+                    yield waiting.pop(self.cohort[position])
                 position += 1
-        yield from (waiting[node] for node in self._cohort[position:] if node in waiting)
-
-    def _settled(self, node: str) -> bool:
-        return node not in self._pending
+        yield from (waiting.pop(node) for node in self.cohort[position:] if node in waiting)
 
     def _arrivals(self) -> Iterator[Update]:
-        while self._pending:
-            self._control.check()
-            left = None if self._ends is None else self._ends - time.monotonic()
-            reply = self._nodes.receive(left)
-            if reply is None:
+        self._nodes.dispatch(self._sent)
+        self.tally.sent += sum(instruction.nbytes for instruction in self._sent)
+        enough = self._task.enough or len(self.cohort)
+        for reply in self._replies():
+            if self._admitted(reply) and isinstance(reply, Update):
+                self._good += 1
+                yield reply
+            del reply
+            if self._good >= enough:
                 break
-            if update := self._admit(reply):
-                yield update
-        for node in self._pending:
-            self.refused[node] = "no reply within the deadline"
         if self._pending:
-            self._nodes.abandon()
-            self._pending.clear()
+            self._give_up()
 
-    def _admit(self, reply: Reply) -> Update | None:
-        if isinstance(reply, Update):
-            self.received += reply.nbytes
-        reason = self._fault(reply)
-        if reply.node in self._pending and reply.round == self._round:
-            self._pending.discard(reply.node)
-        if reason is None and isinstance(reply, Update):
-            self.accepted[reply.node] = {"examples": reply.examples, **reply.metrics}
-            return reply
-        if reply.node not in self.accepted:
-            self.refused[reply.node] = reason or "not an update"
-        return None
+    def _replies(self) -> Iterator[Reply]:
+        """Yield replies until all have come, the time is over, and no more is granted."""
+        task = self._task
+        ends = None if task.deadline is None else time.monotonic() + task.deadline
+        grants = task.attempts - 1 if task.below is Below.extend else 0
+        while self._pending:
+            self._breathe()
+            reply = self._nodes.receive(None if ends is None else ends - time.monotonic())
+            if reply is not None:
+                yield reply
+            elif grants and self._good < task.quorum and task.deadline is not None:
+                grants, ends = grants - 1, time.monotonic() + task.deadline
+            else:
+                return
 
-    def _fault(self, reply: Reply) -> str | None:
-        if reply.round != self._round:
-            return f"late: for round {reply.round}"
-        if reply.node not in self._pending:
-            return "duplicate" if reply.node in self._cohort else "was not asked"
-        if isinstance(reply, Failure):
-            return reply.reason
-        if isinstance(reply, Evaluation):
-            return "an evaluation, not an update"
-        if reply.parameters.layout != self._layout:
-            return "another layout than the global parameters"
-        if reply.examples <= 0:
-            return f"{reply.examples} examples"
-        vectors = [*reply.parameters.vectors.values(), *reply.vectors.values()]
-        return None if all(map(finite, vectors)) else "NaN or infinity"
+    def _give_up(self) -> None:
+        if self._good < (self._task.enough or len(self.cohort)):
+            for node in self._pending:
+                self.tally.refuse(node, SILENT)
+        self._nodes.abandon()
+        self._pending.clear()
 
+    def _admitted(self, reply: Reply) -> bool:
+        self.tally.receive(reply)
+        refusal = self._misplaced(reply)
+        if refusal is None:
+            del self._pending[reply.node]
+            refusal = fault(reply, self._base, self._task.max_norm)
+        if refusal is not None:
+            self.tally.refuse(reply.node, refusal)
+        elif isinstance(reply, Update):
+            self.tally.accept(reply)
+        return refusal is None
 
-def finite(vector: Vector) -> bool:
-    """Tell whether a vector holds neither NaN nor infinity.
-
-    One pass: the sum is finite only if every element is, and a sum that overflows is
-    looked at again element by element.
-    """
-    with np.errstate(all="ignore"):
-        total = float(vector.sum())
-    return bool(np.isfinite(total)) or bool(np.isfinite(np.asarray(vector)).all())
+    def _misplaced(self, reply: Reply) -> Refusal | None:
+        number = self._sent[0].round
+        if reply.round != number:
+            return Refusal("late", f"late: for round {reply.round}")
+        if reply.node in self._pending:
+            return None
+        if reply.node in self.cohort:
+            return Refusal("duplicate", "duplicate")
+        return Refusal("not asked", "was not asked")

@@ -65,6 +65,8 @@ class Instruction:
         vectors: Float32 vectors the collector announces, as long as the trainable
             parameters: ``drift`` is added to the gradient of every batch.
         deadline: Seconds the node may take; None: as long as it needs.
+        personal: Patterns of the tensors that stay on the node.
+        delta: Whether an update is to be the difference to ``parameters``.
     """
 
     round: int
@@ -75,6 +77,8 @@ class Instruction:
     scalars: Mapping[str, float] = field(default_factory=dict)
     vectors: Mapping[str, Vector] = field(default_factory=dict)
     deadline: float | None = None
+    personal: tuple[str, ...] = ()
+    delta: bool = False
 
     @property
     def nbytes(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -37,7 +37,9 @@ class Round:
         federated: Federated evaluation, weighted by examples; empty where there was none.
         training: Metrics of the local training, weighted by examples.
         nodes: ``{node: {"examples": …, "loss": …}}`` of the accepted updates.
-        refused: Updates that were dropped: ``{node: reason}``.
+        refused: Nodes whose update is missing, and why: ``{node: reason}``.
+        dropped: How often something of a node was refused: ``{node: {kind: times}}``; the
+            kinds are those of `tally.Refusal`.
         seconds: ``{"train": …, "evaluate": …, "total": …}``.
         sent: Payload to nodes, bytes.
         received: Payload from nodes, bytes.
@@ -52,6 +54,7 @@ class Round:
     seconds: Mapping[str, float]
     sent: int
     received: int
+    dropped: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def watched(self) -> Metrics:
@@ -67,6 +70,7 @@ class Round:
             "training": dict(self.training),
             "nodes": {node: dict(figures) for node, figures in self.nodes.items()},
             "refused": dict(self.refused),
+            "dropped": {node: dict(kinds) for node, kinds in self.dropped.items()},
             "seconds": dict(self.seconds),
             "bytes": {"sent": self.sent, "received": self.received},
         }
@@ -84,6 +88,7 @@ class Round:
             seconds=data["seconds"],
             sent=data["bytes"]["sent"],
             received=data["bytes"]["received"],
+            dropped=data["dropped"],
         )
 
 
@@ -101,6 +106,7 @@ class Result:
         sent: Payload to nodes, bytes.
         received: Payload from nodes, bytes.
         versions: Versions of Python, aeros-core and every plugin that took part.
+        dropped: How much was refused in all rounds: ``{kind: times}``.
     """
 
     task: str
@@ -112,6 +118,7 @@ class Result:
     sent: int
     received: int
     versions: Mapping[str, str]
+    dropped: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as JSON-ready data."""
@@ -124,6 +131,7 @@ class Result:
             "seconds": self.seconds,
             "bytes": {"sent": self.sent, "received": self.received},
             "versions": dict(self.versions),
+            "dropped": dict(self.dropped),
         }
 
     @classmethod
@@ -139,4 +147,5 @@ class Result:
             sent=data["bytes"]["sent"],
             received=data["bytes"]["received"],
             versions=data["versions"],
+            dropped=data["dropped"],
         )

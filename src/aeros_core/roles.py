@@ -35,6 +35,7 @@ __all__ = [
     "Repository",
     "Source",
     "Split",
+    "SupportsAveraging",
     "SupportsBriefing",
     "SupportsBroadcast",
     "SupportsBuffer",
@@ -232,6 +233,14 @@ class SupportsBroadcast(Protocol):
 
     def broadcast(self, round: int) -> Broadcast:
         """Return what the instructions of this round carry."""
+
+
+@runtime_checkable
+class SupportsAveraging(Protocol):
+    """A collector whose parameters to use are not those that training goes on from."""
+
+    def averaged(self, parameters: Parameters) -> Parameters:
+        """Return what is measured and published where training goes on from ``parameters``."""
 
 
 @runtime_checkable

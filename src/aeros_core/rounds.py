@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from aeros_core import cohort, sitting, streams
+from aeros_core.busy import Busy, Step
 from aeros_core.control import Cancelled
 from aeros_core.errors import AerosError, ConfigError, Interrupted, TaskError
 from aeros_core.intake import Intake, Nodes
-from aeros_core.messages import Evaluation, Metrics, Update
+from aeros_core.messages import Metrics, Update
 from aeros_core.outcomes import Result, Round, Status
 from aeros_core.parameters import Parameters
 from aeros_core.pipeline import Prepared
 from aeros_core.records import Checkpoint, Model
-from aeros_core.roles import Components, Transformer
+from aeros_core.roles import Components, SupportsAveraging, SupportsBuffer, Transformer
 from aeros_core.sitting import Sitting
-from aeros_core.task import Task
+from aeros_core.survey import survey
+from aeros_core.tally import Tally
+from aeros_core.task import Below, Task
 
 __all__ = ["Rounds"]
+
+
+class _Missed(Exception):
+    """A round came to fewer good updates than its quorum."""
+
+    def __init__(self, good: int) -> None:
+        super().__init__(good)
+        self.good = good
 
 
 class Rounds:
@@ -36,6 +48,11 @@ class Rounds:
         self._parts = parts
         self._nodes = nodes
         self._data = data
+        self._keepers = sitting.keepers(parts, nodes)
+        self._busy: Busy | None = None
+        if isinstance(parts.collector, SupportsBuffer):
+            buffer = parts.collector.buffer
+            self._busy = Busy(nodes, task, parts.collector, buffer, self._breathe)
 
     def run(self) -> Result:
         """Begin the run, or go on with it, until its last round or its target.
@@ -48,7 +65,7 @@ class Rounds:
         self._check()
         self._began = time.monotonic()
         task, events = self._task, self._parts.events
-        here = sitting.open_run(task, self._parts, self._initial)
+        here = sitting.open_run(task, self._parts, self._keepers, self._initial)
         events.aeros_before_task(task=task, run=here.run, history=tuple(here.history))
         if done := sitting.finished(task, self._parts, here.run):
             events.aeros_after_task(task=task, result=done)
@@ -57,6 +74,8 @@ class Rounds:
         try:
             while here.number < task.rounds and not task.stop.reached(here.measured):
                 self._round(here)
+            if self._busy is not None:
+                self._nodes.abandon()
             return self._end(here, Status.FINISHED)
         except BaseException as error:
             self._fail(here, error)
@@ -64,45 +83,66 @@ class Rounds:
 
     def _round(self, here: Sitting) -> None:
         task, parts, number = self._task, self._parts, here.number + 1
-        started = time.monotonic()
+        started, tally = time.monotonic(), Tally()
 
-        # 1. Who takes part
-        nodes = cohort.select(task, self._nodes, number)
-        parts.events.aeros_before_round(task=task, number=number, cohort=nodes)
+        # 1. Who takes part, and what they are told; 2. what comes back is checked, and
+        # combined as it arrives; 3. too few good updates are no round
+        parameters, nodes = self._combined(here.parameters, number, tally)
 
-        # 2. Send the instructions; replies come in any order
-        sent = cohort.instruct(task, parts.collector, here.parameters, number, nodes)
-        self._nodes.dispatch(sent)
-
-        # 3. Take updates in and refuse bad ones; 4. combine the others as they arrive
-        intake = Intake(self._nodes, task, number, nodes, here.parameters.layout, parts.control)
-        parameters = parts.collector.aggregate(here.parameters, self._told(intake))
-        self._demand_quorum(number, intake)
-
-        # 5. Measure, commit, tell
+        # 4. Measure; 5. commit; 6. tell
         trained = time.monotonic()
-        central, federated = self._measure(parameters, number, nodes)
+        central, federated = self._measure(parameters, number, nodes, tally)
         ended = time.monotonic()
         done = Round(
             number=number,
             metrics=central,
             federated=federated,
-            training=cohort.mean(intake.accepted.values()),
-            nodes=intake.accepted,
-            refused=intake.refused,
+            training=cohort.mean(tally.accepted.values()),
+            nodes=tally.accepted,
+            refused=tally.refused,
             seconds=_spent(started, trained, ended),
-            sent=sum(instruction.nbytes for instruction in sent),
-            received=intake.received,
+            sent=tally.sent,
+            received=tally.received,
+            dropped=tally.dropped,
         )
-        state, elapsed = sitting.state_of(parts), here.before + ended - self._began
+        state, elapsed = sitting.state_of(self._keepers), here.before + ended - self._began
         parts.repository.commit(here.run.id, Checkpoint(done, parameters, state, elapsed))
         here.parameters = parameters
         here.history.append(done)
         parts.events.aeros_after_round(task=task, round=done, parameters=parameters)
 
+    def _combined(
+        self, start: Parameters, number: int, tally: Tally
+    ) -> tuple[Parameters, Sequence[str]]:
+        """Return the next global parameters, and who was asked.
+
+        Raises:
+            TaskError: Each attempt missed its quorum.
+        """
+        task, parts = self._task, self._parts
+        attempts = task.attempts if task.below is Below.retry else 1
+        for attempt in range(attempts):
+            coming = self._open(start, number, attempt, tally)
+            parts.events.aeros_before_round(task=task, number=number, cohort=coming.cohort)
+            try:
+                return parts.collector.aggregate(start, self._told(coming)), coming.cohort
+            except _Missed as missed:
+                if attempt + 1 == attempts:
+                    raise self._below_quorum(number, missed.good, tally) from None
+        raise AssertionError("a round has at least one attempt")
+
+    def _open(self, start: Parameters, number: int, attempt: int, tally: Tally) -> Intake | Step:
+        """Return the updates of a round, for which nodes begin to work once they are wanted."""
+        if self._busy is not None:
+            return self._busy.step(number, start, tally)
+        task, collector = self._task, self._parts.collector
+        names = cohort.select(task, self._nodes, number, attempt)
+        sent = cohort.instruct(task, collector, start, number, names, attempt)
+        return Intake(self._nodes, task, sent, start, self._breathe, tally)
+
     def _check(self) -> None:
         there = len(self._nodes)
-        for option in ("cohort", "quorum"):
+        for option in ("cohort", "quorum", "enough"):
             asked = getattr(self._task, option)
             if asked is not None and asked > there:
                 raise ConfigError(
@@ -110,46 +150,67 @@ class Rounds:
                     exists=f"{there} nodes",
                     hint=f"task.{option}={there}, or cut the data into more clients",
                 )
+        if self._busy is not None and self._task.evaluation.federated:
+            raise ConfigError(
+                "task.evaluation.federated=true has to wait for nodes that an asynchronous"
+                " collector keeps at work",
+                hint="task.evaluation.federated=false, or a collector that works in rounds",
+            )
 
     def _initial(self) -> Parameters:
         seed = streams.seed(self._task.seed, "model")
         return self._parts.trainer.initialise(self._data.schema, seed)
 
-    def _told(self, intake: Intake) -> Iterator[Update]:
-        for update in intake:
-            self._parts.events.aeros_after_update(task=self._task, update=update)
+    def _told(self, coming: Intake | Step) -> Iterator[Update]:
+        """Yield updates and tell of each; a missed quorum ends the rule before its step."""
+        task, heard, good = self._task, self._parts.events.aeros_after_update, 0
+        for update in coming:
+            heard(task=task, update=update)
+            good += 1
             yield update
+            del update  # a collector that let go of it need not share it
+        if good < task.quorum:
+            raise _Missed(good)
 
-    def _demand_quorum(self, number: int, intake: Intake) -> None:
-        if len(intake.accepted) >= self._task.quorum:
-            return
-        reasons = [f"{node}: {reason}" for node, reason in intake.refused.items()]
-        raise TaskError(
-            f"round {number} has {len(intake.accepted)} good updates,"
-            f" its quorum is {self._task.quorum}",
+    def _breathe(self) -> None:
+        """Stop between two messages where somebody outside asks for it."""
+        control = self._parts.control
+        if control.paused:
+            self._parts.events.aeros_on_status(task=self._task, status=Status.PAUSED)
+            control.check()
+            self._parts.events.aeros_on_status(task=self._task, status=Status.RUNNING)
+        control.check()
+
+    def _below_quorum(self, number: int, good: int, tally: Tally) -> TaskError:
+        reasons = [f"{node}: {reason}" for node, reason in tally.refused.items()]
+        return TaskError(
+            f"round {number} has {good} good updates, its quorum is {self._task.quorum}",
             exists="; ".join(reasons[:3]) + (f"; and {len(reasons) - 3} more" * (len(reasons) > 3)),
             hint="mend what the nodes report, then the same command with task.resume=true",
         )
 
     def _measure(
-        self, parameters: Parameters, number: int, nodes: Sequence[str]
+        self, parameters: Parameters, number: int, nodes: Sequence[str], tally: Tally
     ) -> tuple[Metrics, Metrics]:
         """Return the central and the federated metrics; empty where they are not due."""
-        asked = self._task.evaluation
-        if number % asked.every and number != self._task.rounds:
+        task, asked = self._task, self._task.evaluation
+        if number % asked.every and number != task.rounds:
             return {}, {}
+        shown = self._shown(parameters)
         test = self._data.test if asked.central else None
-        central = self._parts.trainer.evaluate(parameters, test) if test is not None else {}
-        return central, self._on_nodes(parameters, number, nodes) if asked.federated else {}
+        central = self._parts.trainer.evaluate(shown, test) if test is not None else {}
+        if not asked.federated:
+            return central, {}
+        personal = cohort.broadcast(self._parts.collector, number).personal
+        sent = cohort.ask(task, shown, number, nodes, personal)
+        return central, survey(self._nodes, task, sent, self._breathe, tally)
 
-    def _on_nodes(self, parameters: Parameters, number: int, nodes: Sequence[str]) -> Metrics:
-        self._nodes.dispatch(cohort.ask(self._task, parameters, number, nodes))
-        figures = []
-        for _ in nodes:
-            reply = self._nodes.receive(self._task.deadline)
-            if isinstance(reply, Evaluation) and reply.round == number:
-                figures.append({"examples": reply.examples, **reply.metrics})
-        return cohort.mean(figures)
+    def _shown(self, parameters: Parameters) -> Parameters:
+        """Return the parameters that are measured and published."""
+        collector = self._parts.collector
+        if isinstance(collector, SupportsAveraging):
+            return collector.averaged(parameters)
+        return parameters
 
     def _fail(self, here: Sitting, error: BaseException) -> None:
         self._nodes.abandon()
@@ -173,6 +234,7 @@ class Rounds:
             sent=sum(r.sent for r in here.history),
             received=sum(r.received for r in here.history),
             versions=self._parts.versions,
+            dropped=_dropped(here.history),
         )
         try:
             self._parts.repository.finish(here.run.id, result)
@@ -196,7 +258,7 @@ class Rounds:
         steps = parts.config.get("transformer") or {}
         return Model(
             name=self._task.name,
-            parameters=here.parameters,
+            parameters=self._shown(here.parameters),
             schema=self._data.schema,
             module=(parts.config.get("trainer") or {}).get("model") or {},
             transformers={
@@ -220,3 +282,11 @@ def _status(error: BaseException) -> Status:
 
 def _spent(started: float, trained: float, ended: float) -> dict[str, float]:
     return {"train": trained - started, "evaluate": ended - trained, "total": ended - started}
+
+
+def _dropped(history: Sequence[Round]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for done in history:
+        for kinds in done.dropped.values():
+            total.update(kinds)
+    return dict(sorted(total.items()))

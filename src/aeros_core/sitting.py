@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from aeros_core.errors import ConfigError
 from aeros_core.messages import Metrics, State
@@ -16,9 +16,12 @@ from aeros_core.records import Run
 from aeros_core.roles import Components, SupportsState
 from aeros_core.task import Task
 
-__all__ = ["Sitting", "now", "open_run", "state_of"]
+__all__ = ["Keepers", "Sitting", "keepers", "now", "open_run", "state_of"]
 
-NOT_IDENTITY = ("name", "rounds", "resume", "stop", "subtasks", "deadline")
+Keepers: TypeAlias = Mapping[str, SupportsState]
+"""Who has a state that an exact resume has to bring back, by role."""
+
+NOT_IDENTITY = ("name", "rounds", "resume", "stop", "subtasks", "deadline", "below", "attempts")
 """Options of a task that may change between two sittings of one run."""
 
 
@@ -54,7 +57,9 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def open_run(task: Task, parts: Components, initialise: Callable[[], Parameters]) -> Sitting:
+def open_run(
+    task: Task, parts: Components, keepers: Keepers, initialise: Callable[[], Parameters]
+) -> Sitting:
     """Begin a run; with ``task.resume`` go on with the last one of this task.
 
     A task that was never begun is begun, resume or not, so a script may always resume.
@@ -63,7 +68,7 @@ def open_run(task: Task, parts: Components, initialise: Callable[[], Parameters]
         ConfigError: There are runs of this task, but with another configuration.
     """
     if task.resume and (run := _resumable(task, parts)):
-        return _continue(run, parts, initialise)
+        return _continue(run, parts, keepers, initialise)
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
     run = Run(
         id=f"{task.name}-{stamp}-{secrets.token_hex(3)}",
@@ -100,22 +105,28 @@ def _resumable(task: Task, parts: Components) -> Run | None:
     return same[-1] if same else None
 
 
-def _continue(run: Run, parts: Components, initialise: Callable[[], Parameters]) -> Sitting:
+def _continue(
+    run: Run, parts: Components, keepers: Keepers, initialise: Callable[[], Parameters]
+) -> Sitting:
     checkpoint = parts.repository.latest(run.id)
     if checkpoint is None:
         return Sitting(run, initialise())
     for role, state in checkpoint.state.items():
-        part = getattr(parts, role)
-        if isinstance(part, SupportsState):
-            part.restore(state)
+        if role in keepers:
+            keepers[role].restore(state)
     history = [r for r in parts.repository.history(run.id) if r.number <= checkpoint.round.number]
     return Sitting(run, checkpoint.parameters, history, checkpoint.seconds)
 
 
-def state_of(parts: Components) -> dict[str, State]:
-    """Return the state of each component that keeps one, by role."""
-    named = {"collector": parts.collector, "trainer": parts.trainer}
-    return {role: part.state() for role, part in named.items() if isinstance(part, SupportsState)}
+def keepers(parts: Components, nodes: object) -> Keepers:
+    """Return which of a task's objects keep a state: collector, trainer and nodes."""
+    named = {"collector": parts.collector, "trainer": parts.trainer, "nodes": nodes}
+    return {role: part for role, part in named.items() if isinstance(part, SupportsState)}
+
+
+def state_of(keepers: Keepers) -> dict[str, State]:
+    """Return the state of each that has one now, by role."""
+    return {role: state for role, part in keepers.items() if (state := part.state())}
 
 
 def identity_of(config: Mapping[str, Any]) -> dict[str, Any]:

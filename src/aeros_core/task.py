@@ -14,6 +14,7 @@ from aeros_core.errors import ConfigError
 from aeros_core.messages import Metrics
 
 __all__ = [
+    "Below",
     "Evaluating",
     "Goal",
     "Kind",
@@ -40,6 +41,14 @@ class Goal(Enum):
     auto = "auto"
     maximize = "maximize"
     minimize = "minimize"
+
+
+class Below(Enum):
+    """What a round does that ends below its quorum."""
+
+    fail = "fail"
+    retry = "retry"
+    extend = "extend"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +162,14 @@ class Task:
         rounds: Rounds to run in all.
         resume: Go on from the last committed round of the same task.
         cohort: Nodes that take part in a round; None: all of them.
-        quorum: Updates a round needs to count; fewer fail the task.
+        quorum: Good updates a round needs to count.
+        enough: Good updates after which a round waits for no more; None: for all. With
+            more in ``cohort``, stragglers hold up no round.
         deadline: Seconds a round waits for updates; None: until all have come.
+        below: What to do below the quorum. fail: end the task; retry: run the round again
+            with another cohort; extend: wait for the deadline's time again.
+        attempts: Times that a round is run, or its deadline waited for, in all.
+        max_norm: Largest L2 norm of an update's change; one above is refused. None: any.
         ordered: Aggregate in the order of selection whatever the order of arrival, so
             that the same seed gives the same bits.
         evaluation: When and where to evaluate.
@@ -168,7 +183,11 @@ class Task:
     resume: bool = False
     cohort: int | None = None
     quorum: int = 1
+    enough: int | None = None
     deadline: float | None = None
+    below: Below = Below.fail
+    attempts: int = 3
+    max_norm: float | None = None
     ordered: bool = True
     evaluation: Evaluating = field(default_factory=Evaluating)
     stop: Stop = field(default_factory=Stop)
@@ -189,7 +208,11 @@ class Task:
             ("rounds", self.rounds, self.rounds >= 1, "at least 1"),
             ("cohort", self.cohort, self.cohort is None or self.cohort >= 1, "at least 1"),
             ("quorum", self.quorum, self.quorum >= 1, "at least 1"),
+            ("enough", self.enough, self.enough is None or self.enough >= self.quorum,
+             f"at least task.quorum={self.quorum}"),
             ("deadline", self.deadline, self.deadline is None or self.deadline > 0, "above 0"),
+            ("attempts", self.attempts, self.attempts >= 1, "at least 1"),
+            ("max_norm", self.max_norm, self.max_norm is None or self.max_norm > 0, "above 0"),
             ("evaluation.every", self.evaluation.every, self.evaluation.every >= 1, "at least 1"),
             ("evaluation.holdout", self.evaluation.holdout, 0 < self.evaluation.holdout < 1,
              "between 0 and 1"),
@@ -197,8 +220,14 @@ class Task:
         for name, value, good, allowed in limits:
             if not good:
                 raise ConfigError(f"task.{name}={value} is not possible", exists=allowed)
-        if self.cohort is not None and self.quorum > self.cohort:
+        for name, value in (("quorum", self.quorum), ("enough", self.enough or 1)):
+            if self.cohort is not None and value > self.cohort:
+                raise ConfigError(
+                    f"task.{name}={value} can never be met by task.cohort={self.cohort}",
+                    hint=f"task.{name}={self.cohort}",
+                )
+        if self.below is Below.extend and self.deadline is None:
             raise ConfigError(
-                f"task.quorum={self.quorum} can never be met by task.cohort={self.cohort}",
-                hint=f"task.quorum={self.cohort}",
+                "task.below=extend waits for the deadline again, but there is none",
+                hint="task.deadline=60, or task.below=retry",
             )

@@ -172,19 +172,39 @@ def test_a_trainer_that_can_trains_a_whole_cohort_in_one_call(parts):
     assert other.metrics == one.metrics
 
 
-def test_a_members_failure_is_its_own_and_the_others_are_begun_anew(data):
+def test_a_members_failure_is_its_own(data):
     class Fails:
         def train_cohort(self, instructions, rows):
-            for instruction in instructions:
-                if instruction.node in ("client-1", "client-2"):
-                    raise DataError("the file is damaged")
-                yield Update(instruction.node, 1, instruction.parameters, 1)
+            for told in instructions:
+                if told.node == "client-1":
+                    yield Failure(told.node, told.round, "DataError: the file is damaged")
+                else:
+                    yield Update(told.node, 1, told.parameters, 1)
 
     nodes = LocalNodes(Task(), Fails(), data)
+    nodes.dispatch(instruct(*(f"client-{i}" for i in range(3))))
+    replies = [nodes.receive(None) for _ in range(4)]
+    assert replies[1] == Failure("client-1", 1, "DataError: the file is damaged")
+    assert [type(reply) for reply in replies] == [Update, Failure, Update, type(None)]
+
+
+def test_a_cohort_that_breaks_is_trained_one_by_one(data):
+    class Breaks:
+        def train_cohort(self, instructions, rows):
+            yield Update(instructions[0].node, 1, instructions[0].parameters, 1)
+            raise RuntimeError("out of memory")
+
+        def train(self, told, rows):
+            if told.node == "client-2":
+                raise DataError("the file is damaged")
+            return Update(told.node, 1, told.parameters, 7)
+
+    nodes = LocalNodes(Task(), Breaks(), data)
     nodes.dispatch(instruct(*(f"client-{i}" for i in range(4))))
     replies = [nodes.receive(None) for _ in range(5)]
-    assert replies[1] == Failure("client-1", 1, "DataError: the file is damaged")
-    assert [type(reply) for reply in replies] == [Update, Failure, Failure, Update, type(None)]
+    assert [r.examples if isinstance(r, Update) else r for r in replies] == [
+        1, 7, Failure("client-2", 1, "DataError: the file is damaged"), 7, None,
+    ]  # fmt: skip
 
 
 def test_what_no_member_can_do_is_raised(data):

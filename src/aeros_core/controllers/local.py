@@ -6,14 +6,16 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aeros_core import elements, pipeline, streams
 from aeros_core.data import Dataset
 from aeros_core.errors import AerosError, ConfigError
-from aeros_core.messages import Action, Evaluation, Failure, Instruction, Reply
+from aeros_core.messages import Action, Evaluation, Failure, Instruction, Reply, State, Update
+from aeros_core.node import Desk
 from aeros_core.outcomes import Result, Status
 from aeros_core.pipeline import Prepared
-from aeros_core.roles import Components, SupportsCohort, Trainer
+from aeros_core.roles import Codec, Components, SupportsCodec, SupportsCohort, Trainer
 from aeros_core.rounds import Rounds
 from aeros_core.task import Task
 
@@ -21,6 +23,9 @@ __all__ = ["LocalController", "LocalNodes"]
 
 _ITS_OWN = (AerosError, ArithmeticError, RuntimeError, ValueError)
 """What goes wrong on one node and not on every other."""
+
+_DRESSED = 16
+"""Clients with parameters of their own that train together: each is a whole model."""
 
 
 class LocalController:
@@ -40,7 +45,8 @@ class LocalController:
         data = pipeline.prepare(parts.transformers, task.seed)
         pipeline.check_schema(parts.trainer, data.schema)
         parts.events.aeros_on_status(task=task, status=Status.PLANNED)
-        return Rounds(task, parts, LocalNodes(task, parts.trainer, data), data).run()
+        codec = parts.collector.codec if isinstance(parts.collector, SupportsCodec) else None
+        return Rounds(task, parts, LocalNodes(task, parts.trainer, data, codec), data).run()
 
 
 class LocalNodes:
@@ -52,12 +58,15 @@ class LocalNodes:
         task: For its seed and its hold-out.
         trainer: Trains every client.
         data: The table and its partition.
+        codec: Compresses what clients send; None: nothing does.
 
     Raises:
         ConfigError: A client has no example to train on.
     """
 
-    def __init__(self, task: Task, trainer: Trainer, data: Prepared) -> None:
+    def __init__(
+        self, task: Task, trainer: Trainer, data: Prepared, codec: Codec | None = None
+    ) -> None:
         self._task = task
         self._trainer = trainer
         self._data = data
@@ -67,11 +76,13 @@ class LocalNodes:
         self._queue: deque[Instruction] = deque()
         self._begun: deque[Instruction] = deque()
         self._cohort: Iterator[Reply] = iter(())
+        self._desk = Desk(codec)
+        self._sizes = data.partition.sizes
         least = 2 if task.evaluation.federated else 1
-        if (data.partition.sizes < least).any():
-            client = int(data.partition.sizes.argmin())
+        if (self._sizes < least).any():
+            client = int(self._sizes.argmin())
             raise ConfigError(
-                f"client '{self.name(client)}' is left with {data.partition.sizes[client]}"
+                f"client '{self.name(client)}' is left with {self._sizes[client]}"
                 f" examples, it needs {least}",
                 hint="cut the data into fewer clients, or set the partitioner's min_examples",
             )
@@ -84,6 +95,10 @@ class LocalNodes:
         """Return the id of client ``number``."""
         return self._partition.name(number)
 
+    def sizes(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the number of examples of these clients."""
+        return self._sizes[numbers]
+
     def dispatch(self, instructions: Sequence[Instruction]) -> None:
         """Queue instructions; they are carried out as replies are asked for."""
         self._queue.extend(instructions)
@@ -93,9 +108,7 @@ class LocalNodes:
         if timeout is not None and timeout <= 0:
             return None
         if not self._begun and isinstance(self._trainer, SupportsCohort):
-            while self._queue and self._queue[0].action is Action.TRAIN:
-                self._begun.append(self._queue.popleft())
-            self._begin()
+            self._begin(self._trainer)
         if self._begun:
             return self._next()
         return self._carry_out(self._queue.popleft()) if self._queue else None
@@ -106,35 +119,50 @@ class LocalNodes:
         self._begun.clear()
         self._cohort = iter(())
 
-    def _begin(self) -> None:
+    def state(self) -> State:
+        """Return what clients keep for themselves."""
+        return self._desk.state()
+
+    def restore(self, state: State) -> None:
+        """Take up what `state` returned."""
+        self._desk.restore(state)
+
+    def _begin(self, trainer: SupportsCohort) -> None:
         """Have the trainer begin with what it can train together."""
-        if self._begun and isinstance(self._trainer, SupportsCohort):
+        while self._queue and self._queue[0].action is Action.TRAIN:
+            if self._queue[0].personal and len(self._begun) >= _DRESSED:
+                break
+            self._begun.append(self._queue.popleft())
+        if self._begun:
             data = [self._rows(instruction) for instruction in self._begun]
-            self._cohort = self._trainer.train_cohort(list(self._begun), data)
+            prepared = [self._desk.prepare(instruction) for instruction in self._begun]
+            self._cohort = trainer.train_cohort(prepared, data)
 
     def _next(self) -> Reply | None:
-        """Return the next reply of a cohort; one member's failure is not the others'."""
+        """Return the next reply of a cohort; if it breaks, the rest train one by one."""
         try:
             reply = next(self._cohort, None)
         except ConfigError:
             raise
-        except _ITS_OWN as error:
-            reply = _failure(self._begun.popleft(), error)
-            self._begin()  # an iterator that raised has ended: the others begin anew
-            return reply
-        self._begun.popleft()
-        return reply
+        except _ITS_OWN:
+            self._cohort = iter(())
+            reply = None
+        instruction = self._begun.popleft()
+        if reply is None:
+            return self._carry_out(instruction)
+        return self._desk.finish(instruction, reply) if isinstance(reply, Update) else reply
 
     def _carry_out(self, instruction: Instruction) -> Reply:
         try:
-            data = self._rows(instruction)
+            data, prepared = self._rows(instruction), self._desk.prepare(instruction)
             if instruction.action is Action.TRAIN:
-                return self._trainer.train(instruction, data)
-            metrics = self._trainer.evaluate(instruction.parameters, data)
+                return self._desk.finish(instruction, self._trainer.train(prepared, data))
+            metrics = self._trainer.evaluate(prepared.parameters, data)
         except ConfigError:
             raise  # the same on every node: not this one's failure
         except _ITS_OWN as error:
-            return _failure(instruction, error)
+            why = f"{type(error).__name__}: {error}"
+            return Failure(instruction.node, instruction.round, why)
         return Evaluation(instruction.node, instruction.round, len(data), metrics)
 
     def _rows(self, instruction: Instruction) -> Dataset:
@@ -152,7 +180,3 @@ class LocalNodes:
         if self._numbers is not None:
             return self._numbers[node]
         return int(node.rpartition("-")[2])
-
-
-def _failure(instruction: Instruction, error: Exception) -> Failure:
-    return Failure(instruction.node, instruction.round, f"{type(error).__name__}: {error}")

@@ -1,0 +1,89 @@
+"""Update hygiene: what is wrong with an update, if anything."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from aeros_core.encoding import Encoded
+from aeros_core.messages import Evaluation, Failure, Reply, Update
+from aeros_core.parameters import Parameters, Vector
+from aeros_core.tally import Refusal
+
+__all__ = ["fault", "finite"]
+
+_BLOCK = 2**16
+"""Elements whose change is measured at once, so that no model is copied for it."""
+
+
+def fault(reply: Reply, base: Parameters, longest: float | None) -> Refusal | None:
+    """Return why a reply cannot be added up; None for a good update.
+
+    Args:
+        reply: What came from a node.
+        base: The parameters that the update's node started from, or any of their layout
+            where it is a difference.
+        longest: Largest L2 norm of the change; None: as long as it is.
+    """
+    if isinstance(reply, Failure):
+        return Refusal("failed", reply.reason)
+    if isinstance(reply, Evaluation):
+        return Refusal("not an update", "an evaluation, not an update")
+    parameters = reply.parameters
+    if parameters.layout is not base.layout and parameters.layout != base.layout:
+        return Refusal("layout", "another layout than the global parameters")
+    if reply.examples <= 0:
+        return Refusal("examples", f"{reply.examples} examples")
+    if refusal := _of_vectors(parameters.vectors):
+        return refusal
+    if not all(map(finite, reply.vectors.values())):
+        return Refusal("not finite", "NaN or infinity")
+    if not all(map(math.isfinite, reply.scalars.values())):
+        return Refusal("not finite", "NaN or infinity among its scalars")
+    if longest is not None and (norm := change(reply, base)) > longest:
+        return Refusal("norm", f"a change of norm {norm:.4g}, above task.max_norm={longest:g}")
+    return None
+
+
+def _of_vectors(vectors: Mapping[str, Vector]) -> Refusal | None:
+    if isinstance(vectors, Encoded):
+        wrong = vectors.codec.fault(vectors)
+        return Refusal("encoding", wrong) if wrong else None
+    for dtype, vector in vectors.items():
+        if _dtype(vector) != dtype:
+            return Refusal("dtype", f"numbers of {_dtype(vector)} where {dtype} was asked for")
+        if not finite(vector):
+            return Refusal("not finite", "NaN or infinity")
+    return None
+
+
+def finite(vector: Vector) -> bool:
+    """Tell whether a vector holds neither NaN nor infinity.
+
+    One pass: the sum is finite only if every element is, and a sum that overflows is
+    looked at again element by element.
+    """
+    with np.errstate(all="ignore"):
+        total = float(vector.sum())
+    return math.isfinite(total) or bool(np.isfinite(np.asarray(vector)).all())
+
+
+def change(update: Update, base: Parameters) -> float:
+    """Return the L2 norm of an update's change, float64 sums, over real numbers alone."""
+    total = 0.0
+    for dtype, vector in update.parameters.vectors.items():
+        if np.dtype(dtype).kind != "f":
+            continue
+        there = None if update.delta else base.vectors[dtype]
+        for start in range(0, len(vector), _BLOCK):
+            part = np.asarray(vector[start : start + _BLOCK], np.float64)
+            if there is not None:
+                part = part - np.asarray(there[start : start + _BLOCK], np.float64)
+            total += float(part @ part)
+    return math.sqrt(total)
+
+
+def _dtype(vector: Vector) -> str:
+    return str(vector.dtype).removeprefix("torch.")

@@ -1,0 +1,62 @@
+"""What a round has taken in and refused so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from aeros_core.messages import Reply, Update
+
+__all__ = ["Refusal", "Tally"]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a reply is refused.
+
+    Args:
+        kind: What refusals are counted by: ``late``, ``duplicate``, ``not asked``,
+            ``failed``, ``not an update``, ``layout``, ``dtype``, ``examples``,
+            ``not finite``, ``norm``, ``encoding``, ``no reply`` or ``evaluation``.
+        text: What a person is told.
+    """
+
+    kind: str
+    text: str
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of one round.
+
+    Args:
+        accepted: Figures of each accepted update, by node.
+        refused: Why a node's contribution is missing, by node.
+        dropped: How often something of a node was refused, by node and kind; also of
+            nodes whose contribution is not missing.
+        sent: Payload to nodes, bytes.
+        received: Payload from nodes, bytes; of what was refused, too.
+    """
+
+    accepted: dict[str, dict[str, float]] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    dropped: dict[str, dict[str, int]] = field(default_factory=dict)
+    sent: int = 0
+    received: int = 0
+
+    def receive(self, reply: Reply) -> None:
+        """Count the bytes of a reply."""
+        if isinstance(reply, Update):
+            self.received += reply.nbytes
+
+    def accept(self, update: Update) -> None:
+        """Note what a good update reports."""
+        self.accepted[update.node] = {"examples": update.examples, **update.metrics}
+        if self.refused:  # an earlier reply of this node may have come to nothing
+            self.refused.pop(update.node, None)
+
+    def refuse(self, node: str, refusal: Refusal) -> None:
+        """Count a refusal; it is why the node is missing, unless the node is not."""
+        kinds = self.dropped.setdefault(node, {})
+        kinds[refusal.kind] = kinds.get(refusal.kind, 0) + 1
+        if node not in self.accepted:
+            self.refused[node] = refusal.text

@@ -1,0 +1,182 @@
+from collections import Counter, deque
+
+import pytest
+
+from aeros_core import streams
+from aeros_core.busy import Busy
+from aeros_core.control import Cancelled, Control
+from aeros_core.messages import Evaluation, Failure, Update
+from aeros_core.tally import Tally
+from aeros_core.task import Task
+
+
+class Buffered:
+    """What `Busy` asks of a collector."""
+
+    buffer = 2
+    max_staleness = None
+
+
+class Workers:
+    """Nodes that reply one after the other, in the order in which they got work."""
+
+    def __init__(self, population, reply):
+        self.population, self.reply = population, reply
+        self.queue = deque()
+        self.most = 0
+        self.told = []
+        self.abandoned = 0
+
+    def __len__(self):
+        return self.population
+
+    def name(self, number):
+        return f"client-{number}"
+
+    def dispatch(self, instructions):
+        self.queue.extend(instructions)
+        self.told.extend(instructions)
+        self.most = max(self.most, len(self.queue))
+
+    def receive(self, timeout):
+        return self.reply(self.queue.popleft()) if self.queue else None
+
+    def abandon(self):
+        self.abandoned += 1
+        self.queue.clear()
+
+
+def good(told):
+    return Update(told.node, told.round, told.parameters, 1, {"loss": 1.0}, delta=True)
+
+
+@pytest.fixture
+def busy():
+    def make(reply=good, *, population=20, buffer=2, control=None, collector=None, **options):
+        task = Task(**{"cohort": 5} | options)
+        nodes = Workers(population, reply)
+        breathe = (control or Control()).check
+        return Busy(nodes, task, collector or Buffered(), buffer, breathe)
+
+    return make
+
+
+def test_as_many_nodes_are_at_work_as_the_cohort_is_large(busy, flat):
+    made = busy()
+    for number in range(1, 10):
+        updates = list(made.step(number, flat(1, 2), Tally()))
+        assert len(updates) == 2
+        assert len(made.at_work) == 4
+    assert made.nodes.most == 5
+    assert all(told.delta for told in made.nodes.told)
+
+
+def test_no_node_is_given_work_twice_at_a_time(busy, flat):
+    made = busy(population=6, cohort=5)
+    for number in range(1, 30):
+        list(made.step(number, flat(1, 2), Tally()))
+        waiting = Counter(told.node for told in made.nodes.queue)
+        assert set(waiting.values()) == {1}
+        assert set(waiting) == set(made.at_work)
+
+
+def test_staleness_is_the_rounds_that_ended_meanwhile(busy, flat):
+    """With five at work and two taken a round, the queue is two and a half rounds long."""
+    made = busy()
+    seen = [
+        (update.round, update.scalars["staleness"])
+        for number in range(1, 6)
+        for update in made.step(number, flat(1, 2), Tally())
+    ]
+    # at work after round 1: three of round 1 and one topped up in round 1, and so on
+    assert seen == [(1, 0), (1, 0), (1, 1), (1, 1), (1, 2), (1, 2), (2, 2), (2, 2), (3, 2), (3, 2)]
+
+
+def test_work_starts_from_the_parameters_of_its_round(busy, flat):
+    made = busy()
+    for number in range(1, 4):
+        list(made.step(number, flat(number, 0), Tally()))
+    assert {(t.round, t.parameters.vector[0]) for t in made.nodes.told} == {(1, 1), (2, 2), (3, 3)}
+
+
+def test_every_piece_of_work_has_a_seed_of_its_own(busy, flat):
+    made = busy(population=2, cohort=1, buffer=6)
+    list(made.step(1, flat(1, 2), Tally()))
+    seeds = [told.seed for told in made.nodes.told]
+    assert len(set(seeds)) == len(seeds) == 6
+    first = made.nodes.told[0]
+    assert first.seed == streams.seed(0, "train", 1, first.node)
+
+
+def test_the_same_seed_gives_the_same_work(busy, flat):
+    runs = []
+    for seed in (1, 1, 2):
+        made = busy(seed=seed)
+        for number in range(1, 5):
+            list(made.step(number, flat(1, 2), Tally()))
+        runs.append([told.node for told in made.nodes.told])
+    assert runs[0] == runs[1] != runs[2]
+
+
+def test_who_fails_makes_room_for_another(busy, flat):
+    failing = iter([True, False, True, False])
+    tally = Tally()
+    made = busy(lambda t: Failure(t.node, t.round, "no") if next(failing) else good(t))
+    assert len(list(made.step(1, flat(1, 2), tally))) == 2
+    assert sum(kinds["failed"] for kinds in tally.dropped.values()) == 2
+
+
+def test_a_round_in_which_everybody_fails_ends(busy, flat):
+    tally = Tally()
+    made = busy(lambda told: Failure(told.node, told.round, "no"))
+    assert list(made.step(1, flat(1, 2), tally)) == []
+    assert sum(kinds["failed"] for kinds in tally.dropped.values()) == 5
+
+
+def test_updates_beyond_the_staleness_allowed_are_refused(busy, flat):
+    class Strict(Buffered):
+        max_staleness = 1
+
+    made, tally = busy(collector=Strict()), Tally()
+    for number in range(1, 4):
+        taken = list(made.step(number, flat(1, 2), tally))
+        assert all(update.scalars["staleness"] <= 1 for update in taken)
+    assert {"late": 1} in tally.dropped.values()
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        (lambda t: Update(t.node, t.round, t.parameters, 1), "not an update"),
+        (lambda t: Update("mallory", t.round, t.parameters, 1, delta=True), "not asked"),
+        (lambda t: Update(t.node, t.round + 7, t.parameters, 1, delta=True), "late"),
+        (lambda t: Evaluation(t.node, t.round, 1, {}), "not an update"),
+    ],
+    ids=["whole", "stranger", "other round", "evaluation"],
+)
+def test_what_does_not_fit_is_refused(busy, flat, reply, kind):
+    tally = Tally()
+    assert list(busy(reply).step(1, flat(1, 2), tally)) == []
+    assert {kind for kinds in tally.dropped.values() for kind in kinds} == {kind}
+
+
+def test_nobody_waits_for_ever(busy, flat):
+    class Silent(Workers):
+        def receive(self, timeout):
+            assert timeout == 3.0
+
+    made, tally = busy(deadline=3.0), Tally()
+    made.nodes = Silent(20, good)
+    assert list(made.step(1, flat(1, 2), tally)) == []
+    assert made.nodes.abandoned == 1
+    assert made.at_work == {}
+    assert list(tally.refused.values()) == ["no reply within the deadline"] * 5
+
+
+def test_it_can_be_cancelled_between_messages(busy, flat):
+    control = Control()
+    coming = iter(busy(control=control).step(1, flat(1, 2), Tally()))
+    next(coming)
+    control.cancel()
+    with pytest.raises(Cancelled):
+        next(coming)

@@ -1,0 +1,125 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from aeros_core.encoding import Encoded
+from aeros_core.errors import ConfigError
+from aeros_core.messages import Instruction, Update
+from aeros_core.node import Desk
+from aeros_core.parameters import Parameters
+
+
+def packed(body, norm):
+    body, norm = np.float32([body]), np.float32([norm, norm])
+    return Parameters.of({"body.weight": body, "norm.scale": norm})
+
+
+def values(parameters):
+    return {name: tensor.tolist() for name, tensor in parameters.items()}
+
+
+TOLD = Instruction(1, "a", packed(1, 2), personal=("norm.*",))
+
+
+def trained(body, norm, node="a"):
+    return Update(node, 1, packed(body, norm), 4)
+
+
+def test_without_anything_to_do_both_pass_as_they_are():
+    told, update = replace(TOLD, personal=()), trained(3, 4)
+    desk = Desk()
+    assert desk.prepare(told) is told
+    assert desk.finish(told, update) is update
+    assert desk.state() == {}
+
+
+def test_personal_tensors_stay_and_the_global_ones_are_sent_back():
+    desk = Desk()
+    assert desk.prepare(TOLD) is TOLD
+    assert values(desk.finish(TOLD, trained(3, 4)).parameters) == values(packed(3, 2))
+    later = replace(TOLD, round=2, parameters=packed(5, 9))
+    assert values(desk.prepare(later).parameters) == values(packed(5, 4))
+    assert values(later.parameters) == values(packed(5, 9))
+
+
+def test_each_node_keeps_its_own():
+    desk = Desk()
+    other = replace(TOLD, node="b")
+    desk.finish(TOLD, trained(3, 4))
+    assert desk.prepare(other) is other
+    desk.finish(other, trained(3, 7, node="b"))
+    assert values(desk.prepare(TOLD).parameters) == values(packed(1, 4))
+    assert values(desk.prepare(other).parameters) == values(packed(1, 7))
+
+
+def test_a_pattern_that_matches_nothing_is_the_users_mistake():
+    with pytest.raises(ConfigError) as refused:
+        Desk().prepare(replace(TOLD, personal=("bn*", "batch*")))
+    assert str(refused.value) == (
+        "no tensor of the model is called bn* or batch*\n"
+        "  exists: body.weight, norm.scale\n"
+        "  next: collector.personal=['<pattern>'] with * and ?"
+    )
+
+
+def test_a_difference_is_sent_where_one_is_asked_for():
+    told = replace(TOLD, delta=True)
+    sent = Desk().finish(told, trained(3, 4))
+    assert sent.delta
+    assert values(sent.parameters) == values(packed(2, 0))
+    again = replace(trained(3, 4), delta=True)
+    assert values(Desk().finish(replace(told, personal=()), again).parameters) == values(
+        packed(3, 4)
+    )
+
+
+class Rounding:
+    """A codec that sends whole numbers, and keeps the rest for the next time."""
+
+    def encode(self, change, residual, rng):
+        whole = change.vector + (0 if residual is None else residual.vector)
+        self.drawn = rng.random()
+        sent = np.rint(whole)
+        left = Parameters(change.layout, {"float32": whole - sent})
+        return Encoded({"sent": sent}, change.layout.sizes, self), left
+
+    def decode(self, encoded, dtype):
+        return encoded.arrays["sent"]
+
+
+def encoded(desk, told, *change):
+    return desk.finish(told, trained(*change)).parameters.vector.tolist()
+
+
+def test_what_a_codec_could_not_send_is_sent_the_next_time():
+    desk, told = Desk(Rounding()), replace(TOLD, personal=(), parameters=packed(0, 0))
+    sent = desk.finish(told, trained(0.4, 1.4))
+    assert sent.delta
+    assert isinstance(sent.parameters.vectors, Encoded)
+    assert sent.parameters.vector.tolist() == [0, 1, 1]
+    assert encoded(desk, told, 0.4, 0.4) == [1, 1, 1]
+    assert encoded(desk, replace(told, node="b"), 0.4, 0.4) == [0, 0, 0]
+
+
+def test_a_codec_draws_from_a_stream_of_the_instruction():
+    draws = []
+    for seed in (1, 1, 2):
+        codec = Rounding()
+        Desk(codec).finish(replace(TOLD, seed=seed), trained(3, 4))
+        draws.append(codec.drawn)
+    assert draws[0] == draws[1] != draws[2]
+
+
+def test_what_is_kept_comes_back_from_its_state():
+    told = replace(TOLD, parameters=packed(0, 0))
+    desk, again = Desk(Rounding()), Desk(Rounding())
+    for node, norm in (("b", 7), ("a", 4)):
+        there = replace(told, node=node)
+        desk.finish(there, replace(trained(0.4, norm), node=node))
+    again.restore(desk.state())
+    for node in ("a", "b"):
+        there = replace(told, node=node)
+        assert values(again.prepare(there).parameters) == values(desk.prepare(there).parameters)
+        assert encoded(again, there, 0.4, 1) == encoded(desk, there, 0.4, 1) == [1, 0, 0]
+    assert all(isinstance(part, str | np.ndarray) for part in desk.state().values())

@@ -1,0 +1,72 @@
+import pytest
+
+from aeros_core import cohort
+from aeros_core.control import Cancelled, Control
+from aeros_core.messages import Evaluation, Failure, Update
+from aeros_core.survey import survey
+from aeros_core.tally import Tally
+from aeros_core.task import Task
+
+NAMES = ["a", "b", "c"]
+
+
+def measured(node, examples=1, **metrics):
+    return Evaluation(node, 2, examples, metrics)
+
+
+@pytest.fixture
+def asked(flat):
+    def ask(nodes, control=None, **options):
+        task, tally = Task(**options), Tally()
+        sent = cohort.ask(task, flat(1, 2), 2, NAMES)
+        return survey(nodes, task, sent, (control or Control()).check, tally), tally
+
+    return ask
+
+
+def test_the_mean_is_weighted_by_examples(asked, scripted):
+    nodes = scripted(measured("b", 1, loss=4.0), measured("a", 3, loss=0.0), measured("c", loss=1))
+    metrics, tally = asked(nodes)
+    assert metrics == {"loss": 1.0}
+    assert tally.sent == 3 * 8
+    assert tally.dropped == {}
+    assert not nodes.abandoned
+
+
+def test_who_fails_is_counted_and_left_out(asked, scripted, flat):
+    nodes = scripted(
+        Evaluation("a", 1, 5, {"loss": 9.0}),
+        measured("a", loss=2.0),
+        measured("a", loss=9.0),
+        Failure("b", 2, "no data"),
+        Update("c", 2, flat(1, 2), 5),
+    )
+    metrics, tally = asked(nodes)
+    assert metrics == {"loss": 2.0}
+    assert tally.dropped == {
+        "a": {"late": 1, "duplicate": 1}, "b": {"evaluation": 1}, "c": {"evaluation": 1},
+    }  # fmt: skip
+    assert tally.received == 8
+
+
+def test_an_evaluation_of_nothing_is_left_out(asked, scripted):
+    nodes = scripted(measured("a", 0, loss=9.0), measured("b", loss=2.0), measured("c", loss=2.0))
+    metrics, tally = asked(nodes)
+    assert metrics == {"loss": 2.0}
+    assert tally.dropped == {"a": {"examples": 1}}
+
+
+def test_nobody_waits_beyond_the_deadline(asked, scripted):
+    nodes = scripted(measured("b", loss=2.0))
+    metrics, tally = asked(nodes, deadline=60.0)
+    assert metrics == {"loss": 2.0}
+    assert tally.dropped == {"a": {"no reply": 1}, "c": {"no reply": 1}}
+    assert nodes.abandoned == 1
+    assert all(0 < timeout <= 60 for timeout in nodes.timeouts)
+
+
+def test_it_can_be_cancelled(asked, scripted):
+    control = Control()
+    control.cancel()
+    with pytest.raises(Cancelled):
+        asked(scripted(*map(measured, NAMES)), control)
