@@ -1,4 +1,4 @@
-"""The engine that trains stacks of dense layers with compiled kernels."""
+"""The engine that trains networks with compiled kernels."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ import torch.utils.dlpack
 from aeros_core.data import Dataset
 from aeros_core.messages import Instruction, Metrics, Update
 from aeros_core.parameters import Array, Parameters, Vector
-from aeros_torch import dense, shuffling
+from aeros_torch import shuffling
 from aeros_torch.columns import Columns, writable
-from aeros_torch.pointwise import ACTIVATIONS
-from aeros_torch.stack import LOSSES, Stack
+from aeros_torch.kernels import kernels
+from aeros_torch.stack import Stack
 from aeros_torch.workshop import Workshop
 
 __all__ = ["Compiled"]
@@ -59,8 +59,7 @@ class Compiled:
     def __init__(self, shop: Workshop, found: Stack):
         self._recipe, self._network = shop.recipe, shop.network
         self._columns = Columns(shop.feed.feature, shop.feed.target, shop.classes)
-        self._widths = np.array(found.widths, np.int64)
-        self._kinds = (ACTIVATIONS.index(found.activation.name), LOSSES.index(found.loss))
+        self._kernels = kernels(found)
         self._sgd = found.sgd
         self._size = shop.network.layout.sizes["float32"]
         self._workers = shop.workers or _cores()
@@ -118,7 +117,7 @@ class Compiled:
             fresh = partial(_Block, lr=lr, mu=mu, epochs=epochs, drifts=drifts)
             block, work = None, 0.0
             for instruction, some, _ in run:
-                more = 3.0 * self._size * epochs * len(some)
+                more = self._kernels.work * epochs * len(some)
                 if block and (work + more > _WORK or len(block.data) * self._size > _ROOM):
                     yield block
                     block, work = None, 0.0
@@ -146,13 +145,11 @@ class Compiled:
         vectors = np.empty((len(counts), self._size), np.float32)
         losses = np.empty(len(counts))
         recipe, sgd = self._recipe, self._sgd
-        dense.train(
+        self._kernels.train(
             vectors,
             losses,
             start,
             self._drifts(block),
-            self._widths,
-            self._kinds,
             block.columns,
             _order(block, counts),
             counts,
@@ -165,6 +162,7 @@ class Compiled:
                 float(sgd.get("weight_decay", 0.0)),
                 block.mu,
             ),
+            *self._kernels.shape,
         )
         return vectors, losses
 
@@ -197,7 +195,7 @@ class Compiled:
         sums = np.zeros((len(parts), 3))
 
         def measure(part: Array, its: Array) -> None:
-            dense.measure(its, weights, self._widths, self._kinds, columns, part, _ROWS)
+            self._kernels.measure(its, weights, columns, part, _ROWS, *self._kernels.shape)
 
         several = len(parts) > 1 and self._workers > 1
         deque((self._threads().map if several else map)(measure, parts, sums), maxlen=0)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from aeros_torch.compiling import inner
 from aeros_torch.tiles import accumulate, dots
 
-__all__ = ["affine", "apply", "apply_plainly", "back"]
+__all__ = ["affine", "apply", "apply_plainly", "back", "renew"]
 
 _dots_2_4, _dots_2_2 = dots(2, 4), dots(2, 2)
 _add_4, _add_2, _add_1 = accumulate(2, 4), accumulate(2, 2), accumulate(2, 1)
@@ -132,22 +132,34 @@ def apply(
         to = np.int64(gradient.ctypes.data)
         _add_products(to, step * 4 * inputs, given, there, step * 4, 4 * outputs)
         part = slice(one * inputs, (one + step + 1) * inputs)
-        _lead(gradient, drift[part])
-        _move(weights[part], gradient, velocity[part], start[part], rule, first)
+        renew(weights[part], gradient, velocity[part], start[part], drift[part], rule, first)
     sums = np.zeros(outputs, np.float32)
     for place in range(count):
         for out in range(outputs):
             sums[out] += down[place, out]
     part = slice(outputs * inputs, len(weights))
-    _lead(sums, drift[part])
-    _move(weights[part], sums, velocity[part], start[part], rule, first)
+    renew(weights[part], sums, velocity[part], start[part], drift[part], rule, first)
 
 
 @inner
-def _lead(gradient: _Floats, drift: _Floats) -> None:
-    """Add a drift to the head of a gradient; an empty one adds nothing."""
+def renew(
+    weights: _Floats,
+    gradient: _Floats,
+    velocity: _Floats,
+    start: _Floats,
+    drift: _Floats,
+    rule: tuple[float, float, float, bool, float, float],
+    first: bool,
+) -> None:
+    """Take a step with a gradient; plain SGD where there is no velocity, no drift if empty."""
+    if len(velocity) == 0:
+        lr = np.float32(rule[0])
+        for k in range(len(weights)):
+            weights[k] -= lr * gradient[k]
+        return
     for k in range(len(drift)):
         gradient[k] += drift[k]
+    _move(weights, gradient, velocity, start, rule, first)
 
 
 @inner

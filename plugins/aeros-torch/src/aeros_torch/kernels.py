@@ -1,0 +1,41 @@
+"""The kernels of a network, and what they are told of its shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from aeros_torch.pointwise import ACTIVATIONS
+from aeros_torch.stack import LOSSES, Stack
+
+__all__ = ["Kernels", "kernels"]
+
+
+@dataclass(frozen=True, slots=True)
+class Kernels:
+    """Kernels with the signatures of `dense.train` and `dense.measure`.
+
+    Args:
+        train: Trains clients.
+        measure: Evaluates.
+        shape: Arguments of both that describe the network.
+        work: Multiplications that training takes for an example.
+    """
+
+    train: Callable[..., None]
+    measure: Callable[..., None]
+    shape: tuple[Any, ...]
+    work: float
+
+
+def kernels(found: Stack) -> Kernels:
+    """Return the kernels of a network; each kind is imported when it is needed."""
+    widths = np.array(found.widths, np.int64)
+    kinds = (ACTIVATIONS.index(found.activation.name), LOSSES.index(found.loss))
+    from aeros_torch import dense
+
+    weights = float(widths[:-1] @ widths[1:])
+    return Kernels(dense.train, dense.measure, (widths, kinds), 3.0 * weights)
