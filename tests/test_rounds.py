@@ -6,12 +6,12 @@ import pytest
 from aeros_core import streams
 from aeros_core.controllers.local import LocalController
 from aeros_core.errors import ConfigError, Interrupted, RepositoryError, TaskError
-from aeros_core.messages import Failure, Instruction, Update
+from aeros_core.messages import Broadcast, Failure, Instruction, Update
 from aeros_core.outcomes import Status
 from aeros_core.parameters import Parameters
 from aeros_core.pipeline import Prepared, prepare
 from aeros_core.rounds import Rounds
-from aeros_core.task import Evaluating, Goal, Stop, Task
+from aeros_core.task import Below, Evaluating, Goal, Stop, Task
 
 
 def run(task, parts):
@@ -223,6 +223,159 @@ def test_a_node_that_misses_the_deadline_does_not_hold_up_the_round(parts, heard
     assert heard.of("after_round")[0]["round"].refused == {
         "client-1": "no reply within the deadline"
     }
+
+
+class Flaky:
+    """A trainer of which the first so many trainings fail, whosever they are."""
+
+    def __init__(self, trainer, failures):
+        self.trainer, self.failures = trainer, failures
+        self.nodes = []
+
+    def __getattr__(self, name):
+        return getattr(self.trainer, name)
+
+    def train(self, instruction, data):
+        self.nodes.append(instruction.node)
+        if len(self.nodes) <= self.failures:
+            raise RuntimeError("no power")
+        return self.trainer.train(instruction, data)
+
+
+def test_a_round_below_its_quorum_is_run_again_with_another_cohort(parts, heard):
+    made = parts(momentum=0.9)
+    flaky = Flaky(made.trainer, failures=3)
+    asked = task(rounds=2, cohort=2, quorum=2, below=Below.retry)
+    result = run(asked, replace(made, trainer=flaky))
+    assert result.status is Status.FINISHED
+    assert len({tuple(told["cohort"]) for told in heard.of("before_round")[:3]}) > 1
+    first = heard.of("after_round")[0]["round"]
+    assert sum(kinds["failed"] for kinds in first.dropped.values()) == 3
+    assert first.sent == 3 * 2 * 36
+    assert result.dropped == {"failed": 3}
+
+
+def test_a_round_is_run_so_many_times_and_no_more(parts):
+    made = parts()
+    flaky = Flaky(made.trainer, failures=99)
+    with pytest.raises(TaskError, match="round 1 has 0 good updates, its quorum is 1"):
+        run(task(cohort=2, below=Below.retry, attempts=2), replace(made, trainer=flaky))
+    assert len(flaky.nodes) == 4
+
+
+def test_an_attempt_that_missed_its_quorum_leaves_no_trace_in_the_collector(parts, tmp_path, toys):
+    """Momentum of a failed attempt would change the bits of the round after it."""
+    made = parts(momentum=0.9)
+    state = made.collector.state()
+    with pytest.raises(TaskError):
+        run(task(quorum=6), replace(made, trainer=Flaky(made.trainer, failures=1)))
+    assert made.collector.state() == state
+
+
+def test_a_paused_task_says_so(parts, heard):
+    made = parts()
+    statuses = []
+
+    def hear(status, **_):
+        statuses.append(status)
+        if status is Status.PAUSED:
+            made.control.resume()
+
+    heard.aeros_on_status = hear
+    heard.aeros_before_round = lambda number, **_: made.control.pause() if number == 2 else None
+    run(task(), made)
+    assert statuses[2:] == [Status.RUNNING, Status.PAUSED, Status.RUNNING, Status.FINISHED]
+
+
+# ---------------------------------------------------------------- what collectors can
+
+
+class Buffered:
+    """A collector that takes two differences a step, whenever they come."""
+
+    buffer, max_staleness = 2, 8
+
+    def __init__(self):
+        self.staleness = []
+
+    def aggregate(self, parameters, updates):
+        taken = list(updates)
+        self.staleness += [update.scalars["staleness"] for update in taken]
+        change = np.mean([update.parameters.vector for update in taken], axis=0)
+        return Parameters(parameters.layout, {"float32": parameters.vector + change})
+
+
+def test_an_asynchronous_task_learns_without_waiting_for_a_round(parts, heard):
+    collector = Buffered()
+    result = run(task(rounds=12, cohort=4), parts(collector=collector))
+    assert result.status is Status.FINISHED
+    assert result.metrics["accuracy"] > 0.9
+    assert all(len(told["round"].nodes) <= 2 for told in heard.of("after_round"))
+    assert len(collector.staleness) == 24
+    assert max(collector.staleness) >= 1
+    assert sum(told["round"].sent for told in heard.of("after_round")) == result.sent
+
+
+def test_an_asynchronous_task_cannot_wait_for_an_evaluation(parts):
+    with pytest.raises(ConfigError, match=r"task\.evaluation\.federated=true has to wait"):
+        run(task(evaluation=Evaluating(federated=True)), parts(collector=Buffered()))
+
+
+class Averaged:
+    """A collector that shows zeros in place of its parameters."""
+
+    def __init__(self, collector):
+        self.collector = collector
+
+    def aggregate(self, parameters, updates):
+        return self.collector.aggregate(parameters, updates)
+
+    def averaged(self, parameters):
+        return Parameters.zeros(parameters.layout)
+
+
+def test_what_is_measured_and_published_is_what_the_collector_shows(parts, heard):
+    made = parts()
+    result = run(task(), replace(made, collector=Averaged(made.collector)))
+    stored = made.repository.model("toy").parameters
+    assert not stored.vector.any()
+    assert heard.of("after_round")[-1]["parameters"].vector.any()
+    data = prepare(made.transformers, 0)
+    assert result.metrics == made.trainer.evaluate(stored, data.test)
+
+
+class Personal:
+    """A collector that leaves some tensors to their nodes."""
+
+    def __init__(self, collector, *patterns):
+        self.collector, self.patterns = collector, patterns
+
+    def aggregate(self, parameters, updates):
+        return self.collector.aggregate(parameters, updates)
+
+    def broadcast(self, round):
+        return Broadcast(personal=self.patterns)
+
+
+def test_tensors_that_stay_on_their_nodes_never_change_globally(parts, heard):
+    made = parts()
+    run(task(), replace(made, collector=Personal(made.collector, "bias")))
+    start = made.trainer.initialise(prepare(made.transformers, 0).schema, streams.seed(0, "model"))
+    last = heard.of("after_round")[-1]["parameters"]
+    assert last["bias"].tolist() == start["bias"].tolist()
+    assert (last["weight"] != start["weight"]).all()
+
+
+def test_what_nodes_keep_comes_back_when_a_task_is_resumed(parts, tmp_path, toys):
+    def personal(made):
+        return replace(made, collector=Personal(made.collector, "bias"))
+
+    whole = run(task(rounds=5), personal(parts()))
+    made = personal(parts(repository=toys.Files(path=tmp_path / "other")))
+    with pytest.raises(Interrupted):
+        run(task(rounds=5), replace(made, trainer=Trips(made.trainer, 4, KeyboardInterrupt())))
+    again = personal(parts(repository=made.repository))
+    assert run(task(rounds=5, resume=True), again).model["digest"] == whole.model["digest"]
 
 
 # ---------------------------------------------------------------- evaluation
