@@ -91,7 +91,7 @@ def means(scale: int) -> Iterator[Work]:
         vectors = draw(count, 10_000_000 // scale)
         start, updates = as_updates(vectors)
         examples = [update.examples for update in updates]
-        collector = FedAvg()
+        collector = FedAvg(personal=())
         replies = [(([v]), n) for v, n in zip(vectors, examples, strict=True)]
         records = as_records(vectors, examples)
         yield (
@@ -113,7 +113,7 @@ def steps(scale: int) -> Iterator[Work]:
     """A round of FedAdam with one update: the step costs more than the mean."""
     vectors = draw(2, 10_000_000 // scale)
     start, updates = as_updates(vectors)
-    adam = FedAdam(server_lr=0.1, **ADAM)
+    adam = FedAdam(server_lr=0.1, **ADAM, personal=())
     model = torch.from_numpy(vectors[0].copy())
     model.grad = torch.from_numpy(vectors[1])
     optimizer = torch.optim.Adam([model], fused=True)
@@ -204,7 +204,7 @@ def small_rounds(scale: int) -> Iterator[Work]:
     """A round of a small model, where calls cost more than numbers."""
     vectors = draw(10, 20_000)
     start, updates = as_updates(vectors)
-    collector, examples = FedAvg(), [update.examples for update in updates]
+    collector, examples = FedAvg(personal=()), [update.examples for update in updates]
     records = as_records(vectors, examples)
     replies = [([v], n) for v, n in zip(vectors, examples, strict=True)]
     yield (
@@ -258,10 +258,10 @@ def model(value):
 def resident(field):
     with open("/proc/self/status") as file:
         return next(1024 * int(line.split()[1]) for line in file if line.startswith(field))
-FedAvg().aggregate(model(0), [Update("a", 1, model(1), 1)])
+FedAvg(personal=()).aggregate(model(0), [Update("a", 1, model(1), 1)])
 start = model(0)
 before = resident("VmRSS")
-FedAvg().aggregate(start, (Update(f"{i}", 1, model(i), 1) for i in range(count)))
+FedAvg(personal=()).aggregate(start, (Update(f"{i}", 1, model(i), 1) for i in range(count)))
 print((resident("VmHWM") - before) / layout.nbytes)
 """
     rows = []

@@ -70,7 +70,7 @@ def engine(work, name, **options):
     )
     prepared, clock = _prepared(work), Clock()
     made = trainer(work, engine=name, **options)
-    parts = Components(FedAvg(), Memory(), made, {}, clock, {}, "", {}, Control())
+    parts = Components(FedAvg(personal=()), Memory(), made, {}, clock, {}, "", {}, Control())
     result = Rounds(task, parts, LocalNodes(task, made, prepared), prepared).run()
     busy = float(np.diff(clock.busy).mean())
     return np.diff(clock.times).tolist(), busy, result.metrics["accuracy"]

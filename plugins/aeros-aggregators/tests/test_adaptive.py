@@ -10,12 +10,12 @@ from aeros_core.errors import ConfigError
 from aeros_core.roles import Collector
 from aeros_core.testing import CollectorTests
 
-OPTIONS = {"server_lr": 0.05, "beta1": 0.8, "beta2": 0.95, "tau": 1e-3}
+OPTIONS = {"personal": (), "server_lr": 0.05, "beta1": 0.8, "beta2": 0.95, "tau": 1e-3}
 FLOWER = {"eta": 0.05, "beta_1": 0.8, "beta_2": 0.95, "tau": 1e-3}
 EVERY_DTYPE = ("float16", "float32", "float64", "int8")
 
 RULES = {
-    "FedAdagrad": lambda: FedAdagrad(server_lr=0.05, tau=1e-2),
+    "FedAdagrad": lambda: FedAdagrad(server_lr=0.05, tau=1e-2, personal=()),
     "FedAdam": lambda: FedAdam(**OPTIONS),
     "FedYogi": lambda: FedYogi(**OPTIONS),
 }
@@ -52,7 +52,7 @@ class TestFedAdamOfEveryDtype(CollectorTests):
     tolerance = 0.05  # a difference in float16 divided by its own root
 
     def make(self) -> Collector:
-        return FedAdam(server_lr=0.05, beta1=0.8, beta2=0.95, tau=0.1)
+        return FedAdam(server_lr=0.05, beta1=0.8, beta2=0.95, tau=0.1, personal=())
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -112,6 +112,6 @@ def test_bad_options_are_refused(make, name, value, allowed):
 @pytest.mark.parametrize(("name", "value", "allowed"), [BAD[0], BAD[3]])
 def test_bad_options_of_fedadagrad_are_refused(name, value, allowed):
     with pytest.raises(ConfigError) as caught:
-        FedAdagrad(**{"server_lr": 0.1, "tau": 0.1, name: value})
+        FedAdagrad(**{"server_lr": 0.1, "tau": 0.1, name: value}, personal=())
     assert caught.value.asked == f"collector.{name}={value} is not possible"
     assert caught.value.exists == allowed

@@ -19,13 +19,13 @@ SIZE, HONEST, ATTACKERS = 400, 16, 4
 SPREAD = 0.1
 
 RULES = {
-    "median": Median,
-    "trimmed_mean": lambda: TrimmedMean(trim=0.2),
-    "krum": lambda: Krum(byzantine=ATTACKERS),
-    "multikrum": lambda: MultiKrum(byzantine=ATTACKERS, keep=0),
-    "bulyan": lambda: Bulyan(byzantine=ATTACKERS),
-    "geometric_median": lambda: GeometricMedian(iterations=10, smoothing=1e-6),
-    "norm_clip": lambda: NormClip(bound=25.0),
+    "median": lambda: Median(personal=()),
+    "trimmed_mean": lambda: TrimmedMean(trim=0.2, personal=()),
+    "krum": lambda: Krum(byzantine=ATTACKERS, personal=()),
+    "multikrum": lambda: MultiKrum(byzantine=ATTACKERS, keep=0, personal=()),
+    "bulyan": lambda: Bulyan(byzantine=ATTACKERS, personal=()),
+    "geometric_median": lambda: GeometricMedian(iterations=10, smoothing=1e-6, personal=()),
+    "norm_clip": lambda: NormClip(bound=25.0, personal=()),
 }
 
 ATTACKS = {
@@ -61,7 +61,7 @@ def distance(rule, attack):
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_the_mean_is_led_astray(attack):
-    assert distance(FedAvg, ATTACKS[attack]) > 5.0
+    assert distance(lambda: FedAvg(personal=()), ATTACKS[attack]) > 5.0
 
 
 # the geometric median starts from the mean, and a step comes back by a factor of four

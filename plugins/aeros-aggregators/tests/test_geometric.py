@@ -13,7 +13,7 @@ from aeros_core.testing import CollectorTests
 
 class TestGeometricMedian(CollectorTests):
     def make(self) -> Collector:
-        return GeometricMedian(iterations=4, smoothing=1e-6)
+        return GeometricMedian(iterations=4, smoothing=1e-6, personal=())
 
 
 def weiszfeld(points, examples, iterations, smoothing):
@@ -34,7 +34,7 @@ def test_agrees_with_the_paper(draw, dtype, iterations):
     points = np.stack([u.parameters.vectors[dtype].astype(np.float64) for u in rounds[0]])
     examples = np.array([u.examples for u in rounds[0]])
     expected = weiszfeld(points, examples, iterations, 1e-6)
-    collector = GeometricMedian(iterations=iterations, smoothing=1e-6)
+    collector = GeometricMedian(iterations=iterations, smoothing=1e-6, personal=())
     result = collector.aggregate(start, iter(rounds[0]))
     tolerance = 1e-6 if dtype == "float32" else 1e-12
     np.testing.assert_allclose(result.vectors[dtype], expected, rtol=tolerance, atol=tolerance)
@@ -44,7 +44,7 @@ def test_many_steps_lead_to_the_least_sum_of_distances(draw):
     start, rounds = draw(dtype="float64", size=50, clients=9, rounds=1)
     points = np.stack([u.parameters.vectors["float64"] for u in rounds[0]])
     examples = np.array([u.examples for u in rounds[0]])
-    collector = GeometricMedian(iterations=300, smoothing=1e-9)
+    collector = GeometricMedian(iterations=300, smoothing=1e-9, personal=())
     found = collector.aggregate(start, rounds[0]).vectors["float64"]
 
     def cost(z):
@@ -64,6 +64,6 @@ def test_many_steps_lead_to_the_least_sum_of_distances(draw):
 )
 def test_bad_options_are_refused(options, asked, allowed):
     with pytest.raises(ConfigError) as caught:
-        GeometricMedian(**options)
+        GeometricMedian(**options, personal=())
     assert caught.value.asked == f"{asked} is not possible"
     assert caught.value.exists == allowed

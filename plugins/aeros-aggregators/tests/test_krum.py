@@ -15,14 +15,14 @@ class TestKrum(CollectorTests):
     least = 5
 
     def make(self) -> Collector:
-        return Krum(byzantine=1)
+        return Krum(byzantine=1, personal=())
 
 
 class TestMultiKrum(CollectorTests):
     least = 7
 
     def make(self) -> Collector:
-        return MultiKrum(byzantine=2, keep=0)
+        return MultiKrum(byzantine=2, keep=0, personal=())
 
 
 class TestBulyan(CollectorTests):
@@ -30,7 +30,7 @@ class TestBulyan(CollectorTests):
     symmetric = False  # of the last two left, each is the other's neighbour: the first is taken
 
     def make(self) -> Collector:
-        return Bulyan(byzantine=1)
+        return Bulyan(byzantine=1, personal=())
 
 
 class TestBulyanOfEveryDtype(CollectorTests):
@@ -39,7 +39,7 @@ class TestBulyanOfEveryDtype(CollectorTests):
     dtypes = ("float32", "int8")
 
     def make(self) -> Collector:
-        return Bulyan(byzantine=1)
+        return Bulyan(byzantine=1, personal=())
 
 
 def assert_agree(result, theirs, tolerance=1e-6):
@@ -57,7 +57,7 @@ def test_krum_agrees_with_flwr(flower, draw, api, byzantine, clients):
     if api == "current":
         options = {"num_malicious_nodes": byzantine}
     [theirs] = getattr(flower, api)("Krum", start, rounds, **options)
-    result = Krum(byzantine=byzantine).aggregate(start, iter(rounds[0]))
+    result = Krum(byzantine=byzantine, personal=()).aggregate(start, iter(rounds[0]))
     assert_agree(result, theirs)
     assert result.digest in {update.parameters.digest for update in rounds[0]}
 
@@ -74,14 +74,19 @@ def test_multikrum_agrees_with_flwr(flower, draw, api, byzantine, keep, clients)
     else:
         options = {"num_malicious_clients": byzantine, "num_clients_to_keep": keep}
         [theirs] = flower.legacy("Krum", start, rounds, **options)
-    result = MultiKrum(byzantine=byzantine, keep=keep).aggregate(start, iter(rounds[0]))
+    result = MultiKrum(byzantine=byzantine, keep=keep, personal=()).aggregate(
+        start, iter(rounds[0])
+    )
     assert_agree(result, theirs)
 
 
 def test_multikrum_keeps_all_but_the_byzantine_by_default(draw):
     start, rounds = draw(clients=9, rounds=1)
-    by_default = MultiKrum(byzantine=2, keep=0).aggregate(start, rounds[0])
-    assert by_default.digest == MultiKrum(byzantine=2, keep=7).aggregate(start, rounds[0]).digest
+    by_default = MultiKrum(byzantine=2, keep=0, personal=()).aggregate(start, rounds[0])
+    assert (
+        by_default.digest
+        == MultiKrum(byzantine=2, keep=7, personal=()).aggregate(start, rounds[0]).digest
+    )
 
 
 @pytest.mark.usefixtures("engine")
@@ -92,16 +97,16 @@ def test_bulyan_agrees_with_flwr_legacy(flower, draw, dtype, clients, byzantine)
     start, rounds = draw(dtype=dtype, clients=clients, rounds=1)
     options = {"num_malicious_clients": byzantine, "to_keep": 0}
     [theirs] = flower.legacy("Bulyan", start, rounds, **options)
-    result = Bulyan(byzantine=byzantine).aggregate(start, iter(rounds[0]))
+    result = Bulyan(byzantine=byzantine, personal=()).aggregate(start, iter(rounds[0]))
     assert_agree(result, theirs)
 
 
 @pytest.mark.parametrize(
     ("make", "needed"),
     [
-        (lambda: Krum(byzantine=2), 7),
-        (lambda: MultiKrum(byzantine=2, keep=1), 7),
-        (lambda: Bulyan(byzantine=2), 11),
+        (lambda: Krum(byzantine=2, personal=()), 7),
+        (lambda: MultiKrum(byzantine=2, keep=1, personal=()), 7),
+        (lambda: Bulyan(byzantine=2, personal=()), 11),
     ],
 )
 def test_too_few_updates_are_refused(draw, make, needed):
@@ -118,10 +123,10 @@ def test_too_few_updates_are_refused(draw, make, needed):
 @pytest.mark.parametrize(
     ("make", "asked"),
     [
-        (lambda: Krum(byzantine=-1), "collector.byzantine=-1"),
-        (lambda: Bulyan(byzantine=-1), "collector.byzantine=-1"),
-        (lambda: MultiKrum(byzantine=1, keep=-2), "collector.keep=-2"),
-        (lambda: MultiKrum(byzantine=-1, keep=2), "collector.byzantine=-1"),
+        (lambda: Krum(byzantine=-1, personal=()), "collector.byzantine=-1"),
+        (lambda: Bulyan(byzantine=-1, personal=()), "collector.byzantine=-1"),
+        (lambda: MultiKrum(byzantine=1, keep=-2, personal=()), "collector.keep=-2"),
+        (lambda: MultiKrum(byzantine=-1, keep=2, personal=()), "collector.byzantine=-1"),
     ],
 )
 def test_bad_options_are_refused(make, asked):

@@ -19,14 +19,14 @@ class TestNormClip(CollectorTests):
     fixed_point = False
 
     def make(self) -> Collector:
-        return NormClip(bound=2.0)
+        return NormClip(bound=2.0, personal=())
 
 
 class TestNormClipThatClipsNothing(CollectorTests):
     linear = True
 
     def make(self) -> Collector:
-        return NormClip(bound=1e6)
+        return NormClip(bound=1e6, personal=())
 
 
 class TestFedExP(CollectorTests):
@@ -34,7 +34,7 @@ class TestFedExP(CollectorTests):
     fixed_point = False
 
     def make(self) -> Collector:
-        return FedExP(epsilon=1e-3)
+        return FedExP(epsilon=1e-3, personal=())
 
 
 class TestQFedAvg(CollectorTests):
@@ -42,7 +42,7 @@ class TestQFedAvg(CollectorTests):
     fixed_point = False
 
     def make(self) -> Collector:
-        return QFedAvg(q=0.5, client_lr=0.1)
+        return QFedAvg(q=0.5, client_lr=0.1, personal=())
 
 
 def changes(start, updates, dtype="float32"):
@@ -60,7 +60,7 @@ def test_norm_clip_shortens_what_goes_too_far(draw, part):
     examples = np.array([u.examples for u in rounds[0]])
     clipped = moved * np.minimum(1.0, bound / lengths)[:, None]
     expected = base + np.average(clipped, axis=0, weights=examples)
-    result = NormClip(bound=bound).aggregate(start, iter(rounds[0]))
+    result = NormClip(bound=bound, personal=()).aggregate(start, iter(rounds[0]))
     np.testing.assert_allclose(result.vector, expected, rtol=1e-6, atol=1e-6)
 
 
@@ -77,7 +77,7 @@ def test_fedexp_agrees_with_the_paper(draw, spread):
     ratio = (moved**2).sum() / (2 * len(moved) * ((mean**2).sum() + 1e-3))
     rate = max(1.0, ratio)
     assert (rate > 1.0) == (spread == 1.0)
-    result = FedExP(epsilon=1e-3).aggregate(start, iter(rounds[0]))
+    result = FedExP(epsilon=1e-3, personal=()).aggregate(start, iter(rounds[0]))
     np.testing.assert_allclose(result.vector, base + rate * mean, rtol=1e-6, atol=3e-6)
 
 
@@ -87,7 +87,7 @@ def test_qfedavg_agrees_with_flwr(flower, draw, q, rate):
     # flwr's legacy strategy weighs all clients by one loss, that of a central evaluation
     start, rounds = draw(clients=4, rounds=2)
     theirs = flower.current("QFedAvg", start, rounds, q=q, client_learning_rate=rate)
-    collector, here = QFedAvg(q=q, client_lr=rate), start
+    collector, here = QFedAvg(q=q, client_lr=rate, personal=()), start
     for updates, other in zip(rounds, theirs, strict=True):
         here = collector.aggregate(here, iter(updates))
         for name, tensor in here.items():
@@ -97,8 +97,8 @@ def test_qfedavg_agrees_with_flwr(flower, draw, q, rate):
 def test_qfedavg_without_fairness_weighs_all_alike(draw):
     start, rounds = draw(rounds=1)
     alike = [replace(update, examples=1) for update in rounds[0]]
-    expected = FedAvg().aggregate(start, alike)
-    result = QFedAvg(q=0.0, client_lr=0.1).aggregate(start, rounds[0])
+    expected = FedAvg(personal=()).aggregate(start, alike)
+    result = QFedAvg(q=0.0, client_lr=0.1, personal=()).aggregate(start, rounds[0])
     np.testing.assert_allclose(result.vector, expected.vector, rtol=1e-6, atol=1e-6)
 
 
@@ -107,7 +107,7 @@ def test_qfedavg_needs_a_loss(draw, metrics):
     start, rounds = draw(rounds=1)
     bad = replace(rounds[0][3], metrics=metrics)
     with pytest.raises(DataError) as caught:
-        QFedAvg(q=0.1, client_lr=0.1).aggregate(start, [*rounds[0][:3], bad])
+        QFedAvg(q=0.1, client_lr=0.1, personal=()).aggregate(start, [*rounds[0][:3], bad])
     assert caught.value.asked == (
         "the update of node 'node-3' has no loss of 0 or more to be fair by"
     )
@@ -117,10 +117,10 @@ def test_qfedavg_needs_a_loss(draw, metrics):
 @pytest.mark.parametrize(
     ("make", "asked", "allowed"),
     [
-        (lambda: NormClip(bound=0.0), "collector.bound=0.0", "above 0"),
-        (lambda: FedExP(epsilon=-1.0), "collector.epsilon=-1.0", "0 or more"),
-        (lambda: QFedAvg(q=-1.0, client_lr=1.0), "collector.q=-1.0", "0 or more"),
-        (lambda: QFedAvg(q=1.0, client_lr=0.0), "collector.client_lr=0.0", "above 0"),
+        (lambda: NormClip(bound=0.0, personal=()), "collector.bound=0.0", "above 0"),
+        (lambda: FedExP(epsilon=-1.0, personal=()), "collector.epsilon=-1.0", "0 or more"),
+        (lambda: QFedAvg(q=-1.0, client_lr=1.0, personal=()), "collector.q=-1.0", "0 or more"),
+        (lambda: QFedAvg(q=1.0, client_lr=0.0, personal=()), "collector.client_lr=0.0", "above 0"),
     ],
 )
 def test_bad_options_are_refused(make, asked, allowed):

@@ -19,7 +19,7 @@ class TestFedAvg(CollectorTests):
     linear = True
 
     def make(self) -> Collector:
-        return FedAvg()
+        return FedAvg(personal=())
 
 
 class TestFedAvgOfEveryDtype(CollectorTests):
@@ -28,14 +28,14 @@ class TestFedAvgOfEveryDtype(CollectorTests):
     tolerance = 5e-3  # float16
 
     def make(self) -> Collector:
-        return FedAvg()
+        return FedAvg(personal=())
 
 
 class TestFedProx(CollectorTests):
     linear = True
 
     def make(self) -> Collector:
-        return FedProx(mu=0.1)
+        return FedProx(mu=0.1, personal=())
 
 
 class TestFedAvgM(CollectorTests):
@@ -43,7 +43,7 @@ class TestFedAvgM(CollectorTests):
     fixed_point = False
 
     def make(self) -> Collector:
-        return FedAvgM(server_lr=0.7, momentum=0.9)
+        return FedAvgM(server_lr=0.7, momentum=0.9, personal=())
 
 
 def run(collector, start, rounds):
@@ -67,14 +67,16 @@ def assert_agree(ours, theirs, tolerance=1e-6):
 @pytest.mark.parametrize("clients", [1, 8, 13])
 def test_fedavg_agrees_with_flwr(flower, draw, api, dtype, clients):
     start, rounds = draw(dtype=dtype, clients=clients, rounds=1)
-    assert_agree(run(FedAvg(), start, rounds), getattr(flower, api)("FedAvg", start, rounds))
+    assert_agree(
+        run(FedAvg(personal=()), start, rounds), getattr(flower, api)("FedAvg", start, rounds)
+    )
 
 
 @pytest.mark.parametrize("api", ["legacy", "current"])
 def test_fedprox_aggregates_as_flwr_does(flower, draw, api):
     start, rounds = draw(rounds=1)
     theirs = getattr(flower, api)("FedProx", start, rounds, proximal_mu=0.1)
-    assert_agree(run(FedProx(mu=0.1), start, rounds), theirs)
+    assert_agree(run(FedProx(mu=0.1, personal=()), start, rounds), theirs)
 
 
 @pytest.mark.usefixtures("engine")
@@ -85,18 +87,20 @@ def test_fedavgm_agrees_with_flwr(flower, draw, api, dtype, rate, momentum):
     start, rounds = draw(dtype=dtype)
     options = {"server_learning_rate": rate, "server_momentum": momentum}
     theirs = getattr(flower, api)("FedAvgM", start, rounds, **options)
-    assert_agree(run(FedAvgM(server_lr=rate, momentum=momentum), start, rounds), theirs)
+    assert_agree(
+        run(FedAvgM(server_lr=rate, momentum=momentum, personal=()), start, rounds), theirs
+    )
 
 
 def test_fedprox_announces_mu():
-    collector = FedProx(mu=0.3)
+    collector = FedProx(mu=0.3, personal=())
     assert isinstance(collector, SupportsBroadcast)
     assert collector.broadcast(4).scalars == {"proximal_mu": 0.3}
 
 
 def test_only_what_has_a_state_says_so():
-    assert isinstance(FedAvgM(server_lr=1.0, momentum=0.9), SupportsState)
-    assert not isinstance(FedAvg(), SupportsState)
+    assert isinstance(FedAvgM(server_lr=1.0, momentum=0.9, personal=()), SupportsState)
+    assert not isinstance(FedAvg(personal=()), SupportsState)
 
 
 @pytest.mark.usefixtures("engine")
@@ -115,7 +119,7 @@ def test_mean_of_many_float32_updates_loses_no_bit():
             made.append(i)
             yield Update(f"n{i}", 1, Parameters.of({"w": vector}), 1)
 
-    result = FedAvg().aggregate(start, updates())
+    result = FedAvg(personal=()).aggregate(start, updates())
     assert len(made) == 300
     np.testing.assert_array_equal(result["w"], (exact / 300).astype(np.float32))
 
@@ -127,7 +131,7 @@ def test_integers_are_rounded_to_the_nearest():
         Update(f"n{i}", 1, Parameters.of({"n": v}), e)
         for i, (v, e) in enumerate(zip(values, (1, 3), strict=True))
     ]
-    result = FedAvg().aggregate(start, updates)
+    result = FedAvg(personal=()).aggregate(start, updates)
     assert result["n"].tolist() == [1, 10, 2, -4]
 
 
@@ -135,7 +139,7 @@ def test_update_of_another_layout_is_refused(draw):
     start, _ = draw(size=99)
     other = Parameters.of({"w": np.zeros(3, np.float32)})
     with pytest.raises(DataError) as caught:
-        FedAvg().aggregate(start, [Update("node-7", 1, other, 1)])
+        FedAvg(personal=()).aggregate(start, [Update("node-7", 1, other, 1)])
     assert str(caught.value).splitlines()[0] == (
         "the update of node 'node-7' has another layout than the parameters"
     )
@@ -145,9 +149,9 @@ def test_update_of_another_layout_is_refused(draw):
 def test_state_of_another_model_is_refused(draw):
     start, rounds = draw(size=99)
     small, _ = draw(size=30)
-    collector = FedAvgM(server_lr=1.0, momentum=0.9)
+    collector = FedAvgM(server_lr=1.0, momentum=0.9, personal=())
     collector.aggregate(start, rounds[0])
-    other = FedAvgM(server_lr=1.0, momentum=0.9)
+    other = FedAvgM(server_lr=1.0, momentum=0.9, personal=())
     other.restore(collector.state())
     with pytest.raises(DataError) as caught:
         other.aggregate(small, [Update("a", 1, small, 1)])
@@ -160,10 +164,18 @@ def test_state_of_another_model_is_refused(draw):
 @pytest.mark.parametrize(
     ("make", "asked", "allowed"),
     [
-        (lambda: FedProx(mu=-1.0), "collector.mu=-1.0", "0 or more"),
-        (lambda: FedAvgM(server_lr=0.0, momentum=0.5), "collector.server_lr=0.0", "above 0"),
-        (lambda: FedAvgM(server_lr=1.0, momentum=1.0), "collector.momentum=1.0", "0 to below 1"),
-        (lambda: FedProx(mu=float("nan")), "collector.mu=nan", "0 or more"),
+        (lambda: FedProx(mu=-1.0, personal=()), "collector.mu=-1.0", "0 or more"),
+        (
+            lambda: FedAvgM(server_lr=0.0, momentum=0.5, personal=()),
+            "collector.server_lr=0.0",
+            "above 0",
+        ),
+        (
+            lambda: FedAvgM(server_lr=1.0, momentum=1.0, personal=()),
+            "collector.momentum=1.0",
+            "0 to below 1",
+        ),
+        (lambda: FedProx(mu=float("nan"), personal=()), "collector.mu=nan", "0 or more"),
     ],
 )
 def test_bad_options_are_refused(make, asked, allowed):

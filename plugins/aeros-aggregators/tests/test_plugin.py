@@ -13,27 +13,48 @@ from pathlib import Path
 import pytest
 
 import aeros_aggregators
+from aeros_aggregators.linear import FedAvg
 from aeros_core.roles import Collector
 
 OPTIONS = aeros_aggregators.aeros_collectors()
 
 
+def built(option):
+    """Return what implements an option, and its options with a rule where one is held."""
+    values = {
+        field.name: getattr(option, field.name)
+        for field in dataclasses.fields(option)
+        if field.name not in ("_target_", "defaults")
+    }
+    held = {name: (lambda: FedAvg(personal=())) for name in values.keys() & {"rule", "outer"}}
+    module, _, attribute = option._target_.rpartition(".")
+    return getattr(importlib.import_module(module), attribute), values | held
+
+
 @pytest.mark.parametrize("name", OPTIONS)
 def test_options_build_collectors(name):
-    values = dataclasses.asdict(OPTIONS[name]())
-    module, _, attribute = values.pop("_target_").rpartition(".")
-    made = getattr(importlib.import_module(module), attribute)
+    made, values = built(OPTIONS[name]())
     assert isinstance(made(**values), Collector)
     taken = inspect.signature(made).parameters.values()
     assert {p.name for p in taken} == set(values)
     assert all(p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in taken)
 
 
+def test_every_rule_may_leave_tensors_with_their_nodes():
+    for option in aeros_aggregators.aeros_rules().values():
+        made, values = built(option(personal=["head.*"]))
+        assert made(**values).broadcast(3).personal == ("head.*",)
+
+
+def test_a_collector_that_holds_a_rule_is_no_rule_itself():
+    assert OPTIONS.keys() - aeros_aggregators.aeros_rules().keys() == {"ema", "swa", "tree"}
+
+
 @pytest.mark.parametrize("name", OPTIONS)
 def test_every_option_is_described(name):
-    text = inspect.getdoc(OPTIONS[name]) or ""
-    for field in dataclasses.fields(OPTIONS[name])[1:]:
-        assert f"{field.name}: " in text
+    text = "".join(inspect.getdoc(made) or "" for made in OPTIONS[name].__mro__[:-1])
+    for field in dataclasses.fields(OPTIONS[name]):
+        assert field.name in ("_target_", "defaults") or f"{field.name}: " in text
 
 
 def test_discovery_imports_nothing_heavy():
@@ -48,12 +69,17 @@ def test_discovery_imports_nothing_heavy():
 def test_readme_lists_every_option_with_its_default():
     readme = (Path(__file__).parent.parent / "README.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \|.*?\| *(?:`(.*?)`)? *\|$", readme, re.MULTILINE)
+    unsaid = ("_target_", "defaults", "personal", "rule", "outer")
     expected = {
-        name: " ".join(f"{f.name}={f.default:g}" for f in dataclasses.fields(made)[1:])
+        name: {f.name: f.default for f in dataclasses.fields(made) if f.name not in unsaid}
         for name, made in OPTIONS.items()
     }
-    shown = {}
-    for name, options in rows:
-        pairs = (pair.split("=") for pair in options.split())
-        shown[name] = " ".join(f"{key}={float(value):g}" for key, value in pairs)
-    assert shown == expected
+    shown = {
+        name: dict(pair.split("=") for pair in options.split())
+        for name, options in rows
+        if name in expected
+    }
+    assert shown.keys() == expected.keys()
+    for name, options in expected.items():
+        said = {key: getattr(value, "name", str(value)) for key, value in options.items()}
+        assert shown[name] == said

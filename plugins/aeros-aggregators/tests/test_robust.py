@@ -15,12 +15,12 @@ EVERY_DTYPE = ("float16", "float32", "float64", "int8", "int64")
 
 class TestMedian(CollectorTests):
     def make(self) -> Collector:
-        return Median()
+        return Median(personal=())
 
 
 class TestTrimmedMean(CollectorTests):
     def make(self) -> Collector:
-        return TrimmedMean(trim=0.2)
+        return TrimmedMean(trim=0.2, personal=())
 
 
 class TestTrimmedMeanOfEveryDtype(CollectorTests):
@@ -28,7 +28,7 @@ class TestTrimmedMeanOfEveryDtype(CollectorTests):
     tolerance = 5e-3
 
     def make(self) -> Collector:
-        return TrimmedMean(trim=0.3)
+        return TrimmedMean(trim=0.3, personal=())
 
 
 CLIENTS = [1, 10, 200]
@@ -41,7 +41,7 @@ CLIENTS = [1, 10, 200]
 def test_median_agrees_with_flwr(flower, draw, api, dtype, clients):
     start, rounds = draw(dtype=dtype, clients=clients, rounds=1)
     [theirs] = getattr(flower, api)("FedMedian", start, rounds)
-    result = Median().aggregate(start, iter(rounds[0]))
+    result = Median(personal=()).aggregate(start, iter(rounds[0]))
     for name, tensor in result.items():
         np.testing.assert_allclose(tensor, theirs[name], rtol=1e-6, atol=1e-6)
 
@@ -53,7 +53,7 @@ def test_median_agrees_with_flwr(flower, draw, api, dtype, clients):
 def test_trimmed_mean_agrees_with_flwr(flower, draw, api, trim, clients):
     start, rounds = draw(clients=clients, rounds=1)
     [theirs] = getattr(flower, api)("FedTrimmedAvg", start, rounds, beta=trim)
-    result = TrimmedMean(trim=trim).aggregate(start, iter(rounds[0]))
+    result = TrimmedMean(trim=trim, personal=()).aggregate(start, iter(rounds[0]))
     for name, tensor in result.items():
         np.testing.assert_allclose(tensor, theirs[name], rtol=1e-6, atol=1e-6)
 
@@ -61,6 +61,6 @@ def test_trimmed_mean_agrees_with_flwr(flower, draw, api, trim, clients):
 @pytest.mark.parametrize("trim", [-0.1, 0.5])
 def test_bad_trim_is_refused(trim):
     with pytest.raises(ConfigError) as caught:
-        TrimmedMean(trim=trim)
+        TrimmedMean(trim=trim, personal=())
     assert caught.value.asked == f"collector.trim={trim} is not possible"
     assert caught.value.exists == "0 to below 0.5"

@@ -15,14 +15,14 @@ from aeros_aggregators.linear import FedAvg, FedAvgM
 from aeros_aggregators.robust import Median, TrimmedMean
 
 RULES = {
-    "fedavg": FedAvg,
-    "fedavgm": lambda: FedAvgM(server_lr=0.7, momentum=0.9),
-    "fedadam": lambda: FedAdam(server_lr=0.1, beta1=0.9, beta2=0.99, tau=1e-3),
-    "fedyogi": lambda: FedYogi(server_lr=0.1, beta1=0.9, beta2=0.99, tau=1e-3),
-    "fedadagrad": lambda: FedAdagrad(server_lr=0.1, tau=1e-3),
-    "median": Median,
-    "trimmed_mean": lambda: TrimmedMean(trim=0.1),
-    "bulyan": lambda: Bulyan(byzantine=0),
+    "fedavg": lambda: FedAvg(personal=()),
+    "fedavgm": lambda: FedAvgM(server_lr=0.7, momentum=0.9, personal=()),
+    "fedadam": lambda: FedAdam(server_lr=0.1, beta1=0.9, beta2=0.99, tau=1e-3, personal=()),
+    "fedyogi": lambda: FedYogi(server_lr=0.1, beta1=0.9, beta2=0.99, tau=1e-3, personal=()),
+    "fedadagrad": lambda: FedAdagrad(server_lr=0.1, tau=1e-3, personal=()),
+    "median": lambda: Median(personal=()),
+    "trimmed_mean": lambda: TrimmedMean(trim=0.1, personal=()),
+    "bulyan": lambda: Bulyan(byzantine=0, personal=()),
 }
 
 
@@ -58,8 +58,8 @@ from aeros_core.messages import Update
 from aeros_core.parameters import Parameters
 start = Parameters.of({"w": np.zeros(1000, np.float32)})
 updates = [Update(f"n{i}", 1, Parameters.of({"w": np.ones(1000, np.float32)}), 1) for i in range(9)]
-adam = FedAdam(server_lr=0.1, beta1=0.9, beta2=0.99, tau=1e-3)
-for collector in (FedAvg(), Median(), adam):
+adam = FedAdam(server_lr=0.1, beta1=0.9, beta2=0.99, tau=1e-3, personal=())
+for collector in (FedAvg(personal=()), Median(personal=()), adam):
     assert collector.aggregate(start, updates)["w"].any()
 print(sorted({m.partition(".")[0] for m in sys.modules} & {"numba", "llvmlite", "torch", "scipy"}))
 """

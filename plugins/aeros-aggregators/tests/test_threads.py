@@ -31,7 +31,11 @@ def test_ranges_cover_every_element_once(monkeypatch, size, number):
 
 @pytest.mark.parametrize(
     "make",
-    [FedAvg, Median, lambda: FedAvgM(server_lr=1.0, momentum=0.9)],
+    [
+        lambda: FedAvg(personal=()),
+        lambda: Median(personal=()),
+        lambda: FedAvgM(server_lr=1.0, momentum=0.9, personal=()),
+    ],
     ids=["fedavg", "median", "fedavgm"],
 )
 def test_number_of_threads_changes_no_bit(monkeypatch, draw, make):
@@ -55,10 +59,12 @@ def test_an_error_in_a_thread_is_raised(monkeypatch):
 
 def test_several_threads_may_aggregate_at_once(draw):
     start, rounds = draw(size=LARGE, clients=5, rounds=1)
-    expected = FedAvg().aggregate(start, rounds[0]).digest
+    expected = FedAvg(personal=()).aggregate(start, rounds[0]).digest
     found = []
     workers = [
-        threading.Thread(target=lambda: found.append(FedAvg().aggregate(start, rounds[0]).digest))
+        threading.Thread(
+            target=lambda: found.append(FedAvg(personal=()).aggregate(start, rounds[0]).digest)
+        )
         for _ in range(4)
     ]
     for worker in workers:
@@ -69,13 +75,13 @@ def test_several_threads_may_aggregate_at_once(draw):
 
 
 def _child(start, updates, queue):
-    queue.put(FedAvg().aggregate(start, updates).digest)
+    queue.put(FedAvg(personal=()).aggregate(start, updates).digest)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Python 3.12 warns of any fork
 def test_a_forked_child_aggregates(draw):
     start, rounds = draw(size=LARGE, clients=3, rounds=1)
-    expected = FedAvg().aggregate(start, rounds[0]).digest
+    expected = FedAvg(personal=()).aggregate(start, rounds[0]).digest
     context = multiprocessing.get_context("fork")
     queue = context.SimpleQueue()
     child = context.Process(target=_child, args=(start, rounds[0], queue))

@@ -52,7 +52,7 @@ def test_arrays_of_other_libraries_are_read_in_place():
     start = Parameters.of({"w": np.zeros(3, np.float32)})
     foreign = Foreign(np.array([1.0, 2.0, 3.0], np.float32))
     update = Update("a", 1, Parameters(start.layout, {"float32": foreign}), 5)
-    assert FedAvg().aggregate(start, [update])["w"].tolist() == [1.0, 2.0, 3.0]
+    assert FedAvg(personal=()).aggregate(start, [update])["w"].tolist() == [1.0, 2.0, 3.0]
 
 
 def test_integers_are_stored_rounded():

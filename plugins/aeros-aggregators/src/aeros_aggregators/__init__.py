@@ -8,26 +8,42 @@ from typing import Any
 from aeros_aggregators import config
 from aeros_core import hookimpl
 
-__all__ = ["aeros_collectors"]
+__all__ = ["aeros_collectors", "aeros_rules"]
+
+
+RULES: dict[str, type[Any]] = {
+    "bulyan": config.Bulyan,
+    "centred_clip": config.CentredClip,
+    "fedadagrad": config.FedAdagrad,
+    "fedadam": config.FedAdam,
+    "fedasync": config.FedAsync,
+    "fedavg": config.FedAvg,
+    "fedavgm": config.FedAvgM,
+    "fedbn": config.FedBN,
+    "fedbuff": config.FedBuff,
+    "feddyn": config.FedDyn,
+    "fedexp": config.FedExP,
+    "fednova": config.FedNova,
+    "fedprox": config.FedProx,
+    "fedyogi": config.FedYogi,
+    "geometric_median": config.GeometricMedian,
+    "krum": config.Krum,
+    "median": config.Median,
+    "multikrum": config.MultiKrum,
+    "norm_clip": config.NormClip,
+    "qfedavg": config.QFedAvg,
+    "scaffold": config.Scaffold,
+    "trimmed_mean": config.TrimmedMean,
+}
 
 
 @hookimpl
 def aeros_collectors() -> dict[str, type[Any]]:
-    """Offer the aggregation rules."""
-    return {
-        "bulyan": config.Bulyan,
-        "fedadagrad": config.FedAdagrad,
-        "fedadam": config.FedAdam,
-        "fedavg": config.FedAvg,
-        "fedavgm": config.FedAvgM,
-        "fedexp": config.FedExP,
-        "fedprox": config.FedProx,
-        "fedyogi": config.FedYogi,
-        "geometric_median": config.GeometricMedian,
-        "krum": config.Krum,
-        "median": config.Median,
-        "multikrum": config.MultiKrum,
-        "norm_clip": config.NormClip,
-        "qfedavg": config.QFedAvg,
-        "trimmed_mean": config.TrimmedMean,
-    }
+    """Offer the aggregation rules, and what holds other rules."""
+    return {**RULES, "ema": config.Ema, "swa": config.Swa, "tree": config.Tree}
+
+
+@hookimpl
+def aeros_rules() -> dict[str, type[Any]]:
+    """Offer the aggregation rules to collectors that hold others."""
+    return RULES

@@ -6,12 +6,13 @@ Reddi et al., Adaptive Federated Optimization (2021), algorithm 2; arXiv:2003.00
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from aeros_aggregators import steps
 from aeros_aggregators.kernels.arguments import Decay
 from aeros_aggregators.limits import demand
 from aeros_aggregators.moments import Moments
+from aeros_aggregators.personal import Personal
 from aeros_aggregators.steps import Term
 from aeros_aggregators.sums import Sums
 from aeros_core.messages import State, Update
@@ -20,7 +21,7 @@ from aeros_core.parameters import Parameters
 __all__ = ["FedAdagrad", "FedAdam", "FedYogi"]
 
 
-class FedAdagrad:
+class FedAdagrad(Personal):
     """Adagrad on the server.
 
     Args:
@@ -31,7 +32,8 @@ class FedAdagrad:
         ConfigError: A value is out of its range.
     """
 
-    def __init__(self, *, server_lr: float, tau: float) -> None:
+    def __init__(self, *, server_lr: float, tau: float, personal: Sequence[str]) -> None:
+        super().__init__(personal=personal)
         demand("server_lr", server_lr, server_lr > 0, "above 0")
         demand("tau", tau, tau > 0, "above 0")
         self._rate, self._tau = server_lr, tau
@@ -56,7 +58,7 @@ class FedAdagrad:
         self._moments.restore(state)
 
 
-class FedAdam:
+class FedAdam(Personal):
     """Adam on the server.
 
     As in flwr, the learning rate is corrected for the moments' start at zero (Kingma and
@@ -73,7 +75,10 @@ class FedAdam:
         ConfigError: A value is out of its range.
     """
 
-    def __init__(self, *, server_lr: float, beta1: float, beta2: float, tau: float) -> None:
+    def __init__(
+        self, *, server_lr: float, beta1: float, beta2: float, tau: float, personal: Sequence[str]
+    ) -> None:
+        super().__init__(personal=personal)
         self._decay = _decay(server_lr, beta1, beta2, tau)
         self._rounds = 0
         self._sums = Sums()
@@ -105,7 +110,7 @@ class FedAdam:
         self._moments.restore(state)
 
 
-class FedYogi:
+class FedYogi(Personal):
     """Yogi on the server: the second moment changes by the squared change at most.
 
     Args:
@@ -118,7 +123,10 @@ class FedYogi:
         ConfigError: A value is out of its range.
     """
 
-    def __init__(self, *, server_lr: float, beta1: float, beta2: float, tau: float) -> None:
+    def __init__(
+        self, *, server_lr: float, beta1: float, beta2: float, tau: float, personal: Sequence[str]
+    ) -> None:
+        super().__init__(personal=personal)
         self._decay = _decay(server_lr, beta1, beta2, tau)
         self._sums = Sums()
         self._moments = Moments("first", "second")

@@ -9,6 +9,7 @@ import numpy as np
 from aeros_aggregators import distance
 from aeros_aggregators.cohort import Cohort
 from aeros_aggregators.limits import demand
+from aeros_aggregators.personal import Personal
 from aeros_aggregators.sums import Sums
 from aeros_aggregators.vectors import is_real
 from aeros_core.messages import Update
@@ -17,7 +18,7 @@ from aeros_core.parameters import Parameters
 __all__ = ["GeometricMedian"]
 
 
-class GeometricMedian:
+class GeometricMedian(Personal):
     """Robust federated aggregation: the weighted geometric median of the updates.
 
     Pillutla et al., Robust Aggregation for Federated Learning (2022), algorithm 2;
@@ -33,7 +34,8 @@ class GeometricMedian:
         ConfigError: A value is out of its range.
     """
 
-    def __init__(self, *, iterations: int, smoothing: float) -> None:
+    def __init__(self, *, iterations: int, smoothing: float, personal: Sequence[str]) -> None:
+        super().__init__(personal=personal)
         demand("iterations", iterations, iterations >= 1, "1 or more")
         demand("smoothing", smoothing, smoothing > 0, "above 0")
         self._iterations, self._smoothing = iterations, smoothing

@@ -15,6 +15,7 @@ from aeros_aggregators import distance
 from aeros_aggregators.cohort import Cohort
 from aeros_aggregators.limits import demand
 from aeros_aggregators.order import nearest
+from aeros_aggregators.personal import Personal
 from aeros_aggregators.sums import Sums
 from aeros_aggregators.vectors import is_real
 from aeros_core.errors import TaskError
@@ -24,7 +25,7 @@ from aeros_core.parameters import Array, Parameters
 __all__ = ["Bulyan", "Krum", "MultiKrum"]
 
 
-class Krum:
+class Krum(Personal):
     """The update with the least sum of squared distances to its n - f - 2 neighbours.
 
     Blanchard et al., Machine Learning with Adversaries: Byzantine Tolerant Gradient
@@ -37,7 +38,8 @@ class Krum:
         ConfigError: ``byzantine`` is below 0.
     """
 
-    def __init__(self, *, byzantine: int) -> None:
+    def __init__(self, *, byzantine: int, personal: Sequence[str]) -> None:
+        super().__init__(personal=personal)
         demand("byzantine", byzantine, byzantine >= 0, "0 or more")
         self._byzantine = byzantine
 
@@ -54,7 +56,7 @@ class Krum:
         return chosen.combine(lambda rows: rows[0].copy())
 
 
-class MultiKrum:
+class MultiKrum(Personal):
     """Mean of the updates with the least Krum scores, weighted by examples.
 
     Blanchard et al. (2017), section 4, where it has equal weights.
@@ -67,7 +69,8 @@ class MultiKrum:
         ConfigError: A value is below 0.
     """
 
-    def __init__(self, *, byzantine: int, keep: int) -> None:
+    def __init__(self, *, byzantine: int, keep: int, personal: Sequence[str]) -> None:
+        super().__init__(personal=personal)
         demand("byzantine", byzantine, byzantine >= 0, "0 or more")
         demand("keep", keep, keep >= 0, "0 or more")
         self._byzantine, self._keep = byzantine, keep
@@ -88,7 +91,7 @@ class MultiKrum:
         return self._sums.mean()
 
 
-class Bulyan:
+class Bulyan(Personal):
     """Krum without putting back, then per coordinate the mean of those near the median.
 
     El Mhamdi et al., The Hidden Vulnerability of Distributed Learning in Byzantium (2018),
@@ -104,7 +107,8 @@ class Bulyan:
         ConfigError: ``byzantine`` is below 0.
     """
 
-    def __init__(self, *, byzantine: int) -> None:
+    def __init__(self, *, byzantine: int, personal: Sequence[str]) -> None:
+        super().__init__(personal=personal)
         demand("byzantine", byzantine, byzantine >= 0, "0 or more")
         self._byzantine = byzantine
 

@@ -7,10 +7,11 @@ is added, as in any linear rule.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from aeros_aggregators import distance
 from aeros_aggregators.limits import demand
+from aeros_aggregators.personal import Personal
 from aeros_aggregators.sums import Sums, check_layout
 from aeros_aggregators.vectors import host, is_real, working
 from aeros_core.errors import DataError
@@ -20,7 +21,7 @@ from aeros_core.parameters import Parameters
 __all__ = ["FedExP", "NormClip", "QFedAvg"]
 
 
-class NormClip:
+class NormClip(Personal):
     """Mean of the updates, none of which may move further than a bound.
 
     Sun et al., Can You Really Backdoor Federated Learning? (2019), section 3.3;
@@ -33,7 +34,8 @@ class NormClip:
         ConfigError: ``bound`` is not above 0.
     """
 
-    def __init__(self, *, bound: float) -> None:
+    def __init__(self, *, bound: float, personal: Sequence[str]) -> None:
+        super().__init__(personal=personal)
         demand("bound", bound, bound > 0, "above 0")
         self._bound = bound
         self._sums = Sums()
@@ -51,7 +53,7 @@ class NormClip:
         return self._sums.mean(float(examples)) if examples else parameters
 
 
-class FedExP:
+class FedExP(Personal):
     """Federated averaging with an extrapolated step.
 
     Jhunjhunwala et al., FedExP: Speeding Up Federated Averaging via Extrapolation (2023),
@@ -66,7 +68,8 @@ class FedExP:
         ConfigError: ``epsilon`` is below 0.
     """
 
-    def __init__(self, *, epsilon: float) -> None:
+    def __init__(self, *, epsilon: float, personal: Sequence[str]) -> None:
+        super().__init__(personal=personal)
         demand("epsilon", epsilon, epsilon >= 0, "0 or more")
         self._epsilon = epsilon
         self._sums = Sums()
@@ -88,7 +91,7 @@ class FedExP:
         return self._sums.mean(weight / rate)
 
 
-class QFedAvg:
+class QFedAvg(Personal):
     """q-fair federated averaging: clients with a higher loss count for more.
 
     Li et al., Fair Resource Allocation in Federated Learning (2020), algorithm 2;
@@ -103,7 +106,8 @@ class QFedAvg:
         ConfigError: A value is out of its range.
     """
 
-    def __init__(self, *, q: float, client_lr: float) -> None:
+    def __init__(self, *, q: float, client_lr: float, personal: Sequence[str]) -> None:
+        super().__init__(personal=personal)
         demand("q", q, q >= 0, "0 or more")
         demand("client_lr", client_lr, client_lr > 0, "above 0")
         self._q, self._inverse = q, 1.0 / client_lr

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from aeros_aggregators import steps
 from aeros_aggregators.limits import demand
 from aeros_aggregators.moments import Moments
+from aeros_aggregators.personal import Personal
 from aeros_aggregators.steps import Term
 from aeros_aggregators.sums import Sums
 from aeros_core.messages import Broadcast, State, Update
 from aeros_core.parameters import Parameters
 
-__all__ = ["FedAvg", "FedAvgM", "FedProx"]
+__all__ = ["FedAvg", "FedAvgM", "FedBN", "FedProx"]
 
 
-class FedAvg:
+class FedAvg(Personal):
     """Federated averaging: the mean of the updates, weighted by examples.
 
     McMahan et al., Communication-Efficient Learning of Deep Networks from Decentralized
     Data (2017), algorithm 1; arXiv:1602.05629.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, personal: Sequence[str]) -> None:
+        super().__init__(personal=personal)
         self._sums = Sums()
 
     def aggregate(self, parameters: Parameters, updates: Iterable[Update]) -> Parameters:
@@ -30,7 +33,16 @@ class FedAvg:
         return self._sums.mean() if self._sums.take(parameters, updates) else parameters
 
 
-class FedProx:
+class FedBN(FedAvg):
+    """Federated averaging where each node keeps its own batch normalisation.
+
+    Li et al., FedBN: Federated Learning on Non-IID Features via Local Batch Normalization
+    (2021), section 4 and algorithm 1; arXiv:2102.07623. Statistics and the scale and shift
+    after them stay on their node: nothing but what ``personal`` names by default.
+    """
+
+
+class FedProx(Personal):
     """Federated averaging of clients that are held near the global parameters.
 
     Li et al., Federated Optimization in Heterogeneous Networks (2020), algorithm 2;
@@ -43,7 +55,8 @@ class FedProx:
         ConfigError: ``mu`` is below 0.
     """
 
-    def __init__(self, *, mu: float) -> None:
+    def __init__(self, *, mu: float, personal: Sequence[str]) -> None:
+        super().__init__(personal=personal)
         demand("mu", mu, mu >= 0, "0 or more")
         self._mu = mu
         self._sums = Sums()
@@ -52,12 +65,12 @@ class FedProx:
         """Return the weighted mean; without any update, ``parameters``."""
         return self._sums.mean() if self._sums.take(parameters, updates) else parameters
 
-    def broadcast(self, round: int) -> Broadcast:  # noqa: ARG002 - the same in every round
+    def broadcast(self, round: int) -> Broadcast:
         """Announce ``proximal_mu``."""
-        return Broadcast(scalars={"proximal_mu": self._mu})
+        return replace(super().broadcast(round), scalars={"proximal_mu": self._mu})
 
 
-class FedAvgM:
+class FedAvgM(Personal):
     """Federated averaging with momentum on the server.
 
     Hsu et al., Measuring the Effects of Non-Identical Data Distribution for Federated
@@ -71,7 +84,8 @@ class FedAvgM:
         ConfigError: A value is out of its range.
     """
 
-    def __init__(self, *, server_lr: float, momentum: float) -> None:
+    def __init__(self, *, server_lr: float, momentum: float, personal: Sequence[str]) -> None:
+        super().__init__(personal=personal)
         demand("server_lr", server_lr, server_lr > 0, "above 0")
         demand("momentum", momentum, 0 <= momentum < 1, "0 to below 1")
         self._rate = server_lr

@@ -29,14 +29,21 @@ class Moments:
         Raises:
             DataError: The state restored belongs to another model.
         """
-        key = f"{name}.{term.dtype}"
+        return self.beside(term.base, f"{name}.{term.dtype}")
+
+    def beside(self, base: Array, key: str) -> Array:
+        """Return the vector called ``key``, ``<name>.<dtype>``, which is as long as ``base``.
+
+        Raises:
+            DataError: The state restored belongs to another model.
+        """
         if key not in self._vectors:
-            self._vectors[key] = np.zeros_like(term.base)
+            self._vectors[key] = np.zeros_like(base)
         vector = self._vectors[key]
-        if vector.shape != term.base.shape or vector.dtype != term.base.dtype:
+        if vector.shape != base.shape or vector.dtype != base.dtype:
             raise DataError(
                 f"the collector's state '{key}' has {vector.size} elements of {vector.dtype},"
-                f" the model has {term.base.size} of {term.base.dtype}",
+                f" the model has {base.size} of {base.dtype}",
                 hint="resume with the configuration that wrote the state, or start anew",
             )
         return vector

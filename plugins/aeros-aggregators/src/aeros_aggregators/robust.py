@@ -6,18 +6,19 @@ and take no account of the numbers of examples, which a node could lie about.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from aeros_aggregators.cohort import Cohort
 from aeros_aggregators.limits import demand
 from aeros_aggregators.order import middle
+from aeros_aggregators.personal import Personal
 from aeros_core.messages import Update
 from aeros_core.parameters import Parameters
 
 __all__ = ["Median", "TrimmedMean"]
 
 
-class Median:
+class Median(Personal):
     """Median of every coordinate; of an even number, the mean of the middle two.
 
     Yin et al., Byzantine-Robust Distributed Learning: Towards Optimal Statistical Rates
@@ -33,7 +34,7 @@ class Median:
         return cohort.combine(lambda rows: middle(rows, cut))
 
 
-class TrimmedMean:
+class TrimmedMean(Personal):
     """Mean of every coordinate without the least and the greatest of its values.
 
     Yin et al. (2018), definition 2; as many values as fit into ``trim`` times the number
@@ -46,7 +47,8 @@ class TrimmedMean:
         ConfigError: ``trim`` is not within 0 to below 0.5.
     """
 
-    def __init__(self, *, trim: float) -> None:
+    def __init__(self, *, trim: float, personal: Sequence[str]) -> None:
+        super().__init__(personal=personal)
         demand("trim", trim, 0 <= trim < 0.5, "0 to below 0.5")
         self._trim = trim
 

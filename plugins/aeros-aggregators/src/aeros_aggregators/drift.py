@@ -1,0 +1,156 @@
+"""Rules that correct each node's gradient for how its data differ from the others'.
+
+What they know of a node stays here, in the collector's state: nodes need not remember
+anything, and a resumed run goes on exactly. It is a model in memory, and in the state of
+every round, for each node that has taken part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from aeros_aggregators.limits import demand
+from aeros_aggregators.personal import Personal
+from aeros_aggregators.reports import reach, reported
+from aeros_aggregators.sums import Sums
+from aeros_aggregators.variates import DTYPE, Variates
+from aeros_aggregators.vectors import host
+from aeros_core.messages import Broadcast, State, Update
+from aeros_core.parameters import Array, Parameters
+
+__all__ = ["FedDyn", "Scaffold"]
+
+
+class Scaffold(Personal):
+    """Stochastic controlled averaging.
+
+    Karimireddy et al., SCAFFOLD: Stochastic Controlled Averaging for Federated Learning
+    (2020), algorithm 1, option II; arXiv:1910.06378. The drift of node i is c - c_i. With
+    equal examples this is the paper's rule; otherwise both means, that of the changes and
+    c, are weighted by examples, so that the fixed points are FedAvg's objective's. Where
+    trainers use momentum, a change is divided by what it is worth in plain steps.
+
+    Args:
+        server_lr: Step along the mean change, eta_g.
+        clients: Number of nodes in all, N; 0: those that have taken part.
+
+    Raises:
+        ConfigError: A value is out of its range.
+    """
+
+    def __init__(self, *, server_lr: float, clients: int, personal: Sequence[str]) -> None:
+        super().__init__(personal=personal)
+        demand("server_lr", server_lr, server_lr > 0, "above 0")
+        self._rate = server_lr
+        self._variates = Variates(clients)
+        self._sums = Sums()
+
+    def brief(self, round: int, node: str) -> Broadcast:  # noqa: ARG002 - c is of the last one
+        """Tell a node its drift, once any is known."""
+        return _drift(self._variates.mean(), self._variates.of(node))
+
+    def aggregate(self, parameters: Parameters, updates: Iterable[Update]) -> Parameters:
+        """Return the parameters after the server's step; without updates, as they are.
+
+        Raises:
+            DataError: An update does not report its steps or its learning rate.
+        """
+        base, common = self._variates.base(parameters), self._variates.mean()
+        self._sums.begin(parameters)
+        for update in updates:
+            self._sums.add(update, update.examples)
+            worth = reach(update, "scaffold") * reported(update, "lr", "scaffold")
+            own = _moved(update, host(base, DTYPE), -1.0 / worth)
+            if common is not None:
+                own -= common
+            if (before := self._variates.of(update.node)) is not None:
+                own += before
+            self._variates.put(update.node, own, update.examples)
+            del update
+        weight = self._sums.weight
+        return self._sums.mean(weight / self._rate) if weight else parameters
+
+    def state(self) -> State:
+        """Return the control variates."""
+        return self._variates.state()
+
+    def restore(self, state: State) -> None:
+        """Take up what `state` returned."""
+        self._variates.restore(state)
+
+
+class FedDyn(Personal):
+    """Federated learning with dynamic regularisation.
+
+    Acar et al., Federated Learning Based on Dynamic Regularization (2021), algorithm 1;
+    arXiv:2111.04263. A node minimises its loss minus <h_i, w> plus alpha/2 |w - global|^2,
+    so its drift is -h_i and ``proximal_mu`` is alpha. With equal examples this is the
+    paper's rule; otherwise its means are weighted by examples. Statistics of batch
+    normalisation are no solution of anything: leave them to their nodes (``personal``).
+
+    Args:
+        alpha: Weight of the regularisation.
+        clients: Number of nodes in all, m; 0: those that have taken part.
+
+    Raises:
+        ConfigError: A value is out of its range.
+    """
+
+    def __init__(self, *, alpha: float, clients: int, personal: Sequence[str]) -> None:
+        super().__init__(personal=personal)
+        demand("alpha", alpha, alpha > 0, "above 0")
+        self._alpha = alpha
+        self._variates = Variates(clients)
+        self._sums = Sums()
+
+    def broadcast(self, round: int) -> Broadcast:
+        """Announce alpha as ``proximal_mu``."""
+        return replace(super().broadcast(round), scalars={"proximal_mu": self._alpha})
+
+    def brief(self, round: int, node: str) -> Broadcast:  # noqa: ARG002 - the same until it trains
+        """Tell a node its drift, once it has taken part."""
+        return _drift(None, self._variates.of(node))
+
+    def aggregate(self, parameters: Parameters, updates: Iterable[Update]) -> Parameters:
+        """Return the mean of the updates less h / alpha; without updates, ``parameters``."""
+        base = self._variates.base(parameters)
+        self._sums.begin(parameters)
+        for update in updates:
+            self._sums.add(update, update.examples)
+            own = _moved(update, host(base, DTYPE), -self._alpha)
+            if (before := self._variates.of(update.node)) is not None:
+                own += before
+            self._variates.put(update.node, own, update.examples)
+            del update
+        mean = self._variates.mean()
+        if not self._sums.weight or mean is None:
+            return parameters
+        result = self._sums.mean()
+        result.vectors[DTYPE][:] -= mean / np.float32(self._alpha)
+        return result
+
+    def state(self) -> State:
+        """Return h_i of every node."""
+        return self._variates.state()
+
+    def restore(self, state: State) -> None:
+        """Take up what `state` returned."""
+        self._variates.restore(state)
+
+
+def _moved(update: Update, base: Array, scale: float) -> Array:
+    """Return ``scale`` times an update's change, in a vector of its own."""
+    row = host(update.parameters.vectors[DTYPE], DTYPE)
+    moved: Array = row.copy() if update.delta else row - base
+    moved *= np.float32(scale)
+    return moved
+
+
+def _drift(common: Array | None, own: Array | None) -> Broadcast:
+    """Return what a node is told: ``common - own``, what is not known being zero."""
+    if own is None:
+        return Broadcast() if common is None else Broadcast(vectors={"drift": common})
+    return Broadcast(vectors={"drift": -own if common is None else common - own})
