@@ -17,6 +17,7 @@ from aeros_core.errors import ConfigError
 from aeros_core.messages import Failure, Instruction, Metrics, Update
 from aeros_core.parameters import Parameters
 from aeros_torch.config import Engine
+from aeros_torch.runtime import cores
 from aeros_torch.sequential import Sequential
 from aeros_torch.stack import stack
 from aeros_torch.workshop import Workshop
@@ -24,6 +25,12 @@ from aeros_torch.workshop import Workshop
 __all__ = ["WAYS", "Engines", "TrainingEngine", "Way"]
 
 _log = logging.getLogger(__name__)
+
+_START = 2.0
+"""Seconds that a worker process takes to import torch and to build its model."""
+
+_SMALL = 0.002
+"""Seconds of a client from which on handing it to another process pays."""
 
 
 class TrainingEngine(Protocol):
@@ -75,12 +82,25 @@ def _dense(shop: Workshop) -> TrainingEngine | str:
     return Compiled(shop, found)
 
 
+def _processes(shop: Workshop) -> TrainingEngine | str:
+    from aeros_torch.workers import workers
+
+    return workers(shop)
+
+
+def _several(shop: Workshop, clients: int) -> bool:
+    """Tell whether processes pay: they take as long to start as has been spent already."""
+    alone = clients < 2 or shop.workers == 1 or shop.network.device.type != "cpu"
+    return not alone and shop.pace.seconds > _START and shop.pace.each > _SMALL and cores() > 1
+
+
 def _always(_shop: Workshop, _clients: int) -> bool:
     return True
 
 
 WAYS: Sequence[Way] = (
     Way(Engine.compiled, _dense, _always),
+    Way(Engine.workers, _processes, _several),
     Way(Engine.sequential, Sequential, _always),
 )
 """Every engine; auto takes the first that can and pays."""

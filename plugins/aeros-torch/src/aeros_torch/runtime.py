@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -9,7 +10,7 @@ import torch
 
 from aeros_core.errors import ConfigError
 
-__all__ = ["device_of", "reproducible"]
+__all__ = ["cores", "device_of", "reproducible"]
 
 
 def device_of(option: str, name: str) -> torch.device:
@@ -31,6 +32,12 @@ def device_of(option: str, name: str) -> torch.device:
             hint=f"{option}=auto",
         )
     return torch.device(wanted)
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    there = getattr(os, "sched_getaffinity", None)
+    return len(there(0)) if there else os.cpu_count() or 1
 
 
 @contextmanager

@@ -40,7 +40,8 @@ class Sequential:
 
     def _train(self, instruction: Instruction, data: Dataset, lr: float) -> Update:
         network, recipe = self._network, self._recipe
-        with reproducible(network.device, instruction.seed, recipe.threads), torch.enable_grad():
+        calm = reproducible(network.device, instruction.seed, recipe.threads)
+        with self._shop.pace.client(), calm, torch.enable_grad():
             network.load(instruction.parameters)
             network.module.train()
             loss, steps = self._descend(instruction, data, lr)

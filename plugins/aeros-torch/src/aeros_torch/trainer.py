@@ -63,6 +63,7 @@ class TorchTrainer:
         eval_batch_size: int,
         eval_threads: int,
     ):
+        self._options = {o: v for o, v in locals().items() if o not in ("self", "model")}
         _at_least(1, epochs=epochs, steps=steps, batch_size=batch_size, threads=threads)
         _at_least(1, eval_batch_size=eval_batch_size)
         _at_least(0, eval_threads=eval_threads, proximal_mu=proximal_mu, workers=workers)
@@ -160,6 +161,17 @@ class TorchTrainer:
         return made if made is not None and made.shop.schema == schema else self._make(schema, 0)
 
     def _make(self, schema: Schema, seed: int) -> Engines:
+        made = Engines(self._engine, self.workshop(schema, seed), self._said)
+        made.pick(1)
+        self._made = made
+        return made
+
+    def workshop(self, schema: Schema, seed: int = 0) -> Workshop:
+        """Return a module for these data, and all that an engine needs to train it.
+
+        Raises:
+            ConfigError: The model cannot be built for these data.
+        """
         network = build(schema, self._model, self._device, seed)
         target = target_of(schema)
         feed = Feed(
@@ -170,8 +182,9 @@ class TorchTrainer:
             smallest=2 if network.needs_pairs else 1,
             labels=Labels(target.name, None if target.categories is None else outputs(target)),
         )
-        shop = Workshop(
+        return Workshop(
             model=self._model,
+            options=self._options,
             schema=schema,
             network=network,
             feed=feed,
@@ -183,10 +196,6 @@ class TorchTrainer:
             eval_batch_size=self._eval_batch_size,
             eval_threads=self._eval_threads,
         )
-        made = Engines(self._engine, shop, self._said)
-        made.pick(1)
-        self._made = made
-        return made
 
 
 def _wrong(feed: Feed, data: Dataset) -> str:

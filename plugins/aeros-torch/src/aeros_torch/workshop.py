@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from aeros_core.roles import Module
 from aeros_core.schema import Field, Schema
 from aeros_torch.batches import Feed
 from aeros_torch.losses import Loss, LossFunction
 from aeros_torch.network import Network
+from aeros_torch.pace import Pace
 from aeros_torch.recipe import Recipe
 
 __all__ = ["Workshop"]
@@ -20,6 +23,7 @@ class Workshop:
 
     Args:
         model: What the network was built from, with ``schema``; for other processes.
+        options: What the trainer was made with beside the model.
         schema: Of the data.
         network: One module, used by one engine at a time.
         feed: Makes batches of a node's data.
@@ -30,9 +34,11 @@ class Workshop:
         workers: Clients trained at the same time; 0: one for each core.
         eval_batch_size: Examples in a batch of an evaluation.
         eval_threads: Batches evaluated at the same time; 0: as many as torch has threads.
+        pace: What training one client after the other has taken so far.
     """
 
     model: Module
+    options: Mapping[str, Any]
     schema: Schema
     network: Network
     feed: Feed
@@ -43,6 +49,7 @@ class Workshop:
     workers: int
     eval_batch_size: int
     eval_threads: int
+    pace: Pace = field(default_factory=Pace)
 
     @property
     def classes(self) -> int | None:

@@ -1,0 +1,71 @@
+"""A trainer as plain data, to be made again in another process."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import json
+from collections.abc import Mapping
+from enum import Enum
+from operator import attrgetter
+from typing import Any
+
+from aeros_core.roles import Module
+from aeros_core.schema import Schema
+from aeros_torch.trainer import TorchTrainer
+from aeros_torch.workshop import Workshop
+
+__all__ = ["draw", "rebuild"]
+
+
+def draw(shop: Workshop) -> dict[str, Any] | str:
+    """Return what `rebuild` needs, as JSON can say it, or why that cannot be said."""
+    model, options = _parts(shop.model)
+    name = f"{getattr(model, '__module__', '')}:{getattr(model, '__qualname__', '')}"
+    if name.startswith("__main__:") or "<" in name or name.endswith(":"):
+        return f"the model {name.rpartition(':')[2] or model} is not in a module of its own"
+    given = {o: v.value if isinstance(v, Enum) else v for o, v in shop.options.items()}
+    if (odd := _odd(options) or _odd(given)) is not None:
+        return f"the option {odd} is not plain data"
+    return {
+        "model": name,
+        "model_options": options,
+        "options": {**given, "engine": "sequential"},
+        "schema": shop.schema.to_json(),
+        "layout": shop.network.layout.digest,
+    }
+
+
+def _parts(model: Module) -> tuple[Any, dict[str, Any]]:
+    if isinstance(model, functools.partial) and not model.args:
+        return model.func, dict(model.keywords)
+    return model, {}
+
+
+def _odd(options: Mapping[str, Any]) -> str | None:
+    """Return the first option that JSON does not give back as it is."""
+    for name, value in options.items():
+        try:
+            same = json.loads(json.dumps(value)) == value
+        except (TypeError, ValueError):
+            same = False
+        if not same:
+            return name
+    return None
+
+
+def rebuild(told: Mapping[str, Any], device: str) -> Workshop:
+    """Return the workshop that was drawn, on a device.
+
+    Raises:
+        ImportError: The model's module is not there.
+        ConfigError: It builds another model than it did there.
+    """
+    module, _, name = told["model"].partition(":")
+    model = attrgetter(name)(importlib.import_module(module))
+    bound = functools.partial(model, **told["model_options"])
+    trainer = TorchTrainer(model=bound, **{**told["options"], "device": device})
+    shop = trainer.workshop(Schema.from_json(told["schema"]))
+    if shop.network.layout.digest != told["layout"]:
+        raise ImportError(f"{told['model']} builds another model in another process")
+    return shop

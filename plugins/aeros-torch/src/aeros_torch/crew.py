@@ -1,0 +1,161 @@
+"""Worker processes that share a model's clients among them."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import selectors
+import weakref
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from aeros_torch.bench import Bench
+from aeros_torch.hand import Hand, Table
+from aeros_torch.job import Job
+from aeros_torch.workshop import Workshop
+
+__all__ = ["Crew"]
+
+_PATIENCE = 1.0
+"""Seconds that a process has to end once its connection is closed."""
+
+
+class Crew:
+    """Gives jobs to processes, the longest first, and takes them back.
+
+    Processes are started once and kept; one that dies is replaced, and what it had is
+    trained again. They end with the crew, or with this process.
+
+    Args:
+        shop: What each of them is to build.
+        told: The same as plain data.
+        devices: Where each of them computes.
+    """
+
+    def __init__(self, shop: Workshop, told: Mapping[str, Any], devices: Sequence[str]):
+        self._shop, self._told, self._devices = shop, told, devices
+        self._hands: dict[int, Hand] = {}
+        self._waiting: list[tuple[int, int, Job]] = []
+        self._tickets = itertools.count()
+        self._table: Table | None = None
+        self._events = selectors.DefaultSelector()
+        self.places = len(devices)
+        self.broken, self.began = "", False
+        weakref.finalize(self, _end, self._hands)
+
+    places: int
+    """Processes that there can be."""
+
+    broken: str
+    """Why no process can be started here; "" while they can."""
+
+    began: bool
+    """Whether a process has been ready once."""
+
+    @property
+    def processes(self) -> list[int]:
+        """Ids of the processes that there are."""
+        return [hand.process.pid for hand in self._hands.values()]
+
+    @property
+    def ready(self) -> int:
+        """Number of processes that have built their model."""
+        return sum(hand.ready for hand in self._hands.values())
+
+    def start(self, count: int) -> None:
+        """Have so many processes, as far as there are places; waits for none of them."""
+        for place in range(min(count, len(self._devices))):
+            if place not in self._hands and not self.broken:
+                self._start(place)
+
+    def _start(self, place: int) -> None:
+        bench = Bench(self._shop.network.layout, len(self._shop.network.weights))
+        told = {**self._told, "device": self._devices[place]}
+        try:
+            hand = Hand.start(told, bench, self._shop.recipe.threads)
+        except OSError as error:
+            self.broken = f"no process could be started: {error}"
+            return
+        self._hands[place] = hand
+        self._events.register(hand.wire, selectors.EVENT_READ, place)
+
+    def give(self, job: Job) -> None:
+        """Have a job done, when there is somebody to do it."""
+        heapq.heappush(self._waiting, (-len(job.data), next(self._tickets), job))
+
+    def drop(self, jobs: Iterable[Job]) -> None:
+        """Forget jobs; those in training are trained to their end for nobody."""
+        for job in jobs:
+            job.dropped = True
+        self._waiting = [entry for entry in self._waiting if not entry[2].dropped]
+        heapq.heapify(self._waiting)
+
+    def work(self, timeout: float | None = None) -> None:
+        """Hand out what can be handed out, and take back what comes next.
+
+        Args:
+            timeout: Seconds to wait for it; None: as long as it takes.
+        """
+        self._hand_out()
+        for key, _ in self._events.select(timeout):
+            hand = self._hands.get(key.data)
+            if hand is not None and hand.wire is key.fileobj:
+                self._take(key.data, hand)
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        while self._waiting:
+            # The last jobs wait for whoever is free first, not behind another one.
+            most = 2 if len(self._waiting) > len(self._hands) else 1
+            free = [p for p, h in self._hands.items() if h.ready and len(h.jobs) < most]
+            if not free:
+                return
+            place = min(free, key=lambda p: len(self._hands[p].jobs))
+            self._send(place, heapq.heappop(self._waiting))
+
+    def _send(self, place: int, entry: tuple[int, int, Job]) -> None:
+        _, ticket, job = entry
+        if self._table is None or not self._table.holds(job.data):
+            self._table = Table(job.data)
+        try:
+            self._hands[place].give(ticket, job, self._table)
+        except OSError:
+            self.give(job)
+            self._bury(place)
+
+    def _take(self, place: int, hand: Hand) -> None:
+        try:
+            hand.take()
+        except ChildProcessError as error:
+            self.broken = str(error)
+            self._bury(place)
+        except (EOFError, OSError):
+            self._bury(place)
+        else:
+            self.began = self.began or hand.ready
+
+    def _bury(self, place: int) -> None:
+        """Share out what a dead process had, and start another one in its place."""
+        hand = self._hands.pop(place)
+        self._events.unregister(hand.wire)
+        how = hand.end(_PATIENCE)
+        for number, job in enumerate(hand.jobs.values()):
+            if not job.dropped and (number or job.lost(how)):  # the first was in training
+                self.give(job)
+        if not hand.ready and not self.broken:
+            self.broken = f"a process ended before it was ready: {how}"
+        self.start(place + 1)
+
+    def stop(self) -> None:
+        """End every process; what they were training is lost."""
+        for hand in self._hands.values():
+            self._events.unregister(hand.wire)
+        _end(self._hands)
+        self._hands.clear()
+
+
+def _end(hands: Mapping[int, Hand]) -> None:
+    for hand in hands.values():
+        hand.process.kill()
+    for hand in hands.values():
+        hand.end()
