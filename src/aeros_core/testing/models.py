@@ -1,0 +1,170 @@
+"""The part of the contract of `roles.Repository` that is about models."""
+
+from __future__ import annotations
+
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+
+from aeros_core.errors import RepositoryError
+from aeros_core.outcomes import Status
+from aeros_core.roles import Repository, SupportsCollection, SupportsTags, SupportsVerify
+from aeros_core.testing import samples
+
+__all__ = ["ModelsContract"]
+
+
+class ModelsContract:
+    """What every repository does with models; see `repository.RepositoryTests`."""
+
+    def make(self, path: Path) -> Repository:
+        """Return a new repository that keeps what it stores in this folder."""
+        raise NotImplementedError
+
+    def test_a_model_comes_back_bit_for_bit(self, tmp_path: Path) -> None:
+        """Parameters, schema, module, fitted transformers and lineage."""
+        model = samples.model()
+        info = self.make(tmp_path).publish(model)
+        assert (info.name, info.version, info.tags) == ("model", 1, ("latest",))
+        assert (info.run, info.round, dict(info.metrics)) == ("a", 3, dict(model.metrics))
+        assert info.digest == model.parameters.digest
+        assert info.nbytes == model.parameters.nbytes
+        found = self.make(tmp_path).model("model")
+        assert found.parameters.digest == info.digest
+        samples.same_parameters(model.parameters, found.parameters)
+        samples.same_states(model.fitted, found.fitted)
+        assert replace(model, parameters=found.parameters, fitted=found.fitted) == found
+
+    def test_versions_count_from_one_and_latest_follows(self, tmp_path: Path) -> None:
+        """Every publication is a version of its own, of the same content too."""
+        infos = [self.make(tmp_path).publish(samples.model(seed=seed)) for seed in (1, 2, 2)]
+        assert [info.version for info in infos] == [1, 2, 3]
+        repository = self.make(tmp_path)
+        assert [info.tags for info in repository.models("model")] == [(), (), ("latest",)]
+        for asked, seed in ((1, 1), ("1", 1), (2, 2), ("2", 2), (3, 2), ("latest", 2)):
+            found = repository.model("model", asked)
+            samples.same_parameters(samples.model(seed=seed).parameters, found.parameters)
+
+    def test_two_who_publish_at_once_get_versions_of_their_own(self, tmp_path: Path) -> None:
+        """No version is given twice, and each holds what its publisher stored."""
+        repositories = [self.make(tmp_path) for _ in range(8)]
+        models = [samples.model(seed=seed) for seed in range(8)]
+        with ThreadPoolExecutor(8) as pool:
+            infos = list(pool.map(lambda r, m: r.publish(m), repositories, models))
+        assert sorted(info.version for info in infos) == list(range(1, 9))
+        for info, model in zip(infos, models, strict=True):
+            found = self.make(tmp_path).model("model", info.version)
+            samples.same_parameters(model.parameters, found.parameters)
+
+    def test_models_are_listed_by_name_and_version(self, tmp_path: Path) -> None:
+        """What is listed is what publishing returned, but for the tags."""
+        repository = self.make(tmp_path)
+        published = [repository.publish(samples.model(name)) for name in ["b", *["a"] * 11]]
+        published.sort(key=lambda info: (info.name, info.version))
+        listed = list(self.make(tmp_path).models())
+        assert [replace(info, tags=()) for info in listed] == [
+            replace(info, tags=()) for info in published
+        ]
+        assert [info.version for info in repository.models("a")] == list(range(1, 12))
+
+    @pytest.mark.parametrize(
+        ("name", "version", "said"),
+        [
+            ("nobody", "latest", "other"),
+            ("other", 2, "1"),
+            ("other", 0, "1"),
+            ("other", "17", "1"),
+            ("other", "production", "latest"),
+        ],
+    )
+    def test_what_does_not_exist_is_an_error(
+        self, tmp_path: Path, name: str, version: int | str, said: str
+    ) -> None:
+        """The message names what was asked for, and what there is."""
+        repository = self.make(tmp_path)
+        repository.publish(samples.model("other"))
+        with pytest.raises(RepositoryError) as caught:
+            repository.model(name, version)
+        assert name in str(caught.value)
+        assert version == "latest" or str(version) in caught.value.asked
+        assert said in caught.value.exists
+
+    # ------------------------------------------------------------ powers some have
+
+    def test_a_tag_points_to_one_version_and_can_move(self, tmp_path: Path) -> None:
+        """A tag names one version until it is given again; ``latest`` goes its own way."""
+        repository = self.make(tmp_path)
+        if not isinstance(repository, SupportsTags):
+            pytest.skip("it gives no tags")
+        for seed in (1, 2):
+            repository.publish(samples.model(seed=seed))
+        for version, seed in ((1, 1), ("2", 2), ("latest", 2)):
+            repository.tag("model", "best", version)
+            found = self.make(tmp_path).model("model", "best")
+            samples.same_parameters(samples.model(seed=seed).parameters, found.parameters)
+        assert [set(info.tags) for info in repository.models()] == [set(), {"latest", "best"}]
+        for name, version in (("model", 3), ("model", "nothing"), ("nobody", 1)):
+            with pytest.raises(RepositoryError):
+                repository.tag(name, "best", version)
+
+    def test_what_was_stored_is_verified(self, tmp_path: Path) -> None:
+        """Everything, one model or one version: files were read, and nothing is wrong."""
+        repository = self.make(tmp_path)
+        if not isinstance(repository, SupportsVerify):
+            pytest.skip("it does not check itself")
+        assert repository.verify() == {}
+        repository.begin(samples.run("a"))
+        repository.commit("a", samples.checkpoint(1))
+        repository.finish("a", samples.result(Status.FINISHED))
+        for seed in (1, 2):
+            repository.publish(samples.model(seed=seed))
+        counts = [
+            len(repository.verify()),
+            len(repository.verify("model")),
+            len(repository.verify("model", 1)),
+        ]
+        assert counts[0] > counts[1] > counts[2] > 1
+        assert set(repository.verify().values()) == {""}
+        for name, version in (("nobody", None), ("model", 3), ("model", "nothing")):
+            with pytest.raises(RepositoryError) as caught:
+                repository.verify(name, version)
+            assert caught.value.exists
+
+    def test_nothing_that_is_named_is_collected(self, tmp_path: Path) -> None:
+        """However old: models, their fitted steps, and the last round of each run stay."""
+        repository = self.make(tmp_path)
+        if not isinstance(repository, SupportsCollection):
+            pytest.skip("it does not collect what nothing names")
+        assert repository.collect(0.0) == {}
+        repository.begin(samples.run("a"))
+        for number in (1, 2, 3):
+            repository.commit("a", samples.checkpoint(number))
+        repository.publish(samples.model())
+        assert repository.collect(-60.0) == {}
+        samples.same_checkpoint(samples.checkpoint(3), self.make(tmp_path).latest("a"))
+        samples.same_parameters(
+            samples.model().parameters, self.make(tmp_path).model("model").parameters
+        )
+
+    # ------------------------------------------------------------ whatever is stored
+
+    @hypothesis.settings(
+        max_examples=30,
+        deadline=None,
+        suppress_health_check=[hypothesis.HealthCheck.differing_executors],
+    )
+    @hypothesis.given(data=st.data())
+    def test_any_layout_comes_back(self, data: st.DataObject) -> None:
+        """Any names, shapes and dtypes, any bits: NaN, empty tensors, no tensor at all."""
+        parameters = data.draw(samples.any_parameters())
+        with tempfile.TemporaryDirectory() as folder:
+            repository = self.make(Path(folder))
+            repository.publish(replace(samples.model(), parameters=parameters))
+            found = self.make(Path(folder)).model("model").parameters
+        samples.same_parameters(parameters, found)
+        assert found.digest == parameters.digest
