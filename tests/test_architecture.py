@@ -14,7 +14,7 @@ SOURCE = Path(aeros_core.__file__).parent
 LAYERS = [
     # contracts and data
     "errors hookspecs streams encoding parameters messages schema data task outcomes tally records"
-    " control events roles",
+    " control events roles powers",
     # the algorithms of the system, and how results look
     "admission intake cohort busy survey node sitting rounds pipeline elements serving tables"
     " curves safetensors",

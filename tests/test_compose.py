@@ -10,8 +10,9 @@ from aeros_core.controllers.local import LocalController
 from aeros_core.errors import ConfigError, PluginError
 from aeros_core.hookspecs import hookimpl
 from aeros_core.outcomes import Status
+from aeros_core.powers import SupportsCodec
 from aeros_core.records import Model
-from aeros_core.roles import Codec, SupportsCodec
+from aeros_core.roles import Codec
 from aeros_core.task import Task
 
 TOY = [

@@ -10,7 +10,8 @@ from aeros_core import streams
 from aeros_core.intake import Nodes
 from aeros_core.messages import Action, Broadcast, Instruction, Metrics
 from aeros_core.parameters import Parameters
-from aeros_core.roles import Collector, SupportsBriefing, SupportsBroadcast, SupportsBuffer
+from aeros_core.powers import SupportsBriefing, SupportsBroadcast, SupportsBuffer
+from aeros_core.roles import Collector
 from aeros_core.task import Task
 
 __all__ = ["ask", "broadcast", "instruct", "mean", "select"]

@@ -23,6 +23,7 @@ from aeros_core.errors import ConfigError, PluginError
 from aeros_core.events import Events
 from aeros_core.hookspecs import Callbacks
 from aeros_core.plugins import Option, Registry
+from aeros_core.powers import SupportsState
 from aeros_core.records import Model
 from aeros_core.roles import (
     Codec,
@@ -34,7 +35,6 @@ from aeros_core.roles import (
     Partitioner,
     Repository,
     Source,
-    SupportsState,
     Trainer,
     Transformer,
 )

@@ -90,7 +90,7 @@ def _page(described: dict[str, Any]) -> str:
 
 
 def _verify(parsed: argparse.Namespace) -> int:
-    from aeros_core.roles import SupportsVerify
+    from aeros_core.powers import SupportsVerify
 
     repository, words = _repository(parsed.words)
     if len(words) > 1:
@@ -120,7 +120,7 @@ def _verify(parsed: argparse.Namespace) -> int:
 
 
 def _tag(parsed: argparse.Namespace) -> int:
-    from aeros_core.roles import SupportsTags
+    from aeros_core.powers import SupportsTags
 
     repository, words = _repository(parsed.words)
     if len(words) != 2 or not _named(words[0])[1]:
@@ -151,7 +151,7 @@ def _export(parsed: argparse.Namespace) -> int:
 
 
 def _gc(parsed: argparse.Namespace) -> int:
-    from aeros_core.roles import SupportsCollection
+    from aeros_core.powers import SupportsCollection
 
     repository, words = _repository(parsed.words)
     if words or parsed.hours < 0:

@@ -11,7 +11,8 @@ from aeros_core import streams
 from aeros_core.data import Batch, Dataset, Partition
 from aeros_core.errors import ConfigError, DataError
 from aeros_core.messages import State
-from aeros_core.roles import Partitioner, Source, SupportsFit, SupportsState, Trainer, Transformer
+from aeros_core.powers import SupportsFit, SupportsState
+from aeros_core.roles import Partitioner, Source, Trainer, Transformer
 from aeros_core.schema import Schema
 
 __all__ = ["Prepared", "check_schema", "prepare", "transform"]

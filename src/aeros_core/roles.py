@@ -1,13 +1,12 @@
 """The six roles. A plugin implements them; the configuration chooses among them.
 
 Roles never import or call one another: `aeros_core.rounds` and the controllers bring
-them together. What only some implementations can do is a small Protocol of its own
-(``Supports…``), never a method that raises NotImplementedError.
+them together. What only some implementations can do is in `aeros_core.powers`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
@@ -17,7 +16,7 @@ from aeros_core.control import Control
 from aeros_core.data import Batch, Dataset, Partition
 from aeros_core.encoding import Decoder, Encoded
 from aeros_core.events import Events
-from aeros_core.messages import Broadcast, Failure, Instruction, Metrics, State, Update
+from aeros_core.messages import Instruction, Metrics, Update
 from aeros_core.outcomes import Result, Round
 from aeros_core.parameters import Parameters
 from aeros_core.records import Checkpoint, Model, ModelInfo, Run
@@ -35,17 +34,6 @@ __all__ = [
     "Repository",
     "Source",
     "Split",
-    "SupportsAveraging",
-    "SupportsBriefing",
-    "SupportsBroadcast",
-    "SupportsBuffer",
-    "SupportsCodec",
-    "SupportsCohort",
-    "SupportsCollection",
-    "SupportsFit",
-    "SupportsState",
-    "SupportsTags",
-    "SupportsVerify",
     "Trainer",
     "Transformer",
 ]
@@ -224,47 +212,6 @@ class Partitioner(Protocol):
         """Return the schema of the clients' data: without what only told them apart."""
 
 
-# ---------------------------------------------------------------- what some can do
-
-
-@runtime_checkable
-class SupportsBroadcast(Protocol):
-    """A collector that announces scalars or vectors to every trainer."""
-
-    def broadcast(self, round: int) -> Broadcast:
-        """Return what the instructions of this round carry."""
-
-
-@runtime_checkable
-class SupportsAveraging(Protocol):
-    """A collector whose parameters to use are not those that training goes on from."""
-
-    def averaged(self, parameters: Parameters) -> Parameters:
-        """Return what is measured and published where training goes on from ``parameters``."""
-
-
-@runtime_checkable
-class SupportsBriefing(Protocol):
-    """A collector that tells each trainer something of its own."""
-
-    def brief(self, round: int, node: str) -> Broadcast:
-        """Return what one node is told in this round, beside what all are told."""
-
-
-@runtime_checkable
-class SupportsBuffer(Protocol):
-    """A collector that waits for no round: nodes are kept at work, and it takes what comes.
-
-    Its updates are differences, and say in ``scalars["staleness"]`` how many rounds ended
-    since their node was given the parameters it started from. An attribute
-    ``max_staleness`` has older ones refused.
-    """
-
-    @property
-    def buffer(self) -> int:
-        """Number of updates that make a round."""
-
-
 @runtime_checkable
 class Codec(Decoder, Protocol):
     """Compresses what nodes send; the same object without a state serves every node."""
@@ -283,88 +230,6 @@ class Codec(Decoder, Protocol):
         Returns:
             What travels; and the residual, None where the codec keeps none.
         """
-
-
-@runtime_checkable
-class SupportsCodec(Protocol):
-    """A collector whose nodes send their changes compressed.
-
-    `aeros_core.compose` sets the attribute on the rule that ``collector/codec`` goes
-    with; a rule need not know of it. Encoded updates are always differences.
-    """
-
-    codec: Codec
-
-
-@runtime_checkable
-class SupportsState(Protocol):
-    """An object with a state that an exact resume has to bring back."""
-
-    def state(self) -> State:
-        """Return the state, as it is between two rounds."""
-
-    def restore(self, state: State) -> None:
-        """Take up what `state` returned."""
-
-
-@runtime_checkable
-class SupportsFit(SupportsState, Protocol):
-    """A transformer fitted to data that never leave their node.
-
-    Each node summarises its own rows; the summaries travel, are merged on the task
-    side, and the fitted state goes back to every node.
-    """
-
-    def summarise(self, batch: Batch) -> State:
-        """Return sums over these rows from which the step can be fitted."""
-
-    def fit(self, summaries: Iterable[State]) -> None:
-        """Fit the step to the summaries of all nodes, in whatever order."""
-
-
-@runtime_checkable
-class SupportsCohort(Protocol):
-    """A trainer that trains many clients in one call."""
-
-    def train_cohort(
-        self, instructions: Sequence[Instruction], data: Sequence[Dataset]
-    ) -> Iterator[Update | Failure]:
-        """Yield the reply to each instruction, in order.
-
-        What goes wrong with one node's data is that node's `Failure`; the others go on.
-        Collectors hold several updates at a time: an update's vectors are its own, and
-        not used again.
-        """
-
-
-@runtime_checkable
-class SupportsTags(Protocol):
-    """A repository whose versions can be given names beside ``latest``."""
-
-    def tag(self, name: str, tag: str, version: int | str = "latest") -> None:
-        """Let ``tag`` point to a version of a model, whatever it pointed to before."""
-
-
-@runtime_checkable
-class SupportsVerify(Protocol):
-    """A repository that can check what it holds without delivering it."""
-
-    def verify(
-        self, name: str | None = None, version: int | str | None = None
-    ) -> Mapping[str, str]:
-        """Read and hash a version, a whole model, or everything that is stored.
-
-        Returns:
-            Every file that was read, and what is wrong with it: ``""`` if nothing is.
-        """
-
-
-@runtime_checkable
-class SupportsCollection(Protocol):
-    """A repository that can remove what nothing names, while others write."""
-
-    def collect(self, seconds: float) -> Mapping[str, int]:
-        """Remove what nothing names and is older than this; return ``{removed: bytes}``."""
 
 
 # ---------------------------------------------------------------- what a task is given

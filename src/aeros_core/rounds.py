@@ -15,8 +15,9 @@ from aeros_core.messages import Metrics, Update
 from aeros_core.outcomes import Result, Round, Status
 from aeros_core.parameters import Parameters
 from aeros_core.pipeline import Prepared
+from aeros_core.powers import SupportsAveraging, SupportsBuffer
 from aeros_core.records import Checkpoint, Model
-from aeros_core.roles import Components, SupportsAveraging, SupportsBuffer, Transformer
+from aeros_core.roles import Components, Transformer
 from aeros_core.sitting import Sitting
 from aeros_core.survey import survey
 from aeros_core.tally import Tally

@@ -12,8 +12,9 @@ from aeros_core.errors import ConfigError
 from aeros_core.messages import Metrics, State
 from aeros_core.outcomes import Result, Round, Status
 from aeros_core.parameters import Parameters
+from aeros_core.powers import SupportsState
 from aeros_core.records import Run
-from aeros_core.roles import Components, SupportsState
+from aeros_core.roles import Components
 from aeros_core.task import Task
 
 __all__ = ["Keepers", "Sitting", "keepers", "now", "open_run", "state_of"]

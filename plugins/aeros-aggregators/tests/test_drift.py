@@ -12,7 +12,8 @@ from aeros_aggregators.linear import FedAvg
 from aeros_core.errors import ConfigError, DataError
 from aeros_core.messages import Update
 from aeros_core.parameters import Parameters
-from aeros_core.roles import Collector, SupportsBriefing
+from aeros_core.powers import SupportsBriefing
+from aeros_core.roles import Collector
 from aeros_core.testing import CollectorTests
 
 NODES, STEPS, LR, SIZE = 6, 4, 0.05, 5

@@ -9,7 +9,8 @@ from aeros_aggregators.linear import FedAvg, FedAvgM, FedProx
 from aeros_core.errors import ConfigError, DataError
 from aeros_core.messages import Update
 from aeros_core.parameters import Parameters
-from aeros_core.roles import Collector, SupportsBroadcast, SupportsState
+from aeros_core.powers import SupportsBroadcast, SupportsState
+from aeros_core.roles import Collector
 from aeros_core.testing import CollectorTests
 
 DTYPES = ("float16", "float32", "float64", "int8", "int64")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aeros_core.data import Dataset
-from aeros_core.roles import SupportsFit
+from aeros_core.powers import SupportsFit
 from aeros_transforms.config import partitioners, sources, steps
 from aeros_transforms.partitioners.by_group import ByGroup
 from aeros_transforms.partitioners.shards import Shards

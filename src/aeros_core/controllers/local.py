@@ -15,7 +15,8 @@ from aeros_core.messages import Action, Evaluation, Failure, Instruction, Reply,
 from aeros_core.node import Desk
 from aeros_core.outcomes import Result, Status
 from aeros_core.pipeline import Prepared
-from aeros_core.roles import Codec, Components, SupportsCodec, SupportsCohort, Trainer
+from aeros_core.powers import SupportsCodec, SupportsCohort
+from aeros_core.roles import Codec, Components, Trainer
 from aeros_core.rounds import Rounds
 from aeros_core.task import Task
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from aeros_core.messages import State, Update
 from aeros_core.parameters import Array, Parameters
-from aeros_core.roles import Collector, SupportsBroadcast, SupportsState
+from aeros_core.powers import SupportsBroadcast, SupportsState
+from aeros_core.roles import Collector
 
 __all__ = ["CollectorTests"]
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from aeros_core.errors import RepositoryError
 from aeros_core.outcomes import Status
-from aeros_core.roles import Repository, SupportsCollection, SupportsTags, SupportsVerify
+from aeros_core.powers import SupportsCollection, SupportsTags, SupportsVerify
+from aeros_core.roles import Repository
 from aeros_core.testing import samples
 
 __all__ = ["ModelsContract"]

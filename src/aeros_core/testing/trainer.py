@@ -13,7 +13,8 @@ from aeros_core.data import Dataset
 from aeros_core.errors import DataError
 from aeros_core.messages import Action, Failure, Instruction, Update
 from aeros_core.parameters import Parameters
-from aeros_core.roles import SupportsCohort, Trainer
+from aeros_core.powers import SupportsCohort
+from aeros_core.roles import Trainer
 from aeros_core.schema import Field, Schema
 
 __all__ = ["TrainerTests"]

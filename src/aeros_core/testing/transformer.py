@@ -7,7 +7,8 @@ import pytest
 
 from aeros_core.data import Batch, Dataset, Partition
 from aeros_core.messages import State
-from aeros_core.roles import Partitioner, Source, SupportsFit, SupportsState, Transformer
+from aeros_core.powers import SupportsFit, SupportsState
+from aeros_core.roles import Partitioner, Source, Transformer
 from aeros_core.schema import Schema
 from aeros_core.testing.agreement import (
     assert_agrees,

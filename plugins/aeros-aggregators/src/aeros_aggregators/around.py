@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from aeros_core.messages import Broadcast, State
-from aeros_core.roles import Collector, SupportsBriefing, SupportsBroadcast, SupportsState
+from aeros_core.powers import SupportsBriefing, SupportsBroadcast, SupportsState
+from aeros_core.roles import Collector
 
 __all__ = ["Around", "prefixed", "under"]
 

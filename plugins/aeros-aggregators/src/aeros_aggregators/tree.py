@@ -13,7 +13,8 @@ from aeros_aggregators.around import prefixed, under
 from aeros_aggregators.limits import demand
 from aeros_core.messages import Broadcast, Metrics, State, Update
 from aeros_core.parameters import Parameters
-from aeros_core.roles import Collector, SupportsBriefing, SupportsBroadcast, SupportsState
+from aeros_core.powers import SupportsBriefing, SupportsBroadcast, SupportsState
+from aeros_core.roles import Collector
 
 __all__ = ["Relay", "Tree"]
 

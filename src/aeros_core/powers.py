@@ -1,0 +1,149 @@
+"""What only some implementations of a role can do: each a small Protocol of its own.
+
+The core asks with ``isinstance`` and does without where the answer is no; a method that
+raises NotImplementedError is never needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Protocol, runtime_checkable
+
+from aeros_core.data import Batch, Dataset
+from aeros_core.messages import Broadcast, Failure, Instruction, State, Update
+from aeros_core.parameters import Parameters
+from aeros_core.roles import Codec
+
+__all__ = [
+    "SupportsAveraging",
+    "SupportsBriefing",
+    "SupportsBroadcast",
+    "SupportsBuffer",
+    "SupportsCodec",
+    "SupportsCohort",
+    "SupportsCollection",
+    "SupportsFit",
+    "SupportsState",
+    "SupportsTags",
+    "SupportsVerify",
+]
+
+
+@runtime_checkable
+class SupportsBroadcast(Protocol):
+    """A collector that announces scalars or vectors to every trainer."""
+
+    def broadcast(self, round: int) -> Broadcast:
+        """Return what the instructions of this round carry."""
+
+
+@runtime_checkable
+class SupportsAveraging(Protocol):
+    """A collector whose parameters to use are not those that training goes on from."""
+
+    def averaged(self, parameters: Parameters) -> Parameters:
+        """Return what is measured and published where training goes on from ``parameters``."""
+
+
+@runtime_checkable
+class SupportsBriefing(Protocol):
+    """A collector that tells each trainer something of its own."""
+
+    def brief(self, round: int, node: str) -> Broadcast:
+        """Return what one node is told in this round, beside what all are told."""
+
+
+@runtime_checkable
+class SupportsBuffer(Protocol):
+    """A collector that waits for no round: nodes are kept at work, and it takes what comes.
+
+    Its updates are differences, and say in ``scalars["staleness"]`` how many rounds ended
+    since their node was given the parameters it started from. An attribute
+    ``max_staleness`` has older ones refused.
+    """
+
+    @property
+    def buffer(self) -> int:
+        """Number of updates that make a round."""
+
+
+@runtime_checkable
+class SupportsCodec(Protocol):
+    """A collector whose nodes send their changes compressed.
+
+    `aeros_core.compose` sets the attribute on the rule that ``collector/codec`` goes
+    with; a rule need not know of it. Encoded updates are always differences.
+    """
+
+    codec: Codec
+
+
+@runtime_checkable
+class SupportsState(Protocol):
+    """An object with a state that an exact resume has to bring back."""
+
+    def state(self) -> State:
+        """Return the state, as it is between two rounds."""
+
+    def restore(self, state: State) -> None:
+        """Take up what `state` returned."""
+
+
+@runtime_checkable
+class SupportsFit(SupportsState, Protocol):
+    """A transformer fitted to data that never leave their node.
+
+    Each node summarises its own rows; the summaries travel, are merged on the task
+    side, and the fitted state goes back to every node.
+    """
+
+    def summarise(self, batch: Batch) -> State:
+        """Return sums over these rows from which the step can be fitted."""
+
+    def fit(self, summaries: Iterable[State]) -> None:
+        """Fit the step to the summaries of all nodes, in whatever order."""
+
+
+@runtime_checkable
+class SupportsCohort(Protocol):
+    """A trainer that trains many clients in one call."""
+
+    def train_cohort(
+        self, instructions: Sequence[Instruction], data: Sequence[Dataset]
+    ) -> Iterator[Update | Failure]:
+        """Yield the reply to each instruction, in order.
+
+        What goes wrong with one node's data is that node's `Failure`; the others go on.
+        Collectors hold several updates at a time: an update's vectors are its own, and
+        not used again.
+        """
+
+
+@runtime_checkable
+class SupportsTags(Protocol):
+    """A repository whose versions can be given names beside ``latest``."""
+
+    def tag(self, name: str, tag: str, version: int | str = "latest") -> None:
+        """Let ``tag`` point to a version of a model, whatever it pointed to before."""
+
+
+@runtime_checkable
+class SupportsVerify(Protocol):
+    """A repository that can check what it holds without delivering it."""
+
+    def verify(
+        self, name: str | None = None, version: int | str | None = None
+    ) -> Mapping[str, str]:
+        """Read and hash a version, a whole model, or everything that is stored.
+
+        Returns:
+            Every file that was read, and what is wrong with it: ``""`` if nothing is.
+        """
+
+
+@runtime_checkable
+class SupportsCollection(Protocol):
+    """A repository that can remove what nothing names, while others write."""
+
+    def collect(self, seconds: float) -> Mapping[str, int]:
+        """Remove what nothing names and is older than this; return ``{removed: bytes}``."""
