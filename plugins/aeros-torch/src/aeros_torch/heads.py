@@ -15,7 +15,7 @@ from aeros_torch.compiling import inner
 from aeros_torch.layers import affine, apply, apply_plainly, back
 from aeros_torch.pointwise import activate, cross_entropy, errors, mean_square, right
 
-__all__ = ["CROSS_ENTROPY", "MSE", "block", "cuts", "descend", "has_more", "room", "tally", "take"]
+__all__ = ["CROSS_ENTROPY", "MSE", "block", "cuts", "descend", "has_more", "room", "take", "tally"]
 
 CROSS_ENTROPY, MSE = 0, 1
 

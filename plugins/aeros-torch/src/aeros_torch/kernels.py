@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from aeros_core.parameters import Array
 from aeros_torch.pointwise import ACTIVATIONS
-from aeros_torch.stack import LOSSES, Stack
+from aeros_torch.stack import LOSSES, Convolutions, Stack
 
 __all__ = ["Kernels", "kernels"]
 
@@ -35,7 +36,18 @@ def kernels(found: Stack) -> Kernels:
     """Return the kernels of a network; each kind is imported when it is needed."""
     widths = np.array(found.widths, np.int64)
     kinds = (ACTIVATIONS.index(found.activation.name), LOSSES.index(found.loss))
+    weights = float(widths[:-1] @ widths[1:])
+    if isinstance(found.trunk, Convolutions):
+        return _convnet(found.trunk, widths, kinds, 3.0 * weights)
     from aeros_torch import dense
 
-    weights = float(widths[:-1] @ widths[1:])
     return Kernels(dense.train, dense.measure, (widths, kinds), 3.0 * weights)
+
+
+def _convnet(trunk: Convolutions, widths: Array, kinds: tuple[int, int], work: float) -> Kernels:
+    from aeros_torch import convnet
+    from aeros_torch.plan import plan
+
+    its = plan(trunk)
+    shape = (widths, kinds, its.layers, its.rooms, its.tables, trunk.side)
+    return Kernels(convnet.train, convnet.measure, shape, work + its.work)

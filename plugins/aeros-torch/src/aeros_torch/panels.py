@@ -131,9 +131,7 @@ class _Tile:
         return self._builder.load(self._builder.inttoptr(there, kind.as_pointer()))
 
     def _spread(self, address: Any) -> Any:
-        value = self._builder.load(
-            self._builder.inttoptr(address, _FLOAT.as_pointer()), align=4
-        )
+        value = self._builder.load(self._builder.inttoptr(address, _FLOAT.as_pointer()), align=4)
         nothing = ir.Constant(_VECTOR, ir.Undefined)
         one = self._builder.insert_element(nothing, value, ir.Constant(_INDEX, 0))
         lanes = ir.Constant(ir.VectorType(_INDEX, LANES), [0] * LANES)

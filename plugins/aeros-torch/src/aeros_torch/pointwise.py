@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from aeros_torch.compiling import inner
 
-__all__ = ["ACTIVATIONS", "activate", "cross_entropy", "errors", "mean_square", "right"]
+__all__ = ["ACTIVATIONS", "activate", "bent", "cross_entropy", "errors", "mean_square", "right"]
 
 ACTIVATIONS = ("relu", "tanh", "sigmoid", "gelu", "silu", "elu", "leaky_relu")
 """Names of the activations, in the order of their numbers here."""
@@ -30,11 +30,11 @@ def activate(values: _Floats, slopes: _Floats, activation: int) -> None:
             flat[k] = flat[k] if positive else np.float32(0)
         return
     for k in range(len(flat)):
-        flat[k], slope[k] = _bent(flat[k], activation)
+        flat[k], slope[k] = bent(flat[k], activation)
 
 
 @inner
-def _bent(x: np.float32, activation: int) -> tuple[np.float32, np.float32]:
+def bent(x: np.float32, activation: int) -> tuple[np.float32, np.float32]:
     """Return the value and the slope of an activation, as torch defines it by default."""
     one = np.float32(1)
     if activation == 1:
