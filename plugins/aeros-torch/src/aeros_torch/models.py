@@ -110,7 +110,7 @@ class Cnn(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, height, width) or (n, channels, height, width) to (n, outputs)."""
-        images = x.unsqueeze(1) if x.ndim == 3 else x
+        images = _channels_last(x) if x.device.type == "cpu" else _with_channels(x)
         out: Tensor = self.dense(self.convolutions(images).flatten(1))
         return out
 
@@ -162,6 +162,21 @@ class Lstm(nn.Module):
         states, _ = self.lstm(self.embedding(x))
         out: Tensor = self.linear(self.dropout(states[:, -1]))
         return out
+
+
+def _with_channels(x: Tensor) -> Tensor:
+    return x.unsqueeze(1) if x.ndim == 3 else x
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    """Return (n, channels, height, width) with the channels of a pixel side by side.
+
+    Max pooling then takes whole vectors of channels: eight times as fast for 16 of them.
+    The last stride has to be 1 even for one channel, or convolutions go on as before.
+    """
+    one = x.ndim == 3 or x.shape[1] == 1
+    pixels = x.reshape(len(x), *x.shape[-2:]).unsqueeze(-1) if one else x.permute(0, 2, 3, 1)
+    return pixels.contiguous().permute(0, 3, 1, 2)
 
 
 def _numbers(field: Field, dimensions: int) -> Field:
