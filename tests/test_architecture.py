@@ -21,7 +21,7 @@ LAYERS = [
     # transport
     "controllers controllers.local",
     # configuration and discovery, and what a person sees
-    "builtin plugins guard config compose report progress compare models_cli cli",
+    "builtin registry plugins guard config compose report progress compare models_cli cli",
 ]
 LAYER = {name: level for level, names in enumerate(LAYERS) for name in names.split()}
 

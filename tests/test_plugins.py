@@ -4,9 +4,10 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from aeros_core import __version__, plugins
+from aeros_core import __version__
 from aeros_core.errors import PluginError
-from aeros_core.plugins import Health, Plugin, Registry, discover, implementation, versions
+from aeros_core.plugins import discover, implementation
+from aeros_core.registry import Health, Option, Plugin, Registry, versions
 
 BROKEN = {
     "broken_import": (
@@ -170,7 +171,7 @@ def test_one_of_two_with_the_same_name_can_be_chosen(install, monkeypatch):
 def registry_of(*names, status=Health.OK, reason=""):
     plugin = Plugin("mine", "my-package", "1.0", "mine", status, reason=reason, fix="mend it")
     options = {
-        tuple(name.split("=")): plugins.Option(*name.split("="), type("C", (), {}), plugin)
+        tuple(name.split("=")): Option(*name.split("="), type("C", (), {}), plugin)
         for name in names
     }
     return Registry((plugin,), options)

@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from aeros_core.plugins import Health, discover
+from aeros_core.plugins import discover
+from aeros_core.registry import Health
 
 WORDS = (
     "task.rounds=4",

@@ -25,6 +25,8 @@ from aeros_core.tables import table
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from aeros_core.registry import Registry
+
 __all__ = ["main"]
 
 TRACEBACK = "AEROS_TRACEBACK"
@@ -133,8 +135,12 @@ def run(arguments: Sequence[str]) -> int:
     flags, overrides = _split(arguments)
     sys.argv = ["aeros run", *flags, *overrides]
     entry = hydra.main(version_base="1.3", config_path=config.ROOT, config_name="config")
+
+    def job(cfg: DictConfig) -> float | None:
+        return _job(cfg, registry)
+
     try:
-        entry(_job)()
+        entry(job)()
     except SystemExit as done:  # Hydra's own way out of --help, and ours out of a job
         return int(done.code or 0)
     except (HydraException, OmegaConfBaseException) as error:
@@ -160,7 +166,7 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     return [word for word in arguments if word not in overrides], overrides
 
 
-def _job(cfg: DictConfig) -> float | None:
+def _job(cfg: DictConfig, registry: Registry) -> float | None:
     """Run one composed job; returns the watched metric, for sweepers that optimise."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
@@ -171,7 +177,6 @@ def _job(cfg: DictConfig) -> float | None:
 
     runtime = HydraConfig.get()
     try:
-        registry = plugins.discover()
         config.check_choices(runtime.runtime.choices, registry)
         data = config.plain(cfg)
         config.check_typed(runtime.overrides.task, data)

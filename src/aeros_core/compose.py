@@ -22,9 +22,9 @@ from aeros_core.control import Control
 from aeros_core.errors import ConfigError, PluginError
 from aeros_core.events import Events
 from aeros_core.hookspecs import Callbacks
-from aeros_core.plugins import Option, Registry
 from aeros_core.powers import SupportsState
 from aeros_core.records import Model
+from aeros_core.registry import Option, Registry, versions
 from aeros_core.roles import (
     Codec,
     Collector,
@@ -82,7 +82,7 @@ def build(
         events=_events([*_many(registry, data, "callback", object).values(), *listeners]),
         config=data,
         identity=config.identity(data),
-        versions=plugins.versions(registry, _options(registry, data)),
+        versions=versions(registry, _options(registry, data)),
         control=control or Control(),
     )
     return Job(task, _role(registry, data, "controller", Controller), parts)

@@ -25,7 +25,7 @@ from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseExceptio
 from aeros_core import guard
 from aeros_core.elements import Description
 from aeros_core.errors import AerosError, ConfigError
-from aeros_core.plugins import Health, Option, Plugin, Registry
+from aeros_core.registry import Health, Option, Plugin, Registry
 from aeros_core.sitting import identity_of
 from aeros_core.task import Task
 
@@ -182,13 +182,11 @@ def check_choices(choices: Mapping[str, Any], registry: Registry) -> None:
     Raises:
         ConfigError: An option's file is shipped by more than one package.
     """
+    well = [plugin for plugin in registry.plugins if plugin.status is Health.OK]
+    shipped = [(plugin, _shipped(_configs(plugin))) for plugin in well]
     for group, chosen in choices.items():
         for name in chosen if isinstance(chosen, list) else [chosen]:
-            owners = [
-                plugin
-                for plugin in registry.plugins
-                if plugin.status is Health.OK and f"{group}/{name}" in _shipped(_configs(plugin))
-            ]
+            owners = [plugin for plugin, names in shipped if f"{group}/{name}" in names]
             if len(owners) > 1:
                 raise ConfigError(
                     f"{group}={name} is a file of several packages, so none is taken",
