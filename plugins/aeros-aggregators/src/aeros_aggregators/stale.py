@@ -14,7 +14,7 @@ from dataclasses import replace
 from aeros_aggregators.config import Staleness
 from aeros_aggregators.limits import demand
 from aeros_aggregators.personal import Personal
-from aeros_aggregators.sums import Sums, check_layout
+from aeros_aggregators.sums import Sums
 from aeros_core.messages import Broadcast, Update
 from aeros_core.parameters import Parameters
 
@@ -51,12 +51,7 @@ class FedBuff(Personal):
 
     def aggregate(self, parameters: Parameters, updates: Iterable[Update]) -> Parameters:
         """Return the parameters after the step; without any update, ``parameters``."""
-        self._sums.begin(parameters)
-        count = 0
-        for update in updates:
-            self._sums.add(update, 1.0 / math.sqrt(1.0 + _staleness(update)))
-            count += 1
-            del update
+        count = _take(self._sums, parameters, updates, lambda age: 1.0 / math.sqrt(1.0 + age))
         return self._sums.mean(count / self._rate) if count else parameters
 
 
@@ -66,8 +61,8 @@ class FedAsync(Personal):
     Xie et al., Asynchronous Federated Optimization (2019), algorithm 1 with the functions
     of section 5.2; arXiv:1903.03934. An update of full parameters w is mixed in as in the
     paper, (1 - alpha_t) x + alpha_t w; from a difference d the same but for what other
-    nodes changed meanwhile, x + alpha_t d. Several updates at once are mixed in one after
-    the other.
+    nodes changed meanwhile, x + alpha_t d. Of several updates at once, the mean of what
+    each would do is done.
 
     Args:
         alpha: Part of a fresh update that is taken.
@@ -102,16 +97,9 @@ class FedAsync(Personal):
         self._sums = Sums()
 
     def aggregate(self, parameters: Parameters, updates: Iterable[Update]) -> Parameters:
-        """Return the parameters after every update was mixed in."""
-        here = parameters
-        for update in updates:
-            check_layout(parameters, update)
-            part = self._alpha * self._fades(_staleness(update))
-            self._sums.begin(here)
-            self._sums.add(update, 1.0)
-            here = self._sums.mean(1.0 / part)
-            del update
-        return here
+        """Return the parameters with the update mixed in; without any, ``parameters``."""
+        count = _take(self._sums, parameters, updates, lambda age: self._alpha * self._fades(age))
+        return self._sums.mean(float(count)) if count else parameters
 
     def broadcast(self, round: int) -> Broadcast:
         """Announce ``proximal_mu``, if there is to be any."""
@@ -128,5 +116,17 @@ def _functions(a: float, b: float) -> Mapping[Staleness, Callable[[float], float
     }
 
 
-def _staleness(update: Update) -> float:
-    return update.scalars.get("staleness", 0.0)
+def _take(
+    sums: Sums,
+    parameters: Parameters,
+    updates: Iterable[Update],
+    weight: Callable[[float], float],
+) -> int:
+    """Add up the updates, each weighted by its staleness; return how many there are."""
+    sums.begin(parameters)
+    count = 0
+    for update in updates:
+        sums.add(update, weight(update.scalars.get("staleness", 0.0)))
+        count += 1
+        del update
+    return count

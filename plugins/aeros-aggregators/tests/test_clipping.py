@@ -1,0 +1,91 @@
+"""Centred clipping: the contract, and the paper's equation as the oracle."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from aeros_aggregators.clipping import CentredClip
+from aeros_aggregators.linear import FedAvg
+from aeros_core.errors import ConfigError
+from aeros_core.messages import Update
+from aeros_core.parameters import Parameters
+from aeros_core.roles import Collector
+from aeros_core.testing import CollectorTests
+
+
+class TestCentredClip(CollectorTests):
+    linear = True
+    fixed_point = False
+
+    def make(self) -> Collector:
+        return CentredClip(tau=2.0, iterations=1, momentum=0.5, personal=())
+
+
+class TestCentredClipThatClipsNothing(CollectorTests):
+    linear = True
+
+    def make(self) -> Collector:
+        return CentredClip(tau=1e6, iterations=1, momentum=0.0, personal=())
+
+
+class TestCentredClipAgainAndAgain(CollectorTests):
+    fixed_point = False
+
+    def make(self) -> Collector:
+        return CentredClip(tau=2.0, iterations=3, momentum=0.9, personal=())
+
+
+def of_the_paper(start, rounds, tau, iterations, beta):
+    """Karimireddy et al. (2021), algorithm 2: v from the last round's, the parameters by it."""
+    x = start.vector.astype(np.float64)
+    v = np.zeros_like(x)
+    for updates in rounds:
+        m = [beta * v + (1 - beta) * (u.parameters.vector - x) for u in updates]
+        for _ in range(iterations):
+            v = v + np.mean([(a - v) * min(1, tau / np.linalg.norm(a - v)) for a in m], axis=0)
+        x = x + v
+    return x
+
+
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize("tau", [5.0, 40.0])
+@pytest.mark.parametrize(("iterations", "momentum"), [(1, 0.0), (3, 0.0), (1, 0.9), (3, 0.6)])
+def test_centred_clip_agrees_with_the_paper(draw, tau, iterations, momentum):
+    start, rounds = draw()
+    expected = of_the_paper(start, rounds, tau, iterations, momentum)
+    collector = CentredClip(tau=tau, iterations=iterations, momentum=momentum, personal=())
+    here = start
+    for updates in rounds:
+        here = collector.aggregate(here, iter(updates))
+    np.testing.assert_allclose(here.vector, expected, rtol=2e-6, atol=2e-6)
+
+
+def test_without_clipping_it_is_the_mean(draw):
+    start, rounds = draw(rounds=1)
+    alike = [Update(u.node, 1, u.parameters, 1) for u in rounds[0]]
+    expected = FedAvg(personal=()).aggregate(start, alike)
+    result = CentredClip(tau=1e9, iterations=1, momentum=0.0, personal=()).aggregate(start, alike)
+    np.testing.assert_allclose(result.vector, expected.vector, rtol=1e-6, atol=1e-6)
+
+
+def test_attackers_that_agree_move_it_less_each_round_than_tau():
+    start = Parameters.of({"w": np.zeros(50, np.float32)})
+    collector = CentredClip(tau=0.1, iterations=1, momentum=0.0, personal=())
+    sent = [np.full(50, 1.0, np.float32)] * 8 + [np.full(50, -1e6, np.float32)] * 2
+    updates = [Update(f"n{i}", 1, Parameters.of({"w": w}), 1) for i, w in enumerate(sent)]
+    result = collector.aggregate(start, updates)
+    assert np.linalg.norm(result.vector) == pytest.approx(0.06, rel=1e-5)  # (8 - 2) / 10 tau
+    assert (result.vector > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "allowed"),
+    [("tau", 0.0, "above 0"), ("iterations", 0, "1 or more"), ("momentum", 1.0, "0 to below 1")],
+)
+def test_bad_options_are_refused(option, value, allowed):
+    options = {"tau": 1.0, "iterations": 1, "momentum": 0.0, "personal": ()} | {option: value}
+    with pytest.raises(ConfigError) as caught:
+        CentredClip(**options)
+    assert caught.value.asked == f"collector.{option}={value} is not possible"
+    assert caught.value.exists == allowed

@@ -1,0 +1,80 @@
+"""Every rule announces what stays with the nodes; FedBN knows what that is."""
+
+from __future__ import annotations
+
+import dataclasses
+from fnmatch import fnmatchcase
+
+import numpy as np
+import pytest
+
+import aeros_aggregators
+from aeros_aggregators import config
+from aeros_aggregators.linear import FedAvg, FedBN
+from aeros_core import compose, plugins
+from aeros_core.errors import ConfigError, PluginError
+from aeros_core.powers import SupportsBroadcast
+from aeros_core.roles import Collector
+from aeros_core.testing import CollectorTests
+
+BATCH_NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+
+
+class TestFedBN(CollectorTests):
+    linear = True
+
+    def make(self) -> Collector:
+        return FedBN(personal=config.FedBN().personal)
+
+
+def test_patterns_are_announced():
+    collector = FedAvg(personal=["head.*"])
+    assert isinstance(collector, SupportsBroadcast)
+    assert collector.broadcast(1).personal == ("head.*",)
+
+
+@pytest.mark.parametrize(
+    ("name", "stays"),
+    [(f"{layer}.{part}", True) for layer in ("bn1", "batchnorm", "norm2") for part in BATCH_NORM]
+    + [(f"features.3.{part}", True) for part in BATCH_NORM[2:]]
+    + [("conv1.weight", False), ("fc.bias", False), ("lstm.weight_ih_l0", False)],
+)
+def test_fedbn_keeps_batch_normalisation_and_nothing_else(name, stays):
+    assert any(fnmatchcase(name, pattern) for pattern in config.FedBN().personal) == stays
+
+
+def test_an_empty_pattern_is_refused():
+    with pytest.raises(ConfigError) as caught:
+        FedAvg(personal=["head", ""])
+    assert caught.value.asked == "collector.personal=['head', ''] has an empty pattern"
+
+
+def built(name, *groups, **options):
+    """Return what compose makes of a collector that holds rules."""
+    node = {"_target_": aeros_aggregators.aeros_collectors()[name]._target_, **options}
+    for group, rule, chosen in groups:
+        option = aeros_aggregators.aeros_rules()[rule]()
+        node[group] = dataclasses.asdict(option) | chosen
+    return compose.build_part(plugins.discover(), "collector", node)
+
+
+def test_a_wrapper_gets_the_rule_that_was_chosen(draw):
+    start, rounds = draw(rounds=1)
+    chosen = {"bound": 3.0, "personal": ["head.*"]}
+    collector = built("ema", ("rule", "norm_clip", chosen), decay=0.9)
+    assert collector.broadcast(1).personal == ("head.*",)
+    result = collector.aggregate(start, rounds[0])
+    assert 0.0 < np.linalg.norm(result.vector - start.vector) < 3.001
+
+
+def test_a_tree_gets_two_rules():
+    rules = [("rule", "fedprox", {"mu": 0.2}), ("outer", "fedavgm", {})]
+    collector = built("tree", *rules, groups=2)
+    assert collector.broadcast(1).scalars == {"proximal_mu": 0.2}
+    assert {name.partition(".")[0] for name in collector.state()} <= {"outer"}
+
+
+def test_what_is_no_rule_cannot_be_held():
+    node = {"_target_": config.Ema._target_, "rule": {"_target_": config.Swa._target_}}
+    with pytest.raises(PluginError, match="is not registered for collector/rule"):
+        compose.build_part(plugins.discover(), "collector", node)
