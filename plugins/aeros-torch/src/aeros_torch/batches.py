@@ -41,15 +41,21 @@ class Resident:
         """Number of columns kept."""
         return len(self._columns)
 
-    def take(self, column: Array, rows: NDArray[np.int64] | slice) -> Tensor:
+    def take(self, column: Array, rows: NDArray[np.int64] | slice | Tensor) -> Tensor:
         """Return rows of a column as a tensor that nobody else writes to."""
         if self._keep:
-            index = rows if isinstance(rows, slice) else torch.from_numpy(rows).to(self._device)
+            index = self.places(rows) if isinstance(rows, np.ndarray) else rows
             return self._whole(column)[index]
+        if isinstance(rows, Tensor):
+            raise TypeError("rows on a device are of columns that are kept there")
         part = column[rows] if isinstance(rows, slice) else np.take(column, rows, axis=0)
         if not (part.flags.c_contiguous and part.flags.writeable):
             part = np.array(part)
         return torch.from_numpy(part).to(self._device)
+
+    def places(self, rows: NDArray[np.int64]) -> NDArray[np.int64] | Tensor:
+        """Return row numbers where `take` looks rows up."""
+        return torch.from_numpy(rows).to(self._device) if self._keep else rows
 
     def _whole(self, column: Array) -> Tensor:
         if id(column) not in self._columns:
@@ -156,6 +162,19 @@ class Feed:
         """Return ``size`` examples in the order of the data, from number ``start`` on."""
         part = slice(start, start + size)
         return self._pair(data, part if data.rows is None else data.rows[part])
+
+    def stacked(self, data: Dataset, rows: NDArray[np.int64] | Tensor) -> tuple[Tensor, Tensor]:
+        """Return a batch of many clients (clients, batch, ...).
+
+        Args:
+            data: A table that they share.
+            rows: Rows of each batch (clients, batch), as `Resident.places` gives them.
+        """
+        examples = self.resident.take(data.columns[self.feature], rows)
+        targets = self.resident.take(data.columns[self.target], rows)
+        if self.outputs is None:
+            return examples, targets
+        return examples, targets.to(torch.float32).reshape(*rows.shape, self.outputs)
 
     def _pair(self, data: Dataset, rows: NDArray[np.int64] | slice) -> tuple[Tensor, Tensor]:
         examples = self.resident.take(data.columns[self.feature], rows)

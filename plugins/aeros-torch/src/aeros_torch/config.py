@@ -14,6 +14,7 @@ __all__ = [
     "Lstm",
     "Mlp",
     "Padding",
+    "Precision",
     "Softmax",
     "TorchInferencer",
     "TorchTrainer",
@@ -42,6 +43,13 @@ class Engine(Enum):
     sequential = "sequential"
 
 
+class Precision(Enum):
+    """The format in which losses and gradients are computed."""
+
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
 class Padding(Enum):
     """What a convolution does at the border."""
 
@@ -55,10 +63,12 @@ class TorchTrainer:
 
     Args:
         model: The module, an option of the group ``trainer/model``.
-        engine: ``compiled`` trains many clients at once with kernels for dense layers:
-            softmax, or mlp without dropout; cross_entropy or mse; sgd; on the CPU.
-            ``sequential`` trains any module, one client after the other. auto: compiled
-            where it can.
+        engine: ``compiled`` trains with kernels of its own on the CPU, several clients at
+            a time: the fastest for what it can do. ``cohort`` trains many clients at once
+            over stacked weights, on the CPU or CUDA: modules without dropout and
+            BatchNorm that ``torch.func`` can map; sgd, adam and adamw. ``workers`` trains
+            in several processes. ``sequential`` trains any module, one client after the
+            other. auto: the first of them that can, and pays.
         workers: Clients trained at the same time, by engines that can; 0: one for each
             core.
         optimizer: Name of any class of ``torch.optim``, in any case; it starts afresh
@@ -84,6 +94,8 @@ class TorchTrainer:
         clip_norm: Largest L2 norm of a batch's gradient; None: as long as it is.
         device: auto (CUDA where there is one), cpu, cuda or cuda:<number>.
         threads: Threads within one operator while training; 1 is fastest for small models.
+        precision: float32; or bfloat16, in which torch's autocast computes losses and
+            gradients while training, on CUDA or the CPU. Weights stay float32.
         eval_batch_size: Examples in a batch of an evaluation, at least 1.
         eval_threads: Batches evaluated at the same time; 0: as many as torch has threads.
     """
@@ -110,6 +122,7 @@ class TorchTrainer:
     clip_norm: float | None = None
     device: str = "auto"
     threads: int = 1
+    precision: Precision = Precision.float32
     eval_batch_size: int = 512
     eval_threads: int = 0
 

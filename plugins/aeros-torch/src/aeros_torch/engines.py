@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from torch.nn.modules.conv import _ConvNd
+
 from aeros_core.data import Dataset
 from aeros_core.errors import ConfigError
 from aeros_core.messages import Failure, Instruction, Metrics, Update
@@ -25,6 +27,9 @@ from aeros_torch.workshop import Workshop
 __all__ = ["WAYS", "Engines", "TrainingEngine", "Way"]
 
 _log = logging.getLogger(__name__)
+
+_SEVERAL, _SHORT = 4, 2**16
+"""Clients, and at most so many parameters, with which stacking pays on the CPU."""
 
 _START = 2.0
 """Seconds that a worker process takes to import torch and to build its model."""
@@ -74,12 +79,34 @@ class Way:
 
 
 def _dense(shop: Workshop) -> TrainingEngine | str:
-    found = stack(shop.network, shop.recipe, shop.loss, shop.target)
+    found = stack(shop)
     if isinstance(found, str):
         return found
     from aeros_torch.compiled import Compiled  # not before: it takes numba along
 
     return Compiled(shop, found)
+
+
+def _stacked(shop: Workshop) -> TrainingEngine | str:
+    from aeros_torch.cohort import Cohort
+    from aeros_torch.rules import rule
+    from aeros_torch.stacking import stackable
+
+    how = rule(shop.recipe.optimizer)
+    if isinstance(how, str):
+        return how
+    if reason := stackable(shop):
+        return reason
+    return Cohort(shop, how)
+
+
+def _alike(shop: Workshop, clients: int) -> bool:
+    """Tell whether stacking pays: on a GPU always, on the CPU where operators are short."""
+    network = shop.network
+    if network.device.type != "cpu":
+        return clients > 1
+    convolves = any(isinstance(part, _ConvNd) for part in network.module.modules())
+    return clients >= _SEVERAL and len(network.weights) <= _SHORT and not convolves
 
 
 def _processes(shop: Workshop) -> TrainingEngine | str:
@@ -100,6 +127,7 @@ def _always(_shop: Workshop, _clients: int) -> bool:
 
 WAYS: Sequence[Way] = (
     Way(Engine.compiled, _dense, _always),
+    Way(Engine.cohort, _stacked, _alike),
     Way(Engine.workers, _processes, _several),
     Way(Engine.sequential, Sequential, _always),
 )

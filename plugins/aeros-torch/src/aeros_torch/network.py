@@ -46,11 +46,15 @@ class Network:
         self._adopt(tensors)
         self.parameters = _trainable(self.module)
         size = sum(parameter.numel() for parameter in self.parameters)
-        self.weights = self._vectors["float32"][:size]
+        self.flat = self._vectors["float32"]
+        self.weights = self.flat[:size]
         self.needs_pairs = any(_is_batch_norm(part) for part in module.modules())
 
     weights: Tensor
     """The trainable parameters, flat: (size,) float32."""
+
+    flat: Tensor
+    """All float32 tensors, the trainable ones first."""
 
     parameters: list[nn.Parameter]
     """The trainable parameters, as views into `weights`, in its order."""

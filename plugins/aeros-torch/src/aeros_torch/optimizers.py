@@ -102,6 +102,11 @@ class Optimizer:
         return self._options if known else None
 
     @property
+    def options(self) -> Mapping[str, Any]:
+        """What is set, of the class's own options and of the trainer's."""
+        return self._options
+
+    @property
     def rule(self) -> Mapping[str, Any] | None:
         """Options of any SGD; None if it is something else."""
         return self._options if self._name == "SGD" else None

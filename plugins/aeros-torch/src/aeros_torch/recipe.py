@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from aeros_core.messages import Instruction
 from aeros_torch.account import account
+from aeros_torch.config import Precision
 from aeros_torch.optimizers import Optimizer
 
 __all__ = ["Recipe"]
@@ -24,6 +25,7 @@ class Recipe:
         proximal_mu: Weight of the proximal term, unless the instruction announces one.
         clip_norm: Largest L2 norm of a batch's gradient; None: as long as it is.
         threads: Threads within one operator.
+        precision: In which losses are computed.
     """
 
     optimizer: Optimizer
@@ -33,6 +35,7 @@ class Recipe:
     proximal_mu: float
     clip_norm: float | None
     threads: int
+    precision: Precision
 
     def mu(self, instruction: Instruction) -> float:
         """Return the weight of the proximal term; what is announced wins."""

@@ -44,6 +44,9 @@ def cores() -> int:
 def reproducible(device: torch.device, seed: int, threads: int = 0) -> Iterator[None]:
     """Compute with a seed and a number of threads of one's own, and leave no trace.
 
+    On CUDA, convolutions and products are those of float32, not TF32, and algorithms that
+    give other bits each time are left out.
+
     Args:
         device: Where the work will be done.
         seed: Seed of torch's random numbers within; those outside go on undisturbed.
@@ -56,7 +59,12 @@ def reproducible(device: torch.device, seed: int, threads: int = 0) -> Iterator[
         torch.default_generator.manual_seed(seed)
         if device.type == "cuda":
             stack.enter_context(torch.cuda.device(device))
-            stack.enter_context(torch.backends.cudnn.flags(enabled=True, deterministic=True))
+            stack.enter_context(
+                torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
+            )
+            matmul = torch.backends.cuda.matmul
+            stack.callback(setattr, matmul, "allow_tf32", matmul.allow_tf32)
+            matmul.allow_tf32 = False
             torch.cuda.manual_seed(seed)
         if threads:
             torch.set_num_threads(threads)

@@ -12,6 +12,7 @@ from aeros_core.messages import Instruction, Metrics, Update
 from aeros_core.parameters import Parameters
 from aeros_torch.descent import Slope
 from aeros_torch.evaluation import evaluate
+from aeros_torch.precision import computing
 from aeros_torch.runtime import reproducible
 from aeros_torch.workshop import Workshop
 
@@ -79,8 +80,9 @@ class Sequential:
         return total.item() / seen, steps
 
     def _gradients(self, examples: Tensor, targets: Tensor) -> _Graded:
-        loss = self._shop.criterion(self._network.module(examples), targets)
         parameters = self._network.parameters
+        with computing(self._network.device, self._recipe.precision):
+            loss = self._shop.criterion(self._network.module(examples), targets)
         grads = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
         return loss.detach(), grads
 

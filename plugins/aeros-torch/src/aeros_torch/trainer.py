@@ -13,7 +13,7 @@ from aeros_core.parameters import Parameters
 from aeros_core.roles import Module
 from aeros_core.schema import Schema
 from aeros_torch.batches import Feed, Resident
-from aeros_torch.config import Engine
+from aeros_torch.config import Engine, Precision
 from aeros_torch.engines import Engines
 from aeros_torch.expectation import build, expected, outputs, target_of
 from aeros_torch.labels import Labels
@@ -60,6 +60,7 @@ class TorchTrainer:
         clip_norm: float | None,
         device: str,
         threads: int,
+        precision: Precision | str,
         eval_batch_size: int,
         eval_threads: int,
     ):
@@ -74,7 +75,8 @@ class TorchTrainer:
         self._loss = Loss(loss, loss_options)
         self._device = device_of("trainer.device", device)
         how = Optimizer(optimizer, lr, momentum, weight_decay, optimizer_options)
-        self._recipe = Recipe(how, epochs, steps, batch_size, proximal_mu, clip_norm, threads)
+        form = Precision(precision)
+        self._recipe = Recipe(how, epochs, steps, batch_size, proximal_mu, clip_norm, threads, form)
         self._eval_batch_size, self._eval_threads = eval_batch_size, eval_threads
         self._resident = Resident(self._device, keep=self._device.type == "cuda")
         self._made: Engines | None = None

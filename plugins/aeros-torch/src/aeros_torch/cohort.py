@@ -1,0 +1,176 @@
+"""The engine that trains many clients at once, over their stacked weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aeros_core.data import Dataset
+from aeros_core.messages import Instruction, Metrics, Update
+from aeros_core.parameters import Parameters
+from aeros_torch.packs import Pack, Span
+from aeros_torch.room import bytes_of_one, free_bytes, is_out_of_memory
+from aeros_torch.rules import Rule
+from aeros_torch.runtime import cores, reproducible
+from aeros_torch.sequential import Sequential
+from aeros_torch.slopes import Slopes
+from aeros_torch.stacking import Stacking
+from aeros_torch.workshop import Workshop
+
+__all__ = ["Cohort"]
+
+_SHARE = 0.25
+"""Of the free memory, for one pack; updates that a collector still holds need their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    instruction: Instruction
+    data: Dataset
+    lr: float
+
+
+class Cohort:
+    """Trains clients in packs, on the CPU or CUDA; updates lie where they were trained.
+
+    A pack is as large as memory allows. Where it runs out all the same, packs are half as
+    large from there on.
+
+    Args:
+        shop: The network, the data and what to do.
+        rule: Takes the steps.
+    """
+
+    def __init__(self, shop: Workshop, rule: Rule):
+        self._shop, self._rule, self._stacking = shop, rule, Stacking(shop)
+        self._sequential = Sequential(shop)
+        self._threads = max(shop.recipe.threads, shop.workers or cores())
+        self._of_one: int | None = None
+        self._most = 2**31
+
+    def train(
+        self, instructions: Sequence[Instruction], data: Sequence[Dataset], rates: Sequence[float]
+    ) -> Iterator[Update]:
+        """Yield the update of each instruction, in order; a pack is trained at once.
+
+        Raises:
+            ConfigError: The parameters are of another model.
+        """
+        members = map(_Member, instructions, data, rates)
+        for _, alike in groupby(members, self._kind):
+            waiting = list(alike)
+            while waiting:
+                some = waiting[: self._room()]
+                if (updates := self._attempt(some)) is not None:
+                    waiting = waiting[len(some) :]
+                    yield from updates
+
+    def _kind(self, member: _Member) -> tuple[int, int, float, float, bool]:
+        """Return what all clients of a pack have in common."""
+        sent = member.instruction
+        table, mu = id(member.data.columns), self._shop.recipe.mu(sent)
+        return id(sent.parameters), table, member.lr, mu, "drift" in sent.vectors
+
+    def _room(self) -> int:
+        """Return how many clients may be trained together."""
+        if self._of_one is None:
+            with self._computing():
+                self._of_one = bytes_of_one(self._shop, self._stacking, self._rule.states)
+        fitting = int(_SHARE * free_bytes(self._shop.network.device) / self._of_one)
+        return max(1, min(self._most, fitting))
+
+    def _attempt(self, some: Sequence[_Member]) -> list[Update] | None:
+        """Train a pack; None if memory ran out, and there is hope that fewer fit."""
+        try:
+            with self._computing():
+                return self._train(some)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error) or len(some) == 1:
+                raise
+        # Only here is what the failed attempt held free again: the error held its frames.
+        self._most = len(some) // 2
+        if self._shop.network.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return None
+
+    def _computing(self) -> AbstractContextManager[None]:
+        return reproducible(self._shop.network.device, 0, self._threads)
+
+    def _train(self, some: Sequence[_Member]) -> list[Update]:
+        network, recipe, first = self._shop.network, self._shop.recipe, some[0]
+        mu = recipe.mu(first.instruction)
+        pack = Pack(
+            [member.data for member in some],
+            [member.instruction.seed for member in some],
+            size=recipe.batch_size,
+            epochs=recipe.epochs,
+            steps=recipe.steps,
+        )
+        ordered = [some[place] for place in pack.order]
+        network.load(first.instruction.parameters)
+        network.module.train()
+        whole = network.flat.expand(len(some), -1).clone()
+        slopes = Slopes(
+            self._stacking,
+            self._rule,
+            whole[:, : len(network.weights)],
+            lr=first.lr,
+            mu=mu,
+            clip_norm=recipe.clip_norm,
+            drifts=self._drifts(ordered),
+        )
+        with slopes.stream():
+            for span in pack.spans():
+                self._walk(slopes, first.data, span)
+        losses = (slopes.losses.double().cpu().numpy() / pack.seen).tolist()
+        vectors = whole if whole.is_cuda else whole.numpy()
+        updates = {
+            int(place): Update(
+                node=member.instruction.node,
+                round=member.instruction.round,
+                parameters=Parameters(network.layout, {"float32": vectors[row]}),
+                examples=len(member.data),
+                metrics={"loss": losses[row]},
+                scalars=recipe.account(int(pack.steps[row]), member.lr, mu),
+            )
+            for row, (place, member) in enumerate(zip(pack.order, ordered, strict=True))
+        }
+        return [updates[place] for place in range(len(some))]
+
+    def _walk(self, slopes: Slopes, data: Dataset, span: Span) -> None:
+        """Take the steps of a span; its row numbers go to the device together."""
+        device, feed = self._shop.network.device, self._shop.feed
+        rows = feed.resident.places(span.rows)
+        counts = torch.from_numpy(span.counts.astype(np.float32)).to(device)
+        for step, sizes in enumerate(span.counts):
+            longest = int(sizes.max())
+            examples, targets = feed.stacked(data, rows[step][:, :longest])
+            shares = None
+            if sizes.min() < longest:
+                shares = _shares(counts[step], longest)
+            slopes.take(examples, targets, counts[step], shares)
+
+    def _drifts(self, members: Sequence[_Member]) -> Tensor | None:
+        taken = (self._shop.network.taken("drift", m.instruction.vectors) for m in members)
+        found = [drift for drift in taken if drift is not None]
+        return torch.stack(found) if found else None
+
+    def evaluate(self, parameters: Parameters, data: Dataset) -> Metrics:
+        """Return the metrics that `evaluation.evaluate` returns.
+
+        Raises:
+            ConfigError: The parameters are of another model.
+        """
+        return self._sequential.evaluate(parameters, data)
+
+
+def _shares(counts: Tensor, longest: int) -> Tensor:
+    """Return the weight of each example in its client's mean (clients, batch)."""
+    there = torch.arange(longest, device=counts.device) < counts[:, None]
+    return there / counts[:, None]
