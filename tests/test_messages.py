@@ -14,7 +14,7 @@ def messages(flat):
     return [
         Broadcast({"proximal_mu": 0.1}, EXTRA),
         Instruction(3, "client-1", flat(1, 2), Action.TRAIN, 7, {"mu": 0.5}, EXTRA, 2.0),
-        Update("client-1", 3, flat(1, 2), 10, {"loss": 0.5}, EXTRA, delta=True),
+        Update("client-1", 3, flat(1, 2), 10, {"loss": 0.5}, {"lr": 0.1}, EXTRA, True),
         Evaluation("client-1", 3, 10, {"loss": 0.5}),
         Failure("client-1", 3, "the sensor is unplugged"),
     ]

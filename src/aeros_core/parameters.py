@@ -51,18 +51,26 @@ class Layout:
 
     Offsets count elements within the vector of the tensor's dtype. Two layouts are
     equal when their digests are.
+
+    Attributes:
+        digest: SHA-256 of the layout, hexadecimal.
+        sizes: Elements of each dtype's vector.
+        nbytes: Bytes of all vectors together.
     """
 
     tensors: tuple[TensorSpec, ...]
     digest: str = field(init=False)
     sizes: Mapping[str, int] = field(init=False, compare=False, hash=False)
+    nbytes: int = field(init=False, compare=False, hash=False)
 
     def __post_init__(self) -> None:
-        """Hash the layout and add up the length of each dtype's vector."""
+        """Hash the layout, and add up lengths and bytes of the vectors."""
         sizes: dict[str, int] = {}
         for tensor in self.tensors:
             sizes[tensor.dtype] = max(sizes.get(tensor.dtype, 0), tensor.offset + tensor.size)
         object.__setattr__(self, "sizes", sizes)
+        nbytes = sum(np.dtype(dtype).itemsize * size for dtype, size in sizes.items())
+        object.__setattr__(self, "nbytes", nbytes)
         text = json.dumps(self.to_json(), separators=(",", ":"))
         object.__setattr__(self, "digest", hashlib.sha256(text.encode()).hexdigest())
 
@@ -87,11 +95,6 @@ class Layout:
         """Read what `to_json` wrote."""
         return cls(tuple(TensorSpec(n, tuple(s), d, o) for n, s, d, o in rows))
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all vectors together."""
-        return sum(np.dtype(dtype).itemsize * size for dtype, size in self.sizes.items())
-
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
@@ -112,7 +115,7 @@ class Parameters:
     def __post_init__(self) -> None:
         """Refuse vectors that do not fit the layout."""
         lengths = _lengths(self.vectors)
-        if lengths != dict(self.layout.sizes):
+        if lengths != self.layout.sizes:
             raise ConfigError(
                 f"vectors of lengths {lengths} do not fit the layout",
                 exists=f"lengths {dict(self.layout.sizes)}",
@@ -177,7 +180,7 @@ class Parameters:
 def _lengths(vectors: Mapping[str, Vector]) -> dict[str, int]:
     if isinstance(vectors, Encoded):
         return dict(vectors.sizes)
-    return {dtype: int(vector.shape[0]) for dtype, vector in vectors.items()}
+    return {dtype: len(vector) for dtype, vector in vectors.items()}
 
 
 def pieces(vector: Vector) -> list[memoryview]:
