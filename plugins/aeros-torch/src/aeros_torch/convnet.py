@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeros_torch.compiling import kernel
-from aeros_torch.heads import block, cuts, descend, has_more, tally
+from aeros_torch.heads import block, copy, cuts, descend, has_more, tally
 from aeros_torch.heads import room as head_room
 from aeros_torch.trunk import backward, end, forward, load, packs, renew, room
 
@@ -67,7 +67,7 @@ def train(
     begin = 0
     for client in range(len(counts)):
         weights = vectors[client]
-        weights[:] = start
+        copy(start, weights)
         velocity[:] = 0
         if len(drifts) > 0:
             drift = drifts[client]

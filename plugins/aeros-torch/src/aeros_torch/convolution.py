@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeros_torch.compiling import inner
-from aeros_torch.panels import LANES, ROWS, panel
+from aeros_torch.panels import LANES, ROWS, outer, panel
 
 __all__ = ["WIDE", "pack", "pack_turned", "slide", "slopes", "unpack"]
 
@@ -24,6 +24,7 @@ WIDE = 2 * LANES
 """Outputs in a panel; the last of a layer may have half of them."""
 
 _wide, _narrow = panel(ROWS, 2), panel(ROWS, 1)
+_outer_wide, _outer_narrow = outer(ROWS, 2), outer(ROWS, 1)
 
 _Floats = NDArray[np.float32]
 _Numbers = NDArray[np.int64]
@@ -71,10 +72,10 @@ def slopes(
     image: _Floats,
     down: _Floats,
     gradient: _Floats,
+    tables: tuple[_Numbers, _Numbers],
+    count: int,
     side: int,
-    size: tuple[int, int],
-    lines: tuple[int, int],
-    steps: tuple[int, int],
+    shape: tuple[int, int, int],
 ) -> None:
     """Add the gradient to the weights, over one image.
 
@@ -82,27 +83,26 @@ def slopes(
         image: With its border, from its first number on.
         down: The gradient to what was made, from its first pixel within its border on.
         gradient: Added to: (side, run rounded up to whole tiles, channels made).
+        tables: Where the pixels of ``image`` under the first corner of the kernel lie, and
+            those of ``down``, in bytes.
+        count: Pixels that were made.
         side: Pixels in a row of the kernel.
-        size: Height and width of what was made.
-        lines: Numbers in a line of ``image`` and of ``down``.
-        steps: Numbers in a pixel of ``image`` and of ``down``.
+        shape: Numbers in a line of the image, in a pixel of it, in a pixel of ``down``.
     """
     a, b = np.int64(image.ctypes.data), np.int64(down.ctypes.data)
     c = np.int64(gradient.ctypes.data)
-    width, run = steps[1], side * steps[0]
-    table = 4 * np.arange(ROWS)
-    there = np.int64(table.ctypes.data)
-    far = (4 * lines[0], 4 * steps[0], 4 * lines[1], 4 * width)
-    for y in range(side):
-        for k in range(0, run, ROWS):
-            at = a + 4 * (y * lines[0] + k)
-            for first in range(0, width, WIDE):
-                to, of = c + 4 * first, b + 4 * first
+    there, of = np.int64(tables[0].ctypes.data), np.int64(tables[1].ctypes.data)
+    line, step, width = shape
+    for first in range(0, width, WIDE):
+        to, columns = c + 4 * first, b + 4 * first
+        for y in range(side):
+            for k in range(0, side * step, ROWS):
+                at = a + 4 * (y * line + k)
                 if width - first >= WIDE:
-                    _wide(to, 4 * width, to, 4 * width, at, there, of, size[0], size[1], *far)
+                    _outer_wide(to, 4 * width, at, there, columns, of, count)
                 else:
-                    _narrow(to, 4 * width, to, 4 * width, at, there, of, size[0], size[1], *far)
-            c += 4 * ROWS * width
+                    _outer_narrow(to, 4 * width, at, there, columns, of, count)
+                to += 4 * ROWS * width
 
 
 @inner

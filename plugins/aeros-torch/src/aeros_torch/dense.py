@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeros_torch.compiling import kernel
-from aeros_torch.heads import block, cuts, descend, has_more, room, take, tally
+from aeros_torch.heads import block, copy, cuts, descend, has_more, room, take, tally
 
 __all__ = ["measure", "train"]
 
@@ -52,7 +52,7 @@ def train(
     begin = 0
     for client in range(len(counts)):
         weights = vectors[client]
-        weights[:] = start
+        copy(start, weights)
         velocity[:] = 0
         if len(drifts) > 0:
             drift = drifts[client]

@@ -15,7 +15,18 @@ from aeros_torch.compiling import inner
 from aeros_torch.layers import affine, apply, apply_plainly, back
 from aeros_torch.pointwise import activate, cross_entropy, errors, mean_square, right
 
-__all__ = ["CROSS_ENTROPY", "MSE", "block", "cuts", "descend", "has_more", "room", "take", "tally"]
+__all__ = [
+    "CROSS_ENTROPY",
+    "MSE",
+    "block",
+    "copy",
+    "cuts",
+    "descend",
+    "has_more",
+    "room",
+    "take",
+    "tally",
+]
 
 CROSS_ENTROPY, MSE = 0, 1
 
@@ -131,6 +142,13 @@ def cuts(count: int, length: tuple[int, int, int]) -> _Numbers:
         found[k, 0] = epoch * count + place * size
         found[k, 1] = epoch * count + min((place + 1) * size, count)
     return found
+
+
+@inner
+def copy(source: _Floats, to: _Floats) -> None:
+    """Copy numbers; assigning a slice would compile numba's messages of errors along."""
+    for k in range(len(to)):
+        to[k] = source[k]
 
 
 @inner

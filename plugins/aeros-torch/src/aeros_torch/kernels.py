@@ -10,7 +10,7 @@ import numpy as np
 
 from aeros_core.parameters import Array
 from aeros_torch.pointwise import ACTIVATIONS
-from aeros_torch.stack import LOSSES, Convolutions, Stack
+from aeros_torch.stack import LOSSES, Convolutions, Recurrence, Stack
 
 __all__ = ["Kernels", "kernels"]
 
@@ -39,6 +39,8 @@ def kernels(found: Stack) -> Kernels:
     weights = float(widths[:-1] @ widths[1:])
     if isinstance(found.trunk, Convolutions):
         return _convnet(found.trunk, widths, kinds, 3.0 * weights)
+    if isinstance(found.trunk, Recurrence):
+        return _lstm(found.trunk, widths, kinds, 3.0 * weights)
     from aeros_torch import dense
 
     return Kernels(dense.train, dense.measure, (widths, kinds), 3.0 * weights)
@@ -51,3 +53,12 @@ def _convnet(trunk: Convolutions, widths: Array, kinds: tuple[int, int], work: f
     its = plan(trunk)
     shape = (widths, kinds, its.layers, its.rooms, its.tables, trunk.side)
     return Kernels(convnet.train, convnet.measure, shape, work + its.work)
+
+
+def _lstm(trunk: Recurrence, widths: Array, kinds: tuple[int, int], work: float) -> Kernels:
+    from aeros_torch import lstm
+
+    sizes = (trunk.inputs, trunk.hidden, trunk.layers)
+    each = 4.0 * trunk.hidden * (trunk.inputs + (2 * trunk.layers - 1) * trunk.hidden)
+    shape = (widths, kinds, trunk.categories or 0, sizes)
+    return Kernels(lstm.train, lstm.measure, shape, work + 3.0 * trunk.steps * each)

@@ -10,6 +10,7 @@ are read where they are (Dukhan 2019, "The Indirect Convolution Algorithm").
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from llvmlite import ir
@@ -17,7 +18,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["LANES", "ROWS", "panel"]
+__all__ = ["LANES", "ROWS", "outer", "panel"]
 
 LANES = 8
 """Elements in a vector: a register of AVX2."""
@@ -28,7 +29,6 @@ ROWS = 6
 _WORD, _INDEX, _FLOAT = ir.IntType(64), ir.IntType(32), ir.FloatType()
 _VECTOR = ir.VectorType(_FLOAT, LANES)
 _MAY_FUSE = ("contract",)
-_ZERO = ir.Constant(_WORD, 0)
 
 
 def panel(rows: int, vectors: int) -> Any:
@@ -61,7 +61,20 @@ def panel(rows: int, vectors: int) -> Any:
         b_inner: Any,
     ) -> tuple[Any, Any]:
         def build(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-            _Tile(builder, rows, vectors).emit(*arguments)
+            c, c_row, init, init_row, a, table, b, outer, inner, *steps = arguments
+            tile = _Tile(builder, rows, vectors)
+            tile.begin(init, init_row)
+            firsts = [builder.add(a, tile.number(table, _word(row))) for row in range(rows)]
+            at, of = tile.variable(_WORD), tile.variable(_WORD)
+            with cgutils.for_range(builder, outer) as far:
+                builder.store(builder.mul(far.index, steps[0]), at)
+                builder.store(builder.add(b, builder.mul(far.index, steps[2])), of)
+                with cgutils.for_range(builder, inner):
+                    k, row = builder.load(at), builder.load(of)
+                    tile.add([builder.add(first, k) for first in firsts], row)
+                    builder.store(builder.add(k, steps[1]), at)
+                    builder.store(builder.add(row, steps[3]), of)
+            tile.end(c, c_row)
             return _context.get_dummy_value()
 
         return types.void(*[types.intp] * 13), build
@@ -69,66 +82,94 @@ def panel(rows: int, vectors: int) -> Any:
     return intrinsic(tile)
 
 
-class _Tile:
-    def __init__(self, builder: Any, rows: int, vectors: int):
-        self._builder, self._rows, self._vectors = builder, rows, vectors
+def outer(rows: int, vectors: int) -> Any:
+    """Return what adds ``sum_p a[p, r] * b[p]`` to ``c[r]``: products over pixels or steps.
 
-    def emit(
-        self,
+    It is called from a kernel with addresses and distances in bytes: ``(c, c_row, a, a_table,
+    b, b_table, count)``. For each ``p`` of ``count`` the numbers of ``a`` lie one behind the
+    other at ``a + a_table[p]``, and the row of ``b`` at ``b + b_table[p]``. One loop with
+    tables is a fifth faster than two nested ones, whose short inner one is mispredicted.
+
+    Args:
+        rows: Rows of ``c``, numbers of ``a``.
+        vectors: Vectors in a row of ``b`` and ``c``.
+    """
+
+    def tile(
+        _typing: Any,
         c: Any,
         c_row: Any,
-        init: Any,
-        init_row: Any,
         a: Any,
-        table: Any,
+        a_table: Any,
         b: Any,
-        outer: Any,
-        inner: Any,
-        *steps: Any,
-    ) -> None:
-        """Emit the whole tile; arguments as `panel` says."""
+        b_table: Any,
+        count: Any,
+    ) -> tuple[Any, Any]:
+        def build(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            c, c_row, a, a_table, b, b_table, count = arguments
+            tile = _Tile(builder, rows, vectors)
+            tile.begin(c, c_row)
+            with cgutils.for_range(builder, count) as loop:
+                from_a, from_b = tile.number(a_table, loop.index), tile.number(b_table, loop.index)
+                first = builder.add(a, from_a)
+                numbers = [builder.add(first, _word(4 * row)) for row in range(rows)]
+                tile.add(numbers, builder.add(b, from_b))
+            tile.end(c, c_row)
+            return _context.get_dummy_value()
+
+        return types.void(*[types.intp] * 7), build
+
+    return intrinsic(tile)
+
+
+class _Tile:
+    """Emits sums of some rows of vectors, each in a register."""
+
+    def __init__(self, builder: Any, rows: int, vectors: int):
+        self._builder, self._vectors = builder, vectors
+        self._sums = [[self.variable(_VECTOR) for _ in range(vectors)] for _ in range(rows)]
+
+    def begin(self, rows: Any, step: Any) -> None:
+        """Begin with rows of numbers."""
+        for row, part, total in self._places():
+            self._builder.store(self._vector(self._row(rows, step, row), part), total)
+
+    def add(self, numbers: list[Any], columns: Any) -> None:
+        """Add the products of a number for each row with a row of vectors."""
         builder = self._builder
-        places = [(row, part) for row in range(self._rows) for part in range(self._vectors)]
-        sums = {place: self._variable(_VECTOR) for place in places}
-        for (row, part), total in sums.items():
-            start = builder.add(init, builder.mul(init_row, _word(row)))
-            builder.store(self._vector(start, part), total)
-        offsets = [builder.add(a, self._number(table, row, _WORD)) for row in range(self._rows)]
-        self._add(sums, offsets, b, (outer, inner), steps)
-        for (row, part), total in sums.items():
-            to = builder.add(c, builder.mul(c_row, _word(row)))
-            there = builder.add(to, _word(4 * LANES * part))
-            pointer = builder.inttoptr(there, _VECTOR.as_pointer())
-            builder.store(builder.load(total), pointer, align=4)
+        vectors = [self._vector(columns, part) for part in range(self._vectors)]
+        wide = [self._spread(number) for number in numbers]
+        for row, part, total in self._places():
+            product = builder.fmul(wide[row], vectors[part], flags=_MAY_FUSE)
+            builder.store(builder.fadd(builder.load(total), product, flags=_MAY_FUSE), total)
 
-    def _add(self, sums: Any, offsets: Any, b: Any, counts: Any, steps: Any) -> None:
-        """Emit the loops that add products to the sums."""
-        builder, (a_outer, a_inner, b_outer, b_inner) = self._builder, steps
-        at, of = self._variable(_WORD), self._variable(_WORD)
-        with cgutils.for_range(builder, counts[0]) as far:
-            builder.store(builder.mul(far.index, a_outer), at)
-            builder.store(builder.add(b, builder.mul(far.index, b_outer)), of)
-            with cgutils.for_range(builder, counts[1]):
-                k, row = builder.load(at), builder.load(of)
-                columns = [self._vector(row, part) for part in range(self._vectors)]
-                numbers = [self._spread(builder.add(offset, k)) for offset in offsets]
-                for (one, part), total in sums.items():
-                    product = builder.fmul(numbers[one], columns[part], flags=_MAY_FUSE)
-                    value = builder.fadd(builder.load(total), product, flags=_MAY_FUSE)
-                    builder.store(value, total)
-                builder.store(builder.add(k, a_inner), at)
-                builder.store(builder.add(row, b_inner), of)
+    def end(self, rows: Any, step: Any) -> None:
+        """Write the sums."""
+        for row, part, total in self._places():
+            there = self._builder.add(self._row(rows, step, row), _word(4 * LANES * part))
+            pointer = self._builder.inttoptr(there, _VECTOR.as_pointer())
+            self._builder.store(self._builder.load(total), pointer, align=4)
 
-    def _variable(self, kind: Any) -> Any:
+    def _places(self) -> Iterator[tuple[int, int, Any]]:
+        for row, totals in enumerate(self._sums):
+            for part, total in enumerate(totals):
+                yield row, part, total
+
+    def _row(self, rows: Any, step: Any, row: int) -> Any:
+        return self._builder.add(rows, self._builder.mul(step, _word(row)))
+
+    def variable(self, kind: Any) -> Any:
+        """Return the place of a variable."""
         return cgutils.alloca_once(self._builder, kind)  # type: ignore[no-untyped-call]
 
     def _vector(self, address: Any, part: int) -> Any:
         there = self._builder.add(address, _word(4 * LANES * part))
         return self._builder.load(self._builder.inttoptr(there, _VECTOR.as_pointer()), align=4)
 
-    def _number(self, address: Any, place: int, kind: Any) -> Any:
-        there = self._builder.add(address, _word(8 * place))
-        return self._builder.load(self._builder.inttoptr(there, kind.as_pointer()))
+    def number(self, table: Any, place: Any) -> Any:
+        """Return a number of a table of int64."""
+        there = self._builder.add(table, self._builder.shl(place, _word(3)))
+        return self._builder.load(self._builder.inttoptr(there, _WORD.as_pointer()))
 
     def _spread(self, address: Any) -> Any:
         value = self._builder.load(self._builder.inttoptr(address, _FLOAT.as_pointer()), align=4)

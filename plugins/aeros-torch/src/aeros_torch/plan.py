@@ -14,13 +14,14 @@ __all__ = ["COLUMNS", "ROOMS", "Plan", "plan"]
 
 COLUMNS = (
     "inputs", "outputs", "step", "wide", "height", "width", "before", "high", "broad",
-    "flat", "image", "square", "down", "packed", "turned", "gradient", "bias", "forth", "back",
+    "flat", "image", "square", "down", "packed", "turned", "gradient", "bias", "forth", "back", "within",
 )  # fmt: skip
 """Of a convolution: channels in and out; both as they are kept, rounded up to whole vectors but
 for those of the data; height and width of its image; pixels of border before it; height and
 width of what it makes; and where begin its parameters in the flat vector, its image in the
 room of an example, its squares there, its gradient within its border, its packed and turned
-weights, their gradient, its bias, and the tables of pixels forth and back."""
+weights, their gradient, its bias, and the tables of
+pixels forth and back and of those within the border of the gradient."""
 
 ROOMS = ("image", "square", "down", "packed", "turned", "gradient", "bias", "made")
 """Lengths of the rooms for these; the last for what one convolution makes of one image."""
@@ -58,7 +59,9 @@ def plan(found: Convolutions) -> Plan:
         back = _pixels(height, width, (width + side - 1) * row["wide"], row["wide"])
         row["forth"] = sum(map(len, tables))
         row["back"] = row["forth"] + len(forth)
-        tables += [forth, back]
+        within = _pixels(row["high"], row["broad"], (width + side - 1) * row["wide"], row["wide"])
+        row["within"] = row["back"] + len(back)
+        tables += [forth, back, within]
         squares = -(-row["high"] // 2) * -(-row["broad"] // 2)
         rooms["image"] += tall * long * step
         rooms["square"] += squares * row["wide"]

@@ -7,59 +7,70 @@ from numpy.typing import NDArray
 
 from aeros_torch.compiling import inner
 
-__all__ = ["pool", "spread"]
+__all__ = ["pool", "regain", "spread"]
 
 _Floats = NDArray[np.float32]
 _Winners = NDArray[np.int32]
 
 
 @inner
-def pool(
-    keys: _Floats,
-    given: _Floats,
-    size: tuple[int, int, int],
-    made: _Floats,
-    winners: _Winners,
-) -> None:
-    """Take from each square what its highest key stands for; of equal ones the first.
+def pool(keys: _Floats, size: tuple[int, int, int], made: _Floats, winners: _Winners) -> None:
+    """Take the highest of each square; of equal ones the first.
 
     Squares at the border may be cut; NaN is the highest of all, as in torch.
 
     Args:
         keys: What is compared (pixels, channels).
-        given: What is taken (pixels, channels).
         size: Height, width, channels.
         made: Filled: (squares, channels).
         winners: Filled: number of the pixel within its square.
     """
     height, width, channels = size
-    best = np.empty(channels, np.float32)
     place = 0
     for top in range(0, height, 2):
         for left in range(0, width, 2):
-            taken, which = made[place : place + channels], winners[place : place + channels]
-            first = (top * width + left) * channels
-            for c in range(channels):
-                best[c], taken[c], which[c] = keys[first + c], given[first + c], 0
-            for number in range(1, 4):
-                y, x = top + number // 2, left + number % 2
-                if y < height and x < width:
-                    first = (y * width + x) * channels
-                    end = first + channels
-                    _outdo(keys[first:end], given[first:end], best, taken, which, number)
+            one = (top * width + left) * channels
+            two = one + channels if left + 1 < width else one
+            down = width * channels if top + 1 < height else 0
+            part = slice(place, place + channels)
+            _take(keys, one, two, down, made[part], winners[part])
             place += channels
 
 
 @inner
-def _outdo(
-    keys: _Floats, given: _Floats, best: _Floats, taken: _Floats, which: _Winners, number: int
+def _take(
+    keys: _Floats,
+    one: int,
+    two: int,
+    down: int,
+    made: _Floats,
+    winners: _Winners,
 ) -> None:
-    one = np.int32(number)
-    for c in range(len(keys)):
-        wins = not keys[c] <= best[c]
-        best[c] = keys[c] if wins else best[c]
-        taken[c] = given[c] if wins else taken[c]
-        which[c] = one if wins else which[c]
+    """Take one square, whose pixels are ``one``, ``two`` and those ``down`` from them."""
+    channels = len(made)
+    a, b = keys[one : one + channels], keys[two : two + channels]
+    c, d = keys[one + down :][:channels], keys[two + down :][:channels]
+    for k in range(channels):
+        best, which = a[k], np.int32(0)
+        wins = not b[k] <= best
+        best, which = b[k] if wins else best, np.int32(1) if wins else which
+        wins = not c[k] <= best
+        best, which = c[k] if wins else best, np.int32(2) if wins else which
+        wins = not d[k] <= best
+        made[k], winners[k] = d[k] if wins else best, np.int32(3) if wins else which
+
+
+@inner
+def regain(given: _Floats, size: tuple[int, int, int], made: _Floats, winners: _Winners) -> None:
+    """Write to ``made`` what is ``given`` at the winners, for keys that are something else."""
+    height, width, channels = size
+    place = 0
+    for top in range(0, height, 2):
+        for left in range(0, width, 2):
+            for k in range(place, place + channels):
+                y, x = divmod(winners[k], 2)
+                made[k] = given[((top + y) * width + left + x) * channels + k - place]
+            place += channels
 
 
 @inner

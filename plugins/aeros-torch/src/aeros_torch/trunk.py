@@ -13,16 +13,15 @@ from numpy.typing import NDArray
 from aeros_torch import layers as dense_layers
 from aeros_torch.compiling import inner
 from aeros_torch.convolution import pack, pack_turned, slide, slopes, unpack
-from aeros_torch.panels import ROWS
 from aeros_torch.plan import COLUMNS
 from aeros_torch.pointwise import activate, bent
-from aeros_torch.pooling import pool, spread
+from aeros_torch.pooling import pool, regain, spread
 
 __all__ = ["backward", "end", "forward", "load", "packs", "renew", "room"]
 
 (
     _INPUTS, _OUTPUTS, _STEP, _WIDE, _HEIGHT, _WIDTH, _BEFORE, _HIGH, _BROAD,
-    _FLAT, _IMAGE, _SQUARE, _DOWN, _PACKED, _TURNED, _GRADIENT, _BIAS, _FORTH, _BACK,
+    _FLAT, _IMAGE, _SQUARE, _DOWN, _PACKED, _TURNED, _GRADIENT, _BIAS, _FORTH, _BACK, _WITHIN,
 ) = range(len(COLUMNS))  # fmt: skip
 
 _SIGMOID, _GELU, _SILU = 2, 3, 4
@@ -140,12 +139,14 @@ def _convolve(
     weights, bias = held[0][its[_PACKED] :], held[3][its[_BIAS] :]
     shape = ((broad + side - 1) * step, step, wide)
     slide(image[its[_IMAGE] :], table, weights, bias, made, side, shape)
-    chosen = made
+    size = (high, broad, wide)
     if activation == _GELU or activation == _SILU:  # the largest before is not the largest after
-        chosen = keys
         for k in range(high * broad * wide):
             keys[k] = bent(made[k], activation)[0]
-    pool(chosen, made, (high, broad, wide), values, winner)
+        pool(keys, size, values, winner)
+        regain(made, size, values, winner)
+    else:
+        pool(made, size, values, winner)
     activate(values[: len(slope)], slope, activation)
     if activation == _SIGMOID:
         for first in range(0, len(slope), wide):
@@ -172,7 +173,8 @@ def _hand_on(values: _Floats, image: _Floats, its: _Numbers, side: int) -> None:
     length = its[_WIDTH] * step
     for y in range(its[_HEIGHT]):
         to = its[_IMAGE] + (y + before) * line + before * step
-        image[to : to + length] = values[y * length : (y + 1) * length]
+        for k in range(length):
+            image[to + k] = values[y * length + k]
 
 
 @inner
@@ -218,18 +220,13 @@ def backward(
             part = slice(its[_SQUARE], its[_SQUARE] + _squares(its) * its[_WIDE])
             down = downs[its[_DOWN] :]
             _descend(images[place], down, made, slopes[place, part], winners[place, part], its,
-                     side, held)  # fmt: skip
+                     tables, side, held)  # fmt: skip
             if number > 0:
                 step, wide = its[_STEP], its[_WIDE]
-                table = tables[its[_BACK] : its[_BACK] + _tiles(its)]
+                table = tables[its[_BACK] : its[_WITHIN]]
                 turned = held[1][its[_TURNED] :]
                 shape = ((its[_WIDTH] + side - 1) * wide, wide, step)
                 slide(down, table, turned, np.zeros(step, np.float32), made, side, shape)
-
-
-@inner
-def _tiles(its: _Numbers) -> int:
-    return -(-its[_HEIGHT] * its[_WIDTH] // ROWS) * ROWS
 
 
 @inner
@@ -240,6 +237,7 @@ def _descend(
     slope: _Floats,
     winner: NDArray[np.int32],
     its: _Numbers,
+    tables: _Numbers,
     side: int,
     held: _Packs,
 ) -> None:
@@ -249,15 +247,10 @@ def _descend(
     within = down[after * (line + wide) :]
     bias = held[4][its[_BIAS] : its[_BIAS] + wide]
     spread(back, slope, winner, (high, broad, wide), within, line, bias)
-    slopes(
-        image[its[_IMAGE] :],
-        within,
-        held[2][its[_GRADIENT] :],
-        side,
-        (high, broad),
-        ((broad + side - 1) * step, line),
-        (step, wide),
-    )
+    pixels = (tables[its[_FORTH] :], tables[its[_WITHIN] :])
+    shape = ((broad + side - 1) * step, step, wide)
+    gradient = held[2][its[_GRADIENT] :]
+    slopes(image[its[_IMAGE] :], within, gradient, pixels, high * broad, side, shape)
 
 
 @inner
