@@ -140,7 +140,7 @@ def _convolve(
     shape = ((broad + side - 1) * step, step, wide)
     slide(image[its[_IMAGE] :], table, weights, bias, made, side, shape)
     size = (high, broad, wide)
-    if activation == _GELU or activation == _SILU:  # the largest before is not the largest after
+    if activation in (_GELU, _SILU):  # the largest before is not the largest after
         for k in range(high * broad * wide):
             keys[k] = bent(made[k], activation)[0]
         pool(keys, size, values, winner)
