@@ -99,7 +99,8 @@ class Update:
         metrics: Figures of the training, at least ``loss``.
         scalars: What a rule may need to know of the training: ``steps``, how many were
             taken; ``lr``, the learning rate; ``reach``, the sum of what each step's
-            gradient weighs in the change, in units of ``lr`` (FedNova's norm of a).
+            gradient weighs in the change, in units of ``lr`` (FedNova's norm of a);
+            ``trained``, the number of trainable parameters, which come first.
         vectors: Extra vectors.
         delta: True where ``parameters`` is a difference.
     """

@@ -196,6 +196,24 @@ def test_a_new_node_is_told_the_mean_and_a_known_one_its_difference(draw):
     np.testing.assert_allclose(told["node-0"], np.mean(own, axis=0) - own[0], atol=1e-6)
 
 
+def test_what_is_not_trained_is_averaged(draw):
+    start, rounds = draw(rounds=1, clients=3, size=99)
+    updates = [
+        replace(u, scalars={"steps": 1, "lr": 0.1, "trained": 60.0}, examples=5) for u in rounds[0]
+    ]
+    collector = FedDyn(alpha=0.5, clients=0, personal=())
+    result = collector.aggregate(start, updates)
+    mean = np.mean([u.parameters.vector.astype(np.float64) for u in updates], axis=0)
+    np.testing.assert_allclose(result.vector[60:], mean[60:], atol=1e-6)
+    twice = 2 * mean - start.vector  # h is -alpha times the mean change
+    np.testing.assert_allclose(result.vector[:60], twice[:60], atol=2e-6)
+    assert collector.brief(2, "node-0").vectors["drift"].shape == (60,)
+    for update in updates:
+        update.scalars["trained"] = 61.0
+    with pytest.raises(DataError, match="60 elements for each node, the model has 61 to train"):
+        collector.aggregate(start, updates)
+
+
 @pytest.mark.parametrize("scalars", [{}, {"lr": 0.1}, {"steps": 3}, {"steps": 0, "lr": 0.1}])
 def test_a_trainer_that_does_not_report_is_named(draw, scalars):
     start, rounds = draw(rounds=1)
@@ -232,7 +250,7 @@ def test_state_of_another_model_is_refused(draw):
     with pytest.raises(DataError) as caught:
         other.aggregate(small, [Update("a", 1, small, 1)])
     assert caught.value.asked == (
-        "the collector's state has 99 elements for each node, the model has 30 of float32"
+        "the collector's state has 99 elements for each node, the model has 30 to train"
     )
 
 

@@ -40,22 +40,23 @@ def test_reach_is_the_sum_of_what_each_gradient_weighs(options, mu):
     own = {name: value for name, value in options.items() if name != "momentum"}
     optimizer = Optimizer("sgd", LR, momentum, 0.1, own)
     for steps in (1, 2, 7):
-        told = account(optimizer, steps, LR, mu)
+        told = account(optimizer, steps, LR, mu, 30)
         expected = sum(abs(weight) for weight in weights_of_gradients(steps, mu, **options))
-        assert told == {"steps": steps, "lr": LR, "reach": pytest.approx(expected)}
+        reach = pytest.approx(expected)
+        assert told == {"steps": steps, "lr": LR, "reach": reach, "trained": 30}
 
 
 def test_reach_with_momentum_is_the_papers():
     """FedNova, Wang et al. 2020, section 3.3, the case of local momentum."""
     rho, tau = 0.9, 12
-    told = account(Optimizer("sgd", LR, rho, None, {}), tau, LR, 0.0)
+    told = account(Optimizer("sgd", LR, rho, None, {}), tau, LR, 0.0, 30)
     assert told["reach"] == pytest.approx((tau - rho * (1 - rho**tau) / (1 - rho)) / (1 - rho))
 
 
 def test_adaptive_optimizers_reach_their_steps():
-    assert account(Optimizer("adam", LR, None, None, {}), 9, LR, 0.5)["reach"] == 9
+    assert account(Optimizer("adam", LR, None, None, {}), 9, LR, 0.5, 30)["reach"] == 9
 
 
 def test_equal_trainings_share_one_mapping():
     optimizer = Optimizer("sgd", LR, None, None, {})
-    assert account(optimizer, 4, LR, 0.0) is account(optimizer, 4, LR, 0.0)
+    assert account(optimizer, 4, LR, 0.0, 30) is account(optimizer, 4, LR, 0.0, 30)

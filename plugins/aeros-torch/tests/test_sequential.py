@@ -164,7 +164,8 @@ def test_an_update_says_how_it_was_made(trainer, data, normed):
         made = trainer(batch_size=8, lr=0.1, **options)
         start = made.initialise(table.schema, 1)
         told = made.train(Instruction(1, "n", start), table).scalars
-        assert told == {"steps": steps, "lr": 0.1, "reach": steps}
+        trained = sum(p.size for _, p in start.items())
+        assert told == {"steps": steps, "lr": 0.1, "reach": steps, "trained": trained}
     made = trainer(normed, batch_size=8, scheduler="StepLR", scheduler_options={"step_size": 1})
     start = made.initialise(table.schema, 1)
     told = made.train(Instruction(3, "n", start), table).scalars

@@ -17,7 +17,6 @@ from aeros_aggregators.personal import Personal
 from aeros_aggregators.reports import reach, reported
 from aeros_aggregators.sums import Sums
 from aeros_aggregators.variates import DTYPE, Variates
-from aeros_aggregators.vectors import host
 from aeros_core.messages import Broadcast, State, Update
 from aeros_core.parameters import Array, Parameters
 
@@ -63,7 +62,7 @@ class Scaffold(Personal):
         for update in updates:
             self._sums.add(update, update.examples)
             worth = reach(update, "scaffold") * reported(update, "lr", "scaffold")
-            own = _moved(update, host(base, DTYPE), -1.0 / worth)
+            own = self._variates.change(update, base, -1.0 / worth)
             if common is not None:
                 own -= common
             if (before := self._variates.of(update.node)) is not None:
@@ -88,8 +87,7 @@ class FedDyn(Personal):
     Acar et al., Federated Learning Based on Dynamic Regularization (2021), algorithm 1;
     arXiv:2111.04263. A node minimises its loss minus <h_i, w> plus alpha/2 |w - global|^2,
     so its drift is -h_i and ``proximal_mu`` is alpha. With equal examples this is the
-    paper's rule; otherwise its means are weighted by examples. Statistics of batch
-    normalisation are no solution of anything: leave them to their nodes (``personal``).
+    paper's rule; otherwise its means are weighted by examples.
 
     Args:
         alpha: Weight of the regularisation.
@@ -120,7 +118,7 @@ class FedDyn(Personal):
         self._sums.begin(parameters)
         for update in updates:
             self._sums.add(update, update.examples)
-            own = _moved(update, host(base, DTYPE), -self._alpha)
+            own = self._variates.change(update, base, -self._alpha)
             if (before := self._variates.of(update.node)) is not None:
                 own += before
             self._variates.put(update.node, own, update.examples)
@@ -129,7 +127,7 @@ class FedDyn(Personal):
         if not self._sums.weight or mean is None:
             return parameters
         result = self._sums.mean()
-        result.vectors[DTYPE][:] -= mean / np.float32(self._alpha)
+        result.vectors[DTYPE][: mean.size] -= mean / np.float32(self._alpha)
         return result
 
     def state(self) -> State:
@@ -139,14 +137,6 @@ class FedDyn(Personal):
     def restore(self, state: State) -> None:
         """Take up what `state` returned."""
         self._variates.restore(state)
-
-
-def _moved(update: Update, base: Array, scale: float) -> Array:
-    """Return ``scale`` times an update's change, in a vector of its own."""
-    row = host(update.parameters.vectors[DTYPE], DTYPE)
-    moved: Array = row.copy() if update.delta else row - base
-    moved *= np.float32(scale)
-    return moved
 
 
 def _drift(common: Array | None, own: Array | None) -> Broadcast:

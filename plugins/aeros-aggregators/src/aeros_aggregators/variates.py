@@ -9,14 +9,15 @@ import numpy as np
 
 from aeros_aggregators import small
 from aeros_aggregators.limits import demand
+from aeros_aggregators.vectors import host
 from aeros_core.errors import ConfigError, DataError
-from aeros_core.messages import State
-from aeros_core.parameters import Array, Parameters, Vector
+from aeros_core.messages import State, Update
+from aeros_core.parameters import Array, Parameters
 
 __all__ = ["DTYPE", "Variates"]
 
 DTYPE = "float32"
-"""What trainers train, and so the vector that a drift is as long as."""
+"""What trainers train: the head of the vector of this dtype, as long as a drift."""
 
 
 class Variates:
@@ -24,7 +25,8 @@ class Variates:
 
     The mean is weighted by examples, over the nodes that have taken part or, if it is
     said how many there are, over all; those that have not taken part yet count as zero,
-    with the examples of the others' mean. Vectors are replaced and never changed.
+    with the examples of the others' mean. Vectors are replaced and never changed. They
+    are as long as what updates say is ``trained``, or as the whole vector.
 
     Args:
         clients: Number of nodes in all; 0: those that have taken part.
@@ -70,12 +72,11 @@ class Variates:
             self._mean = (self._sum / (total * absent)).astype(DTYPE)
         return self._mean
 
-    def base(self, parameters: Parameters) -> Vector:
-        """Return the vector of the parameters that the variates go with.
+    def base(self, parameters: Parameters) -> Array:
+        """Return the vector of the parameters whose head the variates go with.
 
         Raises:
             ConfigError: There is none.
-            DataError: The state restored belongs to another model.
         """
         vector = parameters.vectors.get(DTYPE)
         if vector is None:
@@ -84,13 +85,25 @@ class Variates:
                 exists=", ".join(parameters.vectors),
                 hint="collector=fedavg",
             )
-        if self._vectors and self._sum.size != vector.shape[0]:
+        return host(vector, DTYPE)
+
+    def change(self, update: Update, base: Array, scale: float) -> Array:
+        """Return ``scale`` times an update's change of what is trained, a vector of its own.
+
+        Raises:
+            DataError: The state restored belongs to another model.
+        """
+        size = min(int(update.scalars.get("trained", base.size)), base.size)
+        if self._vectors and self._sum.size != size:
             raise DataError(
                 f"the collector's state has {self._sum.size} elements for each node,"
-                f" the model has {vector.shape[0]} of {DTYPE}",
+                f" the model has {size} to train",
                 hint="resume with the configuration that wrote the state, or start anew",
             )
-        return vector
+        row = host(update.parameters.vectors[DTYPE], DTYPE)[:size]
+        moved: Array = row.copy() if update.delta else row - base[:size]
+        moved *= np.float32(scale)
+        return moved
 
     def _demand_room(self) -> None:
         if 0 < self._clients < len(self._vectors):

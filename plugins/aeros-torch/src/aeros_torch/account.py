@@ -11,8 +11,10 @@ __all__ = ["account"]
 
 
 @functools.lru_cache(maxsize=4096)
-def account(optimizer: Optimizer, steps: int, lr: float, mu: float) -> Mapping[str, float]:
-    """Return steps, rate and reach; one mapping for all trainings of the same length.
+def account(
+    optimizer: Optimizer, steps: int, lr: float, mu: float, trained: int
+) -> Mapping[str, float]:
+    """Return steps, rate, reach and size; one mapping for all trainings of the same length.
 
     The reach is the sum of what each step's gradient weighs in the change, in units of
     the rate: the norm of a in FedNova (Wang et al. 2020, section 3). All weights of SGD are
@@ -24,8 +26,10 @@ def account(optimizer: Optimizer, steps: int, lr: float, mu: float) -> Mapping[s
         steps: Steps taken.
         lr: Learning rate.
         mu: Weight of the proximal term.
+        trained: Number of trainable parameters.
     """
-    return {"steps": float(steps), "lr": lr, "reach": _reach(optimizer.rule, steps, lr * mu)}
+    reach = _reach(optimizer.rule, steps, lr * mu)
+    return {"steps": float(steps), "lr": lr, "reach": reach, "trained": float(trained)}
 
 
 def _reach(rule: Mapping[str, float] | None, steps: int, pull: float) -> float:

@@ -53,6 +53,7 @@ class Cohort:
         self._threads = max(shop.recipe.threads, shop.workers or cores())
         self._of_one: int | None = None
         self._most = 2**31
+        self._kept: tuple[tuple[object, ...], Slopes] | None = None
 
     def train(
         self, instructions: Sequence[Instruction], data: Sequence[Dataset], rates: Sequence[float]
@@ -81,7 +82,7 @@ class Cohort:
         """Return how many clients may be trained together."""
         if self._of_one is None:
             with self._computing():
-                self._of_one = bytes_of_one(self._shop, self._stacking, self._rule.states)
+                self._of_one = bytes_of_one(self._shop, self._stacking, self._rule.vectors)
         fitting = int(_SHARE * free_bytes(self._shop.network.device) / self._of_one)
         return max(1, min(self._most, fitting))
 
@@ -94,7 +95,7 @@ class Cohort:
             if not is_out_of_memory(error) or len(some) == 1:
                 raise
         # Only here is what the failed attempt held free again: the error held its frames.
-        self._most = len(some) // 2
+        self._most, self._kept = len(some) // 2, None
         if self._shop.network.device.type == "cuda":
             torch.cuda.empty_cache()
         return None
@@ -115,29 +116,22 @@ class Cohort:
         ordered = [some[place] for place in pack.order]
         network.load(first.instruction.parameters)
         network.module.train()
-        whole = network.flat.expand(len(some), -1).clone()
-        slopes = Slopes(
-            self._stacking,
-            self._rule,
-            whole[:, : len(network.weights)],
-            lr=first.lr,
-            mu=mu,
-            clip_norm=recipe.clip_norm,
-            drifts=self._drifts(ordered),
-        )
+        slopes = self._slopes(len(some), first, mu)
+        slopes.begin(network.flat, self._drifts(ordered))
         with slopes.stream():
             for span in pack.spans():
                 self._walk(slopes, first.data, span)
         losses = (slopes.losses.double().cpu().numpy() / pack.seen).tolist()
-        vectors = whole if whole.is_cuda else whole.numpy()
+        vectors = slopes.vectors.clone()
+        rows = vectors if vectors.is_cuda else vectors.numpy()
         updates = {
             int(place): Update(
                 node=member.instruction.node,
                 round=member.instruction.round,
-                parameters=Parameters(network.layout, {"float32": vectors[row]}),
+                parameters=Parameters(network.layout, {"float32": rows[row]}),
                 examples=len(member.data),
                 metrics={"loss": losses[row]},
-                scalars=recipe.account(int(pack.steps[row]), member.lr, mu),
+                scalars=recipe.account(int(pack.steps[row]), member.lr, mu, len(network.weights)),
             )
             for row, (place, member) in enumerate(zip(pack.order, ordered, strict=True))
         }
@@ -156,10 +150,31 @@ class Cohort:
                 shares = _shares(counts[step], longest)
             slopes.take(examples, targets, counts[step], shares)
 
-    def _drifts(self, members: Sequence[_Member]) -> Tensor | None:
+    def _slopes(self, clients: int, first: _Member, mu: float) -> Slopes:
+        """Return the weights and graphs of the last pack, if this one is of the same kind."""
+        drifts = "drift" in first.instruction.vectors
+        kind = (clients, first.lr, mu, drifts)
+        if self._kept is not None and self._kept[0] == kind:
+            return self._kept[1]
+        self._kept = None  # before there is another one
+        network, recipe = self._shop.network, self._shop.recipe
+        slopes = Slopes(
+            self._stacking,
+            self._rule,
+            clients,
+            network.flat,
+            len(network.weights),
+            lr=first.lr,
+            mu=mu,
+            clip_norm=recipe.clip_norm,
+            drifts=drifts,
+        )
+        self._kept = kind, slopes
+        return slopes
+
+    def _drifts(self, members: Sequence[_Member]) -> list[Tensor]:
         taken = (self._shop.network.taken("drift", m.instruction.vectors) for m in members)
-        found = [drift for drift in taken if drift is not None]
-        return torch.stack(found) if found else None
+        return [drift for drift in taken if drift is not None]
 
     def evaluate(self, parameters: Parameters, data: Dataset) -> Metrics:
         """Return the metrics that `evaluation.evaluate` returns.

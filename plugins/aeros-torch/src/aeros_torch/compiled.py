@@ -184,7 +184,7 @@ class Compiled:
                 parameters=Parameters(self._network.layout, {"float32": vector}),
                 examples=len(some),
                 metrics={"loss": loss},
-                scalars=recipe.account(recipe.count(len(some)), block.lr, block.mu),
+                scalars=recipe.account(recipe.count(len(some)), block.lr, block.mu, self._size),
             )
 
     def evaluate(self, parameters: Parameters, data: Dataset) -> Metrics:

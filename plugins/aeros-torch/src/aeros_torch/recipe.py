@@ -45,6 +45,6 @@ class Recipe:
         """Return the steps taken on so many examples."""
         return self.steps or self.epochs * -(-examples // self.batch_size)
 
-    def account(self, steps: int, lr: float, mu: float) -> Mapping[str, float]:
+    def account(self, steps: int, lr: float, mu: float, trained: int) -> Mapping[str, float]:
         """Return the scalars of an update, the same mapping for the same training."""
-        return account(self.optimizer, steps, lr, mu)
+        return account(self.optimizer, steps, lr, mu, trained)

@@ -52,7 +52,7 @@ class Sequential:
                 parameters=network.read(),
                 examples=len(data),
                 metrics={"loss": loss},
-                scalars=recipe.account(steps, lr, recipe.mu(instruction)),
+                scalars=recipe.account(steps, lr, recipe.mu(instruction), len(network.weights)),
             )
 
     def _descend(self, instruction: Instruction, data: Dataset, lr: float) -> tuple[float, int]:
