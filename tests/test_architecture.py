@@ -21,13 +21,14 @@ LAYERS = [
     # transport
     "controllers controllers.local",
     # configuration and discovery, and what a person sees
-    "builtin registry plugins guard config compose report progress compare models_cli cli",
+    "builtin registry plugins guard config compose report progress compare"
+    " words models_cli results_cli cli",
 ]
 LAYER = {name: level for level, names in enumerate(LAYERS) for name in names.split()}
 
 CONFIGURATION = {"hydra", "omegaconf", "pluggy"}
 MAY_CONFIGURE = {"cli", "compose", "config", "guard", "hookspecs", "plugins"}
-WRITES_YAML = {"compare", "models_cli", "report"}
+WRITES_YAML = {"compare", "report", "words"}
 """Who touches Hydra, OmegaConf or pluggy, and who OmegaConf alone."""
 
 ALLOWED = {"numpy", "packaging", "matplotlib", "rich"} | CONFIGURATION

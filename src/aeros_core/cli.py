@@ -1,4 +1,4 @@
-"""The command line: ``aeros run``, ``plugins``, ``models`` and ``compare``.
+"""The command line: ``aeros run``, ``plugins``, ``models``, ``results`` and ``compare``.
 
 Exit codes: 0 done, 1 failed, 2 what was typed or configured cannot be.
 """
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from aeros_core import __version__, plugins
 from aeros_core.errors import AerosError, ConfigError, Interrupted
 from aeros_core.models_cli import add_models
+from aeros_core.results_cli import add_results
 from aeros_core.tables import table
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     listed.set_defaults(command=_plugins)
 
     add_models(commands.add_parser("models", help="what the repository holds"))
+    add_results(commands.add_parser("results", help="what runs did, and were made from"))
 
     compare = commands.add_parser("compare", help="the runs of a sweep, side by side")
     compare.add_argument("directory", type=Path)

@@ -66,6 +66,7 @@ class ModelInfo:
         created: When it was stored, ISO 8601 in UTC.
         nbytes: Bytes of the parameters.
         tags: Names that point to this version, such as ``latest``.
+        parents: Digests of the models it was made from.
     """
 
     name: str
@@ -77,6 +78,7 @@ class ModelInfo:
     created: str
     nbytes: int
     tags: tuple[str, ...] = ()
+    parents: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,7 +123,8 @@ _SAME = ("module", "transformers", "run", "round", "metrics", "versions")
 def info_of(name: str, version: int, content: Content, tags: tuple[str, ...]) -> ModelInfo:
     """Return what is listed of a model, from its manifest."""
     same = ("digest", "run", "round", "metrics", "created", "nbytes")
-    return ModelInfo(name, version, tags=tags, **{key: content[key] for key in same})
+    kept = {key: content[key] for key in same}
+    return ModelInfo(name, version, tags=tags, parents=tuple(content["parents"]), **kept)
 
 
 def digests(content: Content) -> set[str]:

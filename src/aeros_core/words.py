@@ -1,0 +1,55 @@
+"""What is typed behind a verb: names, and overrides that choose the repository."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from aeros_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from aeros_core.roles import Repository
+
+__all__ = ["counted", "named", "page", "repository", "without"]
+
+
+def repository(words: Sequence[str]) -> tuple[Repository, list[str]]:
+    """Return the repository that the overrides among these words choose, and the other words.
+
+    Raises:
+        ConfigError: An override names what does not exist.
+        RepositoryError: The repository cannot be opened.
+    """
+    from aeros_core import compose, config, plugins
+
+    registry = plugins.discover()
+    cfg = config.load([word for word in words if "=" in word], registry, root="models")
+    node = config.plain(cfg)["repository"]
+    built: Repository = compose.build_part(registry, "repository", node)
+    return built, [word for word in words if "=" not in word]
+
+
+def named(word: str) -> tuple[str, str | None]:
+    """Return the two halves of ``NAME:VERSION``, None where no version is named."""
+    name, _, version = word.partition(":")
+    return name, version or None
+
+
+def counted(number: int, noun: str) -> str:
+    """Return for example ``1 file`` or ``1,234 files``."""
+    return f"{number:,} {noun}{'s'[: number != 1]}"
+
+
+def page(described: dict[str, Any]) -> str:
+    """Return plain data as YAML, for people."""
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_yaml(OmegaConf.create(described)).rstrip()
+
+
+def without(repository: Repository, power: str, what: str) -> ConfigError:
+    """Return the error of a repository that lacks a power."""
+    return ConfigError(
+        f"{type(repository).__name__} is a repository that cannot {what}: it has no {power}",
+        hint="repository=<another one>; aeros plugins lists them",
+    )
