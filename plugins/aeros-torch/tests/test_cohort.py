@@ -238,6 +238,64 @@ def test_parameters_on_another_device_are_taken(trainer, data):
     assert first.parameters.digest == second.parameters.digest
 
 
+def test_rounds_follow_one_another_in_the_same_memory(trainer, data):
+    """Updates stay what they were, and each round starts afresh."""
+    made = trainer(
+        MLP,
+        engine="cohort",
+        lr=0.1,
+        momentum=0.9,
+        optimizer_options={"dampening": 0.3},
+        batch_size=5,
+    )
+    tables = cut(data(), 20, 7, 13)
+    start = made.initialise(tables[0].schema, 1)
+    first = list(made.train_cohort(instructions(start, 3, 0.5), tables))
+    digests = [update.parameters.digest for update in first]
+    other = list(made.train_cohort(instructions(first[0].parameters, 3, 0.1), tables))
+    again = list(made.train_cohort(instructions(start, 3, 0.5), tables))
+    assert [update.parameters.digest for update in first] == digests
+    assert [update.parameters.digest for update in again] == digests
+    assert not set(digests) & {update.parameters.digest for update in other}
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("shape", [(5,), (8, 8)], ids=["mlp", "cnn"])
+def test_cuda_agrees_with_the_cpu(trainer, data, shape, options):
+    """Twice, so that graphs of the first round serve the second; updates stay there."""
+    options = {"lr": 0.02, "batch_size": 4, "epochs": 4, **options}
+    drift, scalars = options.pop("drift", 0.0), options.pop("scalars", None)
+    model = MLP if len(shape) == 1 else CNN
+    here, there = (
+        trainer(model, engine="cohort", device=device, **options) for device in ("cpu", "cuda")
+    )
+    tables = cut(data(shape=shape), 20, 1, 37, 16, 3)
+    start = here.initialise(tables[0].schema, 1)
+    sent = instructions(start, 5, drift, scalars)
+    expected = list(here.train_cohort(sent, tables))
+    for _ in range(2):
+        for one, other in zip(there.train_cohort(sent, tables), expected, strict=True):
+            vector = one.parameters.vector
+            assert vector.is_cuda
+            np.testing.assert_allclose(vector.cpu(), other.parameters.vector, rtol=1e-3, atol=1e-4)
+            assert one.scalars == other.scalars
+            assert one.metrics["loss"] == pytest.approx(other.metrics["loss"], rel=1e-3)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_bfloat16_and_parameters_on_a_device(trainer, data):
+    made = trainer(MLP, engine="cohort", device="cuda", precision="bfloat16", lr=0.02)
+    tables = cut(data(), 20, 9)
+    start = made.initialise(tables[0].schema, 1)
+    first, _ = (u.parameters for u in made.train_cohort(instructions(start, 2), tables))
+    again = list(made.train_cohort(instructions(first, 2), tables))
+    assert torch.isfinite(again[0].parameters.vector).all()
+    assert made.evaluate(first, tables[0])["loss"] > 0
+
+
 # ---------------------------------------------------------------- memory
 
 

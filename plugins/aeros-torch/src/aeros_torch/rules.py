@@ -15,15 +15,17 @@ __all__ = ["Adam", "Momentum", "Rule", "rule"]
 
 
 class Rule(Protocol):
-    """What an optimizer does to weights, given their gradient."""
+    """What an optimizer does to weights, given their gradient; it keeps nothing itself."""
 
-    states: int
-    """Vectors as long as the weights that it keeps for each client."""
+    vectors: int
+    """Vectors as long as the weights that it needs for each client."""
 
-    def begin(self, weights: Tensor) -> None:
-        """Start afresh for these weights (clients, size)."""
+    def state(self, weights: Tensor) -> list[Tensor]:
+        """Return what it needs to remember for these weights (clients, size), all zero."""
 
-    def step(self, weights: Tensor, gradient: Tensor, lr: float) -> None:
+    def step(
+        self, weights: Tensor, gradient: Tensor, state: list[Tensor], lr: float, first: bool
+    ) -> None:
         """Take a step of the first clients, in place.
 
         Every client is taken along from the first step to its last, so what depends on
@@ -32,7 +34,9 @@ class Rule(Protocol):
         Args:
             weights: Of the clients that take it (clients, size).
             gradient: Theirs; may be changed.
+            state: What `state` returned, for these clients or more.
             lr: Learning rate.
+            first: Whether it is the first step.
         """
 
 
@@ -48,27 +52,24 @@ class Momentum:
         self._decay = float(options.get("weight_decay", 0.0))
         self._kept = 1.0 - float(options.get("dampening", 0.0))
         self._nesterov = bool(options.get("nesterov", False))
-        self.states = 1 if self._momentum else 0
+        self.vectors = 1 if self._momentum else 0
         self.plain = not (self._momentum or self._decay)
-        self._first = True
-        self._velocity: Tensor | None = None
 
-    def begin(self, weights: Tensor) -> None:
-        """Start afresh for these weights (clients, size)."""
-        self._first = True
-        self._velocity = torch.zeros_like(weights) if self._momentum else None
+    def state(self, weights: Tensor) -> list[Tensor]:
+        """Return the velocity, if there is momentum."""
+        return [torch.zeros_like(weights)] if self._momentum else []
 
-    def step(self, weights: Tensor, gradient: Tensor, lr: float) -> None:
+    def step(
+        self, weights: Tensor, gradient: Tensor, state: list[Tensor], lr: float, first: bool
+    ) -> None:
         """Take a step of the first clients, in place."""
         if self._decay:
             gradient.add_(weights, alpha=self._decay)
         step = gradient
-        if self._velocity is not None:
-            velocity = self._velocity[: len(weights)]
-            kept = 1.0 if self._first else self._kept
-            velocity.mul_(self._momentum).add_(gradient, alpha=kept)
+        if self._momentum:
+            velocity = state[0][: len(weights)]
+            velocity.mul_(self._momentum).add_(gradient, alpha=1.0 if first else self._kept)
             step = gradient.add_(velocity, alpha=self._momentum) if self._nesterov else velocity
-        self._first = False
         weights.add_(step, alpha=-lr)
 
 
@@ -81,35 +82,40 @@ class Adam:
     """
 
     options = frozenset({"betas", "eps", "weight_decay"})
-    states = 2
+    vectors = 2
 
     def __init__(self, options: Mapping[str, Any], *, decoupled: bool):
-        self._first_beta, self._second_beta = options.get("betas", (0.9, 0.999))
+        self._betas = tuple(map(float, options.get("betas", (0.9, 0.999))))
         self._eps = float(options.get("eps", 1e-8))
         self._decay = float(options.get("weight_decay", 0.01 if decoupled else 0.0))
         self._decoupled = decoupled
 
-    def begin(self, weights: Tensor) -> None:
-        """Start afresh for these weights (clients, size)."""
-        self._mean, self._square = torch.zeros_like(weights), torch.zeros_like(weights)
-        # Tensors, so that a captured graph goes on with them.
-        self._powers = torch.ones(2, dtype=torch.float64, device=weights.device)
-        betas = [self._first_beta, self._second_beta]
-        self._betas = torch.tensor(betas, dtype=torch.float64, device=weights.device)
+    def state(self, weights: Tensor) -> list[Tensor]:
+        """Return both moments, and one minus the power of each beta."""
+        number = torch.zeros((), dtype=torch.float64, device=weights.device)
+        return [torch.zeros_like(weights), torch.zeros_like(weights), number, number.clone()]
 
-    def step(self, weights: Tensor, gradient: Tensor, lr: float) -> None:
-        """Take a step of the first clients, in place."""
+    def step(
+        self,
+        weights: Tensor,
+        gradient: Tensor,
+        state: list[Tensor],
+        lr: float,
+        first: bool,  # noqa: ARG002  other rules ask
+    ) -> None:
+        """Take a step of the first clients, in place; numbers are tensors, for CUDA graphs."""
         if self._decoupled:
             weights.mul_(1.0 - lr * self._decay)
         elif self._decay:
             gradient.add_(weights, alpha=self._decay)
-        mean, square = self._mean[: len(weights)], self._square[: len(weights)]
-        mean.lerp_(gradient, 1.0 - self._first_beta)
-        square.mul_(self._second_beta).addcmul_(gradient, gradient, value=1.0 - self._second_beta)
-        self._powers.mul_(self._betas)
-        rest = 1.0 - self._powers
-        root = torch.sqrt(square, out=gradient).div_(rest[1].sqrt()).add_(self._eps)
-        weights.sub_(torch.div(mean, root, out=gradient).mul_(lr / rest[0]))
+        mean, square = state[0][: len(weights)], state[1][: len(weights)]
+        one, other = self._betas
+        mean.lerp_(gradient, 1.0 - one)
+        square.mul_(other).addcmul_(gradient, gradient, value=1.0 - other)
+        for gone, beta in zip(state[2:], self._betas, strict=True):
+            gone.mul_(beta).add_(1.0 - beta)
+        root = torch.sqrt(square, out=gradient).div_(state[3].sqrt()).add_(self._eps)
+        weights.sub_(torch.div(mean, root, out=gradient).mul_(lr / state[2]))
 
 
 def rule(optimizer: Optimizer) -> Rule | str:

@@ -18,39 +18,69 @@ __all__ = ["Slopes"]
 class Slopes:
     """Takes one step of the first so many clients at a time, in place.
 
+    What a step reads and writes stays where it is from one pack of clients to the next, so
+    that a CUDA graph serves all rounds.
+
     Args:
         stacking: Differentiates.
-        rule: Takes the steps; it starts afresh.
-        weights: Trainable parameters (clients, size).
+        rule: Takes the steps.
+        clients: How many there are.
+        start: Parameters to start from, the trainable ones first (length,).
+        size: Number of trainable parameters.
         lr: Learning rate.
-        mu: Weight of the pull to where the weights are now (`descent.Slope`).
+        mu: Weight of the pull to ``start`` (`descent.Slope`).
         clip_norm: Largest L2 norm of each client's gradient; None: as long as it is.
-        drifts: Added to every gradient (clients, size); None: nothing.
+        drifts: Whether there are vectors that are added to every gradient.
     """
 
     def __init__(
         self,
         stacking: Stacking,
         rule: Rule,
-        weights: Tensor,
+        clients: int,
+        start: Tensor,
+        size: int,
         *,
         lr: float,
         mu: float,
         clip_norm: float | None,
-        drifts: Tensor | None,
+        drifts: bool,
     ):
-        self._stacking, self._rule, self._weights = stacking, rule, weights
-        self._lr, self._mu, self._limit, self._drifts = lr, mu, clip_norm, drifts
-        self._anchor = weights[0].clone() if mu else None
-        adds_nothing = not mu and clip_norm is None and drifts is None
+        self._stacking, self._rule = stacking, rule
+        self._lr, self._mu, self._limit = lr, mu, clip_norm
+        self.vectors = start.new_empty((clients, len(start)))
+        self._weights = self.vectors[:, :size]
+        self._anchor = start.new_empty(size) if mu else None
+        self._drifts = start.new_empty((clients, size)) if drifts else None
+        adds_nothing = not mu and clip_norm is None and not drifts
         self._plain = adds_nothing and isinstance(rule, Momentum) and rule.plain
-        self.losses = torch.zeros(len(weights), device=weights.device)
+        self.losses = start.new_zeros(clients)
+        self._state = rule.state(self._weights)
         self._leaves: dict[int, list[Tensor]] = {}
-        self._graphs = Graphs(self._step, weights.device) if weights.is_cuda else None
-        rule.begin(weights)
+        self._graphs = Graphs(self._step, start.device) if start.is_cuda else None
+        self._fresh = True
+
+    vectors: Tensor
+    """Parameters of each client (clients, length)."""
 
     losses: Tensor
     """Sum of the losses of all examples of each client, as they were trained on (clients,)."""
+
+    def begin(self, start: Tensor, drifts: Sequence[Tensor]) -> None:
+        """Start afresh.
+
+        Args:
+            start: Parameters to start from (length,).
+            drifts: The vector of each client that is added to its gradients, if any are.
+        """
+        self.vectors.copy_(start.expand_as(self.vectors))
+        if self._anchor is not None:
+            self._anchor.copy_(self._weights[0])
+        if self._drifts is not None:
+            torch.stack(list(drifts), out=self._drifts)
+        for tensor in (self.losses, *self._state):
+            tensor.zero_()
+        self._fresh = True
 
     def stream(self) -> AbstractContextManager[None]:
         """Return the context in which steps are taken."""
@@ -70,7 +100,10 @@ class Slopes:
         given = (
             (examples, targets, counts) if shares is None else (examples, targets, counts, shares)
         )
-        (self._step if self._graphs is None else self._graphs)(*given)
+        # The first step of a round may differ from those that a graph holds (dampening).
+        take = self._step if self._fresh or self._graphs is None else self._graphs
+        take(*given)
+        self._fresh = False
 
     def _step(
         self, examples: Tensor, targets: Tensor, counts: Tensor, shares: Tensor | None = None
@@ -84,7 +117,8 @@ class Slopes:
             )
             return
         weights = self._weights[: len(examples)]
-        self._rule.step(weights, self._collect(weights, gradients), self._lr)
+        slope = self._collect(weights, gradients)
+        self._rule.step(weights, slope, self._state, self._lr, self._fresh)
 
     def _first(self, clients: int) -> list[Tensor]:
         if clients not in self._leaves:
