@@ -66,6 +66,16 @@ def test_discovery_imports_nothing_heavy():
     assert done.stdout.strip() == "[]"
 
 
+def test_readme_lists_every_codec_with_its_defaults():
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    rows = dict(
+        re.findall(r"^\| `(\w+)` \|[^|]*\|[^|]*\| *(?:`(.*?)`)? *\|$", readme, re.MULTILINE)
+    )
+    for name, made in aeros_aggregators.aeros_codecs().items():
+        said = " ".join(f"{f.name}={f.default}" for f in dataclasses.fields(made)[1:])
+        assert rows[name] == said
+
+
 def test_readme_lists_every_option_with_its_default():
     readme = (Path(__file__).parent.parent / "README.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \|.*?\| *(?:`(.*?)`)? *\|$", readme, re.MULTILINE)

@@ -5,10 +5,10 @@ Nothing heavy is imported here; numba comes with the rule that is chosen.
 
 from typing import Any
 
-from aeros_aggregators import config
+from aeros_aggregators import codec_config, config
 from aeros_core import hookimpl
 
-__all__ = ["aeros_collectors", "aeros_rules"]
+__all__ = ["aeros_codecs", "aeros_collectors", "aeros_rules"]
 
 
 RULES: dict[str, type[Any]] = {
@@ -47,3 +47,15 @@ def aeros_collectors() -> dict[str, type[Any]]:
 def aeros_rules() -> dict[str, type[Any]]:
     """Offer the aggregation rules to collectors that hold others."""
     return RULES
+
+
+@hookimpl
+def aeros_codecs() -> dict[str, type[Any]]:
+    """Offer compression of updates."""
+    return {
+        "bfloat16": codec_config.BFloat16,
+        "float16": codec_config.Float16,
+        "int8": codec_config.Int8,
+        "randomk": codec_config.RandomK,
+        "topk": codec_config.TopK,
+    }

@@ -24,7 +24,7 @@ class CentredClip(Personal):
     """Mean of the updates, each held within a distance of the last rounds' momentum.
 
     Karimireddy et al., Learning from History for Byzantine Robust Optimization (2021),
-    algorithm 2 and equation CCLIP of section 4; arXiv:2012.10333. With v the result of
+    Centered Clipping and its use with momentum; arXiv:2012.10333. With v the result of
     the last round and m_i = momentum v + (1 - momentum) change_i, each iteration moves v
     by the mean of (m_i - v) min(1, tau / |m_i - v|), and v is what the parameters change
     by. The paper's workers each keep their own momentum; nodes here keep nothing, so that

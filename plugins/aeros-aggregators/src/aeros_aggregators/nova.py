@@ -18,9 +18,10 @@ class FedNova(Personal):
     """Normalised averaging: every node counts for a step, not for how many it took.
 
     Wang et al., Tackling the Objective Inconsistency Problem in Heterogeneous Federated
-    Optimization (2020), equation 9 with tau_eff as in theorem 1; arXiv:2007.07481. Each
-    change is divided by its reach, the norm of a_i: the number of steps of plain SGD, with
-    momentum rho the sum over steps of (1 - rho^(steps - j)) / (1 - rho), section 4.1.
+    Optimization (2020), section 5; arXiv:2007.07481: the parameters change by tau_eff
+    sum_i p_i change_i / |a_i|, tau_eff being sum_i p_i |a_i| as in FedAvg (section 4). |a_i|
+    is an update's reach: the number of steps of plain SGD, with momentum rho the sum over
+    steps j of (1 - rho^(steps - j)) / (1 - rho).
 
     Args:
         server_lr: Step along the normalised change.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from aeros_aggregators import small, threads
+from aeros_aggregators import buffers, small, threads
 from aeros_aggregators.vectors import addresses
 from aeros_core.parameters import Array
 
@@ -45,7 +45,7 @@ def nearest(rows: Rows, kept: int) -> Array:
 
 
 def _by_size(name: str, rows: Rows, number: int) -> Array:
-    out, in_numpy = np.empty_like(rows[0]), getattr(small, name)
+    out, in_numpy = buffers.take(rows[0].size, rows[0].dtype), getattr(small, name)
     if out.size < small.SMALL and out.size * len(rows) < WORK:
         in_numpy(out, rows, number)
     elif len(rows) > WIRES:

@@ -37,7 +37,7 @@ def reach(update: Update, rule: str) -> float:
     """Return how many plain steps of its learning rate a training was worth.
 
     Trainers report it where an optimizer with momentum goes further than its steps (Wang
-    et al. 2020, section 4.1, the norm of a); without, it is the number of steps.
+    et al. 2020, section 4, the norm of a); without, it is the number of steps.
 
     Raises:
         DataError: Neither is there.

@@ -18,11 +18,13 @@ __all__ = [
     "adagrad",
     "adam",
     "change",
+    "decoded",
     "fold",
     "mean",
     "middle",
     "momentum",
     "nearest",
+    "to_int8",
     "yogi",
 ]
 
@@ -36,6 +38,32 @@ def fold(total: Array, arrays: Sequence[Array], weights: Iterable[float], fresh:
         total[:] = 0.0
     for array, weight in zip(arrays, weights, strict=True):
         total += np.multiply(array, weight, dtype=np.float64)
+
+
+def to_int8(out: Array, scales: Array, vector: Array, block: int) -> None:
+    """Write whole numbers of steps, and each block's step, its greatest magnitude over 127.
+
+    A block with a number that is not finite is all zero and has such a scale, too.
+    """
+    starts = np.arange(0, vector.size, block)
+    with np.errstate(all="ignore"):
+        greatest = np.maximum.reduceat(np.abs(vector), starts) if vector.size else scales
+        good = (greatest >= np.float32(1e-30)) & np.isfinite(greatest)
+        factors = np.where(good, np.float32(127.0) / greatest, np.float32(0.0))
+        steps = np.rint(vector * np.repeat(factors, block)[: vector.size])
+    scales[:] = greatest / np.float32(127.0)
+    out[:] = np.where(np.repeat(good, block)[: vector.size], steps, 0.0)
+
+
+def decoded(values: Array, scales: Array | None, block: int) -> Array:
+    """Return codes as float32; see `kernels.codes.decode`."""
+    if values.dtype == np.int16:
+        return values.view(np.float16).astype(np.float32)
+    if scales is None:
+        bits: Array = values.astype(np.uint32) << 16
+        return bits.view(np.float32)
+    result: Array = values.astype(np.float32) * np.repeat(scales, block)[: values.size]
+    return result
 
 
 def mean(out: Array, total: Array, base: Array, weight: float, kept: float) -> None:

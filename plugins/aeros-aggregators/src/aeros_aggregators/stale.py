@@ -25,7 +25,7 @@ class FedBuff(Personal):
     """Buffered asynchronous aggregation.
 
     Nguyen et al., Federated Learning with Buffered Asynchronous Aggregation (2022),
-    algorithm 1, changes weighted by 1 / sqrt(1 + staleness) as in section 5;
+    algorithm 1, changes weighted by 1 / sqrt(1 + staleness) as in its experiments;
     arXiv:2106.06639. Numbers of examples do not count; the sum is divided by the number
     of changes, not of their weights.
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from aeros_aggregators import small, threads
+from aeros_aggregators.coding import Code
 from aeros_aggregators.kernels.arguments import Decay, Sum
-from aeros_aggregators.vectors import addresses
+from aeros_aggregators.rows import plain, pointers
 from aeros_core.parameters import Array
 
 __all__ = ["Step", "Term", "adagrad", "adam", "average", "momentum", "yogi"]
@@ -24,7 +25,7 @@ class Term:
         out: Where to write the next parameters.
         base: The parameters of this round.
         total: Weighted sum of the updates but the last, float64.
-        arrays: The last updates.
+        arrays: The last updates: vectors, or codes where they are long.
         weights: Their weights.
         fresh: Whether there were no others, so that ``total`` holds junk.
         weight: What to divide the sum by.
@@ -36,7 +37,7 @@ class Term:
     out: Array
     base: Array
     total: Array
-    arrays: Sequence[Array]
+    arrays: Sequence[Array | Code]
     weights: Sequence[float]
     fresh: bool
     weight: float
@@ -54,15 +55,16 @@ class Term:
     def sum(self) -> Array:
         """Return the whole sum, float64, by numpy."""
         total = np.zeros(self.out.size) if self.fresh else self.total.copy()
-        small.fold(total, self.arrays, self.weights, fresh=False)
+        small.fold(total, list(map(plain, self.arrays)), self.weights, fresh=False)
         return total
 
     def packed(self) -> Sum:
         """Return the sum as kernels take it."""
         weights = np.array(self.weights, np.float64)
         base = int(self.base.ctypes.data)
-        table = addresses(self.arrays)
-        return Sum(self.total, table, weights, self.fresh, base, self.weight, self.share)
+        like, table, scales, block = pointers(self.arrays, self.out)
+        rows = (self.total, table, weights, self.fresh)
+        return Sum(*rows, base, self.weight, self.share, like, scales, block)
 
 
 Step = Callable[[Term], None]

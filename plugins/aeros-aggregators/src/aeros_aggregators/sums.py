@@ -13,12 +13,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 
 import numpy as np
 
-from aeros_aggregators import small, threads
+from aeros_aggregators import buffers, rows
+from aeros_aggregators.coding import GROUP, Entries
+from aeros_aggregators.rows import Row
 from aeros_aggregators.steps import Step, Term, average
-from aeros_aggregators.vectors import addresses, host, is_real, stored, working
+from aeros_aggregators.vectors import host, is_real, stored, working
 from aeros_core.errors import DataError
 from aeros_core.messages import Update
 from aeros_core.parameters import Array, Parameters
@@ -26,7 +29,7 @@ from aeros_core.parameters import Array, Parameters
 __all__ = ["Sums", "check_layout"]
 
 FEWEST, MOST = 4, 12
-"""Updates that are held and folded at once, by the room there is for them."""
+"""Models' worth of updates that are held and folded at once, by the room there is."""
 
 
 def room() -> int:
@@ -68,7 +71,9 @@ class Sums:
         self._fresh = True
         self._held.clear()
         self._weights.clear()
-        self._limit = min(max(room() // max(parameters.nbytes, 1), FEWEST), MOST)
+        self._size = max(parameters.nbytes, 1)
+        self._limit = min(max(room() // self._size, FEWEST), MOST)
+        self._bytes = 0
 
     def add(self, update: Update, weight: float) -> None:
         """Add ``weight`` times an update.
@@ -81,7 +86,8 @@ class Sums:
         self._weights.append(float(weight))
         self.weight += weight
         self._full += 0.0 if update.delta else weight
-        if len(self._held) == self._limit:
+        self._bytes += update.parameters.nbytes
+        if self._bytes >= self._limit * self._size and self._whole():
             self._fold()
 
     def mean(self, weight: float | None = None) -> Parameters:
@@ -99,11 +105,13 @@ class Sums:
 
     def terms(self) -> Iterator[Term]:
         """Yield the sum of each vector of floating-point numbers."""
+        self._settle()
         for dtype in self._totals:
             if is_real(dtype):
                 yield self._term(dtype, self.weight)
 
     def _finish(self, step: Step, weight: float | None) -> Parameters:
+        self._settle()
         vectors = {}
         for dtype in self._totals:
             real = is_real(dtype)
@@ -115,31 +123,40 @@ class Sums:
 
     def _term(self, dtype: str, weight: float) -> Term:
         base = host(self._parameters.vectors[dtype], working(dtype))
-        out, total, share = np.empty_like(base), self._totals[dtype], self._full / weight
-        group = (self._arrays(dtype), self._weights, self._fresh)
-        return Term(dtype, out, base, total, *group, weight, share)
+        out, total = buffers.take(base.size, base.dtype), self._totals[dtype]
+        share = self._full / weight
+        held = [row for row in self._rows(dtype, self._held) if not isinstance(row, Entries)]
+        return Term(dtype, out, base, total, held, self._weights, self._fresh, weight, share)
 
-    def _arrays(self, dtype: str) -> list[Array]:
-        return [host(held.vectors[dtype], working(dtype)) for held in self._held]
+    def _rows(self, dtype: str, held: Iterable[Parameters]) -> list[Row]:
+        return [rows.row(parameters, dtype) for parameters in held]
+
+    def _settle(self) -> None:
+        """Fold what a step cannot take up itself: a few entries, or rows of several forms."""
+        forms = {id(form): form for form in map(rows.form, self._held)}
+        if len(forms) > 1 or any(isinstance(form, rows.Sparse) for form in forms.values()):
+            self._fold()
+
+    def _whole(self) -> bool:
+        """Tell whether codes could be folded so that no other grouping gives other bits."""
+        coded = rows.form(self._held[-1]) is not None
+        return not coded or len(self._held) % GROUP == 0
 
     def _fold(self) -> None:
         if not self._held:
             return
-        for dtype, total in self._totals.items():
-            _fold(total, self._arrays(dtype), self._weights, self._fresh)
-        self._fresh = False
+        for _, group in groupby(zip(self._held, self._weights, strict=True), _form):
+            held, weights = zip(*group, strict=True)
+            for dtype, total in self._totals.items():
+                rows.fold(total, self._rows(dtype, held), weights, self._fresh)
+            self._fresh = False
         self._held.clear()
         self._weights.clear()
+        self._bytes = 0
 
 
-def _fold(total: Array, arrays: Sequence[Array], weights: Sequence[float], fresh: bool) -> None:
-    if total.size < small.SMALL:
-        small.fold(total, arrays, weights, fresh)
-        return
-    from aeros_aggregators.kernels import mean as kernels
-
-    like, table = np.empty(0, arrays[0].dtype), addresses(arrays)
-    threads.spread(kernels.fold, total.size, total, like, table, np.array(weights), fresh)
+def _form(pair: tuple[Parameters, float]) -> int:
+    return id(rows.form(pair[0]))
 
 
 def check_layout(parameters: Parameters, update: Update) -> None:

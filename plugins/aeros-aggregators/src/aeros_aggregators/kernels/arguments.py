@@ -24,6 +24,10 @@ class Sum(NamedTuple):
         weight: What to divide the whole sum by.
         share: Part of the base that is in the quotient: 1 where all vectors are full
             parameters, 0 where all are differences.
+        like: Of the dtype of the vectors in the table; of integers, where they are codes
+            of floating-point numbers, see `kernels.codes`.
+        scales: Addresses of the codes' scales; 0 where there are none.
+        block: Elements that share a scale.
     """
 
     total: Array
@@ -33,6 +37,9 @@ class Sum(NamedTuple):
     base: int
     weight: float
     share: float
+    like: Array
+    scales: Array
+    block: int
 
 
 class Decay(NamedTuple):

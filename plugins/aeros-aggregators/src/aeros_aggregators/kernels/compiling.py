@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numba
-from numba.extending import intrinsic
+from numba.extending import intrinsic, overload
 
-__all__ = ["instruction", "kernel", "reduction"]
+__all__ = ["chosen", "instruction", "kernel", "reduction"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -43,3 +43,9 @@ def _compiled(function: Function, fastmath: bool | set[str]) -> Function:
 def instruction(emit: Callable[..., Any]) -> Any:
     """Return what kernels call to have ``emit`` write LLVM instructions in place."""
     return intrinsic(emit)
+
+
+def chosen(function: Callable[..., Any]) -> Any:
+    """Return what marks a function that chooses by types what ``function`` does in kernels."""
+    options: Any = {"nogil": True, "error_model": "numpy"}
+    return overload(function, jit_options=options, strict=False)  # strict compares annotations

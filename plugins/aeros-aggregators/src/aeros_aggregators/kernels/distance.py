@@ -129,7 +129,7 @@ def change(partials: Array, like: Array, sums: Sum, start: int, stop: int) -> No
     buffer = np.empty(BLOCK, np.float64)
     for low in range(start, stop, BLOCK):
         n = min(BLOCK, stop - low)
-        gather(buffer[:n], sums, like, low)
+        gather(buffer[:n], sums, low)
         before = view(sums.base, low, n, like)
         partials[low // SPAN] += _squared_change(buffer[:n], before, 1.0 / sums.weight, sums.share)
 

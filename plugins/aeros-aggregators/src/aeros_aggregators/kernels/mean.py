@@ -6,10 +6,14 @@ stays in cache while every vector of the group is added to it.
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
+import numpy as np
+from numba import types
+
+from aeros_aggregators.kernels import codes
 from aeros_aggregators.kernels.arguments import Sum
-from aeros_aggregators.kernels.compiling import kernel
+from aeros_aggregators.kernels.compiling import chosen, kernel
 from aeros_aggregators.kernels.memory import view
 from aeros_core.parameters import Array
 
@@ -88,8 +92,24 @@ def fold(
         _add(block, like, table, weights, low)
 
 
+def _add_last(block: Array, like: Array, sums: Sum, low: int) -> None:
+    """Add what is not in the total yet, vectors or codes as ``like`` says."""
+    raise NotImplementedError
+
+
+@chosen(_add_last)  # type: ignore[untyped-decorator]
+def _for_last(block: Any, like: Any, sums: Any, low: Any) -> Any:  # noqa: ARG001 - numba's names
+    def of_vectors(block: Array, like: Array, sums: Sum, low: int) -> None:
+        _add(block, like, sums.table, sums.weights, low)
+
+    def of_codes(block: Array, like: Array, sums: Sum, low: int) -> None:
+        codes.add(block, like, sums.table, sums.scales, sums.weights, sums.block, low)
+
+    return of_codes if like.dtype in (types.int8, types.int16, types.uint16) else of_vectors
+
+
 @kernel
-def gather(block: Array, sums: Sum, like: Array, low: int) -> None:
+def gather(block: Array, sums: Sum, low: int) -> None:
     """Write the whole sum, from element ``low`` on, to a block of float64."""
     # loops, because numba takes seconds to compile an assignment of slices
     if sums.fresh:
@@ -99,7 +119,7 @@ def gather(block: Array, sums: Sum, like: Array, low: int) -> None:
         total = sums.total[low : low + block.size]
         for i in range(block.size):
             block[i] = total[i]
-    _add(block, like, sums.table, sums.weights, low)
+    _add_last(block, sums.like, sums, low)
 
 
 @kernel
@@ -118,6 +138,6 @@ def mean(out: Array, sums: Sum, start: int, stop: int) -> None:
     buffer = np.empty(BLOCK, np.float64)
     for low in range(start, stop, BLOCK):
         n = min(BLOCK, stop - low)
-        gather(buffer[:n], sums, out, low)
+        gather(buffer[:n], sums, low)
         before = view(sums.base, low, n, out)
         _finish(out[low : low + n], buffer[:n], before, sums.weight, 1.0 - sums.share)

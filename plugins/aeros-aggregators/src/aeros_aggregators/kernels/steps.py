@@ -29,7 +29,7 @@ def _subtract(change: Array, before: Array, scale: float, share: float) -> None:
 @kernel
 def _change(change: Array, before: Array, sums: Sum, low: int) -> None:
     """Write the change of the clients, from element ``low`` on."""
-    gather(change, sums, before, low)
+    gather(change, sums, low)
     _subtract(change, before, 1.0 / sums.weight, sums.share)
 
 

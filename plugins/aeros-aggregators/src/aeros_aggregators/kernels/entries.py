@@ -1,0 +1,89 @@
+"""Vectors that are zero but for some elements: added up, and picked out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from aeros_aggregators.kernels.compiling import kernel
+from aeros_core.parameters import Array
+
+__all__ = ["count", "draw", "gather", "pick", "scatter"]
+
+
+@kernel
+def scatter(
+    total: Array, places: Array, values: Array, weight: float, start: int, stop: int
+) -> None:
+    """Add ``weight`` times the entries from ``start`` to ``stop`` to float64 ``total``.
+
+    Args:
+        total: What to add to.
+        places: Where, rising, none twice, within ``total``.
+        values: What, float32.
+        weight: Times what.
+        start: First element of ``total`` to work on.
+        stop: Element before which to end.
+    """
+    for k in range(np.searchsorted(places, start), np.searchsorted(places, stop)):
+        total[places[k]] += weight * values[k]
+
+
+@kernel
+def count(counts: Array, bits: Array) -> None:
+    """Count float32 numbers, given their bits, by the upper half of their magnitude."""
+    for i in range(bits.size):
+        counts[(bits[i] & np.uint32(0x7FFFFFFF)) >> 16] += 1
+
+
+@kernel
+def gather(found: Array, bits: Array, upper: int) -> None:
+    """Write the magnitudes' bits whose upper half is ``upper``, in order, to ``found``."""
+    there = 0
+    for i in range(bits.size):
+        magnitude = bits[i] & np.uint32(0x7FFFFFFF)
+        if magnitude >> 16 == upper:
+            found[there] = magnitude
+            there += 1
+
+
+@kernel
+def pick(places: Array, bits: Array, least: int, ties: int) -> None:
+    """Write the places of magnitudes above ``least``, and of the first ``ties`` equal to it."""
+    there = 0
+    for i in range(bits.size):
+        magnitude = bits[i] & np.uint32(0x7FFFFFFF)
+        if magnitude < least:
+            continue
+        if magnitude == least:
+            if ties == 0:
+                continue
+            ties -= 1
+        places[there] = i
+        there += 1
+
+
+@kernel
+def draw(
+    places: Array, lengths: Array, seed: Array, size: int, stretch: int, start: int, stop: int
+) -> None:
+    """Draw a place of each stretch from ``start`` to ``stop``; see `sparse.RandomK`.
+
+    Args:
+        places: Where to write the place, int64.
+        lengths: Where to write the length of the stretch, float32.
+        seed: One uint64.
+        size: Elements in all.
+        stretch: Elements of every stretch but the last.
+        start: First stretch.
+        stop: Stretch before which to end.
+    """
+    for k in range(start, stop):
+        z = seed[0] + np.uint64(k + 1) * np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        z ^= z >> np.uint64(31)
+        length = min(stretch, size - k * stretch)
+        places[k] = k * stretch + np.int64(
+            (z >> np.uint64(32)) * np.uint64(length) >> np.uint64(32)
+        )
+        lengths[k] = length
