@@ -1,6 +1,7 @@
 """Simulating many clients: aeros beside pfl-research and loops written by hand.
 
     python tests/benchmarks/simulation.py [--quick] [--json FILE] [--only WORD] [--no-pfl]
+        [--no-flwr] [--cache FOLDER]
 
 Every subject trains the same clients on the same examples with the same rate, batches and
 rounds; local epochs are 1. A time is that of a round from its end to the next one's end, the
@@ -11,8 +12,9 @@ repository in memory. A ratio is pfl's figure, the better of one and two process
 subject's own: 8.0 is eight times as fast. ``busy`` is what the processors were kept busy with
 in a round, which a machine shared with others disturbs less.
 
-Data are real digits if AEROS_DATA names a folder with ``mnist``, else made ones of the same
-shape. pfl is installed on first use into an environment of its own, ``--cache``.
+Data are real digits and Shakespeare by speaker if AEROS_DATA names a folder with ``mnist`` and
+``tinyshakespeare``, else made ones of the same shape. pfl and flwr are installed on first use
+into environments of their own, ``--cache``; flwr, which is slow, does fewer rounds.
 """
 
 from __future__ import annotations
@@ -39,10 +41,17 @@ import simulation_aeros as aeros
 import simulation_loops as loops
 
 from aeros_core.data import Partition
+from aeros_transforms.sources.text import Text
 
 HERE = Path(__file__).parent
 CACHE = Path.home() / ".cache" / "aeros-benchmarks"
 PFL = "0.6.0"
+FLWR = "1.41.0"
+QUIET = {
+    "FLWR_TELEMETRY_ENABLED": "0",
+    "FLWR_DISABLE_UPDATE_CHECK": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
 PACKAGES = ("aeros-core", "aeros-torch", "aeros-aggregators", "numpy", "numba", "torch")
 
 Timed = tuple[list[float], float, float]
@@ -62,6 +71,9 @@ class Work:
         hidden: Width of each hidden layer.
         rounds: Rounds in all.
         inputs: Shape of an example.
+        codes: Characters that there are in a text; 0 for digits. Its clients are the
+            speakers who say enough, whatever ``clients`` says.
+        flwr: Rounds of flwr's simulation, which is slow; 0: too slow.
     """
 
     name: str
@@ -71,6 +83,8 @@ class Work:
     hidden: list[int]
     rounds: int
     inputs: tuple[int, ...] = (784,)
+    codes: int = 0
+    flwr: int = 0
     lr: float = 0.03
     batch: int = 10
     x: Any = field(init=False)
@@ -80,15 +94,25 @@ class Work:
     partition: Partition = field(init=False)
 
     def __post_init__(self) -> None:
+        if self.codes:
+            self._read()
+            return
         count = self.clients * self.examples
         self.x, self.y = digits("train", count, self.inputs)
         self.test_x, self.test_y = digits("t10k", 2000, self.inputs)
         rows = np.random.default_rng(0).permutation(count)
         self.partition = Partition(rows, np.arange(self.clients + 1) * self.examples)
 
+    def _read(self) -> None:
+        self.x, self.y = characters("train", self.examples, self.inputs[0], self.codes)
+        self.test_x, self.test_y = characters("test", 20, self.inputs[0], self.codes)
+        self.clients = len(self.y) // self.examples
+        offsets = np.arange(self.clients + 1) * self.examples
+        self.partition = Partition(np.arange(len(self.y)), offsets)
+
     def save(self, path: Path) -> None:
         """Write everything for a subject in another process."""
-        names = ("x", "y", "test_x", "test_y", "inputs", "rounds", "cohort", "lr", "batch")
+        names = ("x", "y", "test_x", "test_y", "inputs", "codes", "rounds", "cohort", "lr", "batch")
         arrays = {name: np.array(getattr(self, name)) for name in names}
         rows, offsets = self.partition.rows, self.partition.offsets
         hidden = np.array(self.hidden, np.int64)
@@ -112,32 +136,55 @@ def digits(split: str, count: int, shape: tuple[int, ...]) -> tuple[Any, Any]:
     return x.reshape(-1, *shape).astype(np.float32), y
 
 
+def characters(split: str, count: int, window: int, codes: int) -> tuple[Any, Any]:
+    """Return windows of text and the character after each, ``count`` of each speaker."""
+    path = Path(os.environ.get("AEROS_DATA", "")) / "tinyshakespeare" / "input.txt.gz"
+    if os.environ.get("AEROS_DATA") and path.is_file():
+        cut = {"window": window, "stride": 10, "min_characters": 2000, "test_fraction": 0.2}
+        data = Text(path=str(path), **cut).load("train" if split == "train" else "test")
+        if data is not None:
+            sizes = np.bincount(data.columns["speaker"])
+            first = np.cumsum(sizes)[sizes >= count] - sizes[sizes >= count]
+            rows = (first[:, None] + np.arange(count)).ravel()
+            return data.columns["text"][rows], data.columns["next"][rows]
+    rng = np.random.default_rng(len(split))
+    x = rng.integers(0, codes, (80 * count, window))
+    return x, (x[:, -1] * 7 + 3) % codes
+
+
 def works(quick: bool, only: str) -> list[Work]:
     """Return the works whose name holds ``only``."""
     some = 2 if quick else 1
     offered = {
-        "LR-MNIST 10 of 1,000": (1000, 8, 10, [], 100 // some),
-        "LR-MNIST 100 of 1,000": (1000, 8, 100, [], 40 // some),
+        "LR-MNIST 10 of 1,000": (1000, 8, 10, [], 100 // some, (784,), 0, 10),
+        "LR-MNIST 100 of 1,000": (1000, 8, 100, [], 40 // some, (784,), 0, 3),
         "LR-MNIST 1,000 of 1,000": (1000, 8, 1000, [], 14 // some),
-        "MLP 10 of 100": (100, 600, 10, [200], 12 // some),
-        "2NN 10 of 100": (100, 600, 10, [200, 200], 12 // some),
-        "CNN 10 of 100": (100, 600, 10, [128], 4, (28, 28)),
+        "MLP 10 of 100": (100, 600, 10, [200], 12 // some, (784,), 0, 6),
+        "2NN 10 of 100": (100, 600, 10, [200, 200], 12 // some, (784,), 0, 6),
+        "CNN 10 of 100": (100, 600, 10, [128], 10 // some, (28, 28), 0, 4),
+        "LSTM, 10 speakers": (0, 300, 10, [128], 8 // some, (80,), 65, 4, 1.0),
     }
     return [Work(name, *rest) for name, rest in offered.items() if only.lower() in name.lower()]
 
 
-def subjects(work: Work, pfl: Path | None, saved: Path) -> dict[str, Callable[[], Timed]]:
+def subjects(work: Work, peers: dict[str, Path], saved: Path) -> dict[str, Callable[[], Timed]]:
     """Return what does a work, by name."""
     found: dict[str, Callable[[], Timed]] = {}
-    if pfl is not None:
+    if (pfl := peers.get("pfl")) is not None:
         found["pfl, one process"] = partial(in_pfl, pfl, saved, 1)
         found["pfl, two processes"] = partial(in_pfl, pfl, saved, 2)
+    if (flwr := peers.get("flwr")) is not None and work.flwr:
+        found["flwr simulation"] = partial(in_flwr, flwr, saved, work.flwr)
     found["plain torch loop"] = partial(loops.naive, work)
     found["torch loop, tuned"] = partial(loops.tuned, work)
-    if len(work.inputs) == 1:
+    if len(work.inputs) == 1 and not work.codes:
         found["kernel alone, 1 worker"] = partial(aeros.kernel, work, 1)
         found["kernel alone, 2 workers"] = partial(aeros.kernel, work, 2)
+    if not work.codes:  # torch.func cannot map an LSTM
+        found["aeros cohort"] = partial(aeros.engine, work, "cohort")
     found["aeros sequential"] = partial(aeros.engine, work, "sequential")
+    if len(work.inputs) > 1 or work.codes:
+        found["aeros workers"] = partial(aeros.engine, work, "workers")
     found["aeros auto"] = partial(aeros.engine, work, "auto")
     return found
 
@@ -153,19 +200,36 @@ def in_pfl(python: Path, saved: Path, processes: int) -> Timed:
     done = subprocess.run([*launch, *program], env=env, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"pfl failed:\n{done.stderr[-2000:]}")
-    last = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))
+    return printed(done.stdout)
+
+
+def in_flwr(python: Path, saved: Path, rounds: int) -> Timed:
+    """Do some rounds of a saved work with flwr's simulation, and return what it prints."""
+    program = [str(python), str(HERE / "simulation_flwr.py"), str(saved), str(rounds)]
+    with tempfile.TemporaryDirectory() as home:
+        env = {**os.environ, "OMP_NUM_THREADS": "1", "FLWR_HOME": home, **QUIET}
+        kept = {"capture_output": True, "text": True, "check": False, "timeout": 1200}
+        done = subprocess.run(program, env=env, **kept)
+    if done.returncode:
+        sys.exit(f"flwr failed:\n{done.stderr[-2000:]}")
+    return printed(done.stdout)
+
+
+def printed(text: str) -> Timed:
+    """Return the figures among what a program printed."""
+    last = json.loads(next(line for line in text.splitlines() if line.startswith('{"seconds"')))
     return last["seconds"], last["busy"], last["accuracy"]
 
 
-def environment(cache: Path) -> Path:
-    """Return the Python of an environment with pfl, made on first use."""
-    folder = cache / f"pfl-{PFL}"
+def environment(cache: Path, name: str, *packages: str) -> Path:
+    """Return the Python of an environment with a peer, made on first use."""
+    folder = cache / name
     python = folder / "bin" / "python"
     if not (folder / "ready").exists():
-        print(f"installing pfl {PFL} into {folder}", flush=True)
+        print(f"installing {' '.join(packages)} into {folder}", flush=True)
         venv.create(folder, with_pip=True)
         torch = f"torch=={metadata.version('torch').partition('+')[0]}"
-        install = [str(python), "-m", "pip", "install", "-q", f"pfl=={PFL}", torch]
+        install = [str(python), "-m", "pip", "install", "-q", *packages, torch]
         subprocess.run(install, check=True)
         (folder / "ready").touch()
     return python
@@ -203,7 +267,12 @@ def _ratio(figures: dict[str, float], name: str) -> float:
 
 def main() -> None:
     options = arguments()
-    pfl = None if options.no_pfl else environment(options.cache)
+    peers = {}
+    if not options.no_pfl:
+        peers["pfl"] = environment(options.cache, f"pfl-{PFL}", f"pfl=={PFL}")
+    if not options.no_flwr:
+        wanted = f"flwr[simulation]=={FLWR}"
+        peers["flwr"] = environment(options.cache, f"flwr-{FLWR}", wanted)
     print(f"{machine()}\n{', '.join(f'{k} {v}' for k, v in versions().items())}\n")
     print(
         f"{'work':24} {'subject':24} {'median ms':>10} {'x pfl':>6}"
@@ -214,7 +283,7 @@ def main() -> None:
         for work in works(options.quick, options.only):
             saved = Path(folder) / "work.npz"
             work.save(saved)
-            found = subjects(work, pfl, saved)
+            found = subjects(work, peers, saved)
             for row in measure(work, found, 1 if options.quick else 2):
                 rows.append(row)
                 print(
@@ -234,7 +303,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--json", metavar="FILE", help="write the rows there too")
     parser.add_argument("--only", default="", metavar="WORD", help="works with this in their name")
     parser.add_argument("--no-pfl", action="store_true", help="leave pfl out, and its ratios")
-    parser.add_argument("--cache", type=Path, default=CACHE, help="where pfl is installed")
+    parser.add_argument("--no-flwr", action="store_true", help="leave flwr's simulation out")
+    parser.add_argument("--cache", type=Path, default=CACHE, help="where peers are installed")
     return parser.parse_args()
 
 
@@ -243,7 +313,7 @@ def machine() -> str:
 
 
 def versions() -> dict[str, str]:
-    return {name: metadata.version(name) for name in PACKAGES} | {"pfl": PFL}
+    return {name: metadata.version(name) for name in PACKAGES} | {"pfl": PFL, "flwr": FLWR}
 
 
 if __name__ == "__main__":

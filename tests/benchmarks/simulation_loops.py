@@ -27,7 +27,7 @@ def naive(work):
 
 def tuned(work):
     """One module, weights copied in place, ``autograd.grad``, batches cut beforehand."""
-    mine = module(work.inputs, work.hidden)
+    mine = module(work.inputs, work.hidden, work.codes)
     parameters = list(mine.parameters())
 
     def train(network, x, y):
@@ -53,7 +53,7 @@ def _rounds(work, train):
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
     x, y = torch.from_numpy(work.x), torch.from_numpy(work.y)
-    network, times, busy = module(work.inputs, work.hidden), [], []
+    network, times, busy = module(work.inputs, work.hidden, work.codes), [], []
     for _ in range(work.rounds):
         drawn = rng.choice(work.clients, work.cohort, replace=False)
         rows = [torch.from_numpy(work.partition[i]) for i in drawn]

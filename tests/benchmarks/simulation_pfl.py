@@ -65,7 +65,8 @@ def main():
         for i, rows in enumerate(np.split(work["rows"], work["offsets"][1:-1]))
     }
     sampler = get_user_sampler("random", list(clients))
-    network = trainable(module(tuple(work["inputs"].tolist()), work["hidden"].tolist()))
+    shape = (tuple(work["inputs"].tolist()), work["hidden"].tolist(), int(work["codes"]))
+    network = trainable(module(*shape))
     rounds, cohort, lr = int(work["rounds"]), int(work["cohort"]), float(work["lr"])
     model = PyTorchModel(
         network,
