@@ -50,3 +50,18 @@ def test_every_collector_is_built_with_its_defaults(registry):
     for name in registry.names("collector"):
         cfg = config.load(["experiment=digits", f"collector={name}"], registry)
         assert hasattr(compose.build(cfg, registry).parts.collector, "aggregate")
+
+
+@pytest.mark.parametrize(("holder", "rule"), [("ema", "fedasync"), ("swa", "krum")])
+def test_a_rule_can_be_held(registry, holder, rule):
+    words = ["experiment=digits", f"collector={holder}", f"collector/rule={rule}"]
+    job = compose.build(config.load(words, registry), registry)
+    target = job.parts.config["collector"]["rule"]["_target_"]
+    assert target == registry.options["collector", rule].target
+
+
+def test_the_rule_above_the_groups_is_chosen_too(registry):
+    words = ["collector/rule=median", "collector/rule@collector.outer=fedavgm"]
+    cfg = config.load(["collector=tree", *words, "collector.outer.momentum=0.5"], registry)
+    assert cfg.collector.outer.momentum == 0.5
+    assert "aeros-aggregators" in compose.build(cfg, registry).parts.versions

@@ -37,7 +37,7 @@ class TestCentredClipAgainAndAgain(CollectorTests):
 
 
 def of_the_paper(start, rounds, tau, iterations, beta):
-    """Karimireddy et al. (2021), algorithm 2: v from the last round's, the parameters by it."""
+    """Karimireddy et al. (2021), Centered Clipping: v from the last round's, then x by it."""
     x = start.vector.astype(np.float64)
     v = np.zeros_like(x)
     for updates in rounds:

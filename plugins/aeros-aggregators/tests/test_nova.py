@@ -36,7 +36,7 @@ class TestFedNova(Reporting):
 
 
 def norm_of_a(steps, rho):
-    """Wang et al. (2020), section 4.1: a_i of SGD with momentum rho."""
+    """Wang et al. (2020), section 4: the norm of a_i of SGD with momentum rho."""
     return sum((1 - rho ** (steps - j)) / (1 - rho) for j in range(steps))
 
 
@@ -53,7 +53,7 @@ def test_fednova_agrees_with_the_paper(draw, rate, rho):
         if rho or i % 2:  # plain SGD's reach is its steps, said or not
             scalars["reach"] = norm_of_a(int(taken), rho)
         updates.append(replace(update, scalars=scalars))
-    # equation 9 with tau_eff = sum_i p_i |a_i|_1
+    # section 5 with tau_eff = sum_i p_i |a_i|_1
     base = start.vector.astype(np.float64)
     p = np.array([update.examples for update in updates])
     p = p / p.sum()
