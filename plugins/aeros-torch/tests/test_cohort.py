@@ -444,10 +444,10 @@ def test_what_cannot_be_stacked_is_refused_or_falls_back(
     adam = partial(trainer, model, optimizer="adam")  # which kernels do not do
     made, plain = adam(), adam(engine="sequential")
     start = made.initialise(table.schema, 1)
-    sent = instructions(start, 5)
-    expected = [update.parameters.digest for update in plain.train_cohort(sent, [table] * 5)]
+    sent = instructions(start, 8)
+    expected = [update.parameters.digest for update in plain.train_cohort(sent, [table] * 8)]
     for _ in range(2):
-        found = [update.parameters.digest for update in made.train_cohort(sent, [table] * 5)]
+        found = [update.parameters.digest for update in made.train_cohort(sent, [table] * 8)]
         assert found == expected
     lines = [record.getMessage() for record in caplog.records]
     told = [line for line in lines if "cohort cannot train this" in line]
@@ -467,7 +467,7 @@ def test_other_optimizers_are_refused(trainer, data):
 
 @pytest.mark.parametrize(
     ("model", "clients", "taken"),
-    [(MLP, 4, True), (MLP, 3, False), (CNN, 4, False)],
+    [(MLP, 8, True), (MLP, 7, False), (CNN, 8, False)],
 )
 def test_auto_stacks_several_clients_of_small_networks(
     trainer, data, monkeypatch, model, clients, taken

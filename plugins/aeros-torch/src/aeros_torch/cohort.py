@@ -17,7 +17,7 @@ from aeros_core.parameters import Parameters
 from aeros_torch.packs import Pack, Span
 from aeros_torch.room import bytes_of_one, free_bytes, is_out_of_memory
 from aeros_torch.rules import Rule
-from aeros_torch.runtime import cores, reproducible
+from aeros_torch.runtime import reproducible
 from aeros_torch.sequential import Sequential
 from aeros_torch.slopes import Slopes
 from aeros_torch.stacking import Stacking
@@ -50,7 +50,6 @@ class Cohort:
     def __init__(self, shop: Workshop, rule: Rule):
         self._shop, self._rule, self._stacking = shop, rule, Stacking(shop)
         self._sequential = Sequential(shop)
-        self._threads = max(shop.recipe.threads, shop.workers or cores())
         self._of_one: int | None = None
         self._most = 2**31
         self._kept: tuple[tuple[object, ...], Slopes] | None = None
@@ -101,7 +100,7 @@ class Cohort:
         return None
 
     def _computing(self) -> AbstractContextManager[None]:
-        return reproducible(self._shop.network.device, 0, self._threads)
+        return reproducible(self._shop.network.device, 0, self._shop.recipe.threads)
 
     def _train(self, some: Sequence[_Member]) -> list[Update]:
         network, recipe, first = self._shop.network, self._shop.recipe, some[0]

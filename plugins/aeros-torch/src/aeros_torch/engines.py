@@ -28,8 +28,8 @@ __all__ = ["WAYS", "Engines", "TrainingEngine", "Way"]
 
 _log = logging.getLogger(__name__)
 
-_SEVERAL, _SHORT = 4, 2**16
-"""Clients, and at most so many parameters, with which stacking pays on the CPU."""
+_SEVERAL, _SHORT = 8, 2**16
+"""At least so many clients and at most so many parameters: then stacking pays on the CPU."""
 
 _START = 2.0
 """Seconds that a worker process takes to import torch and to build its model."""
