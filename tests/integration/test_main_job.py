@@ -10,7 +10,7 @@ def test_digits_reaches_95_percent_and_leaves_its_files(aeros):
     result = aeros.result()
     assert result["metrics"]["accuracy"] >= 0.95
     assert set(result) == {
-        "task", "status", "rounds", "metrics", "model", "seconds", "bytes", "versions",
+        "task", "status", "rounds", "metrics", "model", "seconds", "bytes", "versions", "dropped",
     }  # fmt: skip
     assert result["status"] == "FINISHED"
     assert set(result["model"]) == {"name", "version", "digest"}
