@@ -16,7 +16,6 @@ from aeros_core.parameters import Parameters
 from aeros_core.schema import Field, Schema
 from aeros_core.testing import TrainerTests
 from aeros_torch import cohort, models
-from aeros_torch.engines import Engines
 
 MLP = partial(models.Mlp, hidden=[7, 6], activation="tanh", dropout=0.0)
 CNN = partial(
@@ -479,10 +478,3 @@ def test_auto_stacks_several_clients_of_small_networks(
     start = made.initialise(table.schema, 1)
     list(made.train_cohort(instructions(start, clients), [table] * clients))
     assert sizes == ([clients] if taken else [])
-
-
-def test_engines_are_made_once(trainer, data):
-    made = Engines(
-        trainer(MLP, engine="cohort")._engine, trainer(MLP).workshop(data().schema), set()
-    )
-    assert made.pick(1) is made.pick(10)
