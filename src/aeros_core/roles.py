@@ -72,7 +72,9 @@ class Collector(Protocol):
             updates: Accepted updates, all of the layout of ``parameters``, finite and
                 with a positive number of examples. Consumed once, in order: the
                 iterable waits for nodes, so a linear rule should not keep what it
-                has added. Without any update, ``parameters`` come back unchanged.
+                has added. Without any update, ``parameters`` come back unchanged. An
+                error that the iterable raises passes through, and leaves the collector
+                as it was before the round, which may be run again.
         """
 
 

@@ -6,16 +6,16 @@ import gc
 import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
 
 import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aeros_core.messages import State, Update
-from aeros_core.parameters import Array, Parameters
-from aeros_core.powers import SupportsBroadcast, SupportsState
+from aeros_core.messages import Update
+from aeros_core.parameters import Array
 from aeros_core.roles import Collector
+from aeros_core.testing.memory import MemoryContract
+from aeros_core.testing.updates import difference, sealed
 
 __all__ = ["CollectorTests"]
 
@@ -32,7 +32,7 @@ _SOME = settings(
 )
 
 
-class CollectorTests:
+class CollectorTests(MemoryContract):
     """Tests that any collector passes. A subclass defines `make`, and may say more.
 
     ``make()`` returns a new collector, in the state it has before the first round.
@@ -46,38 +46,6 @@ class CollectorTests:
         dtypes: The dtypes of the parameters it is tried with.
         tolerance: What rounding may do to float32 numbers of magnitude one.
     """
-
-    linear: ClassVar[bool] = False
-    fixed_point: ClassVar[bool] = True
-    symmetric: ClassVar[bool] = True
-    least: ClassVar[int] = 1
-    dtypes: ClassVar[tuple[str, ...]] = ("float32", "float64", "int64")
-    tolerance: ClassVar[float] = 1e-5
-
-    def make(self) -> Collector:
-        """Return a new collector; every call the same."""
-        raise NotImplementedError
-
-    def parameters(self, rng: np.random.Generator, size: int = 20) -> Parameters:
-        """Return parameters with ``size`` numbers of every dtype, as two tensors each."""
-        tensors = {}
-        for dtype in self.dtypes:
-            for name, shape in (("weight", (size // 4, 2)), ("bias", (size - size // 4 * 2,))):
-                tensors[f"{dtype}.{name}"] = _draw(rng, dtype, shape)
-        return _sealed(Parameters.of(tensors))
-
-    def updates(self, rng: np.random.Generator, count: int) -> list[Update]:
-        """Return full updates of random parameters and examples, their vectors read-only."""
-        return [
-            Update(
-                f"node-{i}",
-                1,
-                self.parameters(rng),
-                int(rng.integers(1, 100)),
-                {"loss": float(rng.uniform(0.1, 2.0))},
-            )
-            for i in range(self.least + count)
-        ]
 
     def test_is_a_collector(self) -> None:
         """The object has the role's method."""
@@ -111,7 +79,7 @@ class CollectorTests:
         """Parameters and updates hold the same bits after two rounds as before."""
         rng = np.random.default_rng(seed)
         start, updates = self.parameters(rng), self.updates(rng, count)
-        given = [_difference(u, start) if delta else u for u in updates]
+        given = [difference(u, start) if delta else u for u in updates]
         before = [start.digest, *(update.parameters.digest for update in given)]
         collector = self.make()
         for _ in range(2):
@@ -124,7 +92,7 @@ class CollectorTests:
         collector, start = self.make(), self.parameters(rng)
         result = collector.aggregate(start, self.updates(rng, 3))
         before = result.digest
-        collector.aggregate(_sealed(result.copy()), self.updates(rng, 3))
+        collector.aggregate(sealed(result.copy()), self.updates(rng, 3))
         assert result.digest == before
 
     def test_takes_updates_once(self) -> None:
@@ -175,7 +143,7 @@ class CollectorTests:
         rng = np.random.default_rng(seed)
         start, updates = self.parameters(rng), self.updates(rng, count)
         result = self.make().aggregate(start, updates)
-        differences = [_difference(update, start) for update in updates]
+        differences = [difference(update, start) for update in updates]
         self.assert_close(self.make().aggregate(start, differences), result)
         pairs = zip(updates, differences, strict=True)
         mixed = [pair[kinds >> i & 1] for i, pair in enumerate(pairs)]
@@ -191,102 +159,6 @@ class CollectorTests:
         assert result.layout == start.layout
         assert alive.count == clients
         assert alive.most <= HELD or not self.linear
-
-    def test_state_goes_on_exactly(self) -> None:
-        """A new collector that takes up the state gives the bits the old one gives."""
-        rng = np.random.default_rng(4)
-        collector, here = self.make(), self.parameters(rng)
-        for _ in range(2):
-            here = _sealed(collector.aggregate(here, self.updates(rng, 4)).copy())
-        other, stored = self.make(), _stored(collector)
-        if isinstance(other, SupportsState):
-            other.restore(stored)
-        for _ in range(2):
-            updates = self.updates(rng, 4)
-            there = other.aggregate(here, updates)
-            here = _sealed(collector.aggregate(here, updates).copy())
-            assert there.digest == here.digest
-
-    def test_state_is_a_snapshot(self) -> None:
-        """A state is arrays and scalars by name, which later rounds do not change."""
-        collector = self.make()
-        if not isinstance(collector, SupportsState):
-            return
-        rng = np.random.default_rng(5)
-        start = self.parameters(rng)
-        collector.aggregate(start, self.updates(rng, 4))
-        state = collector.state()
-        before = {name: np.array(value) for name, value in state.items()}
-        collector.aggregate(start, self.updates(rng, 4))
-        for name, value in state.items():
-            assert isinstance(name, str)
-            assert isinstance(value, float | int | str) or np.asarray(value).ndim == 1
-            np.testing.assert_array_equal(value, before[name])
-
-    def test_state_of_a_new_collector_restores(self) -> None:
-        """The state before any round can be restored too."""
-        collector, other = self.make(), self.make()
-        if isinstance(collector, SupportsState) and isinstance(other, SupportsState):
-            other.restore(collector.state())
-        rng = np.random.default_rng(6)
-        start, updates = self.parameters(rng), self.updates(rng, 4)
-        first = collector.aggregate(start, updates)
-        assert first.digest == other.aggregate(start, updates).digest
-
-    def test_broadcast_is_numbers_by_name(self) -> None:
-        """What is announced is finite scalars, and vectors as long as the parameters."""
-        collector = self.make()
-        if not isinstance(collector, SupportsBroadcast):
-            return
-        announced = collector.broadcast(1)
-        for name, value in announced.scalars.items():
-            assert isinstance(name, str)
-            assert np.isfinite(value)
-        for vector in announced.vectors.values():
-            assert np.asarray(vector).ndim == 1
-            assert np.asarray(vector).dtype == np.float32
-
-    def assert_close(self, here: Parameters, there: Parameters) -> None:
-        """Check that parameters are equal but for rounding; integers by one at most."""
-        assert here.layout == there.layout
-        for dtype, vector in here.vectors.items():
-            limit = self.tolerance if np.dtype(dtype).kind == "f" else 1.0
-            np.testing.assert_allclose(
-                np.asarray(vector, np.float64),
-                np.asarray(there.vectors[dtype], np.float64),
-                rtol=self.tolerance,
-                atol=limit,
-                err_msg=dtype,
-            )
-
-
-def _draw(rng: np.random.Generator, dtype: str, shape: tuple[int, ...]) -> Array:
-    if np.dtype(dtype).kind == "f":
-        return rng.standard_normal(shape).astype(dtype)
-    return rng.integers(0, 100, shape).astype(dtype)
-
-
-def _sealed(parameters: Parameters) -> Parameters:
-    for vector in parameters.vectors.values():
-        vector.flags.writeable = False
-    return parameters
-
-
-def _difference(update: Update, start: Parameters) -> Update:
-    vectors = {d: v - start.vectors[d] for d, v in update.parameters.vectors.items()}
-    return replace(update, parameters=_sealed(Parameters(start.layout, vectors)), delta=True)
-
-
-def _stored(collector: Collector) -> State:
-    """Return the state as it comes back from a store: other arrays, which are read-only."""
-    stored: dict[str, Any] = {}
-    state = collector.state() if isinstance(collector, SupportsState) else {}
-    for name, value in state.items():
-        stored[name] = value
-        if not isinstance(value, float | int | str):
-            stored[name] = np.array(value)
-            stored[name].flags.writeable = False
-    return stored
 
 
 class _Once:
