@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
 
 from aeros_core import compose, config, plugins
 
@@ -47,9 +48,14 @@ def test_experiment_names_no_transport():
 
 
 def test_every_collector_is_built_with_its_defaults(registry):
+    holders = {"ema", "swa", "tree"}
     for name in registry.names("collector"):
-        cfg = config.load(["experiment=digits", f"collector={name}"], registry)
-        assert hasattr(compose.build(cfg, registry).parts.collector, "aggregate")
+        if name in holders:  # what it holds is chosen in composition
+            data = config.plain(config.load([f"collector={name}"], registry))["collector"]
+        else:
+            default = OmegaConf.structured(registry.options["collector", name].config)
+            data = OmegaConf.to_container(default, enum_to_str=True)
+        assert hasattr(compose.build_part(registry, "collector", data, name), "aggregate")
 
 
 @pytest.mark.parametrize(("holder", "rule"), [("ema", "fedasync"), ("swa", "krum")])
