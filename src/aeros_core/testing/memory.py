@@ -82,6 +82,10 @@ class MemoryContract(Drawn):
             here = sealed(one.aggregate(start, updates).copy())
         with pytest.raises(_Broken):
             collector.aggregate(here, _broken(self.updates(rng, 4)))
+        kept, expected_state = _stored(collector), _stored(other)
+        assert kept.keys() == expected_state.keys()
+        for name, value in kept.items():
+            np.testing.assert_array_equal(value, expected_state[name], err_msg=name)
         again = self.updates(rng, 4)
         expected = other.aggregate(here, again)
         assert collector.aggregate(here, again).digest == expected.digest

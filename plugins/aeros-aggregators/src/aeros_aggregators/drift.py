@@ -58,6 +58,7 @@ class Scaffold(Personal):
             DataError: An update does not report its steps or its learning rate.
         """
         base, common = self._variates.base(parameters), self._variates.mean()
+        fresh: list[tuple[str, Array, float]] = []
         self._sums.begin(parameters)
         for update in updates:
             self._sums.add(update, update.examples)
@@ -67,8 +68,9 @@ class Scaffold(Personal):
                 own -= common
             if (before := self._variates.of(update.node)) is not None:
                 own += before
-            self._variates.put(update.node, own, update.examples)
+            fresh.append((update.node, own, update.examples))
             del update
+        self._variates.put(fresh)
         weight = self._sums.weight
         return self._sums.mean(weight / self._rate) if weight else parameters
 
@@ -115,14 +117,16 @@ class FedDyn(Personal):
     def aggregate(self, parameters: Parameters, updates: Iterable[Update]) -> Parameters:
         """Return the mean of the updates less h / alpha; without updates, ``parameters``."""
         base = self._variates.base(parameters)
+        fresh: list[tuple[str, Array, float]] = []
         self._sums.begin(parameters)
         for update in updates:
             self._sums.add(update, update.examples)
             own = self._variates.change(update, base, -self._alpha)
             if (before := self._variates.of(update.node)) is not None:
                 own += before
-            self._variates.put(update.node, own, update.examples)
+            fresh.append((update.node, own, update.examples))
             del update
+        self._variates.put(fresh)
         mean = self._variates.mean()
         if not self._sums.weight or mean is None:
             return parameters

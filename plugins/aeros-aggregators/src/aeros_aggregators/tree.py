@@ -112,7 +112,7 @@ class Tree:
                 group = self._group(update.node)
                 if group not in feeds:
                     feed = feeds[group] = _Feed()
-                    ends.callback(feed.end)
+                    ends.push(feed.end)
                     forwarded[group] = pool.submit(
                         _fed, self._relays[group], update.round, parameters, feed
                     )
@@ -165,22 +165,25 @@ class _Feed:
     """Updates from one thread to another, one at a time."""
 
     def __init__(self) -> None:
-        self._queue: queue.Queue[Update | None] = queue.Queue(1)
+        self._queue: queue.Queue[Update | BaseException | None] = queue.Queue(1)
         self._ended = False
 
     def put(self, update: Update) -> None:
         self._queue.put(update)
 
-    def end(self) -> None:
-        self._queue.put(None)
+    def end(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        """Let whoever reads come to an end, or to the error that ended the round."""
+        self._queue.put(error)
 
     def __iter__(self) -> Iterator[Update]:
         while not self._ended:
             update = self._queue.get()
-            if update is None:
-                self._ended = True
-            else:
+            if isinstance(update, Update):
                 yield update
+            else:
+                self._ended = True
+                if update is not None:
+                    raise update
             del update
 
 

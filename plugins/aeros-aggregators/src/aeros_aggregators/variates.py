@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -47,12 +48,18 @@ class Variates:
         """Return the vector of a node; None before it has taken part."""
         return self._vectors.get(node)
 
-    def put(self, node: str, vector: Array, examples: float) -> None:
-        """Replace the vector of a node.
+    def put(self, rows: Iterable[tuple[str, Array, float]]) -> None:
+        """Replace vectors: of these nodes, with these examples, once a round is whole.
 
         Raises:
             ConfigError: There are more nodes than the configuration says.
         """
+        for node, vector, examples in rows:
+            self._replace(node, vector, examples)
+        self._mean = None
+        self._demand_room()
+
+    def _replace(self, node: str, vector: Array, examples: float) -> None:
         if self._sum.size != vector.size:
             self._sum = np.zeros(vector.size)
         arrays, weights = [vector], [float(examples)]
@@ -61,8 +68,6 @@ class Variates:
             weights.append(-self._examples[node])
         small.fold(self._sum, arrays, weights, fresh=False)
         self._vectors[node], self._examples[node] = vector, float(examples)
-        self._mean = None
-        self._demand_room()
 
     def mean(self) -> Array | None:
         """Return the mean, float32; None before any node has taken part."""
