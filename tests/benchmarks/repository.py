@@ -13,24 +13,21 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib.util
-import json
 import os
-import platform
 import shutil
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import table
 from numpy.typing import NDArray
+from table import Subject, Work
 
 from aeros_core.outcomes import Round
 from aeros_core.parameters import Parameters
@@ -44,25 +41,14 @@ PACKAGES = ("aeros-zarr", "numpy", "zarr", "obstore", "moto", "torch", "safetens
 STEP = 16 * 2**20
 
 
-@dataclass
-class Subject:
-    """One way to do a piece of work: timed calls, each with untimed work before it."""
-
-    name: str
-    call: Callable[[], object]
-    before: Callable[[], object] = lambda: None
-
-
 def main() -> None:
     options = arguments()
-    rows = []
+    rows: list[table.Row] = []
+    table.heading(PACKAGES)
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         for work, subjects, repeats in works(Path(folder), options.quick):
-            rows += measure(work, subjects, repeats)
-            show(rows[-len(subjects) :])
-    if options.json:
-        document = {"machine": machine(), "versions": versions(), "rows": rows}
-        Path(options.json).write_text(json.dumps(document, indent=1))
+            rows += table.run(Work(work, subjects), repeats)
+    table.write(options.json, rows, PACKAGES)
 
 
 def arguments() -> argparse.Namespace:
@@ -70,10 +56,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="40 MB and few repeats")
     parser.add_argument("--json", metavar="FILE", help="write the rows there too")
     parser.add_argument("--folder", metavar="DIR", help="where to write; default: the system's")
-    options = parser.parse_args()
-    print(f"{machine()}\n{', '.join(f'{k} {v}' for k, v in versions().items())}\n")
-    print(f"{'work':16} {'subject':28} {'median ms':>10} {'ratio':>6}")
-    return options
+    return parser.parse_args()
 
 
 def works(folder: Path, quick: bool) -> Iterator[tuple[str, list[Subject], int]]:
@@ -309,40 +292,6 @@ def synced(path: Path, save: Callable[..., object], *arguments: object) -> None:
     save(*arguments)
     with path.open("rb") as file:
         os.fsync(file.fileno())
-
-
-def measure(work: str, subjects: list[Subject], repeats: int) -> list[dict[str, Any]]:
-    times: dict[str, list[float]] = {subject.name: [] for subject in subjects}
-    for turn in range(repeats + 1):
-        for subject in subjects:
-            subject.before()
-            start = time.perf_counter()
-            subject.call()
-            if turn:  # the first turn warms up
-                times[subject.name].append((time.perf_counter() - start) * 1e3)
-    medians = {name: statistics.median(all_) for name, all_ in times.items()}
-    first = medians[subjects[0].name]
-    return [
-        {"work": work, "subject": name, "median_ms": ms, "ratio": first / ms}
-        for name, ms in medians.items()
-    ]
-
-
-def show(rows: list[dict[str, Any]]) -> None:
-    for row in rows:
-        print("{work:16} {subject:28} {median_ms:10.2f} {ratio:6.2f}".format(**row), flush=True)
-
-
-def machine() -> str:
-    return f"{platform.machine()}, {os.cpu_count()} cores, {platform.platform(terse=True)}"
-
-
-def versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
 
 
 if __name__ == "__main__":
