@@ -8,15 +8,17 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from aeros_core.errors import ConfigError
 from aeros_core.messages import Failure, Instruction
 from aeros_torch import models
 from aeros_torch.engines import WAYS
-from aeros_torch.workers import Workers, workers
+from aeros_torch.workers import Workers, devices, workers
 
 BRITTLE = '''
 import os, signal, time
@@ -246,6 +248,21 @@ def test_a_cohort_that_is_left_does_not_disturb_the_next(engine, cohort):
     same(list(made.train(sent, members, rates(members))), expected)
 
 
+def test_few_are_begun_ahead_of_whoever_takes_them(engine, cohort, monkeypatch):
+    sent, members, expected = cohort
+    monkeypatch.setattr("aeros_torch.workers._ROOM", 0)
+    begun = []
+
+    class Counted(list):
+        def __iter__(self):
+            return (begun.append(entry) or entry for entry in super().__iter__())
+
+    replies = engine(1).train(Counted(sent), members, rates(members))
+    for taken, update in enumerate(replies):
+        assert update.node == expected[taken].node
+        assert len(begun) <= taken + 3
+
+
 def test_two_cohorts_at_a_time(engine, cohort):
     sent, members, expected = cohort
     made = engine(2)
@@ -297,6 +314,23 @@ def test_auto_takes_processes_once_they_pay(trainer, data):
     assert not pays(shop, 1)
     shop.pace.clients = 100_000
     assert not pays(shop, 10)
+
+
+@pytest.mark.parametrize(
+    ("asked", "count", "expected"),
+    [
+        ("auto", 0, ["cuda:0", "cuda:1"] * 2),
+        ("cuda", 3, ["cuda:0", "cuda:1"] * 3),
+        ("cuda:1", 0, ["cuda:1"] * 2),
+        ("cpu", 3, ["cpu"] * 3),
+    ],
+)
+def test_processes_take_turns_on_gpus(monkeypatch, asked, count, expected):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    device = torch.device("cuda:0" if asked in ("auto", "cuda") else asked)
+    network = SimpleNamespace(device=device)
+    shop = SimpleNamespace(network=network, workers=count, options={"device": asked})
+    assert devices(shop) == expected
 
 
 SCRIPT = """

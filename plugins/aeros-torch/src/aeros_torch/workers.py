@@ -20,7 +20,7 @@ from aeros_torch.runtime import cores
 from aeros_torch.sequential import Sequential
 from aeros_torch.workshop import Workshop
 
-__all__ = ["Workers", "workers"]
+__all__ = ["Workers", "devices", "workers"]
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ def workers(shop: Workshop) -> Workers | str:
     told = draw(shop)
     if isinstance(told, str):
         return told
-    return Workers(shop, Crew(shop, told, _devices(shop)))
+    return Workers(shop, Crew(shop, told, devices(shop)))
 
 
 class Workers:
@@ -135,13 +135,13 @@ class Workers:
         return self._here.evaluate(parameters, data)
 
 
-def _devices(shop: Workshop) -> list[str]:
+def devices(shop: Workshop) -> list[str]:
     """Return where each process computes: a core, or in turns one of the GPUs."""
     device = shop.network.device
     if device.type == "cpu":
         return ["cpu"] * (shop.workers or cores())
-    asked = str(shop.options["device"])
-    gpus = range(torch.cuda.device_count()) if asked in ("auto", "cuda") else [device.index or 0]
+    any_gpu = shop.options["device"] in ("auto", "cuda")
+    gpus = range(torch.cuda.device_count()) if any_gpu else [device.index]
     return [f"cuda:{number}" for _ in range(shop.workers or _A_GPU) for number in gpus]
 
 
