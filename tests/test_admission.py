@@ -125,3 +125,37 @@ def test_finite_is_finite_element_by_element(values, good, dtype):
 
 def test_whole_numbers_are_finite():
     assert finite(np.array([2**62, 2**62, 2**62]))
+
+
+class Far:
+    """A vector on a device: nothing reads its numbers but its own methods."""
+
+    def __init__(self, *values):
+        self.values = np.array(values, np.float32)
+        self.dtype, self.shape = self.values.dtype, self.values.shape
+
+    def __len__(self):
+        return len(self.values)
+
+    def __getitem__(self, key):
+        return Far(*self.values[key])
+
+    def __array__(self, *args, **options):
+        raise TypeError("can't convert a device's tensor to numpy")
+
+    def sum(self):
+        return self.values.sum()
+
+    def cpu(self):
+        return self.values
+
+
+@pytest.mark.parametrize(
+    ("vector", "kind"),
+    [(Far(4, 6), None), (Far(np.nan, 6), "not finite"), (Far(400, 6), "norm")],
+)
+def test_vectors_on_a_device_are_checked_too(vector, kind):
+    sent = update(parameters=Parameters(BASE.layout, {"float32": vector}))
+    found = fault(sent, BASE, 10.0)
+    assert (found and found.kind) == kind
+    assert Parameters(BASE.layout, {"float32": vector}).copy().vector.dtype == np.float32

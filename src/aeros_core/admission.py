@@ -11,7 +11,7 @@ import numpy as np
 
 from aeros_core.encoding import Encoded
 from aeros_core.messages import Evaluation, Failure, Reply, Update
-from aeros_core.parameters import Parameters, Vector
+from aeros_core.parameters import Parameters, Vector, on_host
 from aeros_core.tally import Refusal
 
 __all__ = ["fault", "finite"]
@@ -70,7 +70,7 @@ def finite(vector: Vector) -> bool:
     squares = type(vector) is np.ndarray and vector.dtype.char in "fd"
     with np.errstate(all="ignore"):  # BLAS makes the pass over squares the fastest there is
         total = float(np.dot(vector, vector) if squares else vector.sum())
-    return math.isfinite(total) or bool(np.isfinite(np.asarray(vector)).all())
+    return math.isfinite(total) or bool(np.isfinite(on_host(vector)).all())
 
 
 def change(update: Update, base: Parameters) -> float:
@@ -81,9 +81,9 @@ def change(update: Update, base: Parameters) -> float:
             continue
         there = None if update.delta else base.vectors[dtype]
         for start in range(0, len(vector), _BLOCK):
-            part = np.asarray(vector[start : start + _BLOCK], np.float64)
+            part = np.asarray(on_host(vector[start : start + _BLOCK]), np.float64)
             if there is not None:
-                part = part - np.asarray(there[start : start + _BLOCK], np.float64)
+                part = part - np.asarray(on_host(there[start : start + _BLOCK]), np.float64)
             total += float(part @ part)
     return math.sqrt(total)
 
