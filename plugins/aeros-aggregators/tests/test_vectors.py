@@ -35,11 +35,14 @@ def test_host_copies_only_where_it_must():
 
 
 class Foreign:
-    """An array of another library, which speaks DLPack and nothing else."""
+    """An array of another library, which speaks DLPack and has a length."""
 
     def __init__(self, array):
         self._array = array
         self.shape = array.shape
+
+    def __len__(self):
+        return len(self._array)
 
     def __dlpack__(self, **options):
         return self._array.__dlpack__(**options)

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
+from aeros_aggregators import device
 from aeros_aggregators.sums import check_layout
 from aeros_aggregators.vectors import host, stored, working
 from aeros_core.messages import Update
-from aeros_core.parameters import Array, Parameters
+from aeros_core.parameters import Array, Parameters, Vector
 
 __all__ = ["Cohort", "Rule"]
 
@@ -51,6 +52,17 @@ class Cohort:
         """Return the cohort of the updates at these places, rows as they are here."""
         return replace(self, updates=[self.updates[i] for i in chosen])
 
+    def reach(self, dtype: str) -> list[Vector]:
+        """Return the vectors of this dtype where they lie: on a device if all do, else `rows`."""
+        vectors = [update.parameters.vectors[dtype] for update in self.updates]
+        if dtype != working(dtype) or not all(map(device.there, vectors)):
+            return list(self.rows(dtype))
+        base = host(self.parameters.vectors[dtype], dtype)
+        return [
+            device.shifted(vector, base) if update.delta and not self.delta else vector
+            for vector, update in zip(vectors, self.updates, strict=True)
+        ]
+
     def rows(self, dtype: str) -> list[Array]:
         """Return the vectors of this dtype as kernels work on them, one for each update."""
         kind = working(dtype)
@@ -61,11 +73,16 @@ class Cohort:
             rows.append(base + row if update.delta and not self.delta else row)
         return rows
 
-    def combine(self, rule: Rule) -> Parameters:
-        """Return the parameters that ``rule`` makes of the rows of every dtype."""
+    def combine(self, rule: Rule, *, reach: bool = False) -> Parameters:
+        """Return the parameters that ``rule`` makes of the rows of every dtype.
+
+        Args:
+            rule: What to make of them, at home.
+            reach: Whether it works on rows that lie on a device.
+        """
         vectors = {}
         for dtype in self.parameters.vectors:
-            result = rule(self.rows(dtype))
+            result = rule(self.reach(dtype) if reach else self.rows(dtype))
             if self.delta:
                 result += host(self.parameters.vectors[dtype], working(dtype))
             vectors[dtype] = stored(result, dtype)

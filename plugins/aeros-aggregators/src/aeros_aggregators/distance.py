@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from aeros_aggregators import small, threads
+from aeros_aggregators import device, small, threads
 from aeros_aggregators.steps import Term
 from aeros_aggregators.vectors import addresses
 from aeros_core.parameters import Array
@@ -22,6 +22,8 @@ WORK = 1 << 25
 
 def pairs(rows: Rows) -> Array:
     """Return the squared distance of every row to every other, (K, K) in float64."""
+    if device.there(rows[0]):
+        return device.pairs(rows)
     count, size = len(rows), rows[0].size
     if size < small.SMALL and count * count * size < WORK:
         return _small_pairs(rows)

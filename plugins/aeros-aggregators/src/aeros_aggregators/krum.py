@@ -146,7 +146,7 @@ def _distances(cohort: Cohort) -> Array:
     result = np.zeros((len(cohort), len(cohort)))
     for dtype in cohort.parameters.vectors:
         if is_real(dtype):
-            result += distance.pairs(cohort.rows(dtype))
+            result += distance.pairs(cohort.reach(dtype))
     return result
 
 

@@ -31,7 +31,7 @@ class Median(Personal):
         if not cohort:
             return parameters
         cut = (len(cohort) - 1) // 2
-        return cohort.combine(lambda rows: middle(rows, cut))
+        return cohort.combine(lambda rows: middle(rows, cut), reach=True)
 
 
 class TrimmedMean(Personal):
@@ -58,4 +58,4 @@ class TrimmedMean(Personal):
         if not cohort:
             return parameters
         cut = int(self._trim * len(cohort))
-        return cohort.combine(lambda rows: middle(rows, cut))
+        return cohort.combine(lambda rows: middle(rows, cut), reach=True)

@@ -17,14 +17,15 @@ from itertools import groupby
 
 import numpy as np
 
-from aeros_aggregators import buffers, rows
+from aeros_aggregators import buffers, device, rows
 from aeros_aggregators.coding import GROUP, Entries
 from aeros_aggregators.rows import Row
 from aeros_aggregators.steps import Step, Term, average
 from aeros_aggregators.vectors import host, is_real, stored, working
+from aeros_core.encoding import Encoded
 from aeros_core.errors import DataError
 from aeros_core.messages import Update
-from aeros_core.parameters import Array, Parameters
+from aeros_core.parameters import Array, Parameters, Vector
 
 __all__ = ["Sums", "check_layout"]
 
@@ -49,6 +50,7 @@ class Sums:
         self._held: list[Parameters] = []
         self._weights: list[float] = []
         self._limit = FEWEST
+        self._afar = device.Afar()
 
     def take(self, parameters: Parameters, updates: Iterable[Update]) -> bool:
         """Add up all updates, weighted by their examples; return whether there are any."""
@@ -69,6 +71,7 @@ class Sums:
             sizes = parameters.layout.sizes
             self._totals = {dtype: np.empty(n, np.float64) for dtype, n in sizes.items()}
         self._fresh = True
+        self._afar = device.Afar()
         self._held.clear()
         self._weights.clear()
         self._size = max(parameters.nbytes, 1)
@@ -82,13 +85,20 @@ class Sums:
             DataError: It has another layout.
         """
         check_layout(self._parameters, update)
+        if any(map(device.there, _arrived(update.parameters))):
+            self._afar.add(update.parameters, weight)
+            self._count(update, weight)
+            return
         self._held.append(update.parameters)
         self._weights.append(float(weight))
-        self.weight += weight
-        self._full += 0.0 if update.delta else weight
+        self._count(update, weight)
         self._bytes += update.parameters.nbytes
         if self._bytes >= self._limit * self._size and self._whole():
             self._fold()
+
+    def _count(self, update: Update, weight: float) -> None:
+        self.weight += weight
+        self._full += 0.0 if update.delta else weight
 
     def mean(self, weight: float | None = None) -> Parameters:
         """Return the mean; integers to the nearest.
@@ -136,6 +146,11 @@ class Sums:
         forms = {id(form): form for form in map(rows.form, self._held)}
         if len(forms) > 1 or any(isinstance(form, rows.Sparse) for form in forms.values()):
             self._fold()
+        if fetched := self._afar.fetch():
+            self._fold()
+            for dtype, total in fetched.items():
+                self._totals[dtype] = total if self._fresh else self._totals[dtype] + total
+            self._fresh = False
 
     def _whole(self) -> bool:
         """Tell whether codes could be folded so that no other grouping gives other bits."""
@@ -153,6 +168,11 @@ class Sums:
         self._held.clear()
         self._weights.clear()
         self._bytes = 0
+
+
+def _arrived(parameters: Parameters) -> Iterable[Vector]:
+    vectors = parameters.vectors
+    return () if isinstance(vectors, Encoded) else vectors.values()
 
 
 def _form(pair: tuple[Parameters, float]) -> int:

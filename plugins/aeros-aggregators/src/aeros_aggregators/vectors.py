@@ -1,7 +1,7 @@
 """The vectors that kernels work on: on the host, contiguous, of a dtype they know.
 
-Here is the seam for device tensors: `host` brings what speaks DLPack on the CPU over
-without a copy. A rule that runs on a device would branch before it.
+What speaks DLPack on the host is read in place. What lies on a device is worked on
+there by the rules that can (`device`), and brought home for the others.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from aeros_aggregators import device
 from aeros_core.parameters import Array, Vector
 
 __all__ = ["addresses", "host", "is_real", "stored", "working"]
@@ -33,6 +34,8 @@ def working(dtype: str) -> str:
 
 def host(vector: Vector, dtype: str) -> Array:
     """Return a vector as a contiguous numpy array of ``dtype``; a view where it can be."""
+    if device.there(vector):
+        vector = device.home(vector)
     array = vector if isinstance(vector, np.ndarray) else np.from_dlpack(vector)
     return np.ascontiguousarray(array, dtype=dtype)
 
