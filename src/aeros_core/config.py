@@ -12,6 +12,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any, ClassVar
 
+import hydra
 from hydra._internal import hydra as hydra_core
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.config_search_path import ConfigSearchPath
@@ -29,10 +30,13 @@ from aeros_core.registry import Health, Option, Plugin, Registry
 from aeros_core.sitting import identity_of
 from aeros_core.task import Task
 
-__all__ = ["MANY", "ROOT", "explain", "identity", "load", "plain", "register", "thawed"]
+__all__ = ["MANY", "ROOT", "SINCE", "explain", "identity", "load", "plain", "register", "thawed"]
 
 OURS = "aeros_core.conf"
 ROOT = f"pkg://{OURS}"
+
+SINCE: Mapping[str, Any] = {"version_base": "1.3"} if hydra.__version__ < "1.4" else {}
+"""The defaults of Hydra that are meant; from 1.4 on to name them is deprecated."""
 
 MANY = ("transformer", "callback")
 """Groups of which any number of options is chosen, in order."""
@@ -114,7 +118,7 @@ def load(overrides: Sequence[str], registry: Registry, root: str = "config") -> 
 
     register(registry)
     try:
-        with initialize_config_module(OURS, version_base="1.3"):
+        with initialize_config_module(OURS, **SINCE):
             return compose(root, overrides=list(overrides))
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise explain(error, registry) from error
