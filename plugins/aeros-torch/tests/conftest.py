@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from aeros_core.data import Dataset
+from aeros_core.messages import Instruction
 from aeros_core.schema import Field, Schema
 from aeros_torch import config
 from aeros_torch.trainer import TorchTrainer
@@ -101,3 +102,43 @@ def mlp():
     from aeros_torch.models import Mlp
 
     return partial(Mlp, **{**options(config.Mlp), "hidden": [16]})
+
+
+@pytest.fixture
+def agree(trainer):
+    """Train a cohort with kernels and with torch, and compare: ``agree(model, tables, lr=0.1)``."""
+    return partial(_agree, trainer)
+
+
+def _drifts(clients, size, scale):
+    """Return each client's own drift; the first has none, the second one on another device."""
+    if not scale:
+        return [{}] * clients
+    rng = np.random.default_rng(3)
+    made = [scale * rng.normal(size=size).astype(np.float32) for _ in range(clients)]
+    return [{}, {"drift": torch.from_numpy(made[1])}, *({"drift": drift} for drift in made[2:])]
+
+
+def _agree(
+    trainer, model, tables, start=None, rtol=2e-3, atol=2e-5, scalars=None, drift=0.0, **options
+):
+    """Train a cohort with both engines and compare."""
+    here = trainer(model, engine="compiled", **options)
+    there = trainer(model, engine="sequential", **options)
+    start = start or here.initialise(tables[0].schema, 1)
+    sent = [
+        Instruction(1, f"n{i}", start, seed=40 + i, scalars=scalars or {}, vectors=vectors)
+        for i, vectors in enumerate(_drifts(len(tables), len(start.vector), drift))
+    ]
+    found = list(here.train_cohort(sent, tables))
+    expected = list(there.train_cohort(sent, tables))
+    for one, other in zip(found, expected, strict=True):
+        assert (one.node, one.examples) == (other.node, other.examples)
+        np.testing.assert_allclose(
+            one.parameters.vector, other.parameters.vector, rtol=rtol, atol=atol
+        )
+        assert one.scalars == other.scalars
+        assert one.metrics["loss"] == pytest.approx(other.metrics["loss"], rel=1e-4)
+        measured = there.evaluate(other.parameters, tables[0])
+        assert here.evaluate(other.parameters, tables[0]) == pytest.approx(measured, rel=1e-4)
+    return found

@@ -41,43 +41,9 @@ class TestContract(TrainerTests):
         )
 
 
-def drifts(clients, size, scale):
-    """Return each client's own drift; the first has none, the second one on another device."""
-    if not scale:
-        return [{}] * clients
-    rng = np.random.default_rng(3)
-    made = [scale * rng.normal(size=size).astype(np.float32) for _ in range(clients)]
-    return [{}, {"drift": torch.from_numpy(made[1])}, *({"drift": drift} for drift in made[2:])]
-
-
-def agree(
-    trainer, model, tables, start=None, rtol=2e-3, atol=2e-5, scalars=None, drift=0.0, **options
-):
-    """Train a cohort with both engines and compare."""
-    here = trainer(model, engine="compiled", **options)
-    there = trainer(model, engine="sequential", **options)
-    start = start or here.initialise(tables[0].schema, 1)
-    sent = [
-        Instruction(1, f"n{i}", start, seed=40 + i, scalars=scalars or {}, vectors=vectors)
-        for i, vectors in enumerate(drifts(len(tables), len(start.vector), drift))
-    ]
-    found = list(here.train_cohort(sent, tables))
-    expected = list(there.train_cohort(sent, tables))
-    for one, other in zip(found, expected, strict=True):
-        assert (one.node, one.examples) == (other.node, other.examples)
-        np.testing.assert_allclose(
-            one.parameters.vector, other.parameters.vector, rtol=rtol, atol=atol
-        )
-        assert one.scalars == other.scalars
-        assert one.metrics["loss"] == pytest.approx(other.metrics["loss"], rel=1e-4)
-        measured = there.evaluate(other.parameters, tables[0])
-        assert here.evaluate(other.parameters, tables[0]) == pytest.approx(measured, rel=1e-4)
-    return found
-
-
 @pytest.mark.parametrize("activation", [activation.name for activation in Activation])
-def test_each_activation(trainer, data, activation):
-    agree(trainer, mlp(6, 5, activation=activation), [data()], lr=0.1, epochs=2, batch_size=8)
+def test_each_activation(agree, data, activation):
+    agree(mlp(6, 5, activation=activation), [data()], lr=0.1, epochs=2, batch_size=8)
 
 
 @pytest.mark.parametrize(
@@ -99,21 +65,21 @@ def test_each_activation(trainer, data, activation):
     ids=str,
 )
 @pytest.mark.parametrize("values", [None, 0, 4], ids=["classes", "number", "numbers"])
-def test_each_option_with_each_target(trainer, data, options, values):
+def test_each_option_with_each_target(agree, data, options, values):
     table = data(values=values)
     tables = [table.take(np.arange(n)) for n in (37, 1, 20, 9)]
     more = {"epochs": 3, **options}
-    agree(trainer, mlp(7), tables, lr=0.05, batch_size=8, **more)
+    agree(mlp(7), tables, lr=0.05, batch_size=8, **more)
 
 
-def test_announced_proximal_mu_wins(trainer, data):
-    one = agree(trainer, mlp(4), [data()], lr=0.1, proximal_mu=5.0, scalars={"proximal_mu": 0.3})
-    other = agree(trainer, mlp(4), [data()], lr=0.1, proximal_mu=0.3)
+def test_announced_proximal_mu_wins(agree, data):
+    one = agree(mlp(4), [data()], lr=0.1, proximal_mu=5.0, scalars={"proximal_mu": 0.3})
+    other = agree(mlp(4), [data()], lr=0.1, proximal_mu=0.3)
     assert one[0].parameters.digest == other[0].parameters.digest
 
 
 @pytest.mark.parametrize("momentum", [None, 0.5])
-def test_any_shape(trainer, data, momentum):
+def test_any_shape(agree, data, momentum):
     """Odd and even widths, on either side of a vector's length and of a tile's rows."""
 
     @settings(max_examples=40, deadline=None)
@@ -127,14 +93,14 @@ def test_any_shape(trainer, data, momentum):
         table = data(30, shape=(inputs,))
         tables = [table.take(np.arange(size)) for size in sizes]
         model = mlp(*hidden, activation="tanh")
-        agree(trainer, model, tables, lr=0.05, batch_size=batch, momentum=momentum)
+        agree(model, tables, lr=0.05, batch_size=batch, momentum=momentum)
 
     agrees()
 
 
-def test_shape_of_one_number(trainer, data):
-    agree(trainer, partial(models.Softmax), [data(shape=())], lr=0.1)
-    agree(trainer, partial(models.Softmax), [data(shape=(3, 4, 2))], lr=0.1)
+def test_shape_of_one_number(agree, data):
+    agree(partial(models.Softmax), [data(shape=())], lr=0.1)
+    agree(partial(models.Softmax), [data(shape=(3, 4, 2))], lr=0.1)
 
 
 def test_bits_depend_neither_on_workers_nor_on_the_rest_of_the_cohort(trainer, data, monkeypatch):
@@ -273,7 +239,7 @@ def test_parameters_of_another_model_are_refused(trainer, data):
 
 
 CANNOT = {
-    "the model is not a softmax, nor an mlp without dropout": {
+    "the model is not a softmax, mlp, cnn or lstm without dropout": {
         "model": partial(models.Mlp, hidden=[4], activation="relu", dropout=0.5)
     },
     "trainer.clip_norm is set": {"clip_norm": 1.0},

@@ -7,8 +7,6 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
-from itertools import groupby
 from math import sqrt
 
 import numpy as np
@@ -41,10 +39,11 @@ class _Block:
 
     instructions: list[Instruction]
     data: list[Dataset]
+    counts: list[int]
     columns: tuple[Array, Array, Array]
+    epochs: int
     lr: float
     mu: float
-    epochs: int
     drifts: bool
 
 
@@ -112,36 +111,37 @@ class Compiled:
         self, instructions: Sequence[Instruction], data: Sequence[Dataset], rates: Sequence[float]
     ) -> Iterator[_Block]:
         """Cut a cohort into blocks of neighbours that one call can train."""
-        members = zip(instructions, data, rates, strict=True)
-        for (_, _, lr, mu, epochs, drifts), run in groupby(members, self._kind):
-            fresh = partial(_Block, lr=lr, mu=mu, epochs=epochs, drifts=drifts)
-            block, work = None, 0.0
-            for instruction, some, _ in run:
-                more = self._kernels.work * epochs * len(some)
-                if block and (work + more > _WORK or len(block.data) * self._size > _ROOM):
+        block, kind, work = None, None, 0.0
+        for instruction, some, lr in zip(instructions, data, rates, strict=True):
+            count = len(some)
+            its = self._kind(instruction, some, count, lr)
+            more = self._kernels.work * its[2] * count
+            room = 0 if block is None else len(block.counts) * self._size
+            if block is None or its != kind or work + more > _WORK or room > _ROOM:
+                if block is not None:
                     yield block
-                    block, work = None, 0.0
-                block = block or fresh([], [], self._columns.of(some))
-                block.instructions.append(instruction)
-                block.data.append(some)
-                work += more
-            if block:
-                yield block
+                block, kind, work = _Block([], [], [], self._columns.of(some), *its[2:]), its, 0.0
+            block.instructions.append(instruction)
+            block.data.append(some)
+            block.counts.append(count)
+            work += more
+        if block is not None:
+            yield block
 
     def _kind(
-        self, member: tuple[Instruction, Dataset, float]
-    ) -> tuple[int, int, float, float, int, bool]:
+        self, instruction: Instruction, data: Dataset, count: int, lr: float
+    ) -> tuple[int, int, int, float, float, bool]:
         """Return what all clients of a block have in common."""
-        (instruction, data, lr), recipe = member, self._recipe
-        mu = recipe.mu(instruction)
-        batches = -(-len(data) // recipe.batch_size)
-        epochs = -(-recipe.steps // batches) if recipe.steps else recipe.epochs
+        recipe = self._recipe
+        mu, epochs = recipe.mu(instruction), recipe.epochs
+        if recipe.steps:
+            epochs = -(-recipe.steps // -(-count // recipe.batch_size))
         drifts = "drift" in instruction.vectors
-        return id(instruction.parameters), id(data.columns), lr, mu, epochs, drifts
+        return id(instruction.parameters), id(data.columns), epochs, lr, mu, drifts
 
     def _train(self, block: _Block) -> _Trained:
         start = self._host(block.instructions[0].parameters)
-        counts = np.array([len(some) for some in block.data])
+        counts = np.array(block.counts)
         vectors = np.empty((len(counts), self._size), np.float32)
         losses = np.empty(len(counts))
         recipe, sgd = self._recipe, self._sgd
@@ -174,17 +174,21 @@ class Compiled:
         return np.stack([drift.numpy() for drift in taken if drift is not None])
 
     def _updates(self, block: _Block, vectors: Array, losses: Array) -> Iterator[Update]:
-        recipe = self._recipe
-        for instruction, some, vector, loss in zip(
-            block.instructions, block.data, vectors, losses.tolist(), strict=True
+        recipe, layout, counts = self._recipe, self._network.layout, block.counts
+        accounts = {
+            count: recipe.account(recipe.count(count), block.lr, block.mu, self._size)
+            for count in set(counts)
+        }
+        for instruction, count, vector, loss in zip(
+            block.instructions, counts, vectors, losses.tolist(), strict=True
         ):
             yield Update(
                 node=instruction.node,
                 round=instruction.round,
-                parameters=Parameters(self._network.layout, {"float32": vector}),
-                examples=len(some),
+                parameters=Parameters.trusted(layout, {"float32": vector}),
+                examples=count,
                 metrics={"loss": loss},
-                scalars=recipe.account(recipe.count(len(some)), block.lr, block.mu, self._size),
+                scalars=accounts[count],
             )
 
     def evaluate(self, parameters: Parameters, data: Dataset) -> Metrics:

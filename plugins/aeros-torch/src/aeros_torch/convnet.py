@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeros_torch.compiling import kernel
-from aeros_torch.heads import block, copy, cuts, descend, has_more, tally
+from aeros_torch.heads import block, copy, cuts, descend, has_more, most, tally
 from aeros_torch.heads import room as head_room
 from aeros_torch.trunk import backward, end, forward, load, packs, renew, room
 
@@ -59,7 +59,7 @@ def train(
         tables: As there.
         side: Pixels in a row of a kernel.
     """
-    size = min(length[1], counts.max())
+    size = min(length[1], most(counts))
     head, blocks = end(layers, side), head_room(widths, size)
     space, held = room(rooms, size), packs(rooms)
     more = has_more(rule) or len(drifts) > 0

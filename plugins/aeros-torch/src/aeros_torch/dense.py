@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeros_torch.compiling import kernel
-from aeros_torch.heads import block, copy, cuts, descend, has_more, room, take, tally
+from aeros_torch.heads import block, copy, cuts, descend, has_more, most, room, take, tally
 
 __all__ = ["measure", "train"]
 
@@ -46,7 +46,7 @@ def train(
         widths: Inputs, width of each hidden layer, outputs.
         kinds: Number of the activation, number of the loss.
     """
-    space = room(widths, min(length[1], counts.max()))
+    space = room(widths, min(length[1], most(counts)))
     more = has_more(rule) or len(drifts) > 0
     velocity, drift = np.zeros(len(start) if more else 0, np.float32), np.empty(0, np.float32)
     begin = 0

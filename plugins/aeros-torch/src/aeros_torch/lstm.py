@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from aeros_torch import layers, recurrence
 from aeros_torch.compiling import inner, kernel
-from aeros_torch.heads import block, copy, cuts, descend, has_more, tally
+from aeros_torch.heads import block, copy, cuts, descend, has_more, most, tally
 from aeros_torch.heads import room as head_room
 from aeros_torch.panels import ROWS
 from aeros_torch.recurrence import WIDE, backward, forward, packs, up
@@ -56,7 +56,7 @@ def train(
         codes: How many there are; 0 where numbers come in.
         sizes: Inputs, hidden, layers.
     """
-    size = min(length[1], counts.max())
+    size = min(length[1], most(counts))
     head, steps = _head(codes, sizes), _steps(columns[0], codes, sizes)
     blocks, space, held = head_room(widths, size), _room(sizes, steps, size), _packs(sizes)
     more = has_more(rule) or len(drifts) > 0
@@ -134,7 +134,7 @@ def _head(codes: int, sizes: tuple[int, int, int]) -> int:
 
 @inner
 def _steps(data: _Floats, codes: int, sizes: tuple[int, int, int]) -> int:
-    return data.shape[1] if codes > 0 else data.shape[1] // sizes[0]
+    return int(data.shape[1]) if codes > 0 else int(data.shape[1]) // sizes[0]
 
 
 @inner

@@ -14,7 +14,8 @@ __all__ = ["COLUMNS", "ROOMS", "Plan", "plan"]
 
 COLUMNS = (
     "inputs", "outputs", "step", "wide", "height", "width", "before", "high", "broad",
-    "flat", "image", "square", "down", "packed", "turned", "gradient", "bias", "forth", "back", "within",
+    "flat", "image", "square", "down", "packed", "turned", "gradient", "bias", "forth", "back",
+    "within",
 )  # fmt: skip
 """Of a convolution: channels in and out; both as they are kept, rounded up to whole vectors but
 for those of the data; height and width of its image; pixels of border before it; height and
@@ -111,7 +112,8 @@ def _pixels(height: int, width: int, line: int, step: int) -> Array:
     """
     places = np.minimum(np.arange(_up(height * width, ROWS)), height * width - 1)
     y, x = np.divmod(places, width)
-    return 4 * (y * line + x * step)
+    bytes_: Array = 4 * (y * line + x * step)
+    return bytes_
 
 
 def _up(count: int, to: int) -> int:

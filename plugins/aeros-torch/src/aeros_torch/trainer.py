@@ -130,7 +130,10 @@ class TorchTrainer:
         if not instructions:
             return
         made = self._for(data[0].schema)
-        wrong = [_wrong(made.shop.feed, some) for some in data]
+        wrong = _wrong(made.shop.feed, data)
+        if not any(wrong):
+            yield from self._trained(made, instructions, data)
+            return
         ready = [place for place, reason in enumerate(wrong) if not reason]
         trained = self._trained(made, [instructions[i] for i in ready], [data[i] for i in ready])
         for instruction, reason in zip(instructions, wrong, strict=True):
@@ -200,13 +203,21 @@ class TorchTrainer:
         )
 
 
-def _wrong(feed: Feed, data: Dataset) -> str:
-    """Return why these data cannot be trained on; "" if they can."""
-    try:
-        feed.check(data)
-    except DataError as error:
-        return f"DataError: {error}"
-    return ""
+def _wrong(feed: Feed, data: Sequence[Dataset]) -> list[str]:
+    """Return why each of these cannot be trained on, "" if it can; tables are looked at once."""
+    good: set[int] = set()
+    reasons = []
+    for some in data:
+        if id(some.columns) in good and len(some) >= feed.smallest:
+            reasons.append("")
+            continue
+        try:
+            feed.check(some)
+            reasons.append("")
+            good.add(id(some.columns))
+        except DataError as error:
+            reasons.append(f"DataError: {error}")
+    return reasons
 
 
 def _at_least(lowest: int, **options: float | None) -> None:

@@ -39,13 +39,14 @@ _step = dense_layers.renew
 def end(layers: _Numbers, side: int) -> int:
     """Return where in the flat vector the parameters behind the convolutions begin."""
     last = layers[-1]
-    return last[_FLAT] + last[_OUTPUTS] * (last[_INPUTS] * side * side + 1)
+    return int(last[_FLAT] + last[_OUTPUTS] * (last[_INPUTS] * side * side + 1))
 
 
 @inner
 def room(rooms: _Numbers, size: int) -> _Room:
-    """Return room for a batch: images, slopes, winners; and for an image: made, keys, values,
-    and gradients within their borders.
+    """Return room for a batch: images, slopes, winners; then for one image.
+
+    Of an image: what is made, keys, values, and gradients within their borders.
     """
     image, square, down, made = rooms[0], rooms[1], rooms[2], rooms[7]
     return (
@@ -198,7 +199,7 @@ def _unflatten(features: _Floats, values: _Floats, its: _Numbers) -> None:
 
 @inner
 def _squares(its: _Numbers) -> int:
-    return ((its[_HIGH] + 1) // 2) * ((its[_BROAD] + 1) // 2)
+    return int(((its[_HIGH] + 1) // 2) * ((its[_BROAD] + 1) // 2))
 
 
 @inner
