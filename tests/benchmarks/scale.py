@@ -36,6 +36,7 @@ from typing import Any
 import numpy as np
 import simulation
 import simulation_aeros as aeros
+from simulation_work import digits
 
 from aeros_core.data import Dataset, Partition
 from aeros_core.messages import Instruction, Update
@@ -78,8 +79,8 @@ def stored(clients: int) -> Partition:
 
 def population(clients: int, kind: str, rounds: int) -> tuple[float, float]:
     """Return the median milliseconds of a round, and MiB resident at the end."""
-    x, y = simulation.digits("train", TABLE, (784,))
-    test_x, test_y = simulation.digits("t10k", 200, (784,))
+    x, y = digits("train", TABLE, (784,))
+    test_x, test_y = digits("t10k", 200, (784,))
     work = SimpleNamespace(
         name="population",
         clients=clients,
