@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -49,6 +50,8 @@ class Brittle(nn.Module):
     def suffer(self, highest):
         if highest == 666 and str(os.getpid()) != os.environ["AEROS_TEST_TRAINER"]:
             os.kill(os.getpid(), signal.SIGKILL)
+        if highest == 555 and str(os.getpid()) != os.environ["AEROS_TEST_TRAINER"]:
+            time.sleep(600)
         if highest == 777:
             raise RuntimeError("this one cannot be borne")
         if highest == 888:
@@ -208,6 +211,17 @@ def test_a_client_that_kills_two_workers_fails_alone(engine, cohort, data):
     replies = list(made.train(sent, [*members[:2], deadly, *members[3:]], rates(members)))
     failed = replies.pop(2)
     assert failed == Failure("client-2", 1, "2 worker processes died training it: SIGKILL")
+    same(replies, [reply for reply in expected if reply.node != "client-2"])
+
+
+def test_a_client_that_takes_too_long_fails_alone(engine, cohort, data):
+    sent, members, expected = cohort
+    endless = data(9)
+    endless.columns["x"][3] = 555
+    hurried = [replace(one, deadline=2.5) for one in sent]
+    replies = list(engine(2).train(hurried, [*members[:2], endless, *members[3:]], rates(members)))
+    why = "no reply within the 2.5 s that a node may take"
+    assert replies.pop(2) == Failure("client-2", 1, why)
     same(replies, [reply for reply in expected if reply.node != "client-2"])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import selectors
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
@@ -97,10 +98,15 @@ class Crew:
             timeout: Seconds to wait for it; None: as long as it takes.
         """
         self._hand_out()
+        left = min((hand.left for hand in self._hands.values()), default=math.inf)
+        if left < (math.inf if timeout is None else timeout):
+            timeout = max(left, 0.0)
         for key, _ in self._events.select(timeout):
             hand = self._hands.get(key.data)
             if hand is not None and hand.wire is key.fileobj:
                 self._take(key.data, hand)
+        for place in [place for place, hand in self._hands.items() if hand.left <= 0]:
+            self._stop_late(place)
         self._hand_out()
 
     def _hand_out(self) -> None:
@@ -133,6 +139,16 @@ class Crew:
             self._bury(place)
         else:
             self.began = self.began or hand.ready
+
+    def _stop_late(self, place: int) -> None:
+        hand = self._hands[place]
+        hand.jobs.pop(next(iter(hand.jobs))).late()
+        others, hand.jobs = hand.jobs, {}
+        hand.process.kill()
+        self._bury(place)
+        for job in others.values():
+            if not job.dropped:
+                self.give(job)
 
     def _bury(self, place: int) -> None:
         """Share out what a dead process had, and start another one in its place."""

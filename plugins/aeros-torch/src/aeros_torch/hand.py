@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -58,7 +60,8 @@ class Hand:
         process: The process.
         bench: Where parameters lie.
         ready: Whether it has built its model.
-        jobs: What it has been given, by ticket, oldest first.
+        jobs: What it has been given, by ticket; it works on the first.
+        since: When it began to, seconds of the monotonic clock.
     """
 
     wire: Wire
@@ -66,6 +69,7 @@ class Hand:
     bench: Bench
     ready: bool = False
     jobs: dict[int, Job] = field(default_factory=dict)
+    since: float = 0.0
     _table: Table | None = None
 
     @classmethod
@@ -116,7 +120,15 @@ class Hand:
         rows: Array | None = job.data.rows
         more = b"" if rows is None else np.ascontiguousarray(rows, np.int64).tobytes()
         self.wire.send({"ticket": number, "seat": seat, **job.told()}, more)
+        if not self.jobs:
+            self.since = time.monotonic()
         self.jobs[number] = job
+
+    @property
+    def left(self) -> float:
+        """Seconds that it may still take for what it works on; infinite without a deadline."""
+        deadline = next((job.instruction.deadline for job in self.jobs.values()), None)
+        return math.inf if deadline is None else self.since + deadline - time.monotonic()
 
     def take(self) -> None:
         """Receive a message, and take up what it says.
@@ -133,6 +145,7 @@ class Hand:
             self.ready = True
             return
         job = self.jobs.pop(told["ticket"])
+        self.since = time.monotonic()
         if "error" in told:
             job.failed(told["error"])
         elif not job.dropped:

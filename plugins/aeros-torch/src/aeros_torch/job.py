@@ -62,6 +62,12 @@ class Job:
         else:
             self.reply = Failure(self.instruction.node, self.instruction.round, wrong["why"])
 
+    def late(self) -> None:
+        """Note that it has taken longer than it may."""
+        sent = self.instruction
+        why = f"no reply within the {sent.deadline:g} s that a node may take"
+        self.reply = Failure(sent.node, sent.round, why)
+
     def lost(self, how: str) -> bool:
         """Note that its worker has ended; tell whether it may be tried once more."""
         self.deaths += 1
