@@ -64,14 +64,14 @@ def subjects(work: Work, peers: dict[str, Path], saved: Path) -> dict[str, Calla
         found["flwr simulation"] = partial(in_flwr, flwr, saved, work.flwr)
     found["plain torch loop"] = partial(loops.naive, work)
     found["torch loop, tuned"] = partial(loops.tuned, work)
-    if len(work.inputs) == 1 and not work.codes:
-        found["kernel alone, 1 worker"] = partial(aeros.kernel, work, 1)
-        found["kernel alone, 2 workers"] = partial(aeros.kernel, work, 2)
+    found["kernel alone, 1 worker"] = partial(aeros.kernel, work, 1)
+    found["kernel alone, 2 workers"] = partial(aeros.kernel, work, 2)
     if not work.codes:  # torch.func cannot map an LSTM
         found["aeros cohort"] = partial(aeros.engine, work, "cohort")
     found["aeros sequential"] = partial(aeros.engine, work, "sequential")
     if len(work.inputs) > 1 or work.codes:
         found["aeros workers"] = partial(aeros.engine, work, "workers")
+        found["aeros compiled"] = partial(aeros.engine, work, "compiled")
     found["aeros auto"] = partial(aeros.engine, work, "auto")
     return found
 
