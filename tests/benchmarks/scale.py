@@ -77,8 +77,8 @@ def stored(clients: int) -> Partition:
     return Partition(rows, EXAMPLES * np.arange(clients + 1))
 
 
-def population(clients: int, kind: str, rounds: int) -> tuple[float, float]:
-    """Return the median milliseconds of a round, and MiB resident at the end."""
+def population(clients: int, kind: str, rounds: int) -> tuple[float, float, float]:
+    """Return milliseconds of a round, the median and the processor's, and MiB at the end."""
     x, y = digits("train", TABLE, (784,))
     test_x, test_y = digits("t10k", 200, (784,))
     work = SimpleNamespace(
@@ -97,8 +97,8 @@ def population(clients: int, kind: str, rounds: int) -> tuple[float, float]:
         test_y=test_y,
         partition=Virtual(clients) if kind == "virtual" else stored(clients),
     )
-    seconds, _, _ = aeros.engine(work, "auto")
-    return statistics.median(seconds) * 1e3, resident()
+    seconds, busy, _ = aeros.engine(work, "auto")
+    return statistics.median(seconds) * 1e3, busy * 1e3, resident()
 
 
 def resident() -> float:
@@ -111,21 +111,23 @@ def populations(quick: bool) -> Iterator[Row]:
     """Yield a row for each size and kind; sizes take turns, and each has its own process."""
     rounds, turns = (60, 1) if quick else (200, 3)
     for kind in ("virtual", "stored"):
-        found: dict[int, list[tuple[float, float]]] = {size: [] for size in POPULATIONS}
+        found: dict[int, list[list[float]]] = {size: [] for size in POPULATIONS}
         for size in POPULATIONS * turns:
             child = [sys.executable, __file__, "--child", str(size), kind, str(rounds)]
             done = subprocess.run(child, capture_output=True, text=True, check=True)
-            found[size].append(tuple(json.loads(done.stdout.splitlines()[-1])))
+            found[size].append(json.loads(done.stdout.splitlines()[-1]))
         first = [statistics.median(values) for values in zip(*found[POPULATIONS[0]], strict=True)]
         for size, values in found.items():
-            took, held = (statistics.median(some) for some in zip(*values, strict=True))
+            took, busy, held = (statistics.median(some) for some in zip(*values, strict=True))
             yield {
                 "work": "population",
                 "subject": f"10 of {size:,} {kind}",
                 "median_ms": took,
                 "ratio": took / first[0],
+                "busy_ms": busy,
+                "busy_ratio": busy / first[1],
                 "MiB": held,
-                "MiB_ratio": held / first[1],
+                "MiB_ratio": held / first[2],
             }
 
 
