@@ -52,11 +52,11 @@ def _take(
     c, d = keys[one + down :][:channels], keys[two + down :][:channels]
     for k in range(channels):
         best, which = a[k], np.int32(0)
-        wins = not b[k] <= best
+        wins = (b[k] > best) | (b[k] != b[k])
         best, which = b[k] if wins else best, np.int32(1) if wins else which
-        wins = not c[k] <= best
+        wins = (c[k] > best) | (c[k] != c[k])
         best, which = c[k] if wins else best, np.int32(2) if wins else which
-        wins = not d[k] <= best
+        wins = (d[k] > best) | (d[k] != d[k])
         made[k], winners[k] = d[k] if wins else best, np.int32(3) if wins else which
 
 
