@@ -4,14 +4,16 @@
 
 Prints a line of JSON as `simulation_pfl.py` does. Clients are the fewest lines of numpy and
 torch that the message API takes; Ray has every core, with one core a client. What the
-processors did is not measured, for Ray's processes are not children of this one.
+processors did is that of this process and of all that descend from it.
 """
 
+import contextlib
 import functools
 import json
 import os
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,7 +25,7 @@ from flwr.simulation import run_simulation
 from simulation_models import module
 from torch.nn import functional as F
 
-HERE = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120
+HERE = Path(__file__).resolve().parent
 
 
 @functools.cache
@@ -63,7 +65,21 @@ def client(path):
     return app
 
 
-def server(path, rounds, times, ended):
+def worked():
+    """Return the seconds that this process and its descendants have kept processors busy."""
+    told = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            figures = path.read_text().rpartition(")")[2].split()
+            told[int(path.parent.name)] = (int(figures[1]), int(figures[11]) + int(figures[12]))
+    family, size = {os.getpid()}, 0
+    while len(family) > size:
+        size = len(family)
+        family |= {one for one, (parent, _) in told.items() if parent in family}
+    return sum(told[one][1] for one in family) / os.sysconf("SC_CLK_TCK")
+
+
+def server(path, rounds, clock, ended):
     app = ServerApp()
 
     @app.main()
@@ -71,8 +87,8 @@ def server(path, rounds, times, ended):
         told, mine = work(path), network(path)
         clients, cohort = len(told["offsets"]) - 1, int(told["cohort"])
 
-        def clock(number, arrays):
-            times.append(time.perf_counter())
+        def note(number, arrays):
+            clock.append((time.perf_counter(), worked()))
 
         strategy = FedAvg(
             fraction_train=cohort / clients,
@@ -85,7 +101,7 @@ def server(path, rounds, times, ended):
             initial_arrays=ArrayRecord(mine.state_dict()),
             num_rounds=rounds,
             train_config=ConfigRecord(),
-            evaluate_fn=clock,
+            evaluate_fn=note,
         )
         mine.load_state_dict(done.arrays.to_torch_state_dict())
         with torch.no_grad():
@@ -96,18 +112,19 @@ def server(path, rounds, times, ended):
 
 
 def main():
-    os.environ["PYTHONPATH"] = HERE  # Ray's processes import this module
+    os.environ["PYTHONPATH"] = str(HERE)  # Ray's processes import this module
     path, rounds = sys.argv[1], int(sys.argv[2])
     clients = len(work(path)["offsets"]) - 1
-    times, ended = [], []
+    clock, ended = [], []
     run_simulation(
-        server_app=server(path, rounds, times, ended),
+        server_app=server(path, rounds, clock, ended),
         client_app=client(path),
         num_supernodes=clients,
         backend_config={"client_resources": {"num_cpus": 1}},
     )
-    seconds = np.diff(times[1:]).tolist()  # the first is that of no round
-    print(json.dumps({"seconds": seconds, "busy": float("nan"), "accuracy": ended[0]}))
+    spent = np.diff(clock[1:], axis=0)  # the first is that of no round
+    seconds, busy = spent[:, 0].tolist(), float(spent[:, 1].mean())
+    print(json.dumps({"seconds": seconds, "busy": busy, "accuracy": ended[0]}))
 
 
 if __name__ == "__main__":
