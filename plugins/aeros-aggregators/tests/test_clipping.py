@@ -69,6 +69,16 @@ def test_without_clipping_it_is_the_mean(draw):
     np.testing.assert_allclose(result.vector, expected.vector, rtol=1e-6, atol=1e-6)
 
 
+def test_updates_too_long_for_any_number_are_left_out():
+    start = Parameters.of({"w": np.ones(50, np.float32)})
+    collector = CentredClip(tau=1.0, iterations=2, momentum=0.5, personal=())
+    here = collector.aggregate(start, [Update("a", 1, Parameters.of({"w": start["w"] + 1}), 1)])
+    moved = here.vector - start.vector
+    huge = Parameters.of({"w": np.full(50, 3e38, np.float32)})
+    after = collector.aggregate(here, [Update("a", 1, huge, 1)])
+    np.testing.assert_allclose(after.vector - here.vector, moved, rtol=1e-5)
+
+
 def test_attackers_that_agree_move_it_less_each_round_than_tau():
     start = Parameters.of({"w": np.zeros(50, np.float32)})
     collector = CentredClip(tau=0.1, iterations=1, momentum=0.0, personal=())

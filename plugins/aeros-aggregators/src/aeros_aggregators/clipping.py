@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-import numpy as np
-
-from aeros_aggregators import distance
+from aeros_aggregators import distance, steps
 from aeros_aggregators.limits import demand
 from aeros_aggregators.moments import Moments
 from aeros_aggregators.personal import Personal
@@ -18,6 +16,9 @@ from aeros_core.messages import State, Update
 from aeros_core.parameters import Array, Parameters
 
 __all__ = ["CentredClip"]
+
+ABSURD = 1e-20
+"""Where less than this is kept of updates, all of them so long, nothing is."""
 
 
 class CentredClip(Personal):
@@ -56,7 +57,7 @@ class CentredClip(Personal):
     def aggregate(self, parameters: Parameters, updates: Iterable[Update]) -> Parameters:
         """Return the parameters after the step; without any update, ``parameters``."""
         self._centre = {
-            dtype: self._before(parameters, dtype).astype(np.float64)
+            dtype: self._before(parameters, dtype).copy()
             for dtype in parameters.vectors
             if is_real(dtype)
         }
@@ -75,31 +76,38 @@ class CentredClip(Personal):
 
     def _add(self, parameters: Parameters, updates: Iterable[Update]) -> int:
         """Add up the updates, each weighted by how much of it is kept; return how many."""
-        points = {dtype: self._point(parameters, dtype) for dtype in self._centre}
+        points = {dtype: self._points(parameters, dtype) for dtype in self._centre}
         self._sums.begin(parameters)
         count = 0
         for update in updates:
             check_layout(parameters, update)
-            length = (1.0 - self._momentum) * _distance(parameters, update, points)
+            length = (1.0 - self._momentum) * _distance(update, points)
             self._sums.add(update, self._tau / length if length > self._tau else 1.0)
             count += 1
             del update
         self._kept = self._sums.weight / count if count else 0.0
         return count
 
-    def _point(self, parameters: Parameters, dtype: str) -> Array:
-        """Return the change from which an update's own has no distance at all."""
-        kind, keep = working(dtype), self._momentum
+    def _points(self, parameters: Parameters, dtype: str) -> tuple[Array, Array]:
+        """Return the parameters, and the change, of an update at no distance at all."""
+        base = host(parameters.vectors[dtype], working(dtype))
         last = self._before(parameters, dtype)
-        point = (self._centre[dtype] - keep * last.astype(np.float64)) / (1.0 - keep)
-        moved: Array = point.astype(kind)
-        return moved
+        change = (self._centre[dtype] - self._momentum * last) / (1.0 - self._momentum)
+        return base + change, change
 
     def _step(self, term: Term) -> None:
+        """Move the centre by what is kept of the mean, in units of which `momentum` counts."""
         last, centre = self._last.of("centre", term), self._centre[term.dtype]
-        arrived = self._momentum * last.astype(np.float64) + (1.0 - self._momentum) * term.change()
-        centre += self._kept * (arrived - centre)
-        term.out[:] = term.base + centre
+        rate = (1.0 - self._momentum) * self._kept
+        there = self._momentum * self._kept * last
+        centre *= 1.0 - self._kept
+        centre += there
+        if rate < ABSURD:
+            term.out[:] = term.base + centre
+            return
+        centre /= rate
+        steps.momentum(term, centre, 1.0, rate)
+        centre *= rate
 
     def state(self) -> State:
         """Return ``centre.<dtype>``, what the parameters changed by last."""
@@ -110,12 +118,10 @@ class CentredClip(Personal):
         self._last.restore(state)
 
 
-def _distance(parameters: Parameters, update: Update, points: dict[str, Array]) -> float:
-    """Return how far an update's change is from a point, over floating-point parameters."""
+def _distance(update: Update, points: dict[str, tuple[Array, Array]]) -> float:
+    """Return how far an update is from its point, over floating-point parameters."""
     total = 0.0
-    for dtype, point in points.items():
-        kind = working(dtype)
-        row = host(update.parameters.vectors[dtype], kind)
-        there = point if update.delta else point + host(parameters.vectors[dtype], kind)
-        total += distance.gap(row, there)
+    for dtype, both in points.items():
+        row = host(update.parameters.vectors[dtype], working(dtype))
+        total += distance.gap(row, both[update.delta])
     return math.sqrt(total)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from aeros_aggregators import small
 from aeros_aggregators.limits import demand
+from aeros_aggregators.rows import fold
 from aeros_aggregators.vectors import host
 from aeros_core.errors import ConfigError, DataError
 from aeros_core.messages import State, Update
@@ -19,6 +19,9 @@ __all__ = ["DTYPE", "Variates"]
 
 DTYPE = "float32"
 """What trainers train: the head of the vector of this dtype, as long as a drift."""
+
+AT_ONCE = 12
+"""Vectors that are folded into the sum in one pass."""
 
 
 class Variates:
@@ -54,20 +57,19 @@ class Variates:
         Raises:
             ConfigError: There are more nodes than the configuration says.
         """
+        terms: list[tuple[Array, float]] = []
         for node, vector, examples in rows:
-            self._replace(node, vector, examples)
+            if node in self._vectors:
+                terms.append((self._vectors[node], -self._examples[node]))
+            terms.append((vector, float(examples)))
+            self._vectors[node], self._examples[node] = vector, float(examples)
+        for first in range(0, len(terms), AT_ONCE):
+            vectors, weights = zip(*terms[first : first + AT_ONCE], strict=True)
+            if self._sum.size != vectors[0].size:
+                self._sum = np.zeros(vectors[0].size)
+            fold(self._sum, vectors, weights, fresh=False)
         self._mean = None
         self._demand_room()
-
-    def _replace(self, node: str, vector: Array, examples: float) -> None:
-        if self._sum.size != vector.size:
-            self._sum = np.zeros(vector.size)
-        arrays, weights = [vector], [float(examples)]
-        if node in self._vectors:
-            arrays.append(self._vectors[node])
-            weights.append(-self._examples[node])
-        small.fold(self._sum, arrays, weights, fresh=False)
-        self._vectors[node], self._examples[node] = vector, float(examples)
 
     def mean(self) -> Array | None:
         """Return the mean, float32; None before any node has taken part."""
