@@ -22,7 +22,7 @@ LAYERS = [
     "controllers controllers.local",
     # configuration and discovery, and what a person sees
     "builtin registry plugins guard config compose report progress compare"
-    " words models_cli results_cli cli",
+    " commands words models_cli results_cli cli",
 ]
 LAYER = {name: level for level, names in enumerate(LAYERS) for name in names.split()}
 
@@ -30,6 +30,9 @@ CONFIGURATION = {"hydra", "omegaconf", "pluggy"}
 MAY_CONFIGURE = {"cli", "compose", "config", "guard", "hookspecs", "plugins"}
 WRITES_YAML = {"compare", "report", "words"}
 """Who touches Hydra, OmegaConf or pluggy, and who OmegaConf alone."""
+
+UNSAFE = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
+"""What reads bytes that may run code."""
 
 ALLOWED = {"numpy", "packaging", "matplotlib", "rich"} | CONFIGURATION
 DRAWS = {"curves": "matplotlib", "progress": "rich"}
@@ -122,7 +125,22 @@ def test_every_module_says_what_it_offers():
 
 def test_no_pickle_is_read_anywhere():
     for name, tree in MODULES.items():
-        assert not {"pickle", "marshal", "shelve", "dill", "cloudpickle"} & imported(tree), name
+        assert not imported(tree) & UNSAFE, name
+
+
+PLUGIN_SOURCES = sorted((Path(__file__).parents[1] / "plugins").glob("*/src/**/*.py"))
+
+
+@pytest.mark.parametrize("path", PLUGIN_SOURCES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_no_plugin_reads_a_pickle(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tops = {name.partition(".")[0] for name in imported(tree)}
+    assert not tops & UNSAFE
+    for call in [node for node in ast.walk(tree) if isinstance(node, ast.Call)]:
+        told = {word.arg: ast.unparse(word.value) for word in call.keywords}
+        assert told.get("allow_pickle", "False") == "False", ast.unparse(call)
+        if ast.unparse(call.func) == "torch.load":
+            assert told.get("weights_only") == "True", ast.unparse(call)
 
 
 def test_the_contract_kits_need_the_contracts_alone():

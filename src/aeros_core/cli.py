@@ -18,6 +18,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from aeros_core import __version__, plugins
+from aeros_core.commands import added, fill
 from aeros_core.errors import AerosError, ConfigError, Interrupted
 from aeros_core.models_cli import add_models
 from aeros_core.results_cli import add_results
@@ -55,9 +56,10 @@ def _command(arguments: Sequence[str]) -> int:
     try:
         if arguments[:1] == ["run"]:
             return run(arguments[1:])
-        parsed, rest = _parser().parse_known_args(arguments)
+        parser = _parser(arguments[:1])
+        parsed, rest = parser.parse_known_args(arguments)
         if rest and (not hasattr(parsed, "words") or any(word.startswith("-") for word in rest)):
-            _parser().error(f"unrecognized arguments: {' '.join(rest)}")
+            parser.error(f"unrecognized arguments: {' '.join(rest)}")
         if rest:  # argparse takes no words after a flag, people do
             parsed.words += rest
         return int(parsed.command(parsed))
@@ -93,7 +95,7 @@ def _failed(error: AerosError) -> int:
     return error.exit_code
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(typed: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="aeros",
         description="Decentralised AI on the IoT-edge-cloud continuum.",
@@ -115,6 +117,11 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--json", action="store_true", help="as JSON")
     compare.add_argument("--plot", type=Path, help="the PNG (default: DIRECTORY/compare.png)")
     compare.set_defaults(command=_compare)
+
+    for name, entry in added(commands.choices).items():
+        further = commands.add_parser(name, help=f"from {entry.dist.name if entry.dist else '?'}")
+        if [name] == typed:
+            fill(entry, further)
     return parser
 
 
@@ -136,7 +143,7 @@ def run(arguments: Sequence[str]) -> int:
     sys.argv = ["aeros run"]
     flags, overrides = _split(arguments)
     sys.argv = ["aeros run", *flags, *overrides]
-    entry = hydra.main(version_base="1.3", config_path=config.ROOT, config_name="config")
+    entry = hydra.main(config_path=config.ROOT, config_name="config", **config.SINCE)
 
     def job(cfg: DictConfig) -> float | None:
         return _job(cfg, registry)

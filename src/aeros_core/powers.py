@@ -12,9 +12,11 @@ from typing import Protocol, runtime_checkable
 from aeros_core.data import Batch, Dataset
 from aeros_core.messages import Broadcast, Failure, Instruction, State, Update
 from aeros_core.parameters import Parameters
+from aeros_core.records import Algorithm
 from aeros_core.roles import Codec
 
 __all__ = [
+    "SupportsAlgorithms",
     "SupportsAveraging",
     "SupportsBriefing",
     "SupportsBroadcast",
@@ -147,3 +149,24 @@ class SupportsCollection(Protocol):
 
     def collect(self, seconds: float) -> Mapping[str, int]:
         """Remove what nothing names and is older than this; return ``{removed: bytes}``."""
+
+
+@runtime_checkable
+class SupportsAlgorithms(Protocol):
+    """A repository that keeps algorithms: wheels, with who vouches for them.
+
+    It need not be trusted: whoever installs one checks signature and hash.
+    """
+
+    def store_algorithm(self, algorithm: Algorithm, wheel: bytes) -> None:
+        """Store a version; the same once more changes nothing.
+
+        Raises:
+            RepositoryError: This version is there with another content or signature.
+        """
+
+    def algorithms(self, name: str | None = None) -> Sequence[Algorithm]:
+        """Return every version of an algorithm, or of all, by name and version."""
+
+    def algorithm(self, name: str, version: str) -> tuple[Algorithm, bytes]:
+        """Return a version and its wheel."""

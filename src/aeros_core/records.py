@@ -11,7 +11,7 @@ from aeros_core.outcomes import Round
 from aeros_core.parameters import Parameters
 from aeros_core.schema import Schema
 
-__all__ = ["Checkpoint", "Model", "ModelInfo", "Run"]
+__all__ = ["Algorithm", "Checkpoint", "Model", "ModelInfo", "Run"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,3 +110,26 @@ class Model:
     metrics: Metrics = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     parents: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Algorithm:
+    """A version of an algorithm that is delivered as a wheel, and who vouches for it.
+
+    A repository keeps and delivers it as it is; nodes decide whether they believe it.
+
+    Args:
+        name: Name of the distribution, normalised: lower case and ``-``.
+        version: Its version, normalised.
+        sha256: SHA-256 of the wheel.
+        size: Bytes of the wheel.
+        key: Id of the key that signed all this; empty if none has.
+        signature: Signature in hexadecimal; empty if there is none.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    size: int
+    key: str
+    signature: str

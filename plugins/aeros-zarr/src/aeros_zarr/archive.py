@@ -7,8 +7,9 @@ from typing import Any
 
 from aeros_core.errors import ConfigError
 from aeros_core.outcomes import Result, Round
-from aeros_core.records import Checkpoint, Model, ModelInfo, Run
+from aeros_core.records import Algorithm, Checkpoint, Model, ModelInfo, Run
 from aeros_zarr import Compression, manifest
+from aeros_zarr.algorithms import Algorithms
 from aeros_zarr.blobs import Blobs
 from aeros_zarr.faults import explained
 from aeros_zarr.models import Models
@@ -44,6 +45,7 @@ class Archive:
         self._blobs = Blobs(store, compression)
         self._runs = Runs(store, self._blobs, keep)
         self._models = Models(store, self._blobs)
+        self._algorithms = Algorithms(store, self._blobs)
         self._marked = self._is_marked()
 
     def begin(self, run: Run) -> None:
@@ -149,7 +151,7 @@ class Archive:
     def verify(
         self, name: str | None = None, version: int | str | None = None
     ) -> Mapping[str, str]:
-        """Read and hash a version, a whole model, or everything, runs too.
+        """Read and hash a version, a whole model, or everything: runs and algorithms, too.
 
         Returns:
             Every file that was read, and what is wrong with it: ``""`` if nothing is.
@@ -159,7 +161,38 @@ class Archive:
             RepositoryError: There is no such model, version or tag.
         """
         found = self._models.audit(name, version)
-        return found if name is not None else found | self._runs.audit()
+        if name is not None:
+            return found
+        return found | self._runs.audit() | self._algorithms.audit()
+
+    def store_algorithm(self, algorithm: Algorithm, wheel: bytes) -> None:
+        """Store a version of an algorithm; the same once more changes nothing.
+
+        Raises:
+            ConfigError: Its name or its version cannot name a file.
+            RepositoryError: The wheel is not the one that the statement names, this version
+                is there with another content or signature, or the store refuses.
+        """
+        self._mark()
+        self._algorithms.store(algorithm, wheel)
+
+    def algorithms(self, name: str | None = None) -> Sequence[Algorithm]:
+        """Return every version of an algorithm, or of all, by name and version.
+
+        One whose record is damaged is left out, and a warning logged.
+        """
+        return self._algorithms.stored(name)
+
+    def algorithm(self, name: str, version: str) -> tuple[Algorithm, bytes]:
+        """Return a version of an algorithm and its wheel, every byte verified.
+
+        The signature is not looked at; whoever installs it does.
+
+        Raises:
+            ConfigError: What is asked for cannot be a name or a version.
+            RepositoryError: There is no such algorithm or version, or a file is damaged.
+        """
+        return self._algorithms.get(name, version)
 
     def collect(self, seconds: float) -> Mapping[str, int]:
         """Remove blobs that nothing names, and what was left unfinished; others may write.
@@ -176,10 +209,13 @@ class Archive:
                 the store refuses.
         """
         with explained("what nothing names could not be removed", self._store):
-            removed = self._blobs.collect("blobs", self._models.named, seconds)
+            removed = self._blobs.collect("blobs", self._named, seconds)
             removed |= self._runs.collect(seconds)
             self._store.sweep()
         return removed
+
+    def _named(self) -> set[str]:
+        return self._models.named() | self._algorithms.named()
 
     def _is_marked(self) -> bool:
         with explained("the repository could not be opened", self._store):

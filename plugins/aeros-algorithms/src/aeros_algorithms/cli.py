@@ -1,0 +1,187 @@
+"""The commands ``aeros algorithms keygen|push|list|verify|lock|install``."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from packaging.version import Version
+
+from aeros_algorithms import keys, wheel
+from aeros_algorithms.site import ALLOWED, Site, install, verify
+from aeros_algorithms.statement import Refused, lock_of, read_lock
+from aeros_core import words
+from aeros_core.errors import ConfigError, RepositoryError
+from aeros_core.powers import SupportsAlgorithms
+from aeros_core.records import Algorithm
+from aeros_core.tables import table
+
+__all__ = ["add_algorithms"]
+
+_KEYS = Path("aeros-keys")
+
+
+def add_algorithms(parser: argparse.ArgumentParser) -> None:
+    """Give the command ``aeros algorithms`` its verbs."""
+    verbs = parser.add_subparsers(required=True, metavar="keygen|push|list|verify|lock|install")
+    keygen = _verb(verbs, "keygen", _keygen, "FILE", "make a key pair, FILE and FILE.pub")
+    push = _verb(verbs, "push", _push, "DIST.whl", "sign a wheel and store it")
+    listed = _verb(verbs, "list", _list, "[NAME …]", "every version, by name")
+    checked = _verb(verbs, "verify", _verify, "[NAME[:VERSION] …]", "check what is stored")
+    _verb(verbs, "lock", _lock, "NAME[:VERSION] …", "what a task is to hold nodes to, as JSON")
+    installed = _verb(verbs, "install", _install, "", "install what a task's lock names, as a node")
+    push.add_argument("--key", type=Path, required=True, help="the private key")
+    for parser_ in (keygen, push, listed, checked):
+        parser_.add_argument("--json", action="store_true", help="as JSON")
+    for parser_ in (checked, installed):
+        parser_.add_argument("--keys", type=Path, default=_KEYS, help=f"folder ({_KEYS})")
+    installed.add_argument("--task", required=True, help="the task it is for")
+    installed.add_argument("--lock", type=Path, required=True, help="the task's lock")
+    installed.add_argument("--root", type=Path, default=Path("aeros-algorithms"), help="where to")
+    installed.add_argument(
+        "--allow", action="append", default=[], metavar="NAME",
+        help=f"what it may depend on beside {', '.join(sorted(ALLOWED))}",
+    )  # fmt: skip
+
+
+def _verb(
+    verbs: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str, command: Callable[[argparse.Namespace], int], takes: str, help_: str,
+) -> argparse.ArgumentParser:  # fmt: skip
+    parser = verbs.add_parser(name, help=help_)
+    parser.add_argument("words", nargs="*", metavar=f"{takes} repository.option=value".strip())
+    parser.set_defaults(command=command)
+    return parser
+
+
+def _keygen(parsed: argparse.Namespace) -> int:
+    if len(parsed.words) != 1 or "=" in parsed.words[0]:
+        raise ConfigError(
+            "aeros algorithms keygen takes one file", hint="aeros algorithms keygen FILE"
+        )
+    path = Path(parsed.words[0])
+    key = keys.generate(path)
+    if parsed.json:
+        print(json.dumps({"key": key, "private": str(path), "public": f"{path}.pub"}, indent=2))
+        return 0
+    print(f"{path} is private; {path}.pub goes into the folder of keys of nodes that trust it")
+    print(f"key {key}")
+    return 0
+
+
+def _push(parsed: argparse.Namespace) -> int:
+    repository, names = _repository(parsed)
+    if len(names) != 1 or not names[0].endswith(".whl"):
+        raise ConfigError(
+            "aeros algorithms push takes one wheel",
+            hint="aeros algorithms push DIST.whl --key FILE; python -m build makes a wheel",
+        )
+    key = keys.private(parsed.key)
+    try:
+        data = Path(names[0]).read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"{names[0]} cannot be read: {error.strerror}", hint="python -m build makes a wheel"
+        ) from error
+    found = wheel.opened(data, wheel.Limits())
+    digest = hashlib.sha256(data).hexdigest()
+    unsigned = Algorithm(found.name, found.version, digest, len(data), key="", signature="")
+    algorithm = keys.sign(unsigned, key)
+    repository.store_algorithm(algorithm, data)
+    if parsed.json:
+        print(json.dumps(asdict(algorithm), indent=2))
+    else:
+        print(f"{found.name}:{found.version} is stored, signed by {algorithm.key}")
+    return 0
+
+
+def _list(parsed: argparse.Namespace) -> int:
+    repository, names = _repository(parsed)
+    wanted: list[str | None] = [*names] or [None]
+    rows = [asdict(each) for name in wanted for each in repository.algorithms(name)]
+    if parsed.json:
+        print(json.dumps(rows, indent=2))
+    else:
+        print(table(rows, ["name", "version", "size", "sha256", "key"]))
+    return 0
+
+
+def _verify(parsed: argparse.Namespace) -> int:
+    repository, names = _repository(parsed)
+    site = Site(keys=parsed.keys, root=Path())
+    keys.trusted(site.keys)
+    chosen = _chosen(repository, names) if names else repository.algorithms()
+    wrong = {f"{a.name}:{a.version}": _wrong(repository, site, a) for a in chosen}
+    refused = {name: why for name, why in wrong.items() if why}
+    if parsed.json:
+        print(json.dumps({"algorithms": len(wrong), "refused": refused}, indent=2))
+    elif refused:
+        rows = [{"algorithm": name, "why": why} for name, why in refused.items()]
+        print(table(rows, ["algorithm", "why"]))
+    else:
+        print(f"{words.counted(len(wrong), 'algorithm')} verified, all by trusted keys")
+    if refused:
+        raise RepositoryError(f"{len(refused)} of {len(wrong)} algorithms would be refused")
+    return 0
+
+
+def _wrong(repository: SupportsAlgorithms, site: Site, algorithm: Algorithm) -> str:
+    try:
+        verify(site, *repository.algorithm(algorithm.name, algorithm.version))
+    except RepositoryError as error:
+        return error.asked
+    return ""
+
+
+def _lock(parsed: argparse.Namespace) -> int:
+    repository, names = _repository(parsed)
+    if not names:
+        raise ConfigError(
+            "aeros algorithms lock takes algorithms", hint="aeros algorithms lock NAME[:VERSION] …"
+        )
+    print(json.dumps({a.name: lock_of(a) for a in _chosen(repository, names)}, indent=2))
+    return 0
+
+
+def _install(parsed: argparse.Namespace) -> int:
+    repository, names = _repository(parsed)
+    if names:
+        raise ConfigError(
+            "aeros algorithms install takes what to install from the lock",
+            hint="aeros algorithms install --task NAME --lock FILE",
+        )
+    lock = read_lock(parsed.lock)
+    site = Site(keys=parsed.keys, root=parsed.root, allowed=ALLOWED | {*parsed.allow})
+    for name, pin in lock.items():
+        algorithm, data = repository.algorithm(name, pin.version)
+        if algorithm.name != name:
+            raise Refused(f"{name} was asked for, {algorithm.name} was delivered")
+        print(install(site, parsed.task, lock, algorithm, data))
+    return 0
+
+
+def _repository(parsed: argparse.Namespace) -> tuple[SupportsAlgorithms, list[str]]:
+    repository, names = words.repository(parsed.words)
+    if not isinstance(repository, SupportsAlgorithms):
+        raise words.without(repository, "SupportsAlgorithms", "keep algorithms")
+    return repository, names
+
+
+def _chosen(repository: SupportsAlgorithms, names: Sequence[str]) -> list[Algorithm]:
+    """Return the named versions, the highest where none is named."""
+    return [_one(repository, *words.named(name)) for name in names]
+
+
+def _one(repository: SupportsAlgorithms, name: str, version: str | None) -> Algorithm:
+    stored = {each.version: each for each in repository.algorithms(name)}
+    if not stored or (version and version not in stored):
+        raise RepositoryError(
+            f"algorithm '{name}{f':{version}' * bool(version)}' is not stored",
+            exists=", ".join(sorted(stored)) or "no version of it",
+            hint="aeros algorithms list",
+        )
+    return stored[version or max(stored, key=Version)]

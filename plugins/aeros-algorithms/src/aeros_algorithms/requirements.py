@@ -1,0 +1,53 @@
+"""What an algorithm depends on: allowed, and installed already, or it is refused."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import canonicalize_name
+
+from aeros_algorithms.statement import Refused
+from aeros_algorithms.wheel import Wheel
+
+__all__ = ["met"]
+
+
+def met(wheel: Wheel, allowed: frozenset[str]) -> None:
+    """Make sure that a wheel needs nothing that is not allowed and here.
+
+    Extras do not count. Nothing is ever fetched.
+
+    Raises:
+        Refused: It needs another Python, or a distribution that is not allowed, missing, of
+            another version, or named by an address.
+    """
+    said = f"{wheel.name}:{wheel.version}"
+    try:
+        python = SpecifierSet(str(wheel.metadata.get("Requires-Python", "")))
+        lines = [Requirement(str(line)) for line in wheel.metadata.get_all("Requires-Dist") or []]
+    except (InvalidSpecifier, InvalidRequirement) as error:
+        raise Refused(f"what {said} depends on cannot be read: {error}") from error
+    if not python.contains(platform.python_version(), prereleases=True):
+        raise Refused(f"{said} needs Python {python}", exists=platform.python_version())
+    for line in lines:
+        if line.marker is None or line.marker.evaluate({"extra": ""}):
+            _allowed(said, line, allowed)
+
+
+def _allowed(said: str, line: Requirement, allowed: frozenset[str]) -> None:
+    name = canonicalize_name(line.name)
+    if line.url or name not in {canonicalize_name(each) for each in allowed}:
+        raise Refused(
+            f"{said} depends on {line}, which is not allowed here",
+            exists=f"allowed: {', '.join(sorted(allowed))}",
+            hint=f"--allow {name}, if the node's owner agrees" if not line.url else "",
+        )
+    try:
+        here = metadata.version(name)
+    except metadata.PackageNotFoundError as error:
+        raise Refused(f"{said} depends on {line}, which is not installed here") from error
+    if not line.specifier.contains(here, prereleases=True):
+        raise Refused(f"{said} depends on {line}", exists=f"{name} {here}")

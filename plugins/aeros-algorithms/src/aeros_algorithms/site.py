@@ -1,0 +1,189 @@
+"""A node's own rules for algorithms, and how one is installed by them for a task.
+
+    <root>/versions.json              the highest version of each that was ever installed
+    <root>/<task>/<name>-<version>/   an algorithm, unpacked
+
+Nothing is fetched and nothing is run: a wheel is checked and then unpacked file by file.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from packaging.version import Version
+
+from aeros_algorithms import collisions, keys, requirements, wheel
+from aeros_algorithms.statement import Lock, Refused, fits
+from aeros_core.errors import ConfigError
+from aeros_core.records import Algorithm
+
+__all__ = ["ALLOWED", "Site", "folders", "install", "verify"]
+
+ALLOWED = frozenset({"aeros-core", "numpy"})
+"""What an algorithm may depend on where a node says nothing else."""
+
+_TASK = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What a node allows.
+
+    Args:
+        keys: Folder of the public keys that it trusts, ``*.pub``.
+        root: Folder below which algorithms are installed.
+        allowed: Distributions that an algorithm may depend on; they are installed already.
+        limits: How large an algorithm may be.
+    """
+
+    keys: Path
+    root: Path
+    allowed: frozenset[str] = ALLOWED
+    limits: wheel.Limits = field(default_factory=wheel.Limits)
+
+
+def verify(site: Site, algorithm: Algorithm, data: bytes) -> wheel.Wheel:
+    """Check signature, hash and content of an algorithm; nothing is written.
+
+    The content is not looked at before the signature and the hash are right.
+
+    Raises:
+        Refused: Something is not as it should be; it says what.
+        ConfigError: The node's keys cannot be read.
+    """
+    keys.check(algorithm, keys.trusted(site.keys))
+    fits(algorithm, data)
+    found = wheel.opened(data, site.limits)
+    if (found.name, found.version) != (algorithm.name, algorithm.version):
+        raise Refused(
+            f"{algorithm.name}:{algorithm.version} was signed, "
+            f"but the wheel is {found.name}:{found.version}"
+        )
+    return found
+
+
+def install(
+    site: Site, task: str, lock: Mapping[str, Lock], algorithm: Algorithm, data: bytes
+) -> Path:
+    """Install an algorithm for a task; return its folder.
+
+    The same one again is unpacked anew. A newer one takes the place of an older one.
+
+    Args:
+        site: The node's rules.
+        task: Name of the task; its folder.
+        lock: What the task wants, by the name of the algorithm.
+        algorithm: The statement and its signature.
+        data: The wheel.
+
+    Raises:
+        Refused: It is unsigned, altered, signed by a key that is not trusted, not what the
+            task's lock names, older than what the node has had, malformed or too large; it
+            depends on what the node does not allow; or it would hide a module of the node.
+            Nothing of it has been written.
+        ConfigError: The task's name cannot be a folder, or the node's keys cannot be read.
+    """
+    if not _TASK.fullmatch(task):
+        raise ConfigError(f"{task!r} cannot be the name of a task", hint="for instance digits-1")
+    found = verify(site, algorithm, data)
+    _locked(lock, algorithm)
+    requirements.met(found, site.allowed)
+    folder = site.root / task / f"{found.name}-{found.version}"
+    with _alone(site):
+        _not_older(_floors(site), algorithm)
+        others = folders(site, task)
+        same = [each for each in others if each.name.rpartition("-")[0] == found.name]
+        collisions.check(found, site.root.resolve(), [x for x in others if x not in same])
+        _unpack(found, folder)
+        _raise_floor(site, algorithm)
+        for other in same:
+            if other != folder:
+                shutil.rmtree(other)
+    return folder
+
+
+def folders(site: Site, task: str) -> list[Path]:
+    """Return the folders of a task's algorithms."""
+    return sorted(path for path in (site.root / task).glob("[!.]*-*") if path.is_dir())
+
+
+def _locked(lock: Mapping[str, Lock], algorithm: Algorithm) -> None:
+    said = f"{algorithm.name}:{algorithm.version}"
+    pin = lock.get(algorithm.name)
+    if pin is None:
+        raise Refused(f"{said} is not in the task's lock", exists=", ".join(sorted(lock)) or "none")
+    if Version(algorithm.version) < Version(pin.version):
+        raise Refused(f"{said} is older than the task's lock", exists=f"version {pin.version}")
+    if (algorithm.version, algorithm.sha256) != (pin.version, pin.sha256):
+        raise Refused(
+            f"{said} is not the one in the task's lock",
+            exists=f"version {pin.version}, SHA-256 {pin.sha256}",
+            hint="aeros algorithms lock NAME:VERSION, where the task is written",
+        )
+
+
+def _not_older(floors: Mapping[str, str], algorithm: Algorithm) -> None:
+    had = floors.get(algorithm.name)
+    if had and Version(algorithm.version) < Version(had):
+        raise Refused(
+            f"{algorithm.name}:{algorithm.version} is older than what this node has had",
+            exists=f"version {had}",
+            hint="lock a newer one; or its line in versions.json goes, if this is meant",
+        )
+
+
+def _floors(site: Site) -> dict[str, str]:
+    path = site.root / "versions.json"
+    try:
+        floors = json.loads(path.read_text(encoding="utf-8"))
+        return {str(name): str(Version(version)) for name, version in floors.items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise Refused(
+            f"{path} cannot be read, so nobody knows what is a downgrade: {error}",
+            hint="bring it back from a copy, or remove it",
+        ) from error
+
+
+def _raise_floor(site: Site, algorithm: Algorithm) -> None:
+    aside = site.root / f".{secrets.token_hex(8)}"
+    floors = {**_floors(site), algorithm.name: algorithm.version}
+    aside.write_text(json.dumps(floors, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    aside.replace(site.root / "versions.json")
+
+
+@contextmanager
+def _alone(site: Site) -> Iterator[None]:
+    """Keep two processes from installing at once."""
+    site.root.mkdir(parents=True, exist_ok=True)
+    with (site.root / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _unpack(found: wheel.Wheel, folder: Path) -> None:
+    """Let the files appear at once; a killed process leaves a hidden folder at most."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = folder.with_name(f".{secrets.token_hex(8)}")
+    try:
+        for path, data in found.files.items():
+            target = aside / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+        if folder.exists():
+            shutil.rmtree(folder)
+        aside.rename(folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)

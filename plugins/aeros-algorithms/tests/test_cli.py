@@ -1,0 +1,168 @@
+import dataclasses
+import json
+import sys
+from types import ModuleType
+
+import pytest
+
+from aeros_core import cli, plugins, registry
+from aeros_core.errors import RepositoryError
+
+
+class Shelf:
+    """A repository that keeps algorithms, of a whole process."""
+
+    stored = {}  # noqa: RUF012
+
+    def store_algorithm(self, algorithm, wheel):
+        kept = self.stored.setdefault((algorithm.name, algorithm.version), (algorithm, wheel))
+        if kept != (algorithm, wheel):
+            raise RepositoryError("it is stored already")
+
+    def algorithms(self, name=None):
+        return [a for a, _ in self.stored.values() if name in (None, a.name)]
+
+    def algorithm(self, name, version):
+        return self.stored[name, version]
+
+
+class Bare:
+    """One that does not."""
+
+
+@pytest.fixture
+def aeros(tmp_path, monkeypatch, capsys):
+    """A function that runs ``aeros algorithms …`` in an empty folder."""
+    module = ModuleType("toy_shelf")
+    module.Shelf, module.Bare = Shelf, Bare
+    configs = {}
+    for name in ("Shelf", "Bare"):
+        made = dataclasses.make_dataclass(name, [("_target_", str, f"toy_shelf.{name}")])
+        configs[name.lower()] = made
+    monkeypatch.setitem(sys.modules, "toy_shelf", module)
+    monkeypatch.setattr(Shelf, "stored", {})
+    plugin = registry.Plugin("shelf", "toy-shelf", "1", "toy_shelf")
+    own = plugins.discover()
+    offered = {
+        ("repository", n): registry.Option("repository", n, c, plugin) for n, c in configs.items()
+    }
+    found = registry.Registry((*own.plugins, plugin), own.options | offered)
+    monkeypatch.setattr(plugins, "discover", lambda: found)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words, repository="shelf"):
+        more = [] if words[0] == "keygen" else [f"repository={repository}"]
+        code = cli.main(["algorithms", *words, *more])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def pushed(aeros, built, tmp_path):
+    """Two versions, signed by ``owner``, whose public key lies in ``aeros-keys``."""
+    assert aeros("keygen", "owner")[0] == 0
+    (tmp_path / "aeros-keys").mkdir()
+    (tmp_path / "owner.pub").rename(tmp_path / "aeros-keys/owner.pub")
+    for version in ("1.9", "1.10"):
+        (tmp_path / "toy.whl").write_bytes(built(version=version).data)
+        code, out, err = aeros("push", "toy.whl", "--key", "owner")
+        assert (code, err) == (0, "")
+        assert out.startswith(f"toy-half:{version} is stored, signed by ")
+
+
+def test_from_a_key_to_an_installed_algorithm(aeros, pushed, tmp_path):
+    rows = json.loads(aeros("list", "--json")[1])
+    assert [(row["name"], row["version"]) for row in rows] == [
+        ("toy-half", "1.9"), ("toy-half", "1.10"),
+    ]  # fmt: skip
+    assert aeros("list")[1].splitlines()[0].split() == ["name", "version", "size", "sha256", "key"]
+    assert aeros("verify")[:2] == (0, "2 algorithms verified, all by trusted keys\n")
+    code, lock, _ = aeros("lock", "toy-half")
+    assert json.loads(lock) == {"toy-half": {"version": "1.10", "sha256": rows[1]["sha256"]}}
+    (tmp_path / "digits.lock").write_text(lock)
+    code, out, err = aeros("install", "--task", "digits", "--lock", "digits.lock")
+    assert (code, err) == (0, "")
+    assert out == "aeros-algorithms/digits/toy-half-1.10\n"
+    assert (tmp_path / out.strip() / "toy_half.py").is_file()
+
+
+def test_an_older_one_is_refused_afterwards(aeros, pushed, tmp_path):
+    for name, code in (("toy-half:1.10", 0), ("toy-half:1.9", 1)):
+        (tmp_path / "lock").write_text(aeros("lock", name)[1])
+        done = aeros("install", "--task", "digits", "--lock", "lock")
+        assert done[0] == code
+    assert done[2].startswith("aeros: toy-half:1.9 is older than what this node has had\n")
+
+
+def test_what_would_be_refused_is_named(aeros, pushed):
+    algorithm, wheel = Shelf.stored["toy-half", "1.9"]
+    Shelf.stored["toy-half", "1.9"] = (algorithm, wheel + b"\0")
+    code, out, err = aeros("verify")
+    assert (code, err) == (1, "aeros: 1 of 2 algorithms would be refused\n")
+    assert out.splitlines()[1].startswith("toy-half:1.9  the wheel of toy-half:1.9 is not the one")
+    assert aeros("verify", "toy-half")[0] == 0
+    assert set(json.loads(aeros("verify", "--json")[1])["refused"]) == {"toy-half:1.9"}
+
+
+def test_a_repository_that_delivers_another(aeros, pushed, tmp_path):
+    lock = aeros("lock", "toy-half:1.9")[1]
+    (tmp_path / "lock").write_text(lock)
+    other, wheel = Shelf.stored["toy-half", "1.10"]
+    Shelf.stored["toy-half", "1.9"] = (other, wheel)
+    code, _, err = aeros("install", "--task", "digits", "--lock", "lock")
+    assert code == 1
+    assert err.startswith("aeros: toy-half:1.10 is not the one in the task's lock\n")
+    assert not list((tmp_path / "aeros-algorithms").glob("*/*"))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["keygen"], "aeros algorithms keygen takes one file"),
+        (["keygen", "a", "b"], "aeros algorithms keygen takes one file"),
+        (["push", "--key", "k"], "aeros algorithms push takes one wheel"),
+        (["push", "a.zip", "--key", "k"], "aeros algorithms push takes one wheel"),
+        (["push", "a.whl", "--key", "nowhere"], "the key nowhere cannot be read"),
+        (["verify"], "aeros-keys holds no key to trust"),
+        (["lock"], "aeros algorithms lock takes algorithms"),
+        (["install", "x", "--task", "t", "--lock", "l"], "aeros algorithms install takes what to"),
+        (["install", "--task", "t", "--lock", "l"], "l is not the lock of a task"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_words_that_do_not_fit_are_told(aeros, words, said):
+    code, out, err = aeros(*words)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"aeros: {said}")
+    assert "\n  next: " in err
+
+
+def test_a_wheel_that_is_not_there(aeros):
+    aeros("keygen", "key")
+    code, _, err = aeros("push", "a.whl", "--key", "key")
+    assert (code, err.splitlines()[0]) == (
+        2,
+        "aeros: a.whl cannot be read: No such file or directory",
+    )
+
+
+def test_a_wheel_that_no_node_would_take_is_not_pushed(aeros, built, tmp_path):
+    aeros("keygen", "key")
+    (tmp_path / "a.whl").write_bytes(built().entry("../up.py").data)
+    code, _, err = aeros("push", "a.whl", "--key", "key")
+    assert (code, Shelf.stored) == (1, {})
+    assert "leads out of its folder" in err
+
+
+@pytest.mark.parametrize("name", ["nobody", "toy-half:3"])
+def test_what_is_not_stored(aeros, pushed, name):
+    code, _, err = aeros("lock", name)
+    assert code == 1
+    assert err.startswith(f"aeros: algorithm '{name}' is not stored\n  exists: ")
+
+
+def test_a_repository_that_keeps_no_algorithms(aeros):
+    code, _, err = aeros("list", repository="bare")
+    assert code == 2
+    assert err.startswith("aeros: Bare is a repository that cannot keep algorithms: it has no Supp")

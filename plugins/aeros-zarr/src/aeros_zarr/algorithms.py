@@ -1,0 +1,147 @@
+"""Algorithms in a store: wheels under signed statements, kept as they came.
+
+    algorithms/<name>/<version>.json  the statement, its signature, and the blob of the wheel
+    blobs/<digest>/                   the wheel, as an array of bytes
+
+A version exists once its manifest does, and is never changed. Signatures are not looked at
+here: a repository need not be trusted by those who install what it delivers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterator
+from dataclasses import asdict
+
+import numpy as np
+from packaging.version import InvalidVersion, Version
+
+from aeros_core.errors import RepositoryError
+from aeros_core.records import Algorithm
+from aeros_zarr import manifest
+from aeros_zarr.blobs import Blobs
+from aeros_zarr.faults import explained
+from aeros_zarr.manifest import read
+from aeros_zarr.names import check, spelled
+from aeros_zarr.records import Content
+from aeros_zarr.store import Store
+
+__all__ = ["Algorithms"]
+
+_log = logging.getLogger(__name__)
+
+
+class Algorithms:
+    """The algorithms of a repository; the methods are those of `powers.SupportsAlgorithms`.
+
+    Args:
+        store: Where they lie.
+        blobs: Stores and reads arrays.
+    """
+
+    def __init__(self, store: Store, blobs: Blobs) -> None:
+        self._store = store
+        self._blobs = blobs
+
+    def store(self, algorithm: Algorithm, wheel: bytes) -> None:
+        """Store a version; the same once more changes nothing."""
+        said = f"{_checked(algorithm)}:{algorithm.version}"
+        if hashlib.sha256(wheel).hexdigest() != algorithm.sha256 or len(wheel) != algorithm.size:
+            raise RepositoryError(f"the wheel of {said} is not the one that its statement names")
+        with explained(f"algorithm {said} could not be stored", self._store, needs=len(wheel)):
+            array = np.frombuffer(wheel, np.uint8)
+            [blob] = self._blobs.put("blobs", {"": (array, {})}).values()
+            key = _key(algorithm.name, algorithm.version)
+            data = manifest.dump("algorithm", {**asdict(algorithm), "wheel": blob})
+            if not self._store.create(key, data) and self._content(key) != manifest.load(
+                "algorithm", data, key
+            ):
+                raise RepositoryError(
+                    f"{said} is stored already, with another content or signature",
+                    exists=spelled("version", self._versions(algorithm.name)),
+                    hint="give what has changed a new version",
+                )
+            if not self._store.exists(f"blobs/{blob}/zarr.json"):
+                self._blobs.put("blobs", {"": (array, {})})  # collected meanwhile
+
+    def stored(self, name: str | None) -> list[Algorithm]:
+        """Return versions by name and version; a damaged one is logged and left out."""
+        with explained("the algorithms could not be read", self._store):
+            names = self._store.names("algorithms") if name is None else [check("algorithm", name)]
+            return [found for each in names for found in self._readable(each)]
+
+    def get(self, name: str, version: str) -> tuple[Algorithm, bytes]:
+        """Return a version and its wheel, verified against the blob's digest.
+
+        Raises:
+            RepositoryError: There is no such algorithm or version, or a file is damaged.
+        """
+        key = _key(check("algorithm", name), check("version", version))
+        with explained(f"algorithm {name}:{version} could not be read", self._store):
+            content = read(self._store, "algorithm", key)
+            if content is None:
+                versions = self._versions(name)
+                known = self._store.names("algorithms")
+                raise RepositoryError(
+                    f"algorithm {name}:{version} is not stored",
+                    exists=spelled("version", versions) if versions else spelled("name", known),
+                    hint="aeros algorithms list",
+                )
+            vector, _ = self._blobs.get("blobs", content["wheel"])
+        return _algorithm(content), np.asarray(vector).tobytes()
+
+    def audit(self) -> dict[str, str]:
+        """Read and hash all; return every file and what is wrong with it."""
+        with explained("the algorithms could not be read", self._store):
+            found, contents = manifest.audit(self._store, "algorithm", self._keys())
+            return found | self._blobs.audit("blobs", {c["wheel"] for c in contents.values()})
+
+    def named(self) -> set[str]:
+        """Return the blobs that versions name.
+
+        Raises:
+            RepositoryError: A record is damaged: nobody knows what it names.
+        """
+        return {self._content(key)["wheel"] for key in self._keys()}
+
+    def _keys(self) -> list[str]:
+        names = self._store.names("algorithms")
+        return [_key(name, version) for name in names for version in self._versions(name)]
+
+    def _versions(self, name: str) -> list[str]:
+        files = self._store.names(f"algorithms/{name}")
+        return sorted((f.removesuffix(".json") for f in files if f.endswith(".json")), key=_order)
+
+    def _readable(self, name: str) -> Iterator[Algorithm]:
+        for version in self._versions(name):
+            try:
+                yield _algorithm(self._content(_key(name, version)))
+            except RepositoryError as error:
+                _log.warning("algorithm %s:%s is left out: %s", name, version, error.asked)
+
+    def _content(self, key: str) -> Content:
+        content = read(self._store, "algorithm", key)
+        if content is None:
+            raise manifest.damaged(self._store.place(key), "it is missing")
+        return content
+
+
+def _checked(algorithm: Algorithm) -> str:
+    check("version", algorithm.version)
+    return check("algorithm", algorithm.name)
+
+
+def _key(name: str, version: str) -> str:
+    return f"algorithms/{name}/{version}.json"
+
+
+def _algorithm(content: Content) -> Algorithm:
+    return Algorithm(**{key: content[key] for key in Algorithm.__dataclass_fields__})
+
+
+def _order(version: str) -> tuple[bool, Version | str]:
+    try:
+        return True, Version(version)
+    except InvalidVersion:
+        return False, version
