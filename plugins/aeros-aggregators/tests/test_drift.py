@@ -127,6 +127,7 @@ def run(collector, problem, rounds, *, delta=False, examples=7, told_mu=0.0):
     return here.vector
 
 
+@pytest.mark.usefixtures("engine")
 @pytest.mark.parametrize("delta", [False, True])
 @pytest.mark.parametrize(("rate", "clients"), [(1.0, NODES), (0.7, NODES), (1.0, 20)])
 def test_scaffold_agrees_with_the_paper(rate, clients, delta):
@@ -136,6 +137,7 @@ def test_scaffold_agrees_with_the_paper(rate, clients, delta):
     np.testing.assert_allclose(run(collector, problem, ROUNDS, delta=delta), expected, atol=2e-6)
 
 
+@pytest.mark.usefixtures("engine")
 @pytest.mark.parametrize("delta", [False, True])
 @pytest.mark.parametrize(("alpha", "clients"), [(1.0, NODES), (3.0, NODES), (1.0, 20)])
 def test_feddyn_agrees_with_the_paper(alpha, clients, delta):
