@@ -20,8 +20,8 @@ from aeros_core.parameters import Array
 
 __all__ = ["BLOCK", "add", "decode", "fold", "to_brain", "to_half", "to_int8"]
 
-BLOCK = 2048
-"""Elements that stay in cache: 16 KB of float64 sums, and half as much of float32."""
+BLOCK = 8192
+"""Elements that stay in cache: 64 KB of float64 sums, and half as much of float32."""
 
 
 HALF, FLOAT, INT, SHORT = ir.HalfType(), ir.FloatType(), ir.IntType(32), ir.IntType(16)
@@ -178,25 +178,45 @@ def _widen(sums: Array, part: Array, weight: float) -> None:
 
 
 @kernel
+def _factor(weight: float, scales: int, index: int, like: Array) -> Any:
+    """Return a weight as float32, times the scale at ``index`` if there are any."""
+    scale = view(scales, index, 1, like)[0] if scales else np.float32(1.0)
+    return np.float32(weight) * scale
+
+
+@kernel
 def _mix(
-    part: Array, like: Array, table: Array, factors: Array, first: int, last: int, low: int
+    part: Array,
+    like: Array,
+    table: Array,
+    scales: Array,
+    weights: Array,
+    share: float,
+    k: int,
+    fours: int,
+    index: int,
+    low: int,
 ) -> None:
-    """Add updates ``first`` to ``last``, from element ``low`` on, times their factors."""
-    n, fours = part.size, first + (last - first) // 4 * 4
-    for k in range(first, fours, 4):
-        _mix_four(
-            part,
-            view(table[k], low, n, like),
-            view(table[k + 1], low, n, like),
-            view(table[k + 2], low, n, like),
-            view(table[k + 3], low, n, like),
-            factors[k - first],
-            factors[k + 1 - first],
-            factors[k + 2 - first],
-            factors[k + 3 - first],
-        )
-    for k in range(fours, last):
-        _mix_one(part, view(table[k], low, n, like), factors[k - first])
+    """Add update ``k``, the next three too if it is below ``fours``, from ``low`` on.
+
+    Their weights are multiplied by ``share``; ``index`` is that of their scales.
+    """
+    n = part.size
+    if k >= fours:
+        factor = _factor(share * weights[k], scales[k], index, part)
+        _mix_one(part, view(table[k], low, n, like), factor)
+        return
+    _mix_four(
+        part,
+        view(table[k], low, n, like),
+        view(table[k + 1], low, n, like),
+        view(table[k + 2], low, n, like),
+        view(table[k + 3], low, n, like),
+        _factor(share * weights[k], scales[k], index, part),
+        _factor(share * weights[k + 1], scales[k + 1], index, part),
+        _factor(share * weights[k + 2], scales[k + 2], index, part),
+        _factor(share * weights[k + 3], scales[k + 3], index, part),
+    )
 
 
 @kernel
@@ -223,21 +243,20 @@ def add(
         block: Elements that share a scale.
         low: First element, a multiple of ``block`` or within one of them to the end.
     """
-    step = min(block, sums.size)
-    part, factors = np.zeros(sums.size, np.float32), np.empty(GROUP, np.float32)
+    step, part = min(block, sums.size), np.zeros(sums.size, np.float32)
     for first in range(0, table.size, GROUP):
         last = min(first + GROUP, table.size)
+        fours = first + (last - first) // 4 * 4
         weight = _heaviest(weights, first, last)
-        for k in range(first, last):
-            factors[k - first] = weights[k] / weight
-        for begin in range(0, sums.size, step):
-            if scales[first]:
-                index = (low + begin) // block
-                for k in range(first, last):
-                    scale = view(scales[k], index, 1, part)[0]
-                    factors[k - first] = np.float32(weights[k] / weight) * scale
-            piece = part[begin : min(begin + step, sums.size)]
-            _mix(piece, like, table, factors, first, last, low + begin)
+        k = first
+        while k < last:  # memory is read fastest in long stretches of few updates
+            for begin in range(0, sums.size, step):
+                piece = part[begin : min(begin + step, sums.size)]
+                here = low + begin
+                _mix(
+                    piece, like, table, scales, weights, 1.0 / weight, k, fours, here // block, here
+                )
+            k += 4 if k < fours else 1
         _widen(sums, part, weight)
 
 
