@@ -70,6 +70,8 @@ def test_every_event_is_told_somewhere(name):
     users = [
         path.name
         for path in source.rglob("*.py")
-        if f"events.{name}(" in path.read_text(encoding="utf-8")
+        if re.search(
+            rf"parts\.events\.{name}\b|\bevents\.{name}\(", path.read_text(encoding="utf-8")
+        )
     ]
     assert users, f"nothing in aeros_core tells {name}"
