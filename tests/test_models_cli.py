@@ -44,6 +44,8 @@ def test_a_repository_without_the_power_is_told(models, verb, words, what, power
         (["tag", "mine:1", "best", "more"], "aeros models tag takes a version and a tag\n"),
         (["export", "mine"], "aeros models export takes a model and a file whose name ends in"),
         (["export", "mine", "a.bin"], "aeros models export takes a model and a file whose name"),
+        (["import", "--name", "n"], "aeros models import takes a file whose name ends in .safet"),
+        (["import", "a.bin", "--name", "n"], "aeros models import takes a file whose name ends"),
         (["gc", "mine"], "aeros models gc takes no model and no negative age\n"),
         (["gc", "--hours=-1"], "aeros models gc takes no model and no negative age\n"),
     ],
@@ -136,3 +138,21 @@ def test_what_does_not_exist_is_not_exported(models, tmp_path):
     done = models("export", "nobody", "here.safetensors")
     assert (done.returncode, done.stderr) == (1, "aeros: model nobody is not stored\n")
     assert not (tmp_path / "here.safetensors").exists()
+
+
+def test_a_file_becomes_the_next_version(models, stored, toys):
+    models("export", "mine:1", "here.safetensors")
+    done = models("import", "here.safetensors", "--name", "mine")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "mine:3 is stored, 36 bytes of parameters\n"
+    store = toys.Files(path="toy-store")
+    assert store.model("mine", 3).parameters.digest == store.model("mine", 1).parameters.digest
+    told = json.loads(models("import", "here.safetensors", "--name", "n", "--json").stdout)
+    assert (told["name"], told["version"]) == ("n", 1)
+
+
+def test_a_format_that_nobody_offers(models, stored):
+    done = models("export", "mine", "here.bin", "--format", "nothing")
+    assert done.returncode == 2
+    assert done.stderr.startswith("aeros: format nothing does not exist\n  exists: safetensors")
+    assert models("export", "mine", "here.bin", "--format", "safetensors").returncode == 0

@@ -1,12 +1,15 @@
+import contextlib
 import json
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aeros_core.errors import ConfigError, RepositoryError
 from aeros_core.parameters import Layout, Parameters
 from aeros_core.records import Model
-from aeros_core.safetensors import save
+from aeros_core.safetensors import load, save
 from aeros_core.schema import Schema
 
 DTYPES = [
@@ -91,3 +94,86 @@ def test_tensors_that_share_memory_are_written_once_each(tmp_path):
     save(tmp_path / "m.safetensors", Model("m", tied, Schema(())))
     data = (tmp_path / "m.safetensors").read_bytes()
     assert np.frombuffer(data[-24:], np.float32).tolist() == [0, 1, 2, 3, 2, 3]
+
+
+def test_what_was_saved_comes_back(tmp_path):
+    first = model(tensors())
+    save(tmp_path / "m.safetensors", first)
+    found = load(tmp_path / "m.safetensors", "other")
+    assert (found.name, found.round, found.schema) == ("other", 3, first.schema)
+    assert found.parents == (first.parameters.digest,)
+    assert dict(found.parameters.layout.sizes) == dict(first.parameters.layout.sizes)
+    for name, array in tensors().items():
+        assert found.parameters[name].dtype == array.dtype
+        np.testing.assert_array_equal(found.parameters[name], array)
+
+
+def test_what_the_library_writes_is_read(tmp_path):
+    library = pytest.importorskip("safetensors.numpy", reason="safetensors is not installed")
+    library.save_file(tensors(), tmp_path / "m.safetensors", {"format": "np"})
+    found = load(tmp_path / "m.safetensors", "mine")
+    assert {name: array.tobytes() for name, array in found.parameters.items()} == {
+        name: array.tobytes() for name, array in tensors().items()
+    }
+    assert (found.parents, found.round) == ((), 0)
+
+
+def written(path, header, data=b""):
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
+    return path
+
+
+F32 = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
+
+
+@pytest.mark.parametrize(
+    ("header", "size"),
+    [
+        ({"a": F32}, 7),
+        ({"a": F32}, 9),
+        ({"a": {**F32, "shape": [3]}}, 8),
+        ({"a": {**F32, "shape": [-2]}}, 8),
+        ({"a": {**F32, "shape": [True, 2]}}, 8),
+        ({"a": {**F32, "data_offsets": [1, 9]}}, 9),
+        ({"a": F32, "b": {**F32, "data_offsets": [4, 12]}}, 12),
+        ({"a": F32, "b": F32}, 8),
+        ({"a": {"dtype": "F32"}}, 8),
+        ({"a": None}, 0),
+        ([], 0),
+    ],
+    ids=str,
+)
+def test_a_file_that_is_not_whole(tmp_path, header, size):
+    path = written(tmp_path / "m.safetensors", header, bytes(size))
+    with pytest.raises(RepositoryError, match="is no whole safetensors file"):
+        load(path, "mine")
+
+
+def test_a_dtype_that_numpy_does_not_have(tmp_path):
+    path = written(tmp_path / "m.safetensors", {"a": {**F32, "dtype": "F8_E4M3"}}, bytes(8))
+    with pytest.raises(ConfigError, match="tensor 'a' is of dtype F8_E4M3"):
+        load(path, "mine")
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(RepositoryError, match="cannot be read: No such file"):
+        load(tmp_path / "m.safetensors", "mine")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    path = tmp_path_factory.mktemp("fuzz") / "m.safetensors"
+    save(path, model({"a": np.ones((2, 3), np.float32), "b": np.arange(4)}))
+    return path
+
+
+@given(data=st.data())
+def test_a_damaged_file_is_read_or_refused_in_one_message(whole, data):
+    held = bytearray(whole.read_bytes())
+    at = data.draw(st.integers(0, len(held) - 1))
+    held[at] ^= data.draw(st.integers(1, 255))
+    changed = whole.with_name("changed")
+    changed.write_bytes(held[: data.draw(st.sampled_from([len(held), at]))])
+    with contextlib.suppress(RepositoryError, ConfigError):
+        load(changed, "mine")

@@ -1,4 +1,4 @@
-"""The commands ``aeros models list|show|verify|tag|export|gc``."""
+"""The commands ``aeros models list|show|verify|tag|export|import|gc``."""
 
 from __future__ import annotations
 
@@ -8,28 +8,35 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from aeros_core import words
+from aeros_core import formats, words
 from aeros_core.errors import ConfigError, RepositoryError
 from aeros_core.tables import table
 
 __all__ = ["add_models"]
 
+FILES = (".safetensors", ".pt", ".pth")
+
 
 def add_models(parser: argparse.ArgumentParser) -> None:
     """Give the command ``aeros models`` its verbs."""
-    verbs = parser.add_subparsers(required=True, metavar="list|show|verify|tag|export|gc")
+    verbs = parser.add_subparsers(required=True, metavar="list|show|verify|tag|export|import|gc")
     for verb, handler, takes, help_ in (
         ("list", _list, "[NAME …]", "every version, by name"),
         ("show", _show, "NAME[:VERSION]", "what a version is and was made from"),
         ("verify", _verify, "[NAME[:VERSION]]", "read and hash everything that is stored"),
         ("tag", _tag, "NAME:VERSION TAG", "let a name such as production point to a version"),
         ("export", _export, "NAME[:VERSION] FILE.safetensors", "write a version to a file"),
+        ("import", _import, "FILE.safetensors", "store a file as the next version of a model"),
         ("gc", _gc, "", "remove what nothing names any more"),
     ):
         sub = verbs.add_parser(verb, help=help_)
         sub.add_argument("words", nargs="*", metavar=f"{takes} repository.option=value".strip())
         sub.add_argument("--json", action="store_true", help="as JSON")
         sub.set_defaults(command=handler)
+        if verb in ("export", "import"):
+            sub.add_argument("--format", help="safetensors or state_dict (default: by the name)")
+        if verb == "import":
+            sub.add_argument("--name", required=True, help="name of the model")
         if verb == "gc":
             sub.add_argument(
                 "--hours", type=float, default=24.0,
@@ -126,17 +133,32 @@ def _tag(parsed: argparse.Namespace) -> int:
 
 
 def _export(parsed: argparse.Namespace) -> int:
-    from aeros_core import safetensors
-
     repository, names = words.repository(parsed.words)
-    if len(names) != 2 or not names[1].endswith(".safetensors"):
+    if len(names) != 2 or not (parsed.format or names[1].endswith(FILES)):
         raise ConfigError(
-            "aeros models export takes a model and a file whose name ends in .safetensors",
+            f"aeros models export takes a model and a file whose name ends in {' or '.join(FILES)}",
             hint="aeros models export NAME[:VERSION] FILE.safetensors",
         )
+    format_ = formats.choose(names[1], parsed.format)
     name, version = words.named(names[0])
-    nbytes = safetensors.save(Path(names[1]), repository.model(name, version or "latest"))
+    nbytes = format_.save(Path(names[1]), repository.model(name, version or "latest"))
     print(f"{names[1]} holds {names[0]}, {nbytes:,} bytes")
+    return 0
+
+
+def _import(parsed: argparse.Namespace) -> int:
+    repository, names = words.repository(parsed.words)
+    if len(names) != 1 or not (parsed.format or names[0].endswith(FILES)):
+        raise ConfigError(
+            f"aeros models import takes a file whose name ends in {' or '.join(FILES)}",
+            hint="aeros models import FILE.safetensors --name NAME",
+        )
+    format_ = formats.choose(names[0], parsed.format)
+    info = repository.publish(format_.load(Path(names[0]), parsed.name))
+    if parsed.json:
+        print(json.dumps(asdict(info), indent=2))
+    else:
+        print(f"{info.name}:{info.version} is stored, {info.nbytes:,} bytes of parameters")
     return 0
 
 

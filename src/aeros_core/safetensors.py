@@ -9,6 +9,7 @@ Specification: https://huggingface.co/docs/safetensors
 from __future__ import annotations
 
 import json
+import math
 import os
 import secrets
 from collections.abc import Mapping
@@ -20,8 +21,9 @@ import numpy as np
 from aeros_core.errors import ConfigError, RepositoryError
 from aeros_core.parameters import Array, Parameters
 from aeros_core.records import Model
+from aeros_core.schema import Schema
 
-__all__ = ["save"]
+__all__ = ["load", "save"]
 
 _NAMES = {
     "bool": "BOOL",
@@ -32,6 +34,9 @@ _NAMES = {
     **{f"uint{n}": f"U{n}" for n in (8, 16, 32, 64)},
 }
 _METADATA = "__metadata__"
+_DTYPES = {word: name for name, word in _NAMES.items()}
+_LONGEST = 100_000_000
+"""Bytes of a header, as the library bounds it."""
 
 
 def save(path: Path, model: Model) -> int:
@@ -66,6 +71,76 @@ def save(path: Path, model: Model) -> int:
     finally:
         aside.unlink(missing_ok=True)
     return nbytes
+
+
+def load(path: Path, name: str) -> Model:
+    """Read a file as a model of this name; what `save` said of it comes back too.
+
+    The tensors have to fill the file without gaps and overlaps, as the format demands.
+
+    Raises:
+        RepositoryError: There is no such file, or it is damaged.
+        ConfigError: A tensor has a dtype that numpy has no word for.
+    """
+    try:
+        header, data = _parted(memoryview(path.read_bytes()))
+        metadata = header.pop(_METADATA, {})
+        return Model(name, Parameters.of(_tensors(header, data)), **_told(metadata))
+    except OSError as error:
+        raise RepositoryError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise RepositoryError(
+            f"{path} is no whole safetensors file: {error}", hint="bring it from its origin again"
+        ) from error
+
+
+def _parted(data: memoryview) -> tuple[dict[str, Any], memoryview]:
+    length = int.from_bytes(data[:8], "little")
+    if length > min(_LONGEST, len(data) - 8):
+        raise ValueError("its header is longer than the file")
+    return json.loads(bytes(data[8 : 8 + length])), data[8 + length :]
+
+
+def _tensors(header: Mapping[str, Any], data: memoryview) -> dict[str, Array]:
+    tensors: dict[str, Array] = {}
+    at = 0
+    for name, told in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
+        start, end = told["data_offsets"]
+        shape = [*told["shape"]]
+        if start != at or any(type(n) is not int or n < 0 for n in shape):
+            raise ValueError(f"tensor {name!r} does not lie where the one before ends")
+        array = np.frombuffer(data[start:end], _dtype(name, told["dtype"]))
+        if end > len(data) or math.prod(shape) != array.size:
+            raise ValueError(f"tensor {name!r} has not the bytes of its shape")
+        tensors[name] = array.astype(array.dtype.newbyteorder("=")).reshape(shape)
+        at = end
+    if at != len(data):
+        raise ValueError("there are bytes behind the last tensor")
+    return tensors
+
+
+def _dtype(name: str, word: str) -> np.dtype[Any]:
+    try:
+        return np.dtype(_DTYPES[word]).newbyteorder("<")
+    except (LookupError, TypeError) as error:
+        raise ConfigError(
+            f"tensor {name!r} is of dtype {word}, which numpy does not have",
+            exists=", ".join(sorted(_DTYPES)),
+            hint="convert it where it comes from",
+        ) from error
+
+
+def _told(metadata: Mapping[str, str]) -> dict[str, Any]:
+    """Return what a file of ours says of its model; nothing of one from elsewhere."""
+    told = {key.removeprefix("aeros."): text for key, text in metadata.items()}
+    schema = json.loads(told.get("schema", "null"))
+    return {
+        "schema": Schema.from_json(schema) if schema else Schema(()),
+        "module": json.loads(told.get("module", "{}")),
+        "metrics": json.loads(told.get("metrics", "{}")),
+        "round": int(told.get("round", 0)),
+        "parents": (told["digest"],) if "digest" in told else (),
+    }
 
 
 def _ordered(parameters: Parameters) -> dict[str, Array]:

@@ -55,7 +55,7 @@ def test_the_page_of_models_is_true(folder, words, shown):
 
 def test_the_page_shows_every_verb():
     verbs = {words[2] for words, _ in COMMANDS if words[1] == "models"}
-    assert verbs == {"list", "tag", "show", "verify", "export", "gc"}
+    assert verbs == {"list", "tag", "show", "verify", "export", "import", "gc"}
     assert set(SCRIPTS) == {words[1] for words, _ in COMMANDS if words[0] == "python"}
 
 

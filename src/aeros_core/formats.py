@@ -1,0 +1,65 @@
+"""Files that a model can be read from, and written to.
+
+Safetensors is the core's own; a plugin adds another in the entry-point group
+``aeros.formats``, naming a module with the same two functions, ``load`` and ``save``::
+
+    [project.entry-points."aeros.formats"]
+    state_dict = "aeros_torch.state_dict"
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Protocol
+
+from aeros_core.errors import ConfigError, PluginError
+from aeros_core.records import Model
+
+__all__ = ["Format", "choose"]
+
+GROUP = "aeros.formats"
+_SUFFIXES = {".safetensors": "safetensors", ".pt": "state_dict", ".pth": "state_dict"}
+
+
+class Format(Protocol):
+    """A module that reads and writes files of one format."""
+
+    def load(self, path: Path, name: str) -> Model:
+        """Read a file as a model of this name, without running what it holds."""
+
+    def save(self, path: Path, model: Model) -> int:
+        """Write a model; return the file's bytes."""
+
+
+def choose(path: str, named: str | None) -> Format:
+    """Return the format of this name, or the one that a file's name tells.
+
+    Raises:
+        ConfigError: Neither names one.
+        PluginError: No installed package has it, or it cannot be imported.
+    """
+    name = named or _SUFFIXES.get(Path(path).suffix)
+    if name is None:
+        raise ConfigError(
+            f"{path} does not tell its format", exists=", ".join(_SUFFIXES), hint="--format NAME"
+        )
+    if name == "safetensors":
+        from aeros_core import safetensors
+
+        return safetensors
+    found = {entry.name: entry for entry in entry_points(group=GROUP)}
+    if name not in found:
+        raise PluginError(
+            f"format {name} does not exist",
+            exists=", ".join(["safetensors", *sorted(found)]),
+            hint="pip install aeros-torch" if name == "state_dict" else "--format safetensors",
+        )
+    try:
+        format_: Format = found[name].load()
+    except Exception as error:
+        raise PluginError(
+            f"format {name} cannot be used: {type(error).__name__}: {error}",
+            hint="aeros plugins shows what is installed",
+        ) from error
+    return format_
