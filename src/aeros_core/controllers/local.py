@@ -70,6 +70,7 @@ class LocalNodes:
     ) -> None:
         self._task = task
         self._trainer = trainer
+        self._together = trainer if isinstance(trainer, SupportsCohort) else None
         self._data = data
         self._partition = data.partition
         names = data.partition.names
@@ -108,8 +109,8 @@ class LocalNodes:
         """Carry out the next instruction, unless the time is over already."""
         if timeout is not None and timeout <= 0:
             return None
-        if not self._begun and isinstance(self._trainer, SupportsCohort):
-            self._begin(self._trainer)
+        if self._together is not None and not self._begun:
+            self._begin(self._together)
         if self._begun:
             return self._next()
         return self._carry_out(self._queue.popleft()) if self._queue else None
