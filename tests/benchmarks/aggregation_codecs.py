@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,8 @@ def codecs(scale: int) -> Iterator[Work]:
     for count in (10, 50):
         vectors = draw(count, 10_000_000 // scale)
         start, updates = as_updates(vectors)
-        calls = {"aeros float32": rounds_of(FedAvg(personal=()), start, updates)}
+        changes = [replace(update, delta=True) for update in updates]  # as codes always are
+        calls = {"aeros float32": rounds_of(FedAvg(personal=()), start, changes)}
         for name, codec in CODECS.items():
             sent = [_encoded(codec, update) for update in updates]
             calls[f"aeros {name}"] = rounds_of(FedAvg(personal=()), start, sent)
