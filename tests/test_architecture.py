@@ -16,8 +16,8 @@ LAYERS = [
     "errors hookspecs streams encoding parameters messages schema data task outcomes tally records"
     " control events roles powers",
     # the algorithms of the system, and how results look
-    "admission intake cohort busy survey node sitting rounds pipeline elements serving tables"
-    " curves safetensors",
+    "admission intake cohort busy survey node sitting rounds pipeline elements serving retention"
+    " tables curves safetensors",
     # transport
     "controllers controllers.local",
     # configuration and discovery, and what a person sees

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -156,3 +157,52 @@ def test_a_format_that_nobody_offers(models, stored):
     assert done.returncode == 2
     assert done.stderr.startswith("aeros: format nothing does not exist\n  exists: safetensors")
     assert models("export", "mine", "here.bin", "--format", "safetensors").returncode == 0
+
+
+@pytest.fixture
+def removing(stored, able, toys, monkeypatch):
+    """A toy repository whose versions have no tags and can be removed; holds which were.
+
+    A class of its own: Python remembers of a class that it had a power once.
+    """
+    gone = []
+    infos = [replace(info, tags=()) for info in toys.Files(path="toy-store").models()]
+
+    class Files(toys.Files):
+        def models(self, name=None):
+            return infos
+
+        def remove(self, name, versions):
+            gone.append((name, versions))
+            return versions
+
+    monkeypatch.setattr(toys, "Files", Files)
+    return gone
+
+
+def test_old_versions_are_removed_by_rules(models, removing):
+    assert models("gc", "--keep-last", "1", "--dry-run").stdout == "would go: mine:1\n"
+    assert removing == []
+    done = models("gc", "--keep-last", "1")
+    assert done.stdout == "gone: mine:1\n2 blobs removed, 1,234 bytes\n"
+    assert removing == [("mine", [1])]
+    told = json.loads(models("gc", "--keep-last", "1", "--json").stdout)
+    assert told == {"versions": {"mine": [1]}, "blobs": {"one": 1000, "two": 234}}
+
+
+def test_what_a_run_that_has_not_finished_has_stored_stays(models, removing, toys, monkeypatch):
+    monkeypatch.setattr(toys.Files, "result", lambda self, run: None)
+    assert models("gc", "--keep-last", "1", "--dry-run").stdout == ""
+
+
+@pytest.mark.parametrize("words", [["--keep-last=-1"], ["--keep-best=-2"], ["--dry-run"]], ids=str)
+def test_rules_that_cannot_be(models, able, words):
+    done = models("gc", *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("aeros: keeping the last ")
+
+
+def test_a_repository_that_cannot_remove_versions(models, able):
+    done = models("gc", "--keep-last", "1")
+    assert done.returncode == 2
+    assert done.stderr.startswith("aeros: Files is a repository that cannot remove versions: it")

@@ -6,11 +6,14 @@ import argparse
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from aeros_core import formats, words
 from aeros_core.errors import ConfigError, RepositoryError
 from aeros_core.tables import table
+
+if TYPE_CHECKING:
+    from aeros_core.powers import SupportsCollection
 
 __all__ = ["add_models"]
 
@@ -42,6 +45,12 @@ def add_models(parser: argparse.ArgumentParser) -> None:
                 "--hours", type=float, default=24.0,
                 help="leave what is younger, it may be in the making (default: 24)",
             )  # fmt: skip
+            sub.add_argument("--keep-last", type=int, default=0, help="versions of each model")
+            sub.add_argument("--keep-best", type=int, default=0, help="versions of each model")
+            sub.add_argument("--metric", default="accuracy", help="by which they are the best")
+            sub.add_argument(
+                "--dry-run", action="store_true", help="show what would go, do nothing"
+            )
 
 
 def _list(parsed: argparse.Namespace) -> int:
@@ -173,9 +182,37 @@ def _gc(parsed: argparse.Namespace) -> int:
         )
     if not isinstance(repository, SupportsCollection):
         raise words.without(repository, "SupportsCollection", "remove what nothing names")
-    removed = repository.collect(parsed.hours * 3600)
+    versions = _retire(repository, parsed)
+    removed = {} if parsed.dry_run else repository.collect(parsed.hours * 3600)
     if parsed.json:
-        print(json.dumps(removed, indent=2))
-    else:
+        both = removed if versions is None else {"versions": versions, "blobs": removed}
+        print(json.dumps(both, indent=2))
+        return 0
+    for name, gone in (versions or {}).items():
+        told = ", ".join(f"{name}:{version}" for version in gone)
+        print(f"{'would go' if parsed.dry_run else 'gone'}: {told}")
+    if not parsed.dry_run:
         print(f"{words.counted(len(removed), 'blob')} removed, {sum(removed.values()):,} bytes")
     return 0
+
+
+def _retire(
+    repository: SupportsCollection, parsed: argparse.Namespace
+) -> dict[str, list[int]] | None:
+    """Take away what the rules do not keep; None where there are no rules."""
+    from aeros_core import retention
+    from aeros_core.powers import SupportsRemoval
+    from aeros_core.roles import Repository
+
+    if not (parsed.keep_last or parsed.keep_best or parsed.dry_run):
+        return None
+    rules = retention.Rules(parsed.keep_last, parsed.keep_best, parsed.metric)
+    if not (isinstance(repository, SupportsRemoval) and isinstance(repository, Repository)):
+        raise words.without(cast("Repository", repository), "SupportsRemoval", "remove versions")
+    runs = [run.id for run in repository.runs()]
+    needed = retention.unfinished(runs, repository.result)
+    doomed = retention.doomed(repository.models(), rules, needed)
+    if parsed.dry_run:
+        return doomed
+    gone = {name: list(repository.remove(name, old)) for name, old in doomed.items()}
+    return {name: old for name, old in gone.items() if old}

@@ -25,6 +25,7 @@ __all__ = [
     "SupportsCohort",
     "SupportsCollection",
     "SupportsFit",
+    "SupportsRemoval",
     "SupportsState",
     "SupportsTags",
     "SupportsVerify",
@@ -149,6 +150,18 @@ class SupportsCollection(Protocol):
 
     def collect(self, seconds: float) -> Mapping[str, int]:
         """Remove what nothing names and is older than this; return ``{removed: bytes}``."""
+
+
+@runtime_checkable
+class SupportsRemoval(Protocol):
+    """A repository from which versions of models can be taken away."""
+
+    def remove(self, name: str, versions: Sequence[int]) -> Sequence[int]:
+        """Take versions away, but none that a tag points to; return those that are gone.
+
+        Their numbers are not given again. What they alone named goes with the next
+        `SupportsCollection.collect`.
+        """
 
 
 @runtime_checkable

@@ -142,10 +142,15 @@ class Stop:
                 exists=", ".join(sorted(metrics)),
                 hint=f"task.stop.metric={sorted(metrics)[0]}",
             )
-        less = self.metric.rsplit("_", 1)[-1] in ("loss", "mse", "mae", "rmse", "error")
-        if self.goal is Goal.minimize or (self.goal is Goal.auto and less):
-            return metrics[self.metric] <= self.target
-        return metrics[self.metric] >= self.target
+        value = metrics[self.metric]
+        return value <= self.target if self.less else value >= self.target
+
+    @property
+    def less(self) -> bool:
+        """Whether less of the metric is better."""
+        if self.goal is not Goal.auto:
+            return self.goal is Goal.minimize
+        return self.metric.rsplit("_", 1)[-1] in ("loss", "mse", "mae", "rmse", "error")
 
 
 def _one_training() -> dict[str, Subtask]:

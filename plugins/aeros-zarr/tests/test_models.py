@@ -222,3 +222,66 @@ def counting(hashed, sha256):
             return self.sha.hexdigest()
 
     return Counted
+
+
+def test_versions_are_removed_but_not_the_newest_and_not_what_is_tagged(examples, tmp_path):
+    store = examples.store(tmp_path)
+    for seed in range(5):
+        store.publish(examples.model(seed=seed))
+    store.tag("model", "production", 2)
+    assert store.remove("model", [1, 2, 3, 5, 9]) == [1, 3]
+    assert [info.version for info in store.models("model")] == [2, 4, 5]
+    assert len(store.collect(-10)) == 2
+    assert set(store.verify().values()) == {""}
+    for version, seed in ((2, 1), ("production", 1), (4, 3), ("latest", 4)):
+        found = store.model("model", version).parameters
+        assert found.digest == examples.parameters(seed).digest
+    with pytest.raises(RepositoryError, match="version 1 of model 'model' does not exist"):
+        store.model("model", 1)
+    assert store.publish(examples.model(seed=9)).version == 6
+    assert store.remove("nobody", [1]) == []
+
+
+def test_what_versions_share_stays_while_one_names_it(examples, tmp_path):
+    store = examples.store(tmp_path)
+    for seed in (1, 1, 2):
+        store.publish(examples.model(seed=seed))
+    assert store.remove("model", [1]) == [1]
+    assert store.collect(-10) == {}
+    assert store.model("model", 2).parameters.digest == examples.parameters(1).digest
+
+
+def test_a_version_that_is_tagged_meanwhile_comes_back(examples, tmp_path, monkeypatch):
+    store = examples.store(tmp_path)
+    for seed in range(2):
+        store.publish(examples.model(seed=seed))
+    remove = type(store._store).remove
+
+    def tagged(self, *keys):
+        examples.store(tmp_path).tag("model", "production", 1)
+        remove(self, *keys)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(store._store), "remove", tagged)
+        assert store.remove("model", [1]) == []
+    assert store.model("model", "production").parameters.digest == examples.parameters(0).digest
+
+
+def test_a_damaged_tag_lets_nothing_be_removed(examples, tmp_path):
+    store = examples.store(tmp_path)
+    for seed in range(2):
+        store.publish(examples.model(seed=seed))
+    store.tag("model", "production", 1)
+    (tmp_path / "models/model/tags/production.json").write_text("{}")
+    with pytest.raises(RepositoryError, match="is damaged"):
+        store.remove("model", [1])
+    assert store.model("model", 1)
+
+
+def test_removing_spares_what_a_run_needs(examples, tmp_path):
+    store = examples.filled(tmp_path)
+    for seed in range(2):
+        store.publish(examples.model(seed=seed))
+    store.remove("model", [1])
+    store.collect(-10)
+    assert store.latest("a").parameters.digest == examples.checkpoint(3).parameters.digest

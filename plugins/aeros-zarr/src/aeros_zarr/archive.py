@@ -148,6 +148,18 @@ class Archive:
         """
         self._models.tag(name, tag, version)
 
+    def remove(self, name: str, versions: Sequence[int]) -> Sequence[int]:
+        """Take versions of a model away; return those that are gone.
+
+        One that a tag points to stays, and the newest, so that no number is given twice.
+
+        Raises:
+            ConfigError: The name cannot be one.
+            RepositoryError: A tag is damaged, so that nobody knows what it points to; or
+                the store refuses.
+        """
+        return self._models.remove(name, versions)
+
     def verify(
         self, name: str | None = None, version: int | str | None = None
     ) -> Mapping[str, str]:

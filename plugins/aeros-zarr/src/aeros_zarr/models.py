@@ -11,7 +11,7 @@ other takes the next number. ``latest`` is no file: it is the highest version.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -111,6 +111,27 @@ class Models:
             data = manifest.dump("tag", {"version": number})
             self._store.replace(f"models/{name}/tags/{tag}.json", data)
 
+    def remove(self, name: str, versions: Sequence[int]) -> list[int]:
+        """Take versions away, but not the newest and none that a tag points to.
+
+        Raises:
+            RepositoryError: A tag is damaged: nobody knows what it points to.
+        """
+        check("model", name)
+        gone: list[int] = []
+        with explained(f"versions of model '{name}' could not be removed", self._store):
+            there = self._versions(name)
+            for version in [v for v in there[:-1] if v in versions]:
+                if version in self._tagged(name):
+                    continue
+                data = self._store.read(_version(name, version))
+                self._store.remove(_version(name, version))
+                if version in self._tagged(name):  # meanwhile
+                    self._store.create(_version(name, version), data)
+                else:
+                    gone.append(version)
+        return gone
+
     def audit(self, name: str | None, version: int | str | None) -> dict[str, str]:
         """Read and hash models with all they name; return every file and what is wrong with it.
 
@@ -142,6 +163,10 @@ class Models:
         keys = [_version(n, v) for n in self._store.names("models") for v in self._versions(n)]
         contents = [read(self._store, "model", key) for key in keys]
         return {digest for content in contents if content for digest in digests(content)}
+
+    def _tagged(self, name: str) -> set[int]:
+        contents = [read(self._store, "tag", key) for key in self._tag_keys([name])]
+        return {int(content["version"]) for content in contents if content}
 
     def _tag_keys(self, names: list[str]) -> list[str]:
         folders = [f"models/{name}/tags" for name in names]
