@@ -16,6 +16,9 @@ from aeros_core.tally import Refusal
 
 __all__ = ["fault", "finite"]
 
+_SHORT = 2**15
+"""Elements below which it is quicker to look at each than to be spared warnings."""
+
 _BLOCK = 2**16
 """Elements whose change is measured at once, so that no model is copied for it."""
 
@@ -50,7 +53,7 @@ def fault(reply: Reply, base: Parameters, longest: float | None) -> Refusal | No
 
 
 def _of_vectors(vectors: Mapping[str, Vector]) -> Refusal | None:
-    if isinstance(vectors, Encoded):
+    if type(vectors) is Encoded:
         wrong = vectors.codec.fault(vectors)
         return Refusal("encoding", wrong) if wrong else None
     for dtype, vector in vectors.items():
@@ -64,9 +67,11 @@ def _of_vectors(vectors: Mapping[str, Vector]) -> Refusal | None:
 def finite(vector: Vector) -> bool:
     """Tell whether a vector holds neither NaN nor infinity.
 
-    One pass: a sum is finite only if every element is, and one that overflows is looked
-    at again element by element.
+    A long one takes one pass: a sum is finite only if every element is, and one that
+    overflows is looked at again element by element.
     """
+    if type(vector) is np.ndarray and vector.size < _SHORT:
+        return bool(np.isfinite(vector).all())
     squares = type(vector) is np.ndarray and vector.dtype.char in "fd"
     with np.errstate(all="ignore"):  # BLAS makes the pass over squares the fastest there is
         total = float(np.dot(vector, vector) if squares else vector.sum())

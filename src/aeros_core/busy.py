@@ -63,7 +63,7 @@ class Busy:
             node = self._idle()
             again = self._told[node]
             sent += cohort.instruct(
-                self.task, self.collector, parameters, self._number, [node], again
+                self.task, self.collector, parameters, self._number, [node], again, delta=True
             )
             self.at_work[node] = self._number
             self._told[node] += 1

@@ -49,6 +49,7 @@ class Control:
         Raises:
             Cancelled: The task was cancelled.
         """
-        self._go.wait()
+        if not self._go.is_set():  # which takes no lock
+            self._go.wait()
         if self._cancelled:
             raise Cancelled("the task was cancelled", hint="task.resume=true goes on with it")

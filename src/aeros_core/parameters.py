@@ -154,7 +154,7 @@ class Parameters:
     @property
     def nbytes(self) -> int:
         """Bytes of all vectors together, as encoded: the payload of one message."""
-        return self.vectors.nbytes if isinstance(self.vectors, Encoded) else self.layout.nbytes
+        return self.vectors.nbytes if type(self.vectors) is Encoded else self.layout.nbytes
 
     def __getitem__(self, name: str) -> Vector:
         """Return the tensor called ``name`` as a view, shaped."""
@@ -195,7 +195,7 @@ def on_host(vector: Vector) -> Array:
 
 
 def _lengths(vectors: Mapping[str, Vector]) -> dict[str, int]:
-    if isinstance(vectors, Encoded):
+    if type(vectors) is Encoded:
         return dict(vectors.sizes)
     return {dtype: len(vector) for dtype, vector in vectors.items()}
 

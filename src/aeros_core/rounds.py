@@ -73,7 +73,7 @@ class Rounds:
             return done
         events.aeros_on_status(task=task, status=Status.RUNNING)
         try:
-            while here.number < task.rounds and not task.stop.reached(here.measured):
+            while here.number < task.rounds and not self._reached(here):
                 self._round(here)
             if self._busy is not None:
                 self._nodes.abandon()
@@ -81,6 +81,10 @@ class Rounds:
         except BaseException as error:
             self._fail(here, error)
             raise
+
+    def _reached(self, here: Sitting) -> bool:
+        stop = self._task.stop
+        return stop.target is not None and stop.reached(here.measured)
 
     def _round(self, here: Sitting) -> None:
         task, parts, number = self._task, self._parts, here.number + 1

@@ -61,11 +61,13 @@ class Clock:
     """Listens to a task, and remembers when each round ended."""
 
     def __init__(self):
-        self.times, self.busy = [], []
+        self.times, self.busy, self._looking = [], [], 0.0
 
     def aeros_after_round(self, **_):
-        self.times.append(time.perf_counter())
-        self.busy.append(time.process_time() + children())
+        began = time.perf_counter()
+        self.times.append(began - self._looking)
+        self.busy.append(time.process_time() + children() - self._looking)
+        self._looking += time.perf_counter() - began  # the look at other processes is not aeros's
 
     def __getattr__(self, name):
         if name.startswith("aeros_"):

@@ -39,7 +39,7 @@ class Sparse(Protocol):
 def form(parameters: Parameters) -> object:
     """Return what parameters have to share so that their rows can be added in one pass."""
     vectors = parameters.vectors
-    if isinstance(vectors, Encoded) and isinstance(vectors.codec, Dense | Sparse):
+    if type(vectors) is Encoded and isinstance(vectors.codec, Dense | Sparse):
         return vectors.codec
     return None
 
@@ -47,7 +47,7 @@ def form(parameters: Parameters) -> object:
 def row(parameters: Parameters, dtype: str) -> Row:
     """Return a vector as it is added up; short codes are decoded."""
     vectors = parameters.vectors
-    if isinstance(vectors, Encoded) and is_real(dtype):
+    if type(vectors) is Encoded and is_real(dtype):
         if isinstance(vectors.codec, Sparse):
             return vectors.codec.entries(vectors, dtype)
         if isinstance(vectors.codec, Dense) and vectors.sizes[dtype] >= small.SMALL:
@@ -86,7 +86,7 @@ def fold(total: Array, rows: Sequence[Row], weights: Sequence[float], fresh: boo
         _scatter(total, [r for r in rows if isinstance(r, Entries)], weights, fresh)
         return
     dense = [r for r in rows if not isinstance(r, Entries)]
-    if total.size < small.SMALL:
+    if small.small(total.size):
         small.fold(total, [plain(row) for row in dense], weights, fresh)
         return
     from aeros_aggregators.kernels import codes, mean

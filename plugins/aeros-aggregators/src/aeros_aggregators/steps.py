@@ -46,7 +46,7 @@ class Term:
     @property
     def small(self) -> bool:
         """Whether the vectors are too short for kernels."""
-        return self.out.size < small.SMALL
+        return small.small(self.out.size)
 
     def change(self) -> Array:
         """Return the mean change of the clients, float64, by numpy."""
