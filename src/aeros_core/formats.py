@@ -11,10 +11,12 @@ from __future__ import annotations
 
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from aeros_core.errors import ConfigError, PluginError
-from aeros_core.records import Model
+
+if TYPE_CHECKING:  # numpy comes with it
+    from aeros_core.records import Model
 
 __all__ = ["Format", "choose"]
 
