@@ -86,7 +86,7 @@ def fold(total: Array, rows: Sequence[Row], weights: Sequence[float], fresh: boo
         _scatter(total, [r for r in rows if isinstance(r, Entries)], weights, fresh)
         return
     dense = [r for r in rows if not isinstance(r, Entries)]
-    if small.small(total.size):
+    if total.size < small.SMALL:
         small.fold(total, [plain(row) for row in dense], weights, fresh)
         return
     from aeros_aggregators.kernels import codes, mean

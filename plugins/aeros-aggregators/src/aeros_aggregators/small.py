@@ -7,7 +7,6 @@ for `middle` of more than two float64 values, which are added up in another orde
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -25,22 +24,12 @@ __all__ = [
     "middle",
     "momentum",
     "nearest",
-    "small",
     "to_int8",
     "yogi",
 ]
 
 SMALL = 1 << 17
 """Elements below which vectors are small; the kernels then save less than a millisecond."""
-
-TINY = 1 << 12
-"""The same where a trainer's kernels have loaded numba: one more takes 30 ms to load."""
-
-
-def small(size: int) -> bool:
-    """Tell whether sums of this many elements are left to numpy; the bits are the same."""
-    return size < (TINY if "numba" in sys.modules else SMALL)
-
 
 def fold(total: Array, arrays: Sequence[Array], weights: Iterable[float], fresh: bool) -> None:
     """Add each array times its weight to ``total``; see `kernels.mean.fold`."""

@@ -46,7 +46,7 @@ class Term:
     @property
     def small(self) -> bool:
         """Whether the vectors are too short for kernels."""
-        return small.small(self.out.size)
+        return self.out.size < small.SMALL
 
     def change(self) -> Array:
         """Return the mean change of the clients, float64, by numpy."""
