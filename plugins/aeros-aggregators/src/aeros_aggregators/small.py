@@ -31,6 +31,7 @@ __all__ = [
 SMALL = 1 << 17
 """Elements below which vectors are small; the kernels then save less than a millisecond."""
 
+
 def fold(total: Array, arrays: Sequence[Array], weights: Iterable[float], fresh: bool) -> None:
     """Add each array times its weight to ``total``; see `kernels.mean.fold`."""
     if fresh:
