@@ -86,6 +86,11 @@ def test_a_step_is_fitted_to_the_training_split_alone_and_its_state_is_kept(chai
     np.testing.assert_allclose(data.test.columns["point"], raw / np.float32(top))
 
 
+def test_the_schema_of_a_request_is_that_of_the_source_without_what_told_clients_apart(chain):
+    plain = chain("blobs").popitem()[1].load("train").schema
+    assert pipeline.prepare(chain("blobs", "even", "scale"), 0).source == plain
+
+
 def test_the_partition_follows_the_seed(chain):
     rows = [pipeline.prepare(chain("blobs", "even"), s).partition.rows.tolist() for s in (0, 0, 1)]
     assert rows[0] == rows[1] != rows[2]
@@ -113,7 +118,7 @@ def test_rows_may_change_before_they_are_cut_but_not_after(chain):
 
 def test_what_only_told_clients_apart_is_dropped(chain):
     data = pipeline.prepare(chain("blobs", "group"), 0)
-    assert data.schema.names == ("point",)
+    assert data.schema.names == data.source.names == ("point",)
     assert list(data.train.columns) == list(data.test.columns) == ["point"]
     assert data.partition.name(2) == "c"
 

@@ -27,12 +27,14 @@ class Prepared:
         test: The source's test split; None if it has none.
         partition: Which rows of ``train`` each client holds.
         fitted: States of the steps that keep one, by name.
+        source: Schema of the data before the first step.
     """
 
     train: Dataset
     test: Dataset | None
     partition: Partition
     fitted: Mapping[str, State]
+    source: Schema | None = None
 
     @property
     def schema(self) -> Schema:
@@ -50,6 +52,7 @@ def prepare(transformers: Mapping[str, Transformer | Source | Partitioner], seed
         DataError: The data are damaged, empty, or not finite.
     """
     train, test = _load(transformers)
+    source = train.schema
     partition: Partition | None = None
     fitted: dict[str, State] = {}
     for name, step in list(transformers.items())[1:]:
@@ -57,7 +60,9 @@ def prepare(transformers: Mapping[str, Transformer | Source | Partitioner], seed
             _check_place(name, step, partition, transformers)
         if isinstance(step, Partitioner):
             partition = step.partition(train, streams.stream(seed, "partition"))
+            names = train.schema.names
             train, test = _drop(train, step), None if test is None else _drop(test, step)
+            source = source.without(*set(names) - set(train.schema.names))
         elif isinstance(step, Transformer):
             rows = len(train)
             fitted |= _fit(name, step, train)
@@ -68,6 +73,7 @@ def prepare(transformers: Mapping[str, Transformer | Source | Partitioner], seed
         None if test is None else test.check(),
         _whole(len(train)) if partition is None else partition,
         fitted,
+        source,
     )
 
 

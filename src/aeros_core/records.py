@@ -97,6 +97,8 @@ class Model:
         metrics: Its metrics as measured by that run.
         versions: Versions of Python, aeros-core and the plugins.
         parents: Digests of the models it was made from.
+        inputs: Schema of the data before the transformers: what a request brings; None
+            where nobody knows.
     """
 
     name: str
@@ -110,6 +112,7 @@ class Model:
     metrics: Metrics = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     parents: tuple[str, ...] = ()
+    inputs: Schema | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -265,6 +265,7 @@ class Rounds:
             name=self._task.name,
             parameters=self._shown(here.parameters),
             schema=self._data.schema,
+            inputs=self._data.source,
             module=(parts.config.get("trainer") or {}).get("model") or {},
             transformers={
                 name: steps.get(name, {})

@@ -114,6 +114,7 @@ def model(name: str = "model", seed: int = 0) -> Model:
         metrics={"accuracy": 0.97},
         versions={"python": "3.11"},
         parents=("e" * 64,),
+        inputs=Schema((Field("pixels", "uint8", (784,)), fields[1]), "label"),
     )
 
 
