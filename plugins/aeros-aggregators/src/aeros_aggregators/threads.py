@@ -29,19 +29,27 @@ def count() -> int:
 
 
 def spread(kernel: Kernel, size: int, *arguments: object) -> None:
-    """Call ``kernel(*arguments, start, stop)`` for ranges that together cover ``size``."""
+    """Call ``kernel(*arguments, start, stop)`` for ranges that together cover ``size``.
+
+    The calling thread begins at once and others take ranges from it once they are awake,
+    which on an idle machine is after a millisecond: time enough for a whole small model.
+    """
     threads = count()
     if size <= SPAN or threads == 1:
         kernel(*arguments, 0, size)
         return
     share = -(-size // (4 * threads * SPAN)) * SPAN  # four ranges a thread even out the load
-    starts = range(0, size, share)
-    jobs = [
-        _pool(threads).submit(kernel, *arguments, start, min(start + share, size))
-        for start in starts
-    ]
-    for job in jobs:
-        job.result()
+    starts = iter(range(0, size, share))
+
+    def work() -> None:
+        for start in starts:
+            kernel(*arguments, start, min(start + share, size))
+
+    others = [_pool(threads - 1).submit(work) for _ in range(threads - 1)]
+    work()
+    for other in others:
+        if not other.cancel():
+            other.result()
 
 
 @cache
