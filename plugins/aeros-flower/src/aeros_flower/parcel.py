@@ -1,0 +1,200 @@
+"""A message's content: plain data as JSON, and blocks of bytes that hold its arrays.
+
+One `ConfigRecord` called ``aeros`` says everything in JSON, arrays excepted: those lie one
+behind the other in blocks of bytes. A small block travels in the record itself, so that a
+message is three of Flower's objects and not six; a large one is an `ArrayRecord` of one
+array, which Flower cuts into chunks and stores once however many nodes it is for. Nothing
+is pickled, and what is read is what was written, or a `WireError`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from typing import Any, TypeVar
+
+import numpy as np
+from flwr.app import Array as FlowerArray
+from flwr.app import ArrayRecord, ConfigRecord, RecordDict
+
+from aeros_core.parameters import Array, on_host
+
+__all__ = [
+    "PROTOCOL",
+    "Block",
+    "WireError",
+    "dtype_of",
+    "kind_of",
+    "named",
+    "number",
+    "numbers",
+    "of",
+    "opened",
+    "pack",
+    "rows",
+]
+
+PROTOCOL = 1
+"""Changes when a message of an older version can no longer be read."""
+
+NAME = "aeros"
+PACKED = "packed"
+INLINE = 2**18
+"""Bytes up to which a block travels within the record."""
+
+_T = TypeVar("_T")
+
+
+class WireError(ValueError):
+    """A message that is not what it should be; says what is wrong with it."""
+
+
+class Block:
+    """Arrays one behind the other, each at a multiple of eight bytes."""
+
+    def __init__(self) -> None:
+        self.table: list[list[Any]] = []
+        self._arrays: list[Array] = []
+        self._known: dict[int, int] = {}
+
+    def add(self, vector: Any) -> int:
+        """Return the place of a vector; the same object has one place."""
+        if id(vector) not in self._known:
+            array = np.ascontiguousarray(on_host(vector)).reshape(-1)
+            self._known[id(vector)] = len(self.table)
+            self.table.append([array.dtype.name, array.size])
+            self._arrays.append(array)
+        return self._known[id(vector)]
+
+    def bytes(self) -> bytes:
+        """Return all arrays as bytes."""
+        parts: list[Any] = []
+        for array in self._arrays:
+            parts += [array.view(np.uint8).data, bytes(-array.nbytes % 8)]
+        return b"".join(parts)
+
+
+def pack(kind: str, head: dict[str, Any], blocks: Mapping[str, Block]) -> RecordDict:
+    """Return a message of this kind: its data, and the blocks that are not empty."""
+    head["blocks"] = {name: block.table for name, block in blocks.items() if block.table}
+    config = ConfigRecord({"protocol": PROTOCOL, "kind": kind, "head": json.dumps(head)})
+    content = RecordDict({NAME: config})
+    for name in head["blocks"]:
+        data = blocks[name].bytes()
+        if len(data) <= INLINE:
+            config[name] = data
+        else:
+            whole = FlowerArray("uint8", (len(data),), "aeros.packed", data)
+            content[name] = ArrayRecord({PACKED: whole})
+    return content
+
+
+def kind_of(content: RecordDict) -> str:
+    """Return what kind of message this is: ``instructions``, ``replies``, or a note's.
+
+    Raises:
+        WireError: It is none of ours, or of another protocol.
+    """
+    config = content.get(NAME)
+    if not isinstance(config, ConfigRecord):
+        raise WireError(f"no record called '{NAME}'")
+    if config.get("protocol") != PROTOCOL:
+        raise WireError(f"protocol {config.get('protocol')!r}, not {PROTOCOL}")
+    return of(config.get("kind"), str, "kind")
+
+
+def opened(content: RecordDict, kind: str) -> tuple[dict[str, Any], dict[str, list[Array]]]:
+    """Return the data of a message of this kind, and its arrays by block."""
+    if (found := kind_of(content)) != kind:
+        raise WireError(f"a message of kind '{found}', not '{kind}'")
+    text = of(content[NAME].get("head"), str, "head")
+    try:
+        head: dict[str, Any] = of(json.loads(text), dict, "head")
+    except (ValueError, RecursionError) as error:
+        raise WireError(f"its head is no JSON: {error}") from None
+    tables = of(head.get("blocks"), dict, "blocks")
+    return head, {name: _arrays(content, name, table) for name, table in tables.items()}
+
+
+def _arrays(content: RecordDict, name: str, table: object) -> list[Array]:
+    """Return the arrays of a block, writable and nobody else's."""
+    kinds = [_entry(entry) for entry in of(table, list, "blocks")]
+    starts = list(accumulate((-(-dtype.itemsize * n // 8) * 8 for dtype, n in kinds), initial=0))
+    data = _data(content, name)
+    if len(data) != starts[-1]:
+        raise WireError(f"block '{name}' holds {len(data)} bytes, not {starts[-1]}")
+    whole = bytearray(data)
+    return [
+        np.frombuffer(whole, dtype, count, start) if count else np.empty(0, dtype)
+        for (dtype, count), start in zip(kinds, starts[:-1], strict=True)
+    ]
+
+
+def _data(content: RecordDict, name: str) -> bytes:
+    inline = content[NAME].get(name)
+    if isinstance(inline, bytes):
+        return inline
+    record = content.get(name)
+    if not isinstance(record, ArrayRecord) or PACKED not in record:
+        raise WireError(f"block '{name}' is missing")
+    return record[PACKED].data
+
+
+def _entry(entry: object) -> tuple[np.dtype[Any], int]:
+    pair = of(entry, list, "block")
+    if len(pair) != 2 or of(pair[1], int, "length") < 0 or pair[1] > 2**40:
+        raise WireError(f"an array of {pair!r}")
+    return dtype_of(pair[0]), pair[1]
+
+
+def dtype_of(name: object) -> np.dtype[Any]:
+    """Return the dtype of numbers that has this name.
+
+    Raises:
+        WireError: There is none; objects and texts have no place in a message.
+    """
+    try:
+        dtype = np.dtype(of(name, str, "dtype"))
+    except TypeError:
+        raise WireError(f"dtype {name!r} is unknown") from None
+    if dtype.kind not in "fiub" or dtype.name != name:
+        raise WireError(f"dtype {name!r} is no number's")
+    return dtype
+
+
+def named(row: Mapping[str, Any], key: str, arrays: Sequence[Array]) -> dict[str, Array]:
+    """Return the arrays whose places a row gives by name."""
+    places = of(row.get(key), dict, key)
+    for name, place in places.items():
+        if not 0 <= of(place, int, key) < len(arrays):
+            raise WireError(f"{key} '{name}' is array {place} of {len(arrays)}")
+    return {name: arrays[place] for name, place in places.items()}
+
+
+def rows(head: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+    """Return the rows of a list of objects."""
+    return [of(row, dict, key) for row in of(head.get(key), list, key)]
+
+
+def numbers(row: Mapping[str, Any], key: str) -> dict[str, float]:
+    """Return numbers by name; NaN and infinity pass, for admission to refuse."""
+    return {name: number(value, name) for name, value in of(row.get(key), dict, key).items()}
+
+
+def number(value: object, name: str) -> float:
+    """Return a number as a float."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise WireError(f"{name} is {value!r}, not a number")
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def of(value: object, kind: type[_T], name: str) -> _T:
+    """Return a value that is of the kind it should be; True is no int."""
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise WireError(f"{name} is {type(value).__name__}, not {kind.__name__}")
+    return value

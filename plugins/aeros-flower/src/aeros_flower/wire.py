@@ -1,0 +1,230 @@
+"""Instructions and replies as Flower's records, and back; see `aeros_flower.parcel`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from flwr.app import RecordDict
+
+from aeros_core.encoding import Decoder, Encoded
+from aeros_core.messages import Action, Evaluation, Failure, Instruction, Reply, Update
+from aeros_core.parameters import Array, Layout, Parameters, TensorSpec
+from aeros_flower.parcel import (
+    Block,
+    WireError,
+    dtype_of,
+    named,
+    number,
+    numbers,
+    of,
+    opened,
+    pack,
+    rows,
+)
+
+__all__ = [
+    "pack_instructions",
+    "pack_note",
+    "pack_replies",
+    "unpack_instructions",
+    "unpack_note",
+    "unpack_replies",
+]
+
+# ---------------------------------------------------------------- writing
+
+
+def pack_note(kind: str, head: Mapping[str, Any]) -> RecordDict:
+    """Return a message without arrays: plain data."""
+    return pack(kind, dict(head), {})
+
+
+def pack_instructions(instructions: Sequence[Instruction]) -> RecordDict:
+    """Return instructions of one round for the clients of one executor as one message.
+
+    All share their parameters, action, patterns and deadline, which travel once.
+    """
+    first = instructions[0]
+    model, more = Block(), Block()
+    vectors = first.parameters.vectors
+    head = {
+        "round": first.round,
+        "action": first.action.value,
+        "deadline": first.deadline,
+        "personal": list(first.personal),
+        "delta": first.delta,
+        "layout": first.parameters.layout.to_json(),
+        "digest": first.parameters.layout.digest,
+        "parameters": {dtype: model.add(vectors[dtype]) for dtype in vectors},
+        "nodes": [
+            {
+                "node": told.node,
+                "seed": told.seed,
+                "scalars": dict(told.scalars),
+                "vectors": {name: more.add(v) for name, v in told.vectors.items()},
+            }
+            for told in instructions
+        ],
+    }
+    return pack("instructions", head, {"parameters": model, "vectors": more})
+
+
+def pack_replies(replies: Iterable[Reply]) -> RecordDict:
+    """Return what the clients of one executor answer as one message."""
+    block = Block()
+    kept: list[Any] = []  # arrays stay alive, so that no two share an id
+    told = [_reply_row(reply, block, kept) for reply in replies]
+    return pack("replies", {"replies": told}, {"vectors": block})
+
+
+def _reply_row(reply: Reply, block: Block, kept: list[Any]) -> dict[str, Any]:
+    row: dict[str, Any] = {"node": reply.node, "round": reply.round}
+    if isinstance(reply, Failure):
+        return row | {"kind": "failure", "reason": reply.reason}
+    row |= {"examples": reply.examples, "metrics": _floats(reply.metrics)}
+    if isinstance(reply, Evaluation):
+        return row | {"kind": "evaluation"}
+    vectors = reply.parameters.vectors
+    encoded = type(vectors) is Encoded
+    arrays = dict(vectors.arrays) if isinstance(vectors, Encoded) else dict(vectors)
+    kept += [*arrays.values(), *reply.vectors.values()]
+    return row | {
+        "kind": "update",
+        "scalars": _floats(reply.scalars),
+        "vectors": {name: block.add(v) for name, v in reply.vectors.items()},
+        "delta": reply.delta,
+        "digest": reply.parameters.layout.digest,
+        "encoded": encoded,
+        "parameters": {name: block.add(v) for name, v in arrays.items()},
+    }
+
+
+def _floats(numbers: Mapping[str, float]) -> dict[str, float]:
+    return {name: float(value) for name, value in numbers.items()}
+
+
+# ---------------------------------------------------------------- reading
+
+
+def unpack_note(content: RecordDict, kind: str) -> dict[str, Any]:
+    """Read what `pack_note` wrote.
+
+    Raises:
+        WireError: It is another kind of message.
+    """
+    return opened(content, kind)[0]
+
+
+def unpack_instructions(content: RecordDict) -> list[Instruction]:
+    """Read what `pack_instructions` wrote.
+
+    Raises:
+        WireError: Something is missing, of another type, or of another size.
+    """
+    head, blocks = opened(content, "instructions")
+    parameters = _parameters(head, _layout(head), blocks.get("parameters", []))
+    deadline = head.get("deadline")
+    action = of(head.get("action"), str, "action")
+    if action not in list(Action):
+        raise WireError(f"action '{action}' is unknown")
+    personal = tuple(of(p, str, "personal") for p in of(head.get("personal"), list, "personal"))
+    return [
+        Instruction(
+            round=of(head.get("round"), int, "round"),
+            node=of(told.get("node"), str, "node"),
+            parameters=parameters,
+            action=Action(action),
+            seed=of(told.get("seed"), int, "seed"),
+            scalars=numbers(told, "scalars"),
+            vectors=named(told, "vectors", blocks.get("vectors", [])),
+            deadline=None if deadline is None else number(deadline, "deadline"),
+            personal=personal,
+            delta=of(head.get("delta"), bool, "delta"),
+        )
+        for told in rows(head, "nodes")
+    ]
+
+
+def unpack_replies(
+    content: RecordDict, layout: Layout | None, codec: Decoder | None = None
+) -> list[Reply]:
+    """Read what `pack_replies` wrote.
+
+    Args:
+        content: The message.
+        layout: Layout of the global parameters; an update of any other is a Failure.
+        codec: What reads compressed updates; without one they are Failures.
+
+    Raises:
+        WireError: Something is missing, of another type, or of another size.
+    """
+    head, blocks = opened(content, "replies")
+    arrays = blocks.get("vectors", [])
+    return [_reply(row, arrays, layout, codec) for row in rows(head, "replies")]
+
+
+def _reply(
+    row: Mapping[str, Any], arrays: Sequence[Array], layout: Layout | None, codec: Decoder | None
+) -> Reply:
+    node, at = of(row.get("node"), str, "node"), of(row.get("round"), int, "round")
+    kind = row.get("kind")
+    if kind == "failure":
+        return Failure(node, at, of(row.get("reason"), str, "reason")[:2000])
+    examples, metrics = of(row.get("examples"), int, "examples"), numbers(row, "metrics")
+    if kind == "evaluation":
+        return Evaluation(node, at, examples, metrics)
+    if kind != "update":
+        raise WireError(f"a reply of kind {kind!r}")
+    if layout is None or row.get("digest") != layout.digest:
+        return Failure(node, at, "another layout than the global parameters")
+    found = named(row, "parameters", arrays)
+    if of(row.get("encoded"), bool, "encoded"):
+        if codec is None:
+            return Failure(node, at, "a compressed update, but no codec is chosen")
+        parameters = Parameters(layout, Encoded(found, layout.sizes, codec))
+    elif wrong := _misfit(found, layout):
+        return Failure(node, at, wrong)
+    else:
+        parameters = Parameters(layout, found)
+    return Update(
+        node=node,
+        round=at,
+        parameters=parameters,
+        examples=examples,
+        metrics=metrics,
+        scalars=numbers(row, "scalars"),
+        vectors=named(row, "vectors", arrays),
+        delta=of(row.get("delta"), bool, "delta"),
+    )
+
+
+def _misfit(found: Mapping[str, Array], layout: Layout) -> str:
+    lengths = {dtype: len(vector) for dtype, vector in found.items()}
+    if lengths != dict(layout.sizes):
+        return f"vectors of lengths {lengths}, not {dict(layout.sizes)}"
+    other = [f"{v.dtype} for {dtype}" for dtype, v in found.items() if v.dtype.name != dtype]
+    return f"numbers of {other[0]}" if other else ""
+
+
+def _parameters(head: Mapping[str, Any], layout: Layout, arrays: Sequence[Array]) -> Parameters:
+    found = named(head, "parameters", arrays)
+    if wrong := _misfit(found, layout):
+        raise WireError(wrong)
+    return Parameters(layout, found)
+
+
+def _layout(head: Mapping[str, Any]) -> Layout:
+    specs = []
+    for row in of(head.get("layout"), list, "layout"):
+        if len(of(row, list, "tensor")) != 4:
+            raise WireError(f"a tensor of {row!r}")
+        name, shape, dtype, offset = row
+        lengths = tuple(of(n, int, "shape") for n in of(shape, list, "shape"))
+        if any(n < 0 for n in lengths) or of(offset, int, "offset") < 0:
+            raise WireError(f"tensor '{name}' lies nowhere")
+        specs.append(TensorSpec(of(name, str, "tensor"), lengths, dtype_of(dtype).name, offset))
+    layout = Layout(tuple(specs))
+    if head.get("digest") != layout.digest:
+        raise WireError("the layout does not have its digest")
+    return layout

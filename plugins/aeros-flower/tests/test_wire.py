@@ -1,0 +1,229 @@
+"""What is read is what was written, or a reason why not."""
+
+import json
+
+import numpy as np
+import pytest
+from flwr.app import ConfigRecord, RecordDict
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aeros_core.encoding import Encoded
+from aeros_core.messages import Action, Evaluation, Failure, Instruction, Update
+from aeros_core.parameters import Layout, Parameters
+from aeros_flower import parcel, wire
+
+LAYOUT = Layout.of(
+    {"w": ((2, 3), "float32"), "n": ((), "int64"), "b": ((3,), "float32"), "m": ((5,), "bool")}
+)
+
+
+def parameters(scale=1.0, layout=LAYOUT):
+    made = Parameters.zeros(layout)
+    for dtype, vector in made.vectors.items():
+        vector[:] = (np.arange(len(vector)) * scale).astype(dtype)
+    return made
+
+
+def instruct(node="a", **told):
+    return Instruction(3, node, told.pop("parameters", parameters()), seed=2**62 + 1, **told)
+
+
+def same(one, other):
+    assert one.layout == other.layout
+    for dtype, vector in one.vectors.items():
+        assert other.vectors[dtype].dtype == vector.dtype
+        assert other.vectors[dtype].tobytes() == vector.tobytes()
+
+
+def through_flower(content):
+    """Take a record apart into Flower's objects and put it together again, as transport does."""
+    from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
+    from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
+
+    objects = {key: found.deflate() for key, found in get_all_nested_objects(content).items()}
+    count = len(objects)
+    return inflate_object_from_contents(content.object_id, objects), count
+
+
+def test_instructions_come_back_with_all_they_say():
+    drift = np.arange(9, dtype="float32")
+    shared = parameters(0.5)
+    told = {
+        "action": Action.TRAIN,
+        "scalars": {"proximal_mu": 0.1},
+        "deadline": 2.5,
+        "personal": ("b*",),
+        "delta": True,
+        "parameters": shared,
+    }
+    sent = [instruct("a", vectors={"drift": drift}, **told), instruct("ü", **told)]
+    first, second = wire.unpack_instructions(through_flower(wire.pack_instructions(sent))[0])
+    for found, was in ((first, sent[0]), (second, sent[1])):
+        same(was.parameters, found.parameters)
+        for name in ("round", "node", "seed", "action", "scalars", "deadline", "personal", "delta"):
+            assert getattr(found, name) == getattr(was, name)
+    assert first.vectors["drift"].tobytes() == drift.tobytes()
+    assert second.vectors == {}
+    first.parameters.vector[:] = 1  # a trainer may want writable memory
+
+
+def test_a_small_message_is_three_objects_and_a_large_one_holds_one_array():
+    assert through_flower(wire.pack_instructions([instruct()]))[1] == 2  # + the Message
+    big = Layout.of({f"t{i}": ((1000,), "float32") for i in range(200)})
+    sent = [instruct(parameters=parameters(layout=big))]
+    found, objects = through_flower(wire.pack_instructions(sent))
+    same(sent[0].parameters, wire.unpack_instructions(found)[0].parameters)
+    assert objects == 5  # record, its config, its array record, the array, one chunk
+
+
+def test_the_model_is_the_same_object_for_every_node():
+    big = Layout.of({"t": ((2**20,), "float32")})
+    one = wire.pack_instructions([instruct("a", parameters=parameters(layout=big))])
+    other = wire.pack_instructions([instruct("b", parameters=parameters(layout=big))])
+    assert one["parameters"].object_id == other["parameters"].object_id
+    assert one.object_id != other.object_id
+
+
+def test_replies_come_back_whatever_they_are():
+    sent = [
+        Update("a", 3, parameters(2.0), 7, {"loss": 0.1 + 0.2}, {"steps": 4.0}, {}, delta=True),
+        Update("b", 3, parameters(3.0), 8, {"loss": float("nan")}, {}, {"v": np.arange(3.0)}),
+        Evaluation("c", 3, 9, {"accuracy": 1.0}),
+        Failure("d", 3, "no data"),
+    ]
+    a, b, c, d = wire.unpack_replies(through_flower(wire.pack_replies(sent))[0], LAYOUT)
+    same(sent[0].parameters, a.parameters)
+    same(sent[1].parameters, b.parameters)
+    assert (a.metrics, a.scalars, a.examples, a.delta) == (sent[0].metrics, {"steps": 4.0}, 7, True)
+    assert np.isnan(b.metrics["loss"])
+    assert b.vectors["v"].tolist() == [0.0, 1.0, 2.0]
+    assert (c, d) == (sent[2], sent[3])
+
+
+class Halves:
+    """A codec that sends float16."""
+
+    def decode(self, encoded, dtype):
+        return encoded.arrays["half"].astype(dtype)
+
+    def fault(self, encoded):
+        return None
+
+
+def test_a_compressed_update_is_read_by_the_tasks_own_codec():
+    layout = Layout.of({"w": ((4,), "float32")})
+    half = np.arange(4, dtype="float16")
+    encoded = Parameters(layout, Encoded({"half": half}, layout.sizes, Halves()))
+    content = wire.pack_replies([Update("a", 1, encoded, 2, delta=True)])
+    (found,) = wire.unpack_replies(content, layout, Halves())
+    assert found.parameters.vector.tolist() == [0, 1, 2, 3]
+    assert found.nbytes == 8
+    (refused,) = wire.unpack_replies(content, layout, None)
+    assert refused == Failure("a", 1, "a compressed update, but no codec is chosen")
+
+
+def test_an_update_of_another_layout_is_its_nodes_failure():
+    other = Layout.of({"w": ((5,), "float32")})
+    content = wire.pack_replies([Update("a", 1, parameters(layout=other), 2)])
+    assert wire.unpack_replies(content, LAYOUT) == [
+        Failure("a", 1, "another layout than the global parameters")
+    ]
+
+
+def test_vectors_that_do_not_fit_the_layout_they_claim_are_their_nodes_failure():
+    content = wire.pack_replies([Update("a", 1, parameters(), 2)])
+    head = json.loads(content["aeros"]["head"])
+    head["replies"][0]["parameters"]["float32"] = 1
+    content["aeros"]["head"] = json.dumps(head)
+    (found,) = wire.unpack_replies(content, LAYOUT)
+    assert isinstance(found, Failure)
+    assert found.reason.startswith("vectors of lengths {'float32': 1,")
+
+
+def changed(path, value):
+    content = wire.pack_instructions([instruct(vectors={"v": np.zeros(2, "float32")})])
+    head = json.loads(content["aeros"]["head"])
+    *way, last = path
+    place = head
+    for key in way:
+        place = place[key]
+    place[last] = value
+    content["aeros"]["head"] = json.dumps(head)
+    return content
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "reason"),
+    [
+        (["round"], "3", "round is str, not int"),
+        (["round"], True, "round is bool, not int"),
+        (["action"], "explode", "action 'explode' is unknown"),
+        (["digest"], "0" * 64, "the layout does not have its digest"),
+        (["layout", 0], 7, "tensor is int, not list"),
+        (["layout", 0], [1, 2, 3], "a tensor of [1, 2, 3]"),
+        (["layout", 0, 2], "object", "dtype 'object' is no number's"),
+        (["layout", 0, 1], [-2, 3], "tensor 'w' lies nowhere"),
+        (["nodes", 0, "vectors", "v"], 9, "vectors 'v' is array 9 of 1"),
+        (["nodes", 0, "scalars"], {"mu": "x"}, "mu is 'x', not a number"),
+        (["nodes", 0], 5, "nodes is int, not dict"),
+        (["blocks", "parameters", 0, 1], 10**9, "block 'parameters' holds"),
+        (["blocks", "parameters", 0, 0], "O", "dtype 'O' is no number's"),
+        (["blocks", "parameters", 0], ["float32", -1], "an array of ['float32', -1]"),
+        (["blocks", "more"], [["float32", 1]], "block 'more' is missing"),
+    ],
+)
+def test_a_message_that_is_not_what_it_should_be_is_refused_with_its_reason(path, value, reason):
+    with pytest.raises(wire.WireError) as refused:
+        wire.unpack_instructions(changed(path, value))
+    assert reason in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (RecordDict(), "no record called 'aeros'"),
+        (RecordDict({"aeros": ConfigRecord({"protocol": 9})}), "protocol 9, not 1"),
+        (
+            RecordDict({"aeros": ConfigRecord({"protocol": 1, "kind": "x", "head": "{}"})}),
+            "a message of kind 'x', not 'instructions'",
+        ),
+        (
+            RecordDict(
+                {"aeros": ConfigRecord({"protocol": 1, "kind": "instructions", "head": "[" * 9999})}
+            ),
+            "its head is no JSON",
+        ),
+    ],
+)
+def test_a_message_of_somebody_else_is_refused(content, reason):
+    with pytest.raises(wire.WireError, match=reason.replace("[", r"\[")):
+        wire.unpack_instructions(content)
+
+
+def test_a_note_is_plain_data():
+    content = through_flower(wire.pack_note("prepare", {"config": {"a": [1, "b", None]}}))[0]
+    assert parcel.kind_of(content) == "prepare"
+    assert wire.unpack_note(content, "prepare")["config"] == {"a": [1, "b", None]}
+    with pytest.raises(wire.WireError, match="kind 'prepare', not 'replies'"):
+        wire.unpack_replies(content, LAYOUT)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner),
+    max_leaves=6,
+)
+PLACES = [["layout"], ["layout", 0, 1], ["nodes"], ["nodes", 0, "vectors"], ["blocks"], ["delta"]]
+
+
+@settings(max_examples=60, deadline=None)
+@given(path=st.sampled_from(PLACES), value=JSON)
+def test_whatever_a_stranger_writes_is_read_or_refused(path, value):
+    try:
+        wire.unpack_instructions(changed(path, value))
+    except wire.WireError as refused:
+        told = str(refused)
+    else:
+        told = "read"
+    assert told
