@@ -2,17 +2,45 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import Any, cast
 
 import numpy as np
+from numba.core import event
 
 from aeros_core.parameters import Array
 from aeros_torch.pointwise import ACTIVATIONS
 from aeros_torch.stack import LOSSES, Convolutions, Recurrence, Stack
 
-__all__ = ["Kernels", "kernels"]
+__all__ = ["Kernels", "kernels", "watch"]
+
+_log = logging.getLogger(__name__)
+
+
+class _Notice(event.Listener):
+    """Says once why nothing happens for a while; kernels read from disk are no reason."""
+
+    def on_start(self, _event: Any) -> None:
+        if not self.given:
+            self.given = True
+            _log.warning(
+                "compiling kernels, once for this kind of model on this machine: 10 to 30 s"
+                " (a short run may do without: trainer.engine=sequential)"
+            )
+
+    def on_end(self, _event: Any) -> None:
+        """Say nothing."""
+
+    given = False
+
+
+@cache
+def watch() -> None:
+    """Have users told when kernels have to be compiled."""
+    cast("Any", event).register("numba:compile", _Notice())
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +62,7 @@ class Kernels:
 
 def kernels(found: Stack) -> Kernels:
     """Return the kernels of a network; each kind is imported when it is needed."""
+    watch()
     widths = np.array(found.widths, np.int64)
     kinds = (ACTIVATIONS.index(found.activation.name), LOSSES.index(found.loss))
     weights = float(widths[:-1] @ widths[1:])
