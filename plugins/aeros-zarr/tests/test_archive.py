@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from aeros_core.errors import RepositoryError
+from aeros_zarr import vectors
 from aeros_zarr.manifest import dump
 
 DAY = 24 * 3600.0
@@ -76,9 +77,9 @@ def test_a_file_that_is_missing_is_named(examples, tmp_path):
 def test_a_record_of_a_newer_format_is_told(examples, tmp_path):
     repository = filled(examples, tmp_path)
     record = tmp_path / "models/model/1.json"
-    record.write_bytes(dump("model", {}).replace(b'"format":1', b'"format":2'))
+    record.write_bytes(dump("model", {}).replace(b'"format":2', b'"format":3'))
     found = repository.verify("model")
-    assert found[str(record)] == f"{record} was written in format 2 by a newer aeros-zarr"
+    assert found[str(record)] == f"{record} was written in format 3 by a newer aeros-zarr"
 
 
 def test_one_version_is_verified_without_the_others(examples, tmp_path):
@@ -129,9 +130,9 @@ def test_what_is_published_again_is_young_again(examples, tmp_path):
     (tmp_path / "models/model/1.json").unlink()
     [blob] = (tmp_path / "blobs").iterdir()
     age(blob)
-    layout = {"layout": examples.parameters(50).layout.to_json()}
-    stored = {"a": (examples.parameters(50).vector, layout)}
-    assert repository._blobs.put("blobs", stored) == {"a": blob.name}
+    parameters = examples.parameters(50)
+    stored, _ = vectors.put(repository._blobs, "blobs", parameters, {}, {})
+    assert stored == {"float32": blob.name}
     assert repository.collect(DAY) == {}
 
 

@@ -143,7 +143,7 @@ def test_an_uncompressed_chunk_is_the_memory_itself():
     array = np.arange(10, dtype=np.float32)
     encoded = encode(host(array), {})
     assert is_plain(encoded.document)
-    assert np.shares_memory(np.frombuffer(encoded.chunks[0][0], np.float32), array)
+    assert np.shares_memory(np.frombuffer(encoded.chunks[0][0][0], np.float32), array)
 
 
 def test_whatever_codecs_zarr_knows_are_read(tmp_path):

@@ -124,12 +124,12 @@ def test_another_kind_is_refused():
 
 
 def test_a_newer_format_says_what_to_do():
-    data = dump("round", {}).replace(b'{"format":1', b'{"format":2')
+    data = dump("round", {}).replace(b'{"format":2', b'{"format":3')
     with pytest.raises(RepositoryError) as caught:
         load("round", data, "/store/1.json")
     assert str(caught.value) == (
-        "/store/1.json was written in format 2 by a newer aeros-zarr\n"
-        "  exists: formats up to 1 are read here\n"
+        "/store/1.json was written in format 3 by a newer aeros-zarr\n"
+        "  exists: formats up to 2 are read here\n"
         "  provider: aeros-zarr\n"
         "  next: pip install --upgrade aeros-zarr"
     )

@@ -129,12 +129,12 @@ def test_a_path_that_is_a_file(examples, tmp_path, below):
 def test_a_repository_of_a_newer_format(examples, tmp_path):
     examples.filled(tmp_path)
     marker = tmp_path / "format.json"
-    marker.write_bytes(dump("repository", {}).replace(b'"format":1', b'"format":2'))
+    marker.write_bytes(dump("repository", {}).replace(b'"format":2', b'"format":3'))
     with pytest.raises(RepositoryError) as caught:
         examples.store(tmp_path)
     assert str(caught.value) == (
-        f"{marker} was written in format 2 by a newer aeros-zarr\n"
-        "  exists: formats up to 1 are read here\n"
+        f"{marker} was written in format 3 by a newer aeros-zarr\n"
+        "  exists: formats up to 2 are read here\n"
         "  provider: aeros-zarr\n"
         "  next: pip install --upgrade aeros-zarr"
     )

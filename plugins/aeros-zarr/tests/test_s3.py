@@ -147,9 +147,9 @@ def test_an_endpoint_that_is_not_there(s3, tmp_path):
 def test_a_bucket_of_a_newer_format(s3, tmp_path, examples):
     store = repository(s3, tmp_path)
     store._store.replace(
-        "format.json", dump("repository", {}).replace(b'"format":1', b'"format":2')
+        "format.json", dump("repository", {}).replace(b'"format":2', b'"format":3')
     )
-    with pytest.raises(RepositoryError, match="was written in format 2 by a newer aeros-zarr"):
+    with pytest.raises(RepositoryError, match="was written in format 3 by a newer aeros-zarr"):
         repository(s3, tmp_path)
 
 

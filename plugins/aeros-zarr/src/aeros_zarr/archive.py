@@ -231,7 +231,8 @@ class Archive:
 
     def _is_marked(self) -> bool:
         with explained("the repository could not be opened", self._store):
-            return manifest.read(self._store, "repository", "format.json") is not None
+            there = manifest.read(self._store, "repository", "format.json") is not None
+            return there and manifest.is_current(self._store, "format.json")
 
     def _mark(self) -> None:
         if self._marked:

@@ -10,8 +10,10 @@ Specification: https://zarr-specs.readthedocs.io/en/latest/v3/core/index.html
 from __future__ import annotations
 
 import json
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -22,12 +24,16 @@ from aeros_zarr import Compression
 
 __all__ = [
     "CHUNK",
+    "Document",
     "Encoded",
+    "Part",
     "empty",
     "encode",
+    "flat_nbytes",
     "host",
     "in_pieces",
     "is_plain",
+    "pieces",
     "restore",
     "unpack",
 ]
@@ -51,17 +57,21 @@ Document: TypeAlias = dict[str, Any]
 """The content of ``zarr.json``."""
 
 
+Part: TypeAlias = tuple[bytes | memoryview, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Encoded:
     """An array as it will be written.
 
     Args:
         document: The metadata, without the chunks' digests.
-        chunks: The bytes of each chunk file, in parts that lie one behind the other.
+        chunks: The bytes of each chunk file: parts that are hashed one by one, of which
+            each is one buffer or several that lie one behind the other.
     """
 
     document: Document
-    chunks: Sequence[Sequence[bytes | memoryview]]
+    chunks: Sequence[Sequence[Part]]
 
 
 def host(vector: Vector) -> Array:
@@ -80,17 +90,35 @@ def host(vector: Vector) -> Array:
 
 
 def encode(
-    array: Array, attributes: Mapping[str, Any], compression: Compression = Compression.none
+    array: Array,
+    attributes: Mapping[str, Any],
+    compression: Compression = Compression.none,
+    borders: Sequence[int] | None = None,
 ) -> Encoded:
-    """Return a `host` array in the zarr form: flat, its own shape and dtype as attributes."""
+    """Return a `host` array in the zarr form: flat, its own shape and dtype as attributes.
+
+    Args:
+        array: The array.
+        attributes: What is said of it beside.
+        compression: How its chunks are compressed.
+        borders: Elements at which the parts that are hashed begin; None for one part a chunk.
+    """
     attributes = {**attributes, "shape": list(array.shape), "dtype": array.dtype.str}
-    flat = array.reshape(-1)
-    if flat.dtype.name not in _OF_ZARR:
-        flat = flat.view(np.uint8)
+    flat = _flat(array)
     document = _document(flat, attributes)
     if compression is Compression.zstd and flat.size:
         return _compressed(flat, document)
-    return Encoded(document, _cut(flat, _chunk_length(document)))
+    chunks = _cut(flat, _chunk_length(document))
+    if borders is None:
+        return Encoded(document, [[chunk] for chunk in chunks])
+    return Encoded(document, [_parts(*chunk, borders, array.itemsize) for chunk in _placed(chunks)])
+
+
+def pieces(array: Array, borders: Sequence[int]) -> list[list[memoryview]]:
+    """Return the parts that `encode` hashes of each chunk of an uncompressed array."""
+    flat = _flat(array)
+    chunks = _cut(flat, max(1, _length(flat)))
+    return [_divided(data, borders, array.itemsize, at) for at, data, _ in _placed(chunks)]
 
 
 def empty(document: Document) -> tuple[Array, list[tuple[memoryview, int]]]:
@@ -103,6 +131,11 @@ def empty(document: Document) -> tuple[Array, list[tuple[memoryview, int]]]:
     flat = np.empty(document["shape"], dtype=document["data_type"])
     parts = _cut(flat, _chunk_length(document))
     return flat, [(data, len(padding)) for data, padding in parts]
+
+
+def flat_nbytes(document: Document) -> int:
+    """Return the bytes of an array."""
+    return int(np.prod(document["shape"])) * np.dtype(document["data_type"]).itemsize
 
 
 def is_plain(document: Document) -> bool:
@@ -163,6 +196,31 @@ def _length(flat: Array) -> int:
     return max(1, -(-flat.size // chunks))
 
 
+def _flat(array: Array) -> Array:
+    flat = array.reshape(-1)
+    return flat if flat.dtype.name in _OF_ZARR else flat.view(np.uint8)
+
+
+def _placed(chunks: Sequence[tuple[memoryview, bytes]]) -> list[tuple[int, memoryview, bytes]]:
+    starts = accumulate((len(data) for data, _ in chunks), initial=0)
+    return [(at, *chunk) for at, chunk in zip(starts, chunks, strict=False)]
+
+
+def _parts(
+    at: int, data: memoryview, padding: bytes, borders: Sequence[int], width: int
+) -> list[Part]:
+    parts: list[Part] = [(part,) for part in _divided(data, borders, width, at)]
+    return [*parts, (padding,)] if padding else parts
+
+
+def _divided(data: memoryview, borders: Sequence[int], width: int, at: int) -> list[memoryview]:
+    """Cut a chunk that begins at byte ``at`` of the array at the borders within it."""
+    first = bisect_right(borders, at // width)
+    last = bisect_left(borders, (at + len(data)) // width)
+    edges = [0, *(edge * width - at for edge in borders[first:last]), len(data)]
+    return [data[start:end] for start, end in pairwise(edges)]
+
+
 def _zero(flat: Array) -> Any:
     zero = np.zeros((), flat.dtype).item()
     return [0.0, 0.0] if isinstance(zero, complex) else zero
@@ -196,4 +254,4 @@ def _compressed(flat: Array, document: Document) -> Encoded:
         config={"write_empty_chunks": True},
     )
     written = json.loads(files.pop("zarr.json").to_bytes())
-    return Encoded(written, [(files[f"c.{n}"].to_bytes(),) for n in range(len(files))])
+    return Encoded(written, [[(files[f"c.{n}"].to_bytes(),)] for n in range(len(files))])

@@ -7,23 +7,26 @@ verify every byte. Chunks are hashed and written at the same time, several at on
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
+import numpy as np
+
 from aeros_core.errors import RepositoryError
 from aeros_core.parameters import Array, Vector
-from aeros_zarr import Compression
+from aeros_zarr import Compression, layers
 from aeros_zarr.arrays import (
     Document,
     Encoded,
     empty,
     encode,
+    flat_nbytes,
     host,
     in_pieces,
     is_plain,
@@ -32,6 +35,7 @@ from aeros_zarr.arrays import (
 )
 from aeros_zarr.manifest import damaged, said
 from aeros_zarr.store import Readable, Store
+from aeros_zarr.sums import Sum, is_of, matches, of_chunk, sha256
 
 __all__ = ["Blobs", "Stored"]
 
@@ -41,6 +45,7 @@ Stored: TypeAlias = tuple[Vector, Mapping[str, Any]]
 """An array, on whatever device, and the attributes that it is stored with."""
 
 _THREADS = min(4, os.cpu_count() or 1)
+_OURS = ("blobs", "pieces", "samples", "sha256")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -50,11 +55,15 @@ class Blobs:
     Args:
         store: Where they lie.
         compression: How those that are written are compressed.
+
+    Attributes:
+        compression: As given.
     """
 
     def __init__(self, store: Store, compression: Compression) -> None:
         self._store = store
-        self._compression = compression
+        self.compression = compression
+        self._sound: set[str] = set()  # written or verified by this object
 
     def put(self, folder: str, arrays: Mapping[K, Stored]) -> dict[K, str]:
         """Store arrays in the folder of this key; return ``{name: digest of its blob}``.
@@ -66,13 +75,16 @@ class Blobs:
             RepositoryError: One is an array of Python objects.
             OSError: The disk refuses; nothing has appeared.
         """
-        encoded = [encode(host(a), more, self._compression) for a, more in arrays.values()]
-        with self._store.staging(len(encoded)) as stages:
-            digests = self._write(stages, encoded)
-            made = dict(zip(digests, stages, strict=True))
-            self._store.remove(*(_key(folder, d) for d in made if self._is_damaged(folder, d)))
-            self._store.adopt({_key(folder, digest): stage for digest, stage in made.items()})
-        return dict(zip(arrays, digests, strict=True))
+        encoded = [encode(host(a), more, self.compression) for a, more in arrays.values()]
+        return dict(zip(arrays, self.add(folder, encoded), strict=True))
+
+    def document(self, folder: str, digest: str) -> Document:
+        """Return what ``zarr.json`` says, verified.
+
+        Raises:
+            RepositoryError: It is missing or damaged.
+        """
+        return self._document(_key(folder, digest), digest)
 
     def get(self, folder: str, digest: str) -> Stored:
         """Return a blob of the folder of this key, every byte of it verified.
@@ -80,26 +92,27 @@ class Blobs:
         Raises:
             RepositoryError: A file of it is missing or damaged.
         """
-        key = _key(folder, digest)
-        document = self._document(key, digest)
-        sums = document["attributes"].pop("sha256")
-        flat = (
-            self._plain(key, document, sums)
-            if is_plain(document)
-            else self._packed(key, document, sums)
-        )
-        return restore(flat, document), document["attributes"]
+        document = self.document(folder, digest)
+        attributes = document["attributes"]
+        if not layers.sources(document):
+            array = restore(self._flat(folder, digest, document), document)
+        else:
+            joined = layers.joined(layers.table(document), partial(self._bytes, folder, digest))
+            array = joined.view(attributes["dtype"])
+        self._sound.add(digest)
+        return array, {k: v for k, v in attributes.items() if k not in _OURS}
 
     def sums(self, folder: str, digest: str) -> list[str] | None:
         """Return the SHA-256 of each piece of a vector but the last, if its chunks are these."""
-        document = self._document(_key(folder, digest), digest)
-        named: list[str] = document["attributes"]["sha256"]
-        return named[:-1] if in_pieces(document) else None
+        document = self.document(folder, digest)
+        named = document["attributes"]["sha256"][:-1]
+        whole = in_pieces(document) and not layers.sources(document)
+        return named if whole and all(isinstance(sha256, str) for sha256 in named) else None
 
     def audit(self, folder: str, digests: Iterable[str]) -> dict[str, str]:
         """Read and hash blobs; return every file and what is wrong with it, if anything."""
         found: dict[str, str] = {}
-        sums: dict[str, str] = {}
+        sums: dict[str, Sum] = {}
         for key in (_key(folder, digest) for digest in sorted(set(digests))):
             found[f"{key}/zarr.json"] = ""
             try:
@@ -141,6 +154,30 @@ class Blobs:
         """Remove blobs from the folder of this key."""
         self._store.remove(*(_key(folder, digest) for digest in digests))
 
+    def usable(self, folder: str, digest: str) -> int | None:
+        """Return the bytes of a blob's array, which counts as written now; None if damaged.
+
+        Chunks are read and hashed unless this object has written or verified them, or the
+        store is remote.
+        """
+        if not self._store.touch(_key(folder, digest)):
+            return None
+        if digest not in self._sound and not self._store.is_remote:
+            if any(self.audit(folder, [digest]).values()):
+                return None
+            self._sound.add(digest)
+        return flat_nbytes(self.document(folder, digest))
+
+    def add(self, folder: str, encoded: Sequence[Encoded]) -> list[str]:
+        """Store encoded arrays as `put` does; return the digest of each."""
+        with self._store.staging(len(encoded)) as stages:
+            digests = self._write(stages, encoded)
+            made = dict(zip(digests, stages, strict=True))
+            self._store.remove(*(_key(folder, d) for d in made if self._is_damaged(folder, d)))
+            self._store.adopt({_key(folder, digest): stage for digest, stage in made.items()})
+        self._sound |= made.keys()
+        return digests
+
     def _write(self, stages: Sequence[Path], arrays: Sequence[Encoded]) -> list[str]:
         both = list(zip(stages, arrays, strict=True))
         if all(len(array.chunks) < 2 for array in arrays):
@@ -165,21 +202,32 @@ class Blobs:
             return True
         return False
 
-    def _wrong(self, key: str, digest: str) -> str:
+    def _wrong(self, key: str, digest: Sum) -> str:
         try:
             with self._open(key) as file:
-                return "" if _of_file(file) == digest else said(self._changed(key))
+                return "" if is_of(file, digest) else said(self._changed(key))
         except RepositoryError as error:
             return said(error)
 
     def _document(self, key: str, digest: str) -> Document:
         data = self._read(f"{key}/zarr.json")
-        if _sha256([data]) != digest:
+        if sha256([data]) != digest:
             raise self._changed(f"{key}/zarr.json")
         document: Document = json.loads(data)
         return document
 
-    def _plain(self, key: str, document: Document, sums: Sequence[str]) -> Array:
+    def _bytes(self, folder: str, owner: str, digest: str) -> Array:
+        """Return the bytes of the array of a blob, or of the owner where no other is named."""
+        digest = digest or owner
+        document = self.document(folder, digest)
+        return self._flat(folder, digest, document).view(np.uint8)
+
+    def _flat(self, folder: str, digest: str, document: Document) -> Array:
+        sums = document["attributes"]["sha256"]
+        read = self._plain if is_plain(document) else self._packed
+        return read(_key(folder, digest), document, sums)
+
+    def _plain(self, key: str, document: Document, sums: Sequence[Sum]) -> Array:
         flat, chunks = empty(document)
 
         def fill(n: int) -> None:
@@ -188,7 +236,7 @@ class Blobs:
             with self._open(f"{key}/c.{n}") as file:
                 whole = (file.readinto(data), file.readinto(rest)) == (len(data), padding)
                 whole = whole and not file.read(1)
-            if not whole or _sha256([data, rest]) != sums[n]:
+            if not whole or not matches(sums[n], [data, memoryview(rest)]):
                 raise self._changed(f"{key}/c.{n}")
 
         if len(chunks) < 2:
@@ -198,10 +246,10 @@ class Blobs:
             list(readers.map(fill, range(len(chunks))))
         return flat
 
-    def _packed(self, key: str, document: Document, sums: Sequence[str]) -> Array:
+    def _packed(self, key: str, document: Document, sums: Sequence[Sum]) -> Array:
         files = {f"c.{n}": self._read(f"{key}/c.{n}") for n in range(len(sums))}
         for (name, data), digest in zip(files.items(), sums, strict=True):
-            if _sha256([data]) != digest:
+            if sha256([data]) != digest:
                 raise self._changed(f"{key}/{name}")
         return unpack(document, files)
 
@@ -228,33 +276,20 @@ def _key(folder: str, digest: str) -> str:
 
 
 def _blob(
-    stage: Path, array: Encoded, each: Callable[..., Iterable[str]], write: Callable[..., None]
+    stage: Path, array: Encoded, each: Callable[..., Iterable[Sum]], write: Callable[..., None]
 ) -> str:
     """Write the files of a blob, each as soon as it is hashed; return the blob's digest."""
     digests = []
     for n, (chunk, digest) in enumerate(
-        zip(array.chunks, each(_sha256, array.chunks), strict=True)
+        zip(array.chunks, each(of_chunk, array.chunks), strict=True)
     ):
         digests.append(digest)
-        write(stage / f"c.{n}", *chunk)
+        write(stage / f"c.{n}", *(buffer for part in chunk for buffer in part))
     attributes = {**array.document["attributes"], "sha256": digests}
-    document = json.dumps({**array.document, "attributes": attributes}).encode()
+    whole = {**array.document, "attributes": attributes}
+    document = json.dumps(whole, separators=(",", ":")).encode()
     write(stage / "zarr.json", document)
-    return _sha256([document])
-
-
-def _sha256(parts: Iterable[bytes | bytearray | memoryview]) -> str:
-    sha = hashlib.sha256()
-    for part in parts:
-        sha.update(part)
-    return sha.hexdigest()
-
-
-def _of_file(file: Readable) -> str:
-    sha, buffer = hashlib.sha256(), memoryview(bytearray(2**20))
-    while size := file.readinto(buffer):
-        sha.update(buffer[:size])
-    return sha.hexdigest()
+    return sha256([document])
 
 
 def _keys(folder: str, digests: Iterable[str]) -> list[str]:

@@ -50,6 +50,7 @@ class Bucket:
     """
 
     at_once = _AT_ONCE
+    is_remote = True
 
     def __init__(self, s3: S3Store, place: str, retries: int) -> None:
         self._s3 = s3

@@ -33,6 +33,7 @@ class Disk:
     """
 
     at_once = min(4, os.cpu_count() or 1)
+    is_remote = False
 
     def __init__(self, root: Path, *, durable: bool) -> None:
         self.root = root

@@ -2,7 +2,7 @@
 
 One line each::
 
-    {"format":1,"kind":"round","sha256":"<of the content's bytes>","content":{…}}
+    {"format":2,"kind":"round","sha256":"<of the content's bytes>","content":{…}}
 
 Numbers come back bit for bit. A float that JSON has no word for is written as its
 IEEE 754 bits, ``{"$float64": "7ff8000000000000"}``, so that any JSON parser reads the file.
@@ -22,10 +22,15 @@ import numpy as np
 from aeros_core.errors import RepositoryError
 from aeros_zarr.store import Store
 
-__all__ = ["FORMAT", "audit", "damaged", "dump", "load", "read", "said"]
+__all__ = ["FORMAT", "audit", "damaged", "dump", "is_current", "load", "read", "said"]
 
-FORMAT = 1
-"""The format that is written; it and every earlier one are read."""
+FORMAT = 2
+"""The format that is written; it and every earlier one are read.
+
+1. Every vector is one blob.
+2. A vector's blob may name others, ``bases``, that hold the pieces it shares with them;
+   chunk files are hashed tensor by tensor.
+"""
 
 _FLOAT = "$float64"
 
@@ -66,9 +71,15 @@ def load(kind: str, data: bytes, source: str) -> dict[str, Any]:
     if isinstance(written, int) and written > FORMAT:
         raise _newer(source, written)
     body = data.partition(b',"content":')[2][:-2]
-    if not isinstance(content, dict) or _wrap(kind, body) != data:
+    known = type(written) is int and written in range(1, FORMAT + 1)
+    if not (known and isinstance(content, dict)) or _wrap(kind, body, written) != data:
         raise damaged(source, "its SHA-256 is not the one it was stored with")
     return content
+
+
+def is_current(store: Store, key: str) -> bool:
+    """Tell whether a manifest is of the format that is written, and not of an earlier one."""
+    return store.read(key).startswith(f'{{"format":{FORMAT},'.encode())
 
 
 def read(store: Store, kind: str, key: str) -> dict[str, Any] | None:
@@ -128,9 +139,9 @@ def _newer(source: str, written: int) -> RepositoryError:
     )
 
 
-def _wrap(kind: str, body: bytes) -> bytes:
+def _wrap(kind: str, body: bytes, written: int = FORMAT) -> bytes:
     digest = hashlib.sha256(body).hexdigest()
-    head = f'{{"format":{FORMAT},"kind":"{kind}","sha256":"{digest}","content":'
+    head = f'{{"format":{written},"kind":"{kind}","sha256":"{digest}","content":'
     return head.encode() + body + b"}\n"
 
 

@@ -56,11 +56,12 @@ class Models:
             kept=lambda: self._versions_text(name),
         ):
             model = replace(model, parameters=parameters)
-            content = content_of_model(model, self._blobs, "blobs")
-            content["created"] = datetime.now(UTC).isoformat(timespec="seconds")
-            version = self._create(name, manifest.dump("model", content))
-            if not all(self._store.exists(f"blobs/{d}/zarr.json") for d in digests(content)):
-                _ = content_of_model(model, self._blobs, "blobs")  # collected meanwhile
+            content, version = self._publish(model, self._newest(name))
+            if self._lacks(content):  # collected meanwhile
+                again = content_of_model(model, self._blobs, "blobs", {})
+                if digests(again) != digests(content):
+                    self._store.remove(_version(name, version))
+                    content, version = self._publish(model, {})
             return info_of(name, version, content, self._tags(name).get(version, ()))
 
     def models(self, name: str | None) -> list[ModelInfo]:
@@ -171,6 +172,22 @@ class Models:
     def _tag_keys(self, names: list[str]) -> list[str]:
         folders = [f"models/{name}/tags" for name in names]
         return [f"{folder}/{file}" for folder in folders for file in self._store.names(folder)]
+
+    def _publish(self, model: Model, bases: dict[str, str]) -> tuple[Content, int]:
+        content = content_of_model(model, self._blobs, "blobs", bases)
+        content["created"] = datetime.now(UTC).isoformat(timespec="seconds")
+        return content, self._create(model.name, manifest.dump("model", content))
+
+    def _newest(self, name: str) -> dict[str, str]:
+        """Return the vectors of the newest version that can be read, by dtype."""
+        for version in reversed(self._versions(name)):
+            content = self._readable("model", _version(name, version))
+            if content is not None:
+                return dict(content["parameters"])
+        return {}
+
+    def _lacks(self, content: Content) -> bool:
+        return not all(self._store.exists(f"blobs/{d}/zarr.json") for d in digests(content))
 
     def _create(self, name: str, data: bytes) -> int:
         version = max(self._versions(name), default=0) + 1

@@ -18,6 +18,7 @@ from aeros_core.outcomes import Round
 from aeros_core.parameters import Layout, Parameters, Vector, pieces
 from aeros_core.records import Checkpoint, Model, ModelInfo, Run
 from aeros_core.schema import Schema
+from aeros_zarr import vectors
 from aeros_zarr.blobs import Blobs, Stored
 
 __all__ = [
@@ -55,14 +56,20 @@ def run_of(content: Content) -> Run:
     return Run(**content)
 
 
-def content_of_checkpoint(checkpoint: Checkpoint, blobs: Blobs, folder: str) -> Content:
-    """Store a checkpoint's arrays in this folder and return what its manifest says."""
-    stored = _parameters(checkpoint.parameters) | _states(checkpoint.state)
-    names = blobs.put(folder, stored)
+def content_of_checkpoint(
+    checkpoint: Checkpoint, blobs: Blobs, folder: str, bases: Mapping[str, str]
+) -> Content:
+    """Store a checkpoint's arrays in this folder and return what its manifest says.
+
+    What the bases, ``{dtype: blob}``, have already is not stored again.
+    """
+    states = _states(checkpoint.state)
+    named, names = vectors.put(blobs, folder, checkpoint.parameters, bases, states)
     return {
         "round": checkpoint.round.to_json(),
         "seconds": checkpoint.seconds,
-        "parameters": _named_parameters(checkpoint.parameters, names),
+        "parameters": named,
+        "bases": vectors.sources(blobs, folder, named) if bases else [],
         "state": _named_states(checkpoint.state, names),
     }
 
@@ -81,13 +88,17 @@ def checkpoint_of(content: Content, blobs: Blobs, folder: str) -> Checkpoint:
     )
 
 
-def content_of_model(model: Model, blobs: Blobs, folder: str) -> Content:
-    """Store a model's arrays in this folder and return what its manifest says."""
-    names = blobs.put(folder, _parameters(model.parameters) | _states(model.fitted))
-    named = _named_parameters(model.parameters, names)
+def content_of_model(model: Model, blobs: Blobs, folder: str, bases: Mapping[str, str]) -> Content:
+    """Store a model's arrays in this folder and return what its manifest says.
+
+    What the bases, ``{dtype: blob}``, have already is not stored again.
+    """
+    states = _states(model.fitted)
+    named, names = vectors.put(blobs, folder, model.parameters, bases, states)
     return {
         "digest": _digest(model.parameters, named, blobs, folder),
         "parameters": named,
+        "bases": vectors.sources(blobs, folder, named) if bases else [],
         "nbytes": model.parameters.nbytes,
         "schema": model.schema.to_json(),
         "inputs": None if model.inputs is None else model.inputs.to_json(),
@@ -134,19 +145,10 @@ def digests(content: Content) -> set[str]:
     states = content["state"] if "state" in content else content["fitted"]
     values = [value for state in states.values() for value in state.values()]
     arrays = {value[_BLOB] for value in values if isinstance(value, dict)}
-    return arrays | set(content["parameters"].values())
+    return arrays | {*content["parameters"].values(), *content.get("bases", ())}
 
 
 _Place: TypeAlias = tuple[str, str]
-
-
-def _parameters(parameters: Parameters) -> dict[_Place, Stored]:
-    attributes = {"layout": parameters.layout.to_json()}
-    return {("", dtype): (vector, attributes) for dtype, vector in parameters.vectors.items()}
-
-
-def _named_parameters(parameters: Parameters, names: Mapping[_Place, str]) -> dict[str, str]:
-    return {dtype: names["", dtype] for dtype in parameters.vectors}
 
 
 def _digest(parameters: Parameters, named: Mapping[str, str], blobs: Blobs, folder: str) -> str:

@@ -13,10 +13,11 @@ blobs are its own, so nothing else can name what is removed.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 from aeros_core.errors import RepositoryError
 from aeros_core.outcomes import Result, Round
@@ -37,6 +38,8 @@ from aeros_zarr.records import (
 from aeros_zarr.store import Store
 
 __all__ = ["Runs"]
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -89,14 +92,16 @@ class Runs:
             kept=lambda: self._committed(run),
         ):
             held = self._before(run, number)
-            content = content_of_checkpoint(checkpoint, self._blobs, f"runs/{run}/blobs")
+            folder = f"runs/{run}/blobs"
+            content = content_of_checkpoint(checkpoint, self._blobs, folder, held.bases(number))
             kept = [*(n for n in held.kept if n < number), number][-self._keep :]
             self._store.remove(*(_round(run, n) for n in reversed(held.blobs) if n > number))
             data = manifest.dump("round", {**content, "kept": kept})
             self._store.replace(_round(run, number), data)
             blobs = {**held.blobs, number: digests(content)}
-            self._held[run] = _Held(kept, {n: blobs[n] for n in kept})
-            self._blobs.remove(f"runs/{run}/blobs", held.all - self._held[run].all)
+            named = {**held.parameters, number: content["parameters"]}
+            self._held[run] = _Held(kept, _only(blobs, kept), _only(named, kept))
+            self._blobs.remove(folder, held.all - self._held[run].all)
 
     def latest(self, run: str) -> Checkpoint | None:
         """Return the last round that is whole; None if none was committed.
@@ -241,19 +246,33 @@ class Runs:
             with suppress(RepositoryError):
                 contents[n] = self._content(run, n)
         kept = contents[max(contents)]["kept"] if contents else []
-        return _Held(kept, {n: digests(content) for n, content in contents.items()})
+        blobs = {n: digests(content) for n, content in contents.items()}
+        return _Held(kept, blobs, {n: c["parameters"] for n, c in contents.items()})
 
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """The rounds of a run whose checkpoint is kept, and the blobs that rounds name."""
+    """The rounds of a run whose checkpoint is kept, and the blobs that rounds name.
+
+    ``parameters`` are those of ``blobs`` that the vectors of a round begin with, by dtype.
+    """
 
     kept: list[int]
     blobs: dict[int, set[str]]
+    parameters: dict[int, dict[str, str]]
 
     @property
     def all(self) -> set[str]:
         return set().union(*self.blobs.values())
+
+    def bases(self, number: int) -> dict[str, str]:
+        """Return the vectors of the last round up to this one that is kept."""
+        before = [n for n in self.kept if n <= number and n in self.parameters]
+        return self.parameters[before[-1]] if before else {}
+
+
+def _only(rounds: Mapping[int, T], kept: Sequence[int]) -> dict[int, T]:
+    return {n: rounds[n] for n in kept}
 
 
 def _round(run: str, number: int) -> str:

@@ -31,6 +31,10 @@ class Store(Protocol):
     def at_once(self) -> int:
         """How many files are best read at the same time."""
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether reading costs as much as writing, and others look after what is stored."""
+
     def place(self, key: str = "") -> str:
         """Return how a person finds what lies at ``key``: its path or its address."""
 
