@@ -1,0 +1,98 @@
+"""What a server tells of itself and its models, as plain data for either protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+from aeros_serving.contract import Tensor
+from aeros_serving.lane import Lane
+from aeros_serving.shelf import Slot
+from aeros_serving.statistics import Duration
+
+__all__ = ["EXTENSIONS", "config", "metadata", "server", "statistics"]
+
+EXTENSIONS = (
+    "binary_tensor_data",
+    "classification",
+    "model_configuration",
+    "model_repository",
+    "schedule_policy",
+    "statistics",
+)
+"""Extensions of the protocol that are spoken here; of schedule_policy the timeout alone."""
+
+
+def server() -> dict[str, Any]:
+    """Return the server's metadata."""
+    return {
+        "name": "aeros-serving",
+        "version": version("aeros-serving"),
+        "extensions": list(EXTENSIONS),
+    }
+
+
+def metadata(slot: Slot, lane: Lane) -> dict[str, Any]:
+    """Return a model's metadata."""
+    served = lane.served
+    return {
+        "name": served.name,
+        "versions": [str(lane.served.version) for lane in slot.lanes],
+        "platform": served.platform,
+        "inputs": _tensors(served.contract.inputs),
+        "outputs": _tensors(served.outputs),
+    }
+
+
+def _tensors(tensors: Sequence[Tensor]) -> list[dict[str, Any]]:
+    return [{"name": t.name, "datatype": t.datatype, "shape": list(t.shape)} for t in tensors]
+
+
+def config(lane: Lane) -> dict[str, Any]:
+    """Return a model's configuration: what Triton's clients want to know of it."""
+    served, batching = lane.served, lane.batching
+    return {
+        "name": served.name,
+        "platform": served.platform,
+        "backend": served.platform,
+        "max_batch_size": batching.max_batch,
+        "input": [_described(t) for t in served.contract.inputs],
+        "output": [_described(t) for t in served.outputs],
+        "dynamic_batching": {
+            "preferred_batch_size": list(batching.preferred),
+            "max_queue_delay_microseconds": round(batching.delay * 1e6),
+        },
+    }
+
+
+def _described(tensor: Tensor) -> dict[str, Any]:
+    kind = "STRING" if tensor.datatype == "BYTES" else tensor.datatype
+    return {"name": tensor.name, "data_type": f"TYPE_{kind}", "dims": list(tensor.shape[1:])}
+
+
+def statistics(lane: Lane) -> dict[str, Any]:
+    """Return what the statistics extension tells of a version."""
+    served, seen = lane.served, lane.served.statistics
+    names = ("success", "fail", "queue", "compute_input", "compute_infer", "compute_output")
+    return {
+        "name": served.name,
+        "version": str(served.version),
+        "last_inference": seen.last,
+        "inference_count": seen.rows,
+        "execution_count": seen.executions,
+        "inference_stats": {name: _duration(getattr(seen, name)) for name in names},
+        "batch_stats": [
+            {"batch_size": size, **_batch(durations)}
+            for size, durations in sorted(seen.batches.items())
+        ],
+    }
+
+
+def _batch(durations: tuple[Duration, Duration, Duration]) -> dict[str, Any]:
+    names = ("compute_input", "compute_infer", "compute_output")
+    return {name: _duration(one) for name, one in zip(names, durations, strict=True)}
+
+
+def _duration(duration: Duration) -> dict[str, int]:
+    return {"count": duration.count, "ns": duration.ns}

@@ -1,0 +1,1 @@
+"""Configuration files: what `aeros serve` starts from."""

@@ -1,0 +1,76 @@
+"""The options of ``aeros serve``, group ``serving``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+__all__ = ["LOOPBACK", "Serving", "Where"]
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class Where(Enum):
+    """Where a model computes: in the thread that reads requests, or in one of its own."""
+
+    auto = "auto"
+    inline = "inline"
+    thread = "thread"
+
+
+@dataclass
+class Serving:
+    """How models are served.
+
+    Args:
+        host: Address to listen on. Beyond loopback a certificate and a token are needed.
+        http_port: Port of the REST protocol; 0: any that is free; -1: none.
+        grpc_port: Port of the gRPC protocol; 0: any that is free; -1: none.
+        certificate: PEM file of the certificate chain; empty: no TLS.
+        key: PEM file of its private key.
+        token_file: File with the bearer token; empty: the environment variable
+            AEROS_SERVING_TOKEN, if it is set.
+        insecure: Listen beyond loopback without TLS and token.
+        max_batch: Rows that go through a model at once; 1: no batching.
+        preferred: Numbers of rows that make a batch at once, the best of them taken.
+        delay: Seconds a request may wait for others to fill its batch; 0: only those
+            that are there already.
+        max_queue: Requests that wait for one model; beyond, they are refused.
+        deadline: Seconds after which a request that still waits is refused; 0: never.
+        models: Options of single models among the five above: ``{name: {option: value}}``.
+        where: Where models compute; ``auto``: a model that answers one row in less than
+            0.5 ms is not worth a thread.
+        poll: Seconds between two looks at the repository, for tags that have moved; 0: none.
+        canary: Tag of the version that answers a share of the requests; empty: none.
+        canary_share: That share, from 0 to 1.
+        max_body: Bytes of a request.
+        read_timeout: Seconds in which a request has to arrive whole.
+        idle_timeout: Seconds after which a connection that asks nothing is closed.
+        drain: Seconds that requests are given to end after SIGTERM.
+        control: Whether clients may load and unload models.
+    """
+
+    _target_: str = "aeros_serving.server.Server"
+    host: str = "127.0.0.1"
+    http_port: int = 8080
+    grpc_port: int = 8081
+    certificate: str = ""
+    key: str = ""
+    token_file: str = ""
+    insecure: bool = False
+    max_batch: int = 64
+    preferred: list[int] = field(default_factory=list)
+    delay: float = 0.0
+    max_queue: int = 1024
+    deadline: float = 0.0
+    models: dict[str, Any] = field(default_factory=dict)
+    where: Where = Where.auto
+    poll: float = 5.0
+    canary: str = ""
+    canary_share: float = 0.0
+    max_body: int = 64 * 2**20
+    read_timeout: float = 30.0
+    idle_timeout: float = 120.0
+    drain: float = 30.0
+    control: bool = True

@@ -1,0 +1,89 @@
+"""What can go wrong with a request, with its status in both protocols."""
+
+from __future__ import annotations
+
+__all__ = [
+    "Exhausted",
+    "Expired",
+    "Forbidden",
+    "Malformed",
+    "NotAllowed",
+    "Overloaded",
+    "Refused",
+    "TooLarge",
+    "Unauthorised",
+    "Unavailable",
+    "Unknown",
+]
+
+
+class Refused(Exception):
+    """A request that cannot be answered.
+
+    Attributes:
+        http: Status of the REST protocol.
+        grpc: Name of the status of the gRPC protocol.
+    """
+
+    http = 500
+    grpc = "INTERNAL"
+
+
+class Malformed(Refused):
+    """The request is not what the protocol or the model asks for."""
+
+    http, grpc = 400, "INVALID_ARGUMENT"
+
+
+class Unknown(Refused):
+    """There is no such model, version or path."""
+
+    http, grpc = 404, "NOT_FOUND"
+
+
+class TooLarge(Refused):
+    """The body is larger than the server takes."""
+
+    http, grpc = 413, "RESOURCE_EXHAUSTED"
+
+
+class Overloaded(Refused):
+    """The queue of the model is full."""
+
+    http, grpc = 429, "RESOURCE_EXHAUSTED"
+
+
+class Unavailable(Refused):
+    """The model is not loaded, or the server is about to end."""
+
+    http, grpc = 503, "UNAVAILABLE"
+
+
+class Expired(Refused):
+    """The request waited longer than it may."""
+
+    http, grpc = 504, "DEADLINE_EXCEEDED"
+
+
+class Exhausted(Refused):
+    """The model ran out of memory."""
+
+    http, grpc = 503, "RESOURCE_EXHAUSTED"
+
+
+class NotAllowed(Refused):
+    """The path is asked with another method, which is the argument."""
+
+    http, grpc = 405, "UNIMPLEMENTED"
+
+
+class Unauthorised(Refused):
+    """The request bears no token that is known here."""
+
+    http, grpc = 401, "UNAUTHENTICATED"
+
+
+class Forbidden(Refused):
+    """The server was started so that this is not done."""
+
+    http, grpc = 403, "PERMISSION_DENIED"

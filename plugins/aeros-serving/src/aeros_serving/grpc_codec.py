@@ -1,0 +1,128 @@
+"""Requests and answers of the gRPC protocol: typed contents and raw ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from aeros_core.parameters import Array
+from aeros_serving.failures import Malformed
+from aeros_serving.inference import Output, Request, patience
+from aeros_serving.served import Served
+from aeros_serving.tensors import DATATYPES, datatype_of, of_raw, to_raw
+from aeros_serving.wire import message
+
+__all__ = ["encode", "request_of", "value"]
+
+_CONTENTS = {
+    "BOOL": "bool_contents",
+    "INT8": "int_contents",
+    "INT16": "int_contents",
+    "INT32": "int_contents",
+    "INT64": "int64_contents",
+    "UINT8": "uint_contents",
+    "UINT16": "uint_contents",
+    "UINT32": "uint_contents",
+    "UINT64": "uint64_contents",
+    "FP32": "fp32_contents",
+    "FP64": "fp64_contents",
+    "BYTES": "bytes_contents",
+}
+
+_Response: Any = message("ModelInferResponse")
+
+
+def request_of(message: Any) -> Request:
+    """Return what a ModelInferRequest asks for.
+
+    Raises:
+        Malformed: It is not what the protocol asks for.
+    """
+    raw = message.raw_input_contents
+    if raw and len(raw) != len(message.inputs):
+        raise Malformed(f"{len(raw)} raw_input_contents for {len(message.inputs)} inputs")
+    tensors: dict[str, Array] = {}
+    datatypes: dict[str, str] = {}
+    for index, each in enumerate(message.inputs):
+        if each.name in tensors:
+            raise Malformed(f"input '{each.name}' is there twice")
+        _no_memory(each.parameters, f"input '{each.name}'")
+        shape = list(each.shape)
+        if not raw:
+            tensors[each.name] = _typed(each.name, each.datatype, shape, each.contents)
+        elif each.HasField("contents"):
+            raise Malformed(f"input '{each.name}' has contents beside raw_input_contents")
+        else:
+            tensors[each.name] = of_raw(each.name, each.datatype, shape, raw[index])
+        datatypes[each.name] = each.datatype
+    request = Request(message.id, tensors, datatypes, binary=bool(raw))
+    request.outputs = [_output(each, request.binary) for each in message.outputs]
+    if "timeout" in message.parameters:
+        request.timeout = patience(value(message.parameters["timeout"]))
+    return request
+
+
+def value(parameter: Any) -> Any:
+    """Return what a parameter holds; None: nothing."""
+    kind = parameter.WhichOneof("parameter_choice")
+    return getattr(parameter, kind) if kind else None
+
+
+def _no_memory(parameters: Mapping[str, Any], what: str) -> None:
+    if "shared_memory_region" in parameters:
+        raise Malformed(f"{what}: shared memory is not supported")
+
+
+def _output(each: Any, binary: bool) -> Output:
+    _no_memory(each.parameters, f"output '{each.name}'")
+    classes = value(each.parameters["classification"]) if "classification" in each.parameters else 0
+    if type(classes) is not int or classes < 0:
+        raise Malformed(f"output '{each.name}': classification is a number of classes")
+    return Output(each.name, binary, classes)
+
+
+def _typed(name: str, datatype: str, shape: Sequence[int], contents: Any) -> Array:
+    if datatype not in _CONTENTS:
+        told = "sent raw" if datatype in DATATYPES else f"one of {', '.join(DATATYPES)}"
+        raise Malformed(f"input '{name}': datatype {datatype or 'missing'} has to be {told}")
+    filled = {field.name for field, _ in contents.ListFields()}
+    if wrong := sorted(filled - {_CONTENTS[datatype]}):
+        raise Malformed(
+            f"input '{name}': {datatype} goes into {_CONTENTS[datatype]}, not {wrong[0]}"
+        )
+    values = getattr(contents, _CONTENTS[datatype])
+    if datatype == "BYTES":
+        parts = b"".join(len(value).to_bytes(4, "little") + value for value in values)
+        return of_raw(name, datatype, shape, parts)
+    array = np.array(values, dtype=np.dtype(DATATYPES[datatype]) if not values else None)
+    return of_raw(name, datatype, shape, to_raw(_narrowed(name, datatype, array)))
+
+
+def _narrowed(name: str, datatype: str, array: Array) -> Array:
+    dtype = DATATYPES[datatype]
+    if dtype.kind in "iu" and array.size:
+        span = np.iinfo(dtype.name)
+        if not span.min <= int(array.min()) <= int(array.max()) <= span.max:
+            raise Malformed(f"input '{name}': values that {datatype} cannot hold")
+    return array.astype(dtype)
+
+
+def encode(request: Request, served: Served, outputs: Sequence[tuple[Output, Array]]) -> Any:
+    """Return the ModelInferResponse: raw where the request was raw, typed where it was typed."""
+    response = _Response(model_name=served.name, model_version=str(served.version), id=request.id)
+    raw = request.binary or any(a.dtype == np.float16 for _, a in outputs)
+    for output, array in outputs:
+        datatype = datatype_of(array.dtype)
+        tensor = response.outputs.add(name=output.name, datatype=datatype, shape=array.shape)
+        if raw:
+            response.raw_output_contents.append(bytes(to_raw(array)))
+        else:
+            values = _bytes(array) if datatype == "BYTES" else array.ravel().tolist()
+            getattr(tensor.contents, _CONTENTS[datatype]).extend(values)
+    return response
+
+
+def _bytes(array: Array) -> list[bytes]:
+    return [v if isinstance(v, bytes) else str(v).encode() for v in array.ravel()]

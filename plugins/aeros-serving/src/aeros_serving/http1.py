@@ -1,0 +1,281 @@
+"""HTTP/1.1 on asyncio with httptools: bounded requests, pipelining, slow and half-closed clients.
+
+There is no framework on the path of a request; what answers is called with an `Exchange`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import TypeAlias, cast
+
+import httptools
+import orjson
+
+from aeros_serving.tensors import Buffer
+
+__all__ = ["Answering", "Connection", "Exchange", "Limits", "error"]
+
+HEAD = 64 * 1024
+"""Bytes of a request's first line and headers."""
+
+AHEAD = 8
+"""Requests of a connection that may wait behind the one that is answered."""
+
+LINGER = 5.0
+"""Seconds in which a client that was refused may still send, so that it can read why."""
+
+_STATUS = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\n".encode() for s in HTTPStatus}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a connection is held to; see `config.Serving`."""
+
+    max_body: int
+    read_timeout: float
+    idle_timeout: float
+
+
+@dataclass(slots=True, eq=False)
+class Exchange:
+    """A request, and the way to answer it.
+
+    Args:
+        connection: Where it came from.
+        method: GET, POST and so on.
+        target: Path and query, as sent.
+        headers: By lower-case name.
+        body: The body, whole.
+        gone: Called if the client leaves before the answer.
+    """
+
+    connection: Connection
+    method: str = ""
+    target: bytes = b""
+    headers: dict[bytes, bytes] = field(default_factory=dict)
+    body: Buffer = b""
+    keep: bool = True
+    gone: Callable[[], None] | None = None
+    pieces: list[bytes] = field(default_factory=list)
+
+    def reply(
+        self, status: int, body: Sequence[Buffer], headers: Mapping[str, str | int] | None = None
+    ) -> None:
+        """Send the answer; the body's parts one behind the other."""
+        self.connection.send(self, status, body, headers or {})
+
+
+Answering: TypeAlias = Callable[[Exchange], None]
+
+
+def error(text: str) -> list[Buffer]:
+    """Return the body of the protocol's error."""
+    return [orjson.dumps({"error": text})]
+
+
+class Connection(asyncio.Protocol):
+    """One client's connection.
+
+    Args:
+        answer: Called with every request, one after the other.
+        limits: What the client is held to.
+        everyone: The connections of the server; this one puts itself in and out.
+    """
+
+    def __init__(self, answer: Answering, limits: Limits, everyone: set[Connection]) -> None:
+        self._answer = answer
+        self._limits = limits
+        self._everyone = everyone
+        self._loop = asyncio.get_running_loop()
+        self._parser = httptools.HttpRequestParser(self)
+        self._coming: Exchange | None = None
+        self._current: Exchange | None = None
+        self._next: deque[Exchange] = deque()
+        self._size = self._head = 0
+        self._eof = self._refused = self._full = False
+        self.closing = False
+        self.deadline = math.inf
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is being answered."""
+        return self._current is not None
+
+    # ------------------------------------------------------------ what asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._everyone.add(self)
+        self.deadline = self._loop.time() + self._limits.read_timeout
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        """Tell whoever answers that nobody waits any more."""
+        self._everyone.discard(self)
+        if self._current is not None and self._current.gone is not None:
+            self._current.gone()
+        self._current = None
+        self._next.clear()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came."""
+        if self._refused:
+            return
+        if self._coming is None or not self._coming.headers:
+            self._head += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._refuse(400, "this server speaks HTTP/1.1 alone, without upgrades")
+        except httptools.HttpParserError as bad:
+            if not self._refused:
+                self._refuse(400, f"this is no HTTP/1.1 request: {bad.__context__ or bad}")
+        else:
+            if self._coming is not None and not self._refused and self._head > HEAD:
+                self._refuse(431, f"the headers are larger than {HEAD} bytes")
+
+    def eof_received(self) -> bool:
+        """Let a client that sends no more still read its answers."""
+        self._eof = True
+        tls = self._transport.get_extra_info("sslcontext") is not None
+        return not tls and self._current is not None and not self._refused
+
+    def pause_writing(self) -> None:
+        """Take no more requests from a client that does not read."""
+        self._full = True
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        self._full = False
+        self._transport.resume_reading()
+        self._go_on()
+
+    # ------------------------------------------------------------ what httptools calls
+
+    def on_message_begin(self) -> None:
+        """Begin a request; it has to arrive whole in time."""
+        self._coming = Exchange(self)
+        self._size = 0
+        if self._current is None:
+            self.deadline = self._loop.time() + self._limits.read_timeout
+
+    def on_url(self, url: bytes) -> None:
+        """Take path and query, or a part of them."""
+        cast("Exchange", self._coming).target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        cast("Exchange", self._coming).headers[name.lower()] = value
+
+    def on_headers_complete(self) -> None:
+        """Look at the length that is announced, before any of it is kept."""
+        coming = cast("Exchange", self._coming)
+        coming.method = self._parser.get_method().decode()
+        coming.keep = self._parser.should_keep_alive()
+        self._head = 0
+        length = coming.headers.get(b"content-length", b"0")
+        if int(length) > self._limits.max_body:
+            self._too_large(int(length))
+        elif coming.headers.get(b"expect", b"").lower() == b"100-continue":
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, body: bytes) -> None:
+        """Keep a piece of the body."""
+        self._size += len(body)
+        if self._size > self._limits.max_body:
+            self._too_large(self._size)
+        elif not self._refused:
+            cast("Exchange", self._coming).pieces.append(body)
+
+    def on_message_complete(self) -> None:
+        """Have the request answered, or let it wait for the one before."""
+        done, self._coming = cast("Exchange", self._coming), None
+        if self._refused:
+            return
+        done.body = done.pieces[0] if len(done.pieces) == 1 else b"".join(done.pieces)
+        done.pieces = []
+        if self._current is not None or self._full:
+            self._next.append(done)
+            if len(self._next) >= AHEAD:
+                self._transport.pause_reading()
+        else:
+            self._begin(done)
+
+    # ------------------------------------------------------------ answers
+
+    def _begin(self, exchange: Exchange) -> None:
+        self._current = exchange
+        self.deadline = math.inf
+        self._answer(exchange)
+
+    def send(
+        self,
+        exchange: Exchange,
+        status: int,
+        body: Sequence[Buffer],
+        headers: Mapping[str, str | int],
+    ) -> None:
+        """Send an answer, and go on with the next request."""
+        if exchange is not self._current or self._transport.is_closing():
+            return
+        keep = exchange.keep and not self.closing and (not self._eof or bool(self._next))
+        head = [_STATUS[status], b"content-length: %d\r\n" % sum(map(len, body))]
+        if "content-type" not in headers:
+            head.append(b"content-type: application/json\r\n")
+        head += [f"{name}: {value}\r\n".encode("latin-1") for name, value in headers.items()]
+        head.append(b"\r\n" if keep else b"connection: close\r\n\r\n")
+        parts = [] if exchange.method == "HEAD" else body
+        self._transport.writelines([b"".join(head), *parts])
+        self._current = None
+        self.deadline = self._loop.time() + self._limits.idle_timeout
+        if not keep:
+            self._transport.close()
+        elif self._next:
+            self._loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        if self._next and self._current is None and not self._full and not self._refused:
+            following = self._next.popleft()
+            if len(self._next) < AHEAD:
+                self._transport.resume_reading()
+            self._begin(following)
+
+    def _too_large(self, size: int) -> None:
+        if not self._refused:
+            told = f"the body has {size:,} bytes or more, and {self._limits.max_body:,} are taken"
+            self._refuse(413, told)
+
+    def _refuse(self, status: int, text: str) -> None:
+        """Answer what cannot be read, and wait until the client has read it too."""
+        self._refused, self._coming = True, None
+        self._next.clear()
+        if self._current is not None:  # an earlier request is still being answered: it is told
+            self._current.keep = False
+            return
+        body = error(text)
+        head = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
+        self._transport.writelines([_STATUS[status], head % len(body[0]), *body])
+        self.deadline = self._loop.time() + LINGER
+
+    def sweep(self, now: float) -> None:
+        """Close the connection if its time is over."""
+        if now < self.deadline:
+            return
+        late = self._coming is not None and not self._refused and self._current is None
+        if late:
+            self._refuse(408, "the request did not arrive whole in time")
+            self._transport.close()
+        else:
+            self._transport.abort()
+
+    def finish(self) -> None:
+        """Close the connection once it has answered what it has been asked."""
+        self.closing = True
+        if self._current is None:
+            self._transport.close()

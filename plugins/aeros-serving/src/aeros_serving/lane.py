@@ -1,0 +1,277 @@
+"""The queue before one served version: dynamic batches, deadlines, bounds.
+
+Everything here but the computing happens in the event loop's thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from aeros_core.data import Batch
+from aeros_core.errors import AerosError, ConfigError
+from aeros_serving.config import Serving, Where
+from aeros_serving.failures import Exhausted, Expired, Malformed, Overloaded, Refused, Unavailable
+from aeros_serving.served import Served
+
+__all__ = ["INLINE", "Batching", "Job", "Lane"]
+
+_log = logging.getLogger(__name__)
+
+INLINE = 0.0005
+"""Seconds for a row, below which a model is not worth a thread of its own."""
+
+_Seconds: TypeAlias = tuple[float, float, float]
+_Done: TypeAlias = tuple[Batch | Refused, int, int, _Seconds]
+"""An answer; the requests and rows of the batch it came in, 0 after the first of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batching:
+    """How requests for a model become batches; the options of `config.Serving`.
+
+    Raises:
+        ConfigError: A number cannot be.
+    """
+
+    max_batch: int
+    preferred: tuple[int, ...]
+    delay: float
+    max_queue: int
+    deadline: float
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that cannot be."""
+        least = {"max_batch": 1, "delay": 0, "max_queue": 1, "deadline": 0}
+        for name, low in least.items():
+            if not low <= getattr(self, name) < math.inf:
+                raise ConfigError(
+                    f"serving.{name}={getattr(self, name)} is not possible",
+                    exists=f"{low} or more",
+                )
+        if any(not 1 <= size <= self.max_batch for size in self.preferred):
+            raise ConfigError(
+                f"serving.preferred={list(self.preferred)} is not possible",
+                exists=f"1 to serving.max_batch={self.max_batch}",
+            )
+
+    @classmethod
+    def of(cls, options: Serving, name: str) -> Batching:
+        """Return the options of one model.
+
+        Raises:
+            ConfigError: A number cannot be, or an option does not exist.
+        """
+        values: dict[str, Any] = {key: getattr(options, key) for key in cls.__slots__}
+        own: Mapping[str, Any] = options.models.get(name) or {}
+        if unknown := sorted(own.keys() - values.keys()):
+            raise ConfigError(
+                f"option 'serving.models.{name}.{unknown[0]}' does not exist",
+                exists=", ".join(sorted(values)),
+            )
+        values |= own
+        return cls(**values | {"preferred": tuple(sorted(values["preferred"]))})
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """A request in a lane.
+
+    Args:
+        batch: Its rows, checked.
+        rows: How many.
+        done: Told the answer, or why there is none; in the event loop's thread, and not
+            where the request was cancelled.
+        deadline: Monotonic time after which nobody waits for it.
+        entered: Monotonic time when it came.
+        cancelled: Whether nobody waits for it any more.
+    """
+
+    batch: Batch
+    rows: int
+    done: Callable[[Batch | Refused], None]
+    deadline: float = math.inf
+    entered: float = 0.0
+    cancelled: bool = False
+
+
+class Lane:
+    """Brings requests to a served version, batch by batch.
+
+    Args:
+        served: The version.
+        batching: How requests become batches.
+        where: Whether it computes in a thread of its own.
+        loop: The event loop.
+    """
+
+    def __init__(
+        self, served: Served, batching: Batching, where: Where, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self.served = served
+        self.batching = batching
+        self._loop = loop
+        self._waiting: deque[Job] = deque()
+        self._rows = 0
+        self._busy = False
+        self._closing = False
+        self._timer: asyncio.Handle | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
+        own = where is Where.thread or (where is Where.auto and served.seconds >= INLINE)
+        self._thread = ThreadPoolExecutor(1, f"lane-{served.name}") if own else None
+        self._enough = batching.preferred[0] if batching.preferred else batching.max_batch
+        self._free = served.contract.free
+
+    @property
+    def waiting(self) -> int:
+        """Number of requests that wait."""
+        return len(self._waiting)
+
+    def submit(self, job: Job) -> None:
+        """Let a request wait for its batch.
+
+        Raises:
+            Overloaded: Too many wait already.
+            Unavailable: The version is being taken down.
+        """
+        if self._closing:
+            raise Unavailable(f"model '{self.served.name}' is being unloaded")
+        if len(self._waiting) >= self.batching.max_queue:
+            told = f"{len(self._waiting)} requests wait for model '{self.served.name}' already"
+            self.served.statistics.failed("Overloaded", 0.0)
+            raise Overloaded(told)
+        job.entered = time.monotonic()
+        if self.batching.deadline:
+            job.deadline = min(job.deadline, job.entered + self.batching.deadline)
+        self._waiting.append(job)
+        self._rows += job.rows
+        self._idle.clear()
+        self._arrange()
+
+    async def drain(self) -> None:
+        """Take no more requests, and return once all that wait are answered."""
+        self._closing = True
+        await self._idle.wait()
+        if self._thread is not None:
+            self._thread.shutdown(wait=False)
+
+    def _arrange(self) -> None:
+        """Decide when the next batch goes; called whenever something has changed."""
+        if self._busy or not self._waiting:
+            if not self._busy:
+                self._idle.set()
+            return
+        left = self._waiting[0].entered + self.batching.delay - time.monotonic()
+        if self.batching.delay and left > 0 and self._rows < self._enough and not self._closing:
+            if self._timer is None:
+                self._timer = self._loop.call_later(left, self._dispatch)
+            return
+        if isinstance(self._timer, asyncio.TimerHandle):
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:  # whatever else arrives in this turn of the loop goes with it
+            self._timer = self._loop.call_soon(self._dispatch)
+
+    def _dispatch(self) -> None:
+        self._timer = None
+        jobs = self._take()
+        if not jobs:
+            self._arrange()
+        elif self._thread is None:
+            self._tell(jobs, self._work([job.batch for job in jobs]))
+            self._arrange()
+        else:
+            self._busy = True
+            future = self._thread.submit(self._work, [job.batch for job in jobs])
+            future.add_done_callback(
+                lambda done: self._loop.call_soon_threadsafe(self._back, jobs, done)
+            )
+
+    def _back(self, jobs: Sequence[Job], done: Future[list[_Done]]) -> None:
+        self._busy = False
+        self._tell(jobs, done.result())
+        self._arrange()
+
+    def _take(self) -> list[Job]:
+        """Return the requests of the next batch; those that nobody waits for are dropped."""
+        limit, rows, taken = self._limit(), 0, list[Job]()
+        now, kind = time.monotonic(), None
+        while self._waiting:
+            job = self._waiting[0]
+            if job.cancelled or now > job.deadline:
+                self._drop(self._waiting.popleft(), now)
+                continue
+            own = _kind(job.batch) if self._free else None
+            if taken and (rows + job.rows > limit or own != kind):
+                break
+            kind, rows = own, rows + job.rows
+            taken.append(self._waiting.popleft())
+            self._rows -= job.rows
+        return taken
+
+    def _limit(self) -> int:
+        """Return the largest size that can be filled and is preferred, or the largest at all."""
+        fitting = [size for size in self.batching.preferred if size <= self._rows]
+        return fitting[-1] if fitting else self.batching.max_batch
+
+    def _drop(self, job: Job, now: float) -> None:
+        self._rows -= job.rows
+        if job.cancelled:
+            self.served.statistics.failed("Cancelled", now - job.entered)
+            return
+        waited = now - job.entered
+        self.served.statistics.failed("Expired", waited)
+        job.done(Expired(f"the request waited {waited:.3f} s and was past its deadline"))
+
+    def _work(self, batches: Sequence[Batch]) -> list[_Done]:
+        """Answer batches as one; if that fails, each alone, so that only the guilty one fails."""
+        try:
+            answers, seconds = self.served.answer(batches)
+        except Exception as error:
+            if len(batches) > 1:
+                return [done for batch in batches for done in self._work([batch])]
+            return [(_refusal(error), 0, 0, (0.0, 0.0, 0.0))]
+        rows = sum(len(next(iter(batch.values()))) for batch in batches)
+        first = (answers[0], len(batches), rows, seconds)
+        return [first, *((answer, 0, 0, seconds) for answer in answers[1:])]
+
+    def _tell(self, jobs: Sequence[Job], results: Sequence[_Done]) -> None:
+        now, statistics = time.monotonic(), self.served.statistics
+        statistics.last = int(time.time() * 1000)
+        for job, (answer, requests, rows, seconds) in zip(jobs, results, strict=True):
+            total = now - job.entered
+            if requests:
+                statistics.executed(rows, requests, seconds)
+            if isinstance(answer, Refused):
+                statistics.failed(type(answer).__name__, total)
+            else:
+                statistics.answered(max(0.0, total - sum(seconds)), total)
+            if not job.cancelled:
+                try:
+                    job.done(answer)
+                except Exception:
+                    _log.exception("an answer could not be given")
+
+
+def _kind(batch: Batch) -> object:
+    return [(name, column.shape[1:], column.dtype) for name, column in batch.items()]
+
+
+def _refusal(error: Exception) -> Refused:
+    """Return what an error of a model means to the one who asked."""
+    if isinstance(error, Refused):
+        return error
+    if isinstance(error, AerosError):
+        return Malformed(str(error))
+    if isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__:
+        return Exhausted(f"out of memory: {error}")
+    _log.error("a model failed", exc_info=error)
+    return Refused(f"{type(error).__name__}: {error}")

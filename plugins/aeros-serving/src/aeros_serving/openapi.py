@@ -1,0 +1,134 @@
+"""The REST protocol as an OpenAPI 3.1 document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aeros_serving import account
+from aeros_serving.shelf import Shelf
+from aeros_serving.tensors import DATATYPES
+
+__all__ = ["document"]
+
+_ANY: dict[str, Any] = {"type": "object"}
+_TEXT = {"type": "string"}
+_TEXTS = {"type": "array", "items": _TEXT}
+_LENGTHS = {"type": "array", "items": {"type": "integer"}}
+_NAME = {"name": "name", "in": "path", "required": True, "schema": _TEXT}
+_VERSION = {"name": "version", "in": "path", "required": True, "schema": _TEXT}
+
+
+def document(shelf: Shelf) -> dict[str, Any]:
+    """Return the document; models that are loaded are the examples of names."""
+    named = {**_NAME, "examples": {slot.name: {"value": slot.name} for slot in shelf}}
+    paths: dict[str, Any] = {
+        "/v2": {"get": _get("Metadata of the server", "ServerMetadata")},
+        "/v2/health/live": {"get": _get("Whether the server runs")},
+        "/v2/health/ready": {"get": _get("Whether the server takes requests")},
+        "/v2/models/stats": {"get": _get("Statistics of all models", "Statistics")},
+        "/metrics": {"get": _metrics()},
+        "/v2/repository/index": {
+            "post": _post("Models in the repository", "Index", "IndexRequest")
+        },
+        "/v2/repository/models/{name}/load": _with(named, {"post": _post("Load a model")}),
+        "/v2/repository/models/{name}/unload": _with(named, {"post": _post("Unload a model")}),
+    }
+    for path, parameters in (
+        ("/v2/models/{name}", [named]),
+        ("/v2/models/{name}/versions/{version}", [named, _VERSION]),
+    ):
+        for suffix, method in _of_models().items():
+            paths[path + suffix] = {"parameters": parameters, **method}
+    told = account.server()
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": told["name"], "version": told["version"]},
+        "paths": paths,
+        "components": {"schemas": _schemas()},
+    }
+
+
+def _of_models() -> dict[str, Any]:
+    return {
+        "": {"get": _get("Metadata of a model", "ModelMetadata")},
+        "/ready": {"get": _get("Whether a model takes requests")},
+        "/stats": {"get": _get("Statistics of a model", "Statistics")},
+        "/config": {"get": _get("Configuration of a model")},
+        "/infer": {"post": _post("Answer rows", "InferenceResponse", "InferenceRequest")},
+    }
+
+
+def _with(parameter: dict[str, Any], methods: dict[str, Any]) -> dict[str, Any]:
+    return {"parameters": [parameter], **methods}
+
+
+def _ref(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _json(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"application/json": {"schema": schema}}
+
+
+def _answers(schema: str) -> dict[str, Any]:
+    done: dict[str, Any] = {"description": "Done"}
+    if schema:
+        done["content"] = _json(_ref(schema))
+    failed = {"description": "Refused, and why", "content": _json(_ref("Error"))}
+    return {"200": done, "4XX": failed, "5XX": failed}
+
+
+def _get(summary: str, schema: str = "") -> dict[str, Any]:
+    return {"summary": summary, "responses": _answers(schema)}
+
+
+def _metrics() -> dict[str, Any]:
+    done = {"description": "Done", "content": {"text/plain": {"schema": _TEXT}}}
+    return {"summary": "Metrics for Prometheus", "responses": _answers("") | {"200": done}}
+
+
+def _post(summary: str, schema: str = "", body: str = "") -> dict[str, Any]:
+    operation = _get(summary, schema)
+    wanted = _ref(body) if body else _ANY
+    operation["requestBody"] = {"required": bool(body), "content": _json(wanted)}
+    return operation
+
+
+def _object(required: list[str], **properties: Any) -> dict[str, Any]:
+    return {"type": "object", "required": required, "properties": properties}
+
+
+def _many(name: str) -> dict[str, Any]:
+    return {"type": "array", "items": _ref(name)}
+
+
+def _schemas() -> dict[str, Any]:
+    kind = {"type": "string", "enum": list(DATATYPES)}
+    tensor = {"name": _TEXT, "datatype": kind, "shape": _LENGTHS}
+    filled = {**tensor, "parameters": _ANY, "data": {"type": "array"}}
+    least = ["name", "datatype", "shape"]
+    return {
+        "Error": _object(["error"], error=_TEXT),
+        "ServerMetadata": _object(
+            ["name", "version", "extensions"], name=_TEXT, version=_TEXT, extensions=_TEXTS
+        ),
+        "Tensor": _object(least, **tensor),
+        "ModelMetadata": _object(
+            ["name", "platform", "inputs", "outputs"],
+            name=_TEXT, versions=_TEXTS, platform=_TEXT,
+            inputs=_many("Tensor"), outputs=_many("Tensor"),
+        ),
+        "Filled": _object(least, **filled),
+        "Wanted": _object(["name"], name=_TEXT, parameters=_ANY),
+        "InferenceRequest": _object(
+            ["inputs"], id=_TEXT, parameters=_ANY,
+            inputs=_many("Filled"), outputs=_many("Wanted"),
+        ),
+        "InferenceResponse": _object(
+            ["model_name", "outputs"], model_name=_TEXT, model_version=_TEXT, id=_TEXT,
+            outputs=_many("Filled"),
+        ),
+        "Statistics": _object(["model_stats"], model_stats={"type": "array", "items": _ANY}),
+        "IndexRequest": {"type": "object", "properties": {"ready": {"type": "boolean"}}},
+        "Index": {"type": "array", "items": _object(["name", "state"], name=_TEXT, state=_TEXT)},
+    }  # fmt: skip

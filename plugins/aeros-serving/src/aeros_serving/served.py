@@ -1,0 +1,172 @@
+"""One version of a model, loaded and warm: what it takes, what it gives, its answers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from aeros_core import compose
+from aeros_core.data import Batch
+from aeros_core.errors import AerosError, ConfigError
+from aeros_core.registry import Registry
+from aeros_core.roles import Repository
+from aeros_core.serving import Service
+from aeros_serving.contract import Contract, Tensor, contract_of, tensor_of
+from aeros_serving.statistics import Drift, Statistics
+
+__all__ = ["Loader", "Served"]
+
+LOOKS = 0.05
+"""Seconds between two looks at the inputs, for drift."""
+
+_FREE = (1, 16, 64)
+"""Lengths that a dimension without one is tried with."""
+
+
+@dataclass(slots=True, eq=False)
+class Served:
+    """A version that answers requests.
+
+    Args:
+        name: Name of the model.
+        version: Its version.
+        service: The model's steps and its inferencer.
+        contract: What a request has to bring.
+        outputs: What it gives, as seen when it was warmed.
+        seconds: What one row took when it was warm.
+        statistics: What it has done.
+    """
+
+    name: str
+    version: int
+    service: Service
+    contract: Contract
+    outputs: tuple[Tensor, ...] = ()
+    seconds: float = 0.0
+    statistics: Statistics = field(default_factory=Statistics)
+    looked: float = 0.0
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes; empty where there are none."""
+        schema = self.service.model.schema
+        return (schema[schema.target].categories or ()) if schema.target else ()
+
+    @property
+    def platform(self) -> str:
+        """What computes, as the protocol's metadata say it."""
+        return type(self.service.inferencer).__module__.partition(".")[0]
+
+    def answer(self, batches: Sequence[Batch]) -> tuple[list[Batch], tuple[float, float, float]]:
+        """Return the answer to each batch, computed as one, and the seconds that took.
+
+        The seconds are those of gathering, of computing, and of cutting apart.
+        """
+        started = time.perf_counter()
+        whole = batches[0] if len(batches) == 1 else _gathered(batches)
+        self._look(whole, started)
+        gathered = time.perf_counter()
+        output = self.service.predict(whole)
+        computed = time.perf_counter()
+        answers = _cut(output, [_rows(batch) for batch in batches])
+        cut = time.perf_counter()
+        return answers, (gathered - started, computed - gathered, cut - computed)
+
+    def _look(self, batch: Batch, now: float) -> None:
+        if now - self.looked > LOOKS:
+            self.looked = now
+            for drift in self.statistics.drift:
+                drift.add(batch)
+
+    def warm(self) -> None:
+        """Answer rows of no meaning, to see what comes and how long it takes.
+
+        Raises:
+            AerosError: The model cannot answer.
+        """
+        sample = self._tried()
+        self.outputs = tuple(
+            tensor_of(name, column) for name, column in self.service.predict(sample).items()
+        )
+        started = time.perf_counter()
+        self.service.predict(sample)
+        self.seconds = time.perf_counter() - started
+
+    def _tried(self) -> Batch:
+        for free in _FREE:
+            sample = self.contract.sample(1, free)
+            try:
+                self.service.predict(sample)
+            except Exception as error:
+                if free == _FREE[-1] or not self.contract.free:
+                    raise ConfigError(
+                        f"model '{self.name}' version {self.version} cannot answer a row:"
+                        f" {error.asked if isinstance(error, AerosError) else error}",
+                        hint=f"aeros models verify {self.name}:{self.version}",
+                    ) from error
+            else:
+                return sample
+        raise AssertionError  # pragma: no cover - the loop returns or raises
+
+
+def _rows(batch: Batch) -> int:
+    return len(next(iter(batch.values())))
+
+
+def _gathered(batches: Sequence[Batch]) -> Batch:
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+
+
+def _cut(output: Batch, rows: Sequence[int]) -> list[Batch]:
+    total = sum(rows)
+    if any(len(column) != total for column in output.values()):
+        told = ", ".join(f"'{name}' {len(column)}" for name, column in output.items())
+        raise RuntimeError(f"the model gave rows {told} for {total}")
+    if len(rows) == 1:
+        return [output]
+    ends = np.cumsum(rows).tolist()
+    return [
+        {name: column[end - count : end] for name, column in output.items()}
+        for count, end in zip(rows, ends, strict=True)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Loader:
+    """Takes versions of models up from a repository.
+
+    Args:
+        registry: What is installed.
+        repository: Where the models are.
+        inferencer: The configuration of the inferencer.
+        listeners: Objects that hear of every answer.
+    """
+
+    registry: Registry
+    repository: Repository
+    inferencer: Mapping[str, Any]
+    listeners: Sequence[object] = ()
+
+    def load(self, name: str, version: int) -> Served:
+        """Return a version, verified, loaded and warm.
+
+        Raises:
+            RepositoryError: It is not there, or damaged.
+            ConfigError: A part of it is not installed here, or it cannot answer.
+        """
+        model = self.repository.model(name, version)
+        service = compose.build_service(self.registry, model, self.inferencer, self.listeners)
+        contract = contract_of(model, service.steps)
+        served = Served(name, version, service, contract)
+        served.warm()
+        numeric = [f for f in contract.fields.values() if _numeric(f.dtype) and not f.categories]
+        served.statistics.drift = tuple(map(Drift, numeric))
+        return served
+
+
+def _numeric(dtype: str) -> bool:
+    return dtype == "*" or (dtype != "str" and np.dtype(dtype).kind in "iuf")

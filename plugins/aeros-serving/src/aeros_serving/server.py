@@ -1,0 +1,245 @@
+"""The server: models, two protocols, and their life from the first load to the last answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import ssl
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aeros_core.errors import ConfigError
+from aeros_serving.config import LOOPBACK, Serving
+from aeros_serving.failures import Refused
+from aeros_serving.http1 import Connection, Limits
+from aeros_serving.rest import Rest
+from aeros_serving.served import Loader
+from aeros_serving.shelf import Shelf
+
+__all__ = ["TOKEN", "Security", "Server"]
+
+TOKEN = "AEROS_SERVING_TOKEN"  # noqa: S105 - the name of the variable
+"""Environment variable with the bearer token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    """Certificate and token of a server, read.
+
+    Args:
+        certificate: PEM of the certificate chain; empty: no TLS.
+        key: PEM of its private key.
+        token: What requests have to bear; empty: nothing.
+        context: TLS for the REST protocol.
+    """
+
+    certificate: bytes
+    key: bytes
+    token: str
+    context: ssl.SSLContext | None
+
+    @classmethod
+    def of(cls, options: Serving) -> Security:
+        """Read what the options name.
+
+        Raises:
+            ConfigError: A file cannot be read, or the server would be open to everybody.
+        """
+        if bool(options.certificate) != bool(options.key):
+            raise ConfigError("serving.certificate and serving.key go together")
+        token = _token(options)
+        if options.host not in LOOPBACK and not options.insecure:
+            missing = [
+                name
+                for name, there in (
+                    ("TLS (serving.certificate, serving.key)", options.certificate),
+                    (f"a token (serving.token_file, or ${TOKEN})", token),
+                )
+                if not there
+            ]
+            if missing:
+                raise ConfigError(
+                    f"serving.host={options.host} would open the models to the network without"
+                    f" {' and '.join(missing)}",
+                    exists=f"without them: serving.host={LOOPBACK[0]}",
+                    hint="give them, or type serving.insecure=true",
+                )
+        certificate = _read("serving.certificate", options.certificate)
+        key = _read("serving.key", options.key)
+        return cls(certificate, key, token, _context(options) if certificate else None)
+
+
+def _read(option: str, path: str) -> bytes:
+    try:
+        return Path(path).read_bytes() if path else b""
+    except OSError as error:
+        raise ConfigError(f"{option}={path} cannot be read: {error.strerror}") from error
+
+
+def _token(options: Serving) -> str:
+    if not options.token_file:
+        return os.environ.get(TOKEN, "").strip()
+    token = _read("serving.token_file", options.token_file).decode("utf-8", "replace").strip()
+    if not token.isascii() or not token:
+        raise ConfigError(f"serving.token_file={options.token_file} holds no token")
+    return token
+
+
+def _context(options: Serving) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(options.certificate, options.key)
+    except ssl.SSLError as error:
+        raise ConfigError(
+            f"serving.certificate={options.certificate} and serving.key={options.key} do not"
+            f" make a certificate: {error.reason}"
+        ) from error
+    return context
+
+
+class Server:
+    """Serves models until it is told to end.
+
+    Args:
+        loader: Takes versions of models up.
+        options: What `config.Serving` says.
+
+    Raises:
+        ConfigError: The options contradict one another, or a file cannot be read.
+    """
+
+    def __init__(self, loader: Loader, options: Serving) -> None:
+        _check(options)
+        self._options = options
+        self._security = Security.of(options)
+        self.shelf = Shelf(loader, options)
+        self.http_port = self.grpc_port = -1
+        self._connections: set[Connection] = set()
+        self._listening: asyncio.Server | None = None
+        self._rpc: Any = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self, models: Sequence[str]) -> None:
+        """Load models, each ``NAME[:version|tag]``, and open the ports.
+
+        Raises:
+            AerosError: A model cannot be loaded; no port was opened.
+            ConfigError: A port cannot be opened.
+        """
+        for model in models:
+            name, _, ref = model.partition(":")
+            try:
+                await self.shelf.load(name, ref)
+            except Refused as refused:
+                raise ConfigError(str(refused), hint="aeros models list") from refused
+        if self._options.http_port >= 0:
+            await self._open_http()
+        if self._options.grpc_port >= 0:
+            await self._open_grpc()
+        loop = asyncio.get_running_loop()
+        self._tasks.append(loop.create_task(self._sweep()))
+        if self._options.poll:
+            self._tasks.append(loop.create_task(self.shelf.follow()))
+
+    async def _open_http(self) -> None:
+        options = self._options
+        rest = Rest(self.shelf, self._security.token, options.max_body, options.control)
+        limits = Limits(options.max_body, options.read_timeout, options.idle_timeout)
+        loop = asyncio.get_running_loop()
+        with _port("http_port", options.host, options.http_port):
+            self._listening = await loop.create_server(
+                lambda: Connection(rest, limits, self._connections),
+                options.host, options.http_port, ssl=self._security.context, backlog=1024,
+            )  # fmt: skip
+        self.http_port = self._listening.sockets[0].getsockname()[1]
+
+    async def _open_grpc(self) -> None:
+        import grpc
+
+        from aeros_serving import rpc
+
+        options, security = self._options, self._security
+        self._rpc = rpc.server(self.shelf, security.token, options.max_body, options.control)
+        host = f"[{options.host}]" if ":" in options.host else options.host
+        address = f"{host}:{options.grpc_port}"
+        try:
+            with _port("grpc_port", options.host, options.grpc_port):
+                if security.certificate:
+                    pair = (security.key, security.certificate)
+                    credentials = grpc.ssl_server_credentials([pair])
+                    self.grpc_port = self._rpc.add_secure_port(address, credentials)
+                else:
+                    self.grpc_port = self._rpc.add_insecure_port(address)
+        except ConfigError:
+            if self._listening is not None:
+                self._listening.close()
+            raise
+        await self._rpc.start()
+
+    async def _sweep(self) -> None:
+        """Close connections that are too slow, or ask nothing."""
+        loop = asyncio.get_running_loop()
+        every = min(1.0, self._options.read_timeout / 4)
+        while True:
+            await asyncio.sleep(every)
+            now = loop.time()
+            for connection in list(self._connections):
+                connection.sweep(now)
+
+    async def stop(self) -> None:
+        """Take no more requests, answer those that are there, and close."""
+        for task in self._tasks:
+            task.cancel()
+        if self._listening is not None:
+            self._listening.close()
+        closing = asyncio.gather(self.shelf.drain(), self._quiet(), self._stop_grpc())
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(closing, self._options.drain + 1)
+        for connection in list(self._connections):
+            connection.finish()
+
+    async def _stop_grpc(self) -> None:
+        if self._rpc is not None:
+            await self._rpc.stop(self._options.drain)
+
+    async def _quiet(self) -> None:
+        """Return once every connection has been answered what it asked."""
+        while self._connections:
+            for connection in list(self._connections):
+                connection.finish()
+            await asyncio.sleep(0.01)
+
+
+def _check(options: Serving) -> None:
+    for name in ("read_timeout", "idle_timeout", "max_body"):
+        if getattr(options, name) <= 0:
+            raise ConfigError(f"serving.{name}={getattr(options, name)}", exists="more than 0")
+    for name in ("poll", "drain"):
+        if getattr(options, name) < 0:
+            raise ConfigError(f"serving.{name}={getattr(options, name)}", exists="0 or more")
+    if not 0 <= options.canary_share <= 1:
+        raise ConfigError(f"serving.canary_share={options.canary_share}", exists="0 to 1")
+    if bool(options.canary) != bool(options.canary_share):
+        raise ConfigError("serving.canary and serving.canary_share go together")
+    for name in ("http_port", "grpc_port"):
+        if not -1 <= getattr(options, name) < 65536:
+            raise ConfigError(f"serving.{name}={getattr(options, name)}", exists="-1 to 65535")
+    if options.http_port < 0 and options.grpc_port < 0:
+        raise ConfigError(
+            "serving.http_port and serving.grpc_port are both -1: nothing would listen"
+        )
+
+
+@contextlib.contextmanager
+def _port(option: str, host: str, port: int) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise ConfigError(
+            f"serving.{option}={port} cannot be opened on {host}: {why}",
+            hint=f"end what listens there, or choose another: serving.{option}=0 takes a free one",
+        ) from error

@@ -1,0 +1,276 @@
+"""The models of a server: which versions are loaded, which one answers, and when that changes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from aeros_core.errors import AerosError
+from aeros_core.records import ModelInfo
+from aeros_serving.config import Serving
+from aeros_serving.failures import Unavailable, Unknown
+from aeros_serving.lane import Batching, Lane
+from aeros_serving.served import Loader
+
+__all__ = ["Entry", "Shelf", "Slot"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class Slot:
+    """One model by name: the version that answers, and perhaps one that is tried.
+
+    Args:
+        name: Name of the model.
+        ref: The version or tag that is followed.
+        live: What answers.
+        canary: What answers a share of the requests.
+        share: That share.
+        failed: Versions that could not be taken up, and why.
+    """
+
+    name: str
+    ref: str
+    live: Lane
+    canary: Lane | None = None
+    share: float = 0.0
+    failed: dict[int, str] = field(default_factory=dict)
+    turn: float = 0.0
+
+    @property
+    def lanes(self) -> list[Lane]:
+        """What is loaded, the version that answers first."""
+        return [self.live] if self.canary is None else [self.live, self.canary]
+
+    def pick(self) -> Lane:
+        """Return what answers the next request: every so many goes to the canary."""
+        if self.canary is not None:
+            self.turn += self.share
+            if self.turn >= 1.0:
+                self.turn -= 1.0
+                return self.canary
+        return self.live
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of the repository's index."""
+
+    name: str
+    version: str
+    state: str
+    reason: str
+
+
+class Shelf:
+    """Loads, swaps and unloads models; asked for a lane by every request.
+
+    Args:
+        loader: Takes versions up.
+        options: Options of the server.
+    """
+
+    def __init__(self, loader: Loader, options: Serving) -> None:
+        self._loader = loader
+        self._options = options
+        self._slots: dict[str, Slot] = {}
+        self._changing = asyncio.Lock()
+        self._leaving: set[asyncio.Task[None]] = set()
+        self.closing = False
+
+    def __iter__(self) -> Iterator[Slot]:
+        """Yield every model that is loaded."""
+        return iter(self._slots.values())
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests are taken."""
+        return not self.closing
+
+    def lane(self, name: str, version: str = "") -> Lane:
+        """Return what answers a request for a model, of a version if one is named.
+
+        Raises:
+            Unknown: No such model or version is loaded.
+            Unavailable: The server is about to end.
+        """
+        slot = self._slot(name)
+        if self.closing:
+            raise Unavailable("the server is about to end")
+        if not version:
+            return slot.pick()
+        for lane in slot.lanes:
+            if str(lane.served.version) == version:
+                return lane
+        raise self._unloaded(slot, version)
+
+    def loaded(self, name: str, version: str = "") -> tuple[Slot, list[Lane]]:
+        """Return a model, and those of its versions that are loaded and asked for.
+
+        Raises:
+            Unknown: No such model or version is loaded.
+        """
+        slot = self._slot(name)
+        lanes = [each for each in slot.lanes if version in ("", str(each.served.version))]
+        if not lanes:
+            raise self._unloaded(slot, version)
+        return slot, lanes
+
+    def _unloaded(self, slot: Slot, version: str) -> Unknown:
+        told = ", ".join(str(lane.served.version) for lane in slot.lanes)
+        return Unknown(f"model '{slot.name}' has no version '{version}' loaded; versions: {told}")
+
+    def _slot(self, name: str) -> Slot:
+        try:
+            return self._slots[name]
+        except KeyError:
+            told = ", ".join(self._slots) or "none"
+            raise Unknown(f"model '{name}' is not loaded; models: {told}") from None
+
+    async def load(self, name: str, ref: str = "") -> int:
+        """Load a model, or look again which version its tag points to; return the version.
+
+        Args:
+            name: Name of the model.
+            ref: A version or a tag; empty: what is followed already, or ``latest``.
+
+        Raises:
+            AerosError: It is not there, damaged, or cannot answer.
+        """
+        async with self._changing:
+            slot = self._slots.get(name)
+            ref = ref or (slot.ref if slot else "latest")
+            version = await self._number(name, ref)
+            if slot is None:
+                self._slots[name] = Slot(name, ref, await self._lane(name, version))
+            else:
+                await self._swap(slot, version)
+                slot.ref = ref
+            await self._try(self._slots[name])
+            return version
+
+    async def unload(self, name: str) -> None:
+        """Take a model down once it has answered what waits.
+
+        Raises:
+            Unknown: No such model is loaded.
+        """
+        async with self._changing:
+            slot = self._slot(name)
+            del self._slots[name]
+        await asyncio.gather(*(lane.drain() for lane in slot.lanes))
+
+    async def follow(self) -> None:
+        """Look again and again whether a tag has moved, and swap; runs until it is cancelled."""
+        while True:
+            await asyncio.sleep(self._options.poll)
+            for name in list(self._slots):
+                try:
+                    await self._look(name)
+                except AerosError as error:
+                    _log.warning("model '%s' stays as it is: %s", name, error)
+                except Exception:
+                    _log.exception("model '%s' stays as it is", name)
+
+    async def _look(self, name: str) -> None:
+        async with self._changing:
+            if (slot := self._slots.get(name)) is not None and not self.closing:
+                version = await self._number(name, slot.ref)
+                if version not in slot.failed:
+                    await self._swap(slot, version)
+                await self._try(slot)
+
+    async def _swap(self, slot: Slot, version: int) -> None:
+        """Let a version answer from now on; the one before answers what waits for it."""
+        before = slot.live
+        if before.served.version == version:
+            return
+        if slot.canary is not None and slot.canary.served.version == version:
+            slot.live, slot.canary = slot.canary, None
+        else:
+            slot.live = await self._kept(slot, version)
+        slot.failed.clear()
+        self._leave(before)
+        _log.info("model '%s': version %d answers", slot.name, version)
+
+    async def _kept(self, slot: Slot, version: int) -> Lane:
+        try:
+            return await self._lane(slot.name, version)
+        except Exception as error:
+            slot.failed[version] = str(error).partition("\n")[0]
+            raise
+
+    async def _try(self, slot: Slot) -> None:
+        """Load, keep or drop the canary, as its tag says."""
+        tag, share = self._options.canary, self._options.canary_share
+        if not tag or not share:
+            return
+        infos = await asyncio.to_thread(self._loader.repository.models, slot.name)
+        tagged = [info.version for info in infos if tag in info.tags]
+        wanted = tagged[0] if tagged and tagged[0] != slot.live.served.version else None
+        there = slot.canary.served.version if slot.canary is not None else None
+        if wanted == there or wanted in slot.failed:
+            return
+        before = slot.canary
+        slot.canary = None if wanted is None else await self._kept(slot, wanted)
+        slot.share, slot.turn = share, 0.0
+        if before is not None:
+            self._leave(before)
+
+    def _leave(self, lane: Lane) -> None:
+        task = asyncio.get_running_loop().create_task(lane.drain())
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+
+    async def _lane(self, name: str, version: int) -> Lane:
+        served = await asyncio.to_thread(self._loader.load, name, version)
+        batching = Batching.of(self._options, name)
+        return Lane(served, batching, self._options.where, asyncio.get_running_loop())
+
+    async def _number(self, name: str, ref: str) -> int:
+        if ref.isdecimal():
+            return int(ref)
+        infos = await asyncio.to_thread(self._loader.repository.models, name)
+        if not infos:
+            stored = await asyncio.to_thread(self._loader.repository.models)
+            told = ", ".join(sorted({info.name for info in stored})) or "none at all"
+            raise Unknown(f"model '{name}' is not in the repository; models: {told}")
+        return _tagged(name, infos, ref)
+
+    async def index(self, ready: bool = False) -> list[Entry]:
+        """Return every version of every model in the repository, or those that are loaded."""
+        loaded = {
+            (slot.name, lane.served.version): Entry(
+                slot.name, str(lane.served.version), "READY", ""
+            )
+            for slot in self
+            for lane in slot.lanes
+        }
+        if ready:
+            return list(loaded.values())
+        infos = await asyncio.to_thread(self._loader.repository.models)
+        for info in infos:
+            slot = self._slots.get(info.name)
+            why = slot.failed.get(info.version, "") if slot else ""
+            entry = Entry(info.name, str(info.version), "UNAVAILABLE", why or "not loaded")
+            loaded.setdefault((info.name, info.version), entry)
+        return [loaded[key] for key in sorted(loaded)]
+
+    async def drain(self) -> None:
+        """Take no more requests, and return once all that wait are answered."""
+        self.closing = True
+        lanes = [lane for slot in self for lane in slot.lanes]
+        await asyncio.gather(*(lane.drain() for lane in lanes), *self._leaving)
+
+
+def _tagged(name: str, infos: Sequence[ModelInfo], tag: str) -> int:
+    for info in infos:
+        if tag in info.tags:
+            return info.version
+    if tag == "latest":
+        return max(info.version for info in infos)
+    told = ", ".join(sorted({tag for info in infos for tag in info.tags})) or "none"
+    raise Unknown(f"model '{name}' has no tag '{tag}'; tags: {told}")
