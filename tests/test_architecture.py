@@ -21,13 +21,15 @@ LAYERS = [
     # transport
     "controllers controllers.local",
     # configuration and discovery, and what a person sees
-    "builtin registry plugins guard config compose report progress compare"
+    "builtin registry plugins guard loading config compose locks delivery report progress compare"
     " commands formats words models_cli results_cli cli",
 ]
 LAYER = {name: level for level, names in enumerate(LAYERS) for name in names.split()}
 
 CONFIGURATION = {"hydra", "omegaconf", "pluggy"}
-MAY_CONFIGURE = {"cli", "compose", "config", "guard", "hookspecs", "plugins"}
+MAY_CONFIGURE = {
+    "cli", "compose", "config", "delivery", "guard", "hookspecs", "loading", "plugins",
+}  # fmt: skip
 WRITES_YAML = {"compare", "report", "words"}
 """Who touches Hydra, OmegaConf or pluggy, and who OmegaConf alone."""
 

@@ -27,7 +27,7 @@ from aeros_core.tables import table
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from aeros_core.registry import Registry
+    from aeros_core.delivery import Delivery
 
 __all__ = ["main"]
 
@@ -130,6 +130,21 @@ def _parser(typed: Sequence[str]) -> argparse.ArgumentParser:
 
 def run(arguments: Sequence[str]) -> int:
     """Compose a configuration and run the task it describes; ``-m`` runs a sweep."""
+    from aeros_core import config, locks
+    from aeros_core.delivery import Delivery
+
+    registry = plugins.discover()
+    config.register(registry)
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, where it would print and exit
+    sys.argv = ["aeros run"]
+    flags, overrides = _split(arguments)
+    sys.argv = ["aeros run", *flags, *(locks.spelled(word) for word in overrides)]
+    with Delivery(registry) as delivery:
+        return _composed(delivery)
+
+
+def _composed(delivery: Delivery) -> int:
+    """Let Hydra compose what was typed, and run it."""
     import hydra
     from hydra.core.hydra_config import HydraConfig
     from hydra.errors import HydraException
@@ -137,26 +152,20 @@ def run(arguments: Sequence[str]) -> int:
 
     from aeros_core import config
 
-    registry = plugins.discover()
-    config.register(registry)
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, where it would print and exit
-    sys.argv = ["aeros run"]
-    flags, overrides = _split(arguments)
-    sys.argv = ["aeros run", *flags, *overrides]
     entry = hydra.main(config_path=config.ROOT, config_name="config", **config.SINCE)
 
     def job(cfg: DictConfig) -> float | None:
-        return _job(cfg, registry)
+        return _job(cfg, delivery)
 
     try:
         entry(job)()
     except SystemExit as done:  # Hydra's own way out of --help, and ours out of a job
         return int(done.code or 0)
     except (HydraException, OmegaConfBaseException) as error:
-        raise config.explain(error, registry) from error
+        raise config.explain(error, delivery.registry) from error
     except ValueError as error:
         if not HydraConfig.initialized():  # Hydra refused what was typed, in its own way
-            raise config.explain(error, registry) from error
+            raise config.explain(error, delivery.registry) from error
         raise
     return 0
 
@@ -175,7 +184,7 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     return [word for word in arguments if word not in overrides], overrides
 
 
-def _job(cfg: DictConfig, registry: Registry) -> float | None:
+def _job(cfg: DictConfig, delivery: Delivery) -> float | None:
     """Run one composed job; returns the watched metric, for sweepers that optimise."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
@@ -186,11 +195,12 @@ def _job(cfg: DictConfig, registry: Registry) -> float | None:
 
     runtime = HydraConfig.get()
     try:
-        config.check_choices(runtime.runtime.choices, registry)
+        delivery.check(compose.task_of(cfg))
+        config.check_choices(runtime.runtime.choices, delivery.registry)
         data = config.plain(cfg)
         config.check_typed(runtime.overrides.task, data)
         report = RunDirectory(Path(runtime.runtime.output_dir), data)
-        job = compose.build(cfg, registry, listeners=[report, progress()])
+        job = compose.build(cfg, delivery.registry, listeners=[report, progress()])
         result = job.controller.run(job.task, job.parts)
     except AerosError as error:
         if runtime.mode == RunMode.MULTIRUN and not isinstance(error, Interrupted):

@@ -41,7 +41,7 @@ from aeros_core.roles import (
 from aeros_core.serving import Service
 from aeros_core.task import Task
 
-__all__ = ["Job", "build", "build_codec", "build_module", "build_part", "build_service"]
+__all__ = ["Job", "build", "build_codec", "build_module", "build_part", "build_service", "task_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def build(
     Raises:
         ConfigError: An option is out of its range, or something foreign would be built.
     """
-    task = _task(cfg)
+    task = task_of(cfg)
     data = config.plain(cfg)
     data.pop("hydra", None)
     parts = Components(
@@ -88,7 +88,12 @@ def build(
     return Job(task, _role(registry, data, "controller", Controller), parts)
 
 
-def _task(cfg: DictConfig) -> Task:
+def task_of(cfg: DictConfig) -> Task:
+    """Return the task of a composed configuration.
+
+    Raises:
+        ConfigError: One of its options is out of its range.
+    """
     try:
         task = OmegaConf.to_object(cfg.task)
     except OmegaConfBaseException as error:

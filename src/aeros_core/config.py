@@ -8,13 +8,13 @@ import importlib
 import importlib.util
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any, ClassVar
 
 import hydra
 from hydra._internal import hydra as hydra_core
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
@@ -23,14 +23,25 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
-from aeros_core import guard
 from aeros_core.elements import Description
 from aeros_core.errors import AerosError, ConfigError
+from aeros_core.loading import GuardedLoader
 from aeros_core.registry import Health, Option, Plugin, Registry
 from aeros_core.sitting import identity_of
 from aeros_core.task import Task
 
-__all__ = ["MANY", "ROOT", "SINCE", "explain", "identity", "load", "plain", "register", "thawed"]
+__all__ = [
+    "MANY",
+    "ROOT",
+    "SINCE",
+    "explain",
+    "identity",
+    "kept",
+    "load",
+    "plain",
+    "register",
+    "thawed",
+]
 
 OURS = "aeros_core.conf"
 ROOT = f"pkg://{OURS}"
@@ -52,15 +63,6 @@ class _PluginConfigs(SearchPathPlugin):
             search_path.append(provider=package, path=f"pkg://{package}")
 
 
-class _GuardedLoader(ConfigLoaderImpl):
-    """Hydra's loader, refusing what would make Hydra run foreign code."""
-
-    def load_configuration(self, *args: Any, **options: Any) -> DictConfig:
-        composed = super().load_configuration(*args, **options)
-        guard.check(composed.hydra)
-        return composed
-
-
 def register(registry: Registry) -> None:
     """Store every option of every plugin where Hydra will look for it."""
     store = ConfigStore.instance()
@@ -79,7 +81,23 @@ def register(registry: Registry) -> None:
     _PluginConfigs.packages = [name for name in packages if name not in ("", OURS)]
     Plugins.instance().register(_PluginConfigs)
     # Hydra has no hook between composing a configuration and building what it names.
-    hydra_core.ConfigLoaderImpl = _GuardedLoader  # type: ignore[attr-defined]
+    hydra_core.ConfigLoaderImpl = GuardedLoader  # type: ignore[attr-defined]
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """Put back afterwards what Hydra knows of options now."""
+    store = ConfigStore.instance()
+    before, packages = _branches(store.repo), list(_PluginConfigs.packages)
+    try:
+        yield
+    finally:
+        store.repo, _PluginConfigs.packages = before, packages
+
+
+def _branches(node: Any) -> Any:
+    """Return a copy of nested dictionaries, what lies in them left as it is."""
+    return {k: _branches(v) for k, v in node.items()} if isinstance(node, dict) else node
 
 
 def _node(option: Option) -> DictConfig:

@@ -18,6 +18,7 @@ __all__ = [
     "Evaluating",
     "Goal",
     "Kind",
+    "Pin",
     "Requirements",
     "Stop",
     "Subtask",
@@ -153,6 +154,38 @@ class Stop:
         return self.metric.rsplit("_", 1)[-1] in ("loss", "mse", "mae", "rmse", "error")
 
 
+@dataclass(slots=True)  # OmegaConf lets nobody type an entry of a dictionary that is frozen
+class Pin:
+    """Which bytes a task wants of an algorithm.
+
+    Args:
+        version: The version.
+        sha256: SHA-256 of the wheel, 64 hexadecimal digits in lower case.
+    """
+
+    version: str
+    sha256: str
+
+    def check(self, name: str) -> None:
+        """Make sure that it could be a pin of an algorithm of this name.
+
+        Raises:
+            ConfigError: Name, version or hash has another form.
+        """
+        forms = {
+            "name": (name, r"[a-z0-9]+(-[a-z0-9]+)*"),
+            "version": (self.version, r"[0-9][a-z0-9.]{0,63}"),
+            "sha256": (self.sha256, r"[0-9a-f]{64}"),
+        }
+        for what, (value, form) in forms.items():
+            if not re.fullmatch(form, value):
+                raise ConfigError(
+                    f"task.algorithms: {value!r} cannot be the {what} of an algorithm",
+                    exists="NAME: {version: '1.0', sha256: …}, as in a lock",
+                    hint="aeros algorithms lock NAME:VERSION > FILE, then task.algorithms=FILE",
+                )
+
+
 def _one_training() -> dict[str, Subtask]:
     return {"train": Subtask(outputs=["model"])}
 
@@ -179,6 +212,8 @@ class Task:
             that the same seed gives the same bits.
         evaluation: When and where to evaluate.
         stop: When to end early.
+        algorithms: What it takes from the repository, by name: signed wheels that are
+            verified, installed for this task alone, and offer their options in it.
         subtasks: The workflow, by name.
     """
 
@@ -196,6 +231,7 @@ class Task:
     ordered: bool = True
     evaluation: Evaluating = field(default_factory=Evaluating)
     stop: Stop = field(default_factory=Stop)
+    algorithms: dict[str, Pin] = field(default_factory=dict)
     subtasks: dict[str, Subtask] = field(default_factory=_one_training)
 
     def __post_init__(self) -> None:
@@ -209,6 +245,8 @@ class Task:
                 f"task.name={self.name} is not possible",
                 exists="letters, digits, '.', '_' and '-', the first a letter or a digit",
             )
+        for name, pin in self.algorithms.items():
+            pin.check(name)
         limits = [
             ("rounds", self.rounds, self.rounds >= 1, "at least 1"),
             ("cohort", self.cohort, self.cohort is None or self.cohort >= 1, "at least 1"),

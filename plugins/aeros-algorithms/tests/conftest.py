@@ -12,8 +12,8 @@ import pytest
 
 from aeros_algorithms import keys
 from aeros_algorithms.site import Site
-from aeros_algorithms.statement import Lock
 from aeros_core.records import Algorithm
+from aeros_core.task import Pin
 
 CODE = """
 from dataclasses import dataclass
@@ -130,7 +130,7 @@ def site(owner, tmp_path):
 @pytest.fixture
 def lock():
     """A function that returns the lock of a task that wants these algorithms."""
-    return lambda *wanted: {a.name: Lock(a.version, a.sha256) for a in wanted}
+    return lambda *wanted: {a.name: Pin(a.version, a.sha256) for a in wanted}
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,7 @@ import sys
 import pytest
 
 from aeros_algorithms.registering import registered
-from aeros_algorithms.site import install
+from aeros_algorithms.site import folders, install
 from aeros_core import compose, plugins
 from aeros_core.registry import Health
 
@@ -18,33 +18,33 @@ def installed(site, owner, lock, built):
 
 
 def test_an_algorithm_is_a_plugin_while_its_task_lasts(site, installed):
-    with registered(site, "digits") as registry:
+    with registered(folders(site, "digits")) as registry:
         option = registry.options["collector", "half"]
         assert (option.plugin.distribution, option.plugin.version) == ("toy-half", "1.0")
         assert option.plugin.status is Health.OK
         assert compose.build_part(registry, "collector", CHOSEN).by == 0.25
-        assert sys.path[-1] == str(installed)
+        assert sys.path[-1] == str(installed.resolve())
     assert ("collector", "half") not in plugins.discover().options
 
 
 def test_another_task_does_not_see_it(site, installed):
-    with registered(site, "other") as registry:
+    with registered(folders(site, "other")) as registry:
         assert ("collector", "half") not in registry.options
 
 
 def test_it_is_gone_after_an_error_too(site, installed):
-    with pytest.raises(KeyError), registered(site, "digits"):
+    with pytest.raises(KeyError), registered(folders(site, "digits")):
         raise KeyError
 
 
 def test_the_next_version_is_the_one_that_is_imported(site, owner, lock, built, installed):
-    with registered(site, "digits") as registry:
+    with registered(folders(site, "digits")) as registry:
         assert registry.options["collector", "half"].config().by == 0.5
     newer = built(version="2.0")
     newer.put("toy_half.py", newer.files["toy_half.py"].replace(b"0.5", b"0.75"))
     algorithm = owner.sign(newer.data, version="2.0")
     install(site, "digits", lock(algorithm), algorithm, newer.data)
-    with registered(site, "digits") as registry:
+    with registered(folders(site, "digits")) as registry:
         assert registry.options["collector", "half"].config().by == 0.75
 
 
@@ -53,7 +53,7 @@ def test_a_module_of_the_node_is_never_replaced(site, installed):
     (installed / "aeros_core").mkdir()
     (installed / "aeros_core/__init__.py").write_text("raise RuntimeError")
     (installed / "colorsys.py").write_text("raise RuntimeError")
-    with registered(site, "digits"):
+    with registered(folders(site, "digits")):
         import colorsys
 
         assert "half" not in colorsys.__file__

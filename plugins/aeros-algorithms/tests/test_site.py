@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from aeros_algorithms.site import folders, install, verify
-from aeros_algorithms.statement import Lock, Refused, read_lock
+from aeros_algorithms.statement import Refused
 from aeros_algorithms.wheel import Limits
 from aeros_core.errors import ConfigError
+from aeros_core.task import Pin
 
 
 @pytest.fixture
@@ -118,7 +119,7 @@ class TestRefused:
 
     def test_a_good_one_that_is_not_the_one_in_the_lock(self, site, owner, built):
         data = built().data
-        wanted = {"toy-half": Lock("1.0", "0" * 64)}
+        wanted = {"toy-half": Pin("1.0", "0" * 64)}
         with pytest.raises(Refused, match="is not the one in the task's lock"):
             install(site, "digits", wanted, owner.sign(data), data)
 
@@ -126,7 +127,7 @@ class TestRefused:
     def test_one_that_is_older_than_the_lock(self, site, owner, built, version):
         data = built().data
         algorithm = owner.sign(data)
-        wanted = {"toy-half": Lock(version, algorithm.sha256)}
+        wanted = {"toy-half": Pin(version, algorithm.sha256)}
         with pytest.raises(Refused, match=r"toy-half:1.0 is older than the task's lock"):
             install(site, "digits", wanted, algorithm, data)
 
@@ -261,10 +262,3 @@ def test_the_signature_comes_first(site, owner, lock):
         verify(site, replace(owner.sign(data), signature=""), data)
     with pytest.raises(Refused, match="damaged: File is not a zip file"):
         verify(site, owner.sign(data), data)
-
-
-@pytest.mark.parametrize("text", ["", "[]", '{"a": {}}', '{"a": {"version": "1"}}', '{"a": 1}'])
-def test_a_lock_that_is_none(tmp_path, text):
-    (tmp_path / "lock").write_text(text)
-    with pytest.raises(ConfigError, match="is not the lock of a task"):
-        read_lock(tmp_path / "lock")

@@ -1,4 +1,4 @@
-"""The commands ``aeros algorithms keygen|push|list|verify|lock|install``."""
+"""The commands ``aeros algorithms push|list|verify|lock|install``; keys have their own."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from pathlib import Path
 from packaging.version import Version
 
 from aeros_algorithms import keys, wheel
-from aeros_algorithms.site import ALLOWED, Site, install, verify
-from aeros_algorithms.statement import Refused, lock_of, read_lock
-from aeros_core import words
+from aeros_algorithms.keys_cli import add_keys
+from aeros_algorithms.site import Site, fetch, verify
+from aeros_algorithms.statement import lock_of
+from aeros_core import locks, words
 from aeros_core.errors import ConfigError, RepositoryError
 from aeros_core.powers import SupportsAlgorithms
 from aeros_core.records import Algorithm
@@ -22,29 +23,31 @@ from aeros_core.tables import table
 
 __all__ = ["add_algorithms"]
 
-_KEYS = Path("aeros-keys")
+
+_VERBS = "keygen|keys|revoke|push|list|verify|lock|install"
 
 
 def add_algorithms(parser: argparse.ArgumentParser) -> None:
     """Give the command ``aeros algorithms`` its verbs."""
-    verbs = parser.add_subparsers(required=True, metavar="keygen|push|list|verify|lock|install")
-    keygen = _verb(verbs, "keygen", _keygen, "FILE", "make a key pair, FILE and FILE.pub")
+    verbs = parser.add_subparsers(required=True, metavar=_VERBS)
+    site = Site.here()
+    add_keys(verbs, site)
     push = _verb(verbs, "push", _push, "DIST.whl", "sign a wheel and store it")
     listed = _verb(verbs, "list", _list, "[NAME …]", "every version, by name")
     checked = _verb(verbs, "verify", _verify, "[NAME[:VERSION] …]", "check what is stored")
     _verb(verbs, "lock", _lock, "NAME[:VERSION] …", "what a task is to hold nodes to, as JSON")
     installed = _verb(verbs, "install", _install, "", "install what a task's lock names, as a node")
     push.add_argument("--key", type=Path, required=True, help="the private key")
-    for parser_ in (keygen, push, listed, checked):
+    for parser_ in (push, listed, checked):
         parser_.add_argument("--json", action="store_true", help="as JSON")
     for parser_ in (checked, installed):
-        parser_.add_argument("--keys", type=Path, default=_KEYS, help=f"folder ({_KEYS})")
+        parser_.add_argument("--keys", type=Path, default=site.keys, help=f"folder ({site.keys})")
     installed.add_argument("--task", required=True, help="the task it is for")
     installed.add_argument("--lock", type=Path, required=True, help="the task's lock")
-    installed.add_argument("--root", type=Path, default=Path("aeros-algorithms"), help="where to")
+    installed.add_argument("--root", type=Path, default=site.root, help=f"where to ({site.root})")
     installed.add_argument(
         "--allow", action="append", default=[], metavar="NAME",
-        help=f"what it may depend on beside {', '.join(sorted(ALLOWED))}",
+        help=f"what it may depend on beside {', '.join(sorted(site.allowed))}",
     )  # fmt: skip
 
 
@@ -56,21 +59,6 @@ def _verb(
     parser.add_argument("words", nargs="*", metavar=f"{takes} repository.option=value".strip())
     parser.set_defaults(command=command)
     return parser
-
-
-def _keygen(parsed: argparse.Namespace) -> int:
-    if len(parsed.words) != 1 or "=" in parsed.words[0]:
-        raise ConfigError(
-            "aeros algorithms keygen takes one file", hint="aeros algorithms keygen FILE"
-        )
-    path = Path(parsed.words[0])
-    key = keys.generate(path)
-    if parsed.json:
-        print(json.dumps({"key": key, "private": str(path), "public": f"{path}.pub"}, indent=2))
-        return 0
-    print(f"{path} is private; {path}.pub goes into the folder of keys of nodes that trust it")
-    print(f"key {key}")
-    return 0
 
 
 def _push(parsed: argparse.Namespace) -> int:
@@ -154,13 +142,9 @@ def _install(parsed: argparse.Namespace) -> int:
             "aeros algorithms install takes what to install from the lock",
             hint="aeros algorithms install --task NAME --lock FILE",
         )
-    lock = read_lock(parsed.lock)
-    site = Site(keys=parsed.keys, root=parsed.root, allowed=ALLOWED | {*parsed.allow})
-    for name, pin in lock.items():
-        algorithm, data = repository.algorithm(name, pin.version)
-        if algorithm.name != name:
-            raise Refused(f"{name} was asked for, {algorithm.name} was delivered")
-        print(install(site, parsed.task, lock, algorithm, data))
+    site = Site(parsed.keys, parsed.root, Site.here().allowed | {*parsed.allow})
+    for folder in fetch(site, parsed.task, locks.read(parsed.lock), repository):
+        print(folder)
     return 0
 
 

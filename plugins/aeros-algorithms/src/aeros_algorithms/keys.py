@@ -9,6 +9,7 @@ import hashlib
 import os
 import stat
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -28,7 +29,17 @@ from aeros_algorithms.statement import Refused, canonical
 from aeros_core.errors import ConfigError
 from aeros_core.records import Algorithm
 
-__all__ = ["PASSPHRASE", "check", "generate", "identity", "private", "sign", "trusted"]
+__all__ = [
+    "PASSPHRASE",
+    "check",
+    "files",
+    "generate",
+    "identity",
+    "private",
+    "public",
+    "sign",
+    "trusted",
+]
 
 PASSPHRASE = "AEROS_KEY_PASSPHRASE"  # noqa: S105 - the name of a variable
 """Environment variable: encrypts the private key that is made, opens the one that is read."""
@@ -36,15 +47,19 @@ PASSPHRASE = "AEROS_KEY_PASSPHRASE"  # noqa: S105 - the name of a variable
 _UNREADABLE = (OSError, ValueError, TypeError, UnsupportedAlgorithm)
 
 
-def generate(path: Path) -> str:
+def generate(path: Path, expires: date | None = None) -> str:
     """Make a key pair, ``path`` for its owner's eyes alone and ``path.pub``; return its id.
+
+    Args:
+        path: Where the private key goes.
+        expires: Its last day, written above the public key; None: it has none.
 
     Raises:
         ConfigError: One of the files is there already, or cannot be written.
     """
     key = Ed25519PrivateKey.generate()
     secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, _encryption())
-    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    told = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     beside = path.with_name(path.name + ".pub")
     for file in (path, beside):
         if file.exists() or file.is_symlink():
@@ -52,7 +67,7 @@ def generate(path: Path) -> str:
                 f"{file} is there already", hint="aeros algorithms keygen <another file>"
             )
     _write(path, secret, 0o600)
-    _write(beside, public, 0o644)
+    _write(beside, (f"expires: {expires}\n".encode() if expires else b"") + told, 0o644)
     return identity(key.public_key())
 
 
@@ -92,18 +107,31 @@ def trusted(folder: Path) -> dict[str, Ed25519PublicKey]:
     Raises:
         ConfigError: There is no key, a file is no Ed25519 key, or anybody may write there.
     """
-    files = sorted(folder.glob("*.pub")) if folder.is_dir() else []
-    if not files:
+    keys = map(public, _files(folder))
+    return {identity(key): key for key in keys}
+
+
+def files(folder: Path) -> list[tuple[Path, str]]:
+    """Return the files of trusted keys, each with the id of its key.
+
+    Raises:
+        ConfigError: As `trusted`.
+    """
+    return [(path, identity(public(path))) for path in _files(folder)]
+
+
+def _files(folder: Path) -> list[Path]:
+    found = sorted(folder.glob("*.pub")) if folder.is_dir() else []
+    if not found:
         raise ConfigError(
             f"{folder} holds no key to trust",
             exists="files *.pub as aeros algorithms keygen writes them",
             hint="copy the public key of whoever may push algorithms there",
         )
-    for path in (folder, *files):
+    for path in (folder, *found):
         if path.stat().st_mode & stat.S_IWOTH:
             raise ConfigError(f"anybody may write {path}", hint=f"chmod o-w {path}")
-    keys = map(_public, files)
-    return {identity(key): key for key in keys}
+    return found
 
 
 def sign(algorithm: Algorithm, key: Ed25519PrivateKey) -> Algorithm:
@@ -154,7 +182,12 @@ def _write(path: Path, data: bytes, mode: int) -> None:
         ) from error
 
 
-def _public(path: Path) -> Ed25519PublicKey:
+def public(path: Path) -> Ed25519PublicKey:
+    """Read a public key.
+
+    Raises:
+        ConfigError: It is no Ed25519 key.
+    """
     try:
         key = load_pem_public_key(path.read_bytes())
     except _UNREADABLE as error:

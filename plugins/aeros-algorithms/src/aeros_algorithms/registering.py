@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from aeros_algorithms.site import Site, folders
 from aeros_core.plugins import discover
 from aeros_core.registry import Registry
 
@@ -16,12 +15,15 @@ __all__ = ["registered"]
 
 
 @contextmanager
-def registered(site: Site, task: str) -> Iterator[Registry]:
-    """Yield what is installed with a task's algorithms among it; afterwards they are gone.
+def registered(folders: Sequence[Path]) -> Iterator[Registry]:
+    """Yield what is installed with these algorithms among it; afterwards they are gone.
 
     They come last on the path: none of them takes the place of a module of the node.
+
+    Args:
+        folders: What `site.install` or `site.fetch` returned a moment ago.
     """
-    paths = [str(path) for path in folders(site, task)]
+    paths = [str(path.resolve()) for path in folders]
     sys.path.extend(paths)
     importlib.invalidate_caches()
     try:
@@ -34,5 +36,5 @@ def registered(site: Site, task: str) -> Iterator[Registry]:
 
 
 def _within(module: object, paths: list[str]) -> bool:
-    file = getattr(module, "__file__", None) or ""
-    return any(Path(file).is_relative_to(path) for path in paths)
+    file = getattr(module, "__file__", None)
+    return isinstance(file, str) and any(Path(file).is_relative_to(path) for path in paths)

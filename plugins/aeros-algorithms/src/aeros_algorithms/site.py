@@ -21,15 +21,26 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from aeros_algorithms import collisions, keys, requirements, wheel
-from aeros_algorithms.statement import Lock, Refused, fits
+from aeros_algorithms import collisions, keys, requirements, validity, wheel
+from aeros_algorithms.statement import Refused, fits
 from aeros_core.errors import ConfigError
+from aeros_core.powers import SupportsAlgorithms
 from aeros_core.records import Algorithm
+from aeros_core.task import Pin
 
-__all__ = ["ALLOWED", "Site", "folders", "install", "verify"]
+__all__ = ["ALLOWED", "Site", "fetch", "folders", "install", "verify"]
 
 ALLOWED = frozenset({"aeros-core", "numpy"})
 """What an algorithm may depend on where a node says nothing else."""
+
+KEYS = "AEROS_KEYS"
+"""Environment variable: the folder of trusted keys; ``aeros-keys`` where it is not set."""
+
+ROOT = "AEROS_ALGORITHMS"
+"""Environment variable: where algorithms are installed; else ``aeros-algorithms``."""
+
+MORE = "AEROS_ALGORITHMS_ALLOW"
+"""Environment variable: what algorithms may depend on beside `ALLOWED`, by commas."""
 
 _TASK = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -50,6 +61,17 @@ class Site:
     allowed: frozenset[str] = ALLOWED
     limits: wheel.Limits = field(default_factory=wheel.Limits)
 
+    @classmethod
+    def here(cls) -> Site:
+        """Return the rules of whoever runs this process, from its environment.
+
+        A task, or a configuration that somebody sent, has no say in them.
+        """
+        told = os.environ.get
+        more = {name for name in told(MORE, "").replace(",", " ").split() if name}
+        keys, root = told(KEYS, "aeros-keys"), told(ROOT, "aeros-algorithms")
+        return cls(Path(keys), Path(root), ALLOWED | more)
+
 
 def verify(site: Site, algorithm: Algorithm, data: bytes) -> wheel.Wheel:
     """Check signature, hash and content of an algorithm; nothing is written.
@@ -60,6 +82,7 @@ def verify(site: Site, algorithm: Algorithm, data: bytes) -> wheel.Wheel:
         Refused: Something is not as it should be; it says what.
         ConfigError: The node's keys cannot be read.
     """
+    validity.check(site.keys, algorithm.key)
     keys.check(algorithm, keys.trusted(site.keys))
     fits(algorithm, data)
     found = wheel.opened(data, site.limits)
@@ -72,11 +95,12 @@ def verify(site: Site, algorithm: Algorithm, data: bytes) -> wheel.Wheel:
 
 
 def install(
-    site: Site, task: str, lock: Mapping[str, Lock], algorithm: Algorithm, data: bytes
+    site: Site, task: str, lock: Mapping[str, Pin], algorithm: Algorithm, data: bytes
 ) -> Path:
     """Install an algorithm for a task; return its folder.
 
-    The same one again is unpacked anew. A newer one takes the place of an older one.
+    The same one again is unpacked anew, unless every file is as it should be: another
+    process of the task may be using it. A newer one takes the place of an older one.
 
     Args:
         site: The node's rules.
@@ -86,10 +110,10 @@ def install(
         data: The wheel.
 
     Raises:
-        Refused: It is unsigned, altered, signed by a key that is not trusted, not what the
-            task's lock names, older than what the node has had, malformed or too large; it
-            depends on what the node does not allow; or it would hide a module of the node.
-            Nothing of it has been written.
+        Refused: It is unsigned, altered, signed by a key that is not trusted, was revoked
+            or has expired, not what the task's lock names, older than what the node has had,
+            malformed or too large; it depends on what the node does not allow; or it would
+            hide a module of the node. Nothing of it has been written.
         ConfigError: The task's name cannot be a folder, or the node's keys cannot be read.
     """
     if not _TASK.fullmatch(task):
@@ -103,7 +127,8 @@ def install(
         others = folders(site, task)
         same = [each for each in others if each.name.rpartition("-")[0] == found.name]
         collisions.check(found, site.root.resolve(), [x for x in others if x not in same])
-        _unpack(found, folder)
+        if not _same(found, folder):
+            _unpack(found, folder)
         _raise_floor(site, algorithm)
         for other in same:
             if other != folder:
@@ -111,12 +136,30 @@ def install(
     return folder
 
 
+def fetch(
+    site: Site, task: str, lock: Mapping[str, Pin], repository: SupportsAlgorithms
+) -> list[Path]:
+    """Install everything that a task locks, from a repository that need not be trusted.
+
+    Raises:
+        RepositoryError: An algorithm is not stored, or is refused.
+        ConfigError: As `install`.
+    """
+    installed = []
+    for name, pin in lock.items():
+        algorithm, data = repository.algorithm(name, pin.version)
+        if algorithm.name != name:
+            raise Refused(f"{name} was asked for, {algorithm.name} was delivered")
+        installed.append(install(site, task, lock, algorithm, data))
+    return installed
+
+
 def folders(site: Site, task: str) -> list[Path]:
     """Return the folders of a task's algorithms."""
     return sorted(path for path in (site.root / task).glob("[!.]*-*") if path.is_dir())
 
 
-def _locked(lock: Mapping[str, Lock], algorithm: Algorithm) -> None:
+def _locked(lock: Mapping[str, Pin], algorithm: Algorithm) -> None:
     said = f"{algorithm.name}:{algorithm.version}"
     pin = lock.get(algorithm.name)
     if pin is None:
@@ -169,6 +212,17 @@ def _alone(site: Site) -> Iterator[None]:
     with (site.root / ".lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _same(found: wheel.Wheel, folder: Path) -> bool:
+    """Tell whether a folder holds the files of a wheel, byte for byte, and no other."""
+    for compiled in [path for path in folder.rglob("__pycache__") if path.is_dir()]:
+        shutil.rmtree(compiled, ignore_errors=True)  # whose source might have been another
+    there = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
+    names = {path.relative_to(folder).as_posix() for path in there}
+    if folder.is_symlink() or any(map(Path.is_symlink, there)) or names != found.files.keys():
+        return False
+    return all((folder / path).read_bytes() == data for path, data in found.files.items())
 
 
 def _unpack(found: wheel.Wheel, folder: Path) -> None:

@@ -5,14 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from aeros_core.errors import ConfigError, RepositoryError
+from aeros_core.errors import RepositoryError
 from aeros_core.records import Algorithm
 
-__all__ = ["Lock", "Refused", "canonical", "fits", "lock_of", "read_lock"]
+__all__ = ["Refused", "canonical", "fits", "lock_of"]
 
 _PREFIX = b"aeros algorithm 1\n"
 """Nothing else that is ever signed with such a key begins so."""
@@ -27,19 +24,6 @@ _FORMS = {
 
 class Refused(RepositoryError):
     """An algorithm that a node does not take."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lock:
-    """Which bytes a task wants of an algorithm.
-
-    Args:
-        version: The version.
-        sha256: SHA-256 of the wheel.
-    """
-
-    version: str
-    sha256: str
 
 
 def canonical(algorithm: Algorithm) -> bytes:
@@ -78,20 +62,3 @@ def fits(algorithm: Algorithm, wheel: bytes) -> None:
 def lock_of(algorithm: Algorithm) -> dict[str, str]:
     """Return what a lock file says of an algorithm."""
     return {"version": algorithm.version, "sha256": algorithm.sha256}
-
-
-def read_lock(path: Path) -> dict[str, Lock]:
-    """Read a lock file: ``{name: {"version": …, "sha256": …}}`` as JSON.
-
-    Raises:
-        ConfigError: There is none, or it says something else.
-    """
-    try:
-        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return {str(name): Lock(**pin) for name, pin in data.items()}
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise ConfigError(
-            f"{path} is not the lock of a task: {error}",
-            exists='{"NAME": {"version": "1.0", "sha256": "…"}}',
-            hint="aeros algorithms lock NAME:VERSION > FILE",
-        ) from error
