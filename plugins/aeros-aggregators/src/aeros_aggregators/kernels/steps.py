@@ -64,22 +64,31 @@ def _move(out: Array, before: Array, first: Array, second: Array, rate: float, t
 
 
 @kernel
-def _decay(moment: Array, value: Array, beta: float) -> None:
-    for i in range(moment.size):
-        moment[i] = beta * moment[i] + (1.0 - beta) * value[i]
+def _walk(
+    out: Array, before: Array, first: Array, second: Array, total: Array, sums: Sum, decay: Decay
+) -> None:
+    scale, share, beta1, beta2 = 1.0 / sums.weight, sums.share, decay.beta1, decay.beta2
+    for i in range(out.size):  # one loop: each number is in a register from sum to step
+        change = scale * total[i] - share * before[i]
+        first[i] = beta1 * first[i] + (1.0 - beta1) * change
+        moment = first[i]
+        second[i] = beta2 * second[i] + (1.0 - beta2) * (change * change)
+        out[i] = before[i] + decay.rate * moment / (np.sqrt(second[i]) + decay.tau)
 
 
 @kernel
-def _decay_squared(moment: Array, value: Array, beta: float) -> None:
-    for i in range(moment.size):
-        moment[i] = beta * moment[i] + (1.0 - beta) * (value[i] * value[i])
-
-
-@kernel
-def _approach_squared(moment: Array, value: Array, beta: float) -> None:
-    for i in range(moment.size):
-        old, square = np.float64(moment[i]), value[i] * value[i]
-        moment[i] = old - (1.0 - beta) * square * np.sign(old - square)
+def _walk_apart(
+    out: Array, before: Array, first: Array, second: Array, total: Array, sums: Sum, decay: Decay
+) -> None:
+    scale, share, beta1, beta2 = 1.0 / sums.weight, sums.share, decay.beta1, decay.beta2
+    for i in range(out.size):
+        change = scale * total[i] - share * before[i]
+        old, square = np.float64(second[i]), change * change
+        first[i] = beta1 * first[i] + (1.0 - beta1) * change
+        moment = first[i]
+        towards = (1.0 - beta2) * square
+        second[i] = old - towards if old > square else old + towards if old < square else old
+        out[i] = before[i] + decay.rate * moment / (np.sqrt(second[i]) + decay.tau)
 
 
 @kernel
@@ -97,11 +106,9 @@ def adam(
     for low in range(start, stop, BLOCK):
         n = min(BLOCK, stop - low)
         high = low + n
-        change, before = buffer[:n], view(sums.base, low, n, out)
-        _change(change, before, sums, low)
-        _decay(first[low:high], change, decay.beta1)
-        _decay_squared(second[low:high], change, decay.beta2)
-        _move(out[low:high], before, first[low:high], second[low:high], decay.rate, decay.tau)
+        total, before = buffer[:n], view(sums.base, low, n, out)
+        gather(total, sums, low)
+        _walk(out[low:high], before, first[low:high], second[low:high], total, sums, decay)
 
 
 @kernel
@@ -113,11 +120,9 @@ def yogi(
     for low in range(start, stop, BLOCK):
         n = min(BLOCK, stop - low)
         high = low + n
-        change, before = buffer[:n], view(sums.base, low, n, out)
-        _change(change, before, sums, low)
-        _decay(first[low:high], change, decay.beta1)
-        _approach_squared(second[low:high], change, decay.beta2)
-        _move(out[low:high], before, first[low:high], second[low:high], decay.rate, decay.tau)
+        total, before = buffer[:n], view(sums.base, low, n, out)
+        gather(total, sums, low)
+        _walk_apart(out[low:high], before, first[low:high], second[low:high], total, sums, decay)
 
 
 @kernel
