@@ -2,18 +2,16 @@
 
 A stock SuperLink serves the Fleet API (nodes), the Control API (users) and the Runtime API
 (server programs) on one port, and node authentication guards the first alone. Through the
-gate outsiders reach the Fleet API and ``/health``; everything else is for the controller's
-own process, which knows a secret made anew each time. Where keys of nodes are admitted, a
-request is read only after its signature was checked.
+gate one reaches the Fleet API and ``/health``, and nothing else: the controller's own process
+talks to the SuperLink's state, not to its port. Where keys of nodes are admitted, a request
+is read only after its signature was checked.
 """
 
 from __future__ import annotations
 
 import asyncio
 import binascii
-import hmac
 import re
-import secrets
 from base64 import b64decode
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
@@ -26,15 +24,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from aeros_flower.keys import Admitted
 
-__all__ = ["SECRET", "App", "Gate", "Limits", "Pass"]
+__all__ = ["App", "Gate", "Limits"]
 
 Event: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Event]]
 Send: TypeAlias = Callable[[Event], Awaitable[None]]
 App: TypeAlias = Callable[[Event, Receive, Send], Awaitable[None]]
-
-SECRET = "x-aeros-controller"  # noqa: S105 - the name of a header
-"""Header by which the controller's own requests are told from others."""
 
 _FLEET = re.compile(r"/v1/fleet/[a-z-]+")
 _ENROL = ("/v1/fleet/register-node", "/v1/fleet/unregister-node")
@@ -45,32 +40,20 @@ _FRESH = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one request of an outsider may take.
+    """What one request may take.
 
     Args:
         body: Bytes of a request. Flower cuts messages into objects of 5 MB, 100 MB at most
             where ``FLWR_PRIVATE_MAX_ARRAY_CHUNK_SIZE`` says so.
         patience: Seconds that a request may take to arrive, beside its bytes.
         slowest: Bytes a second below which a body comes too slowly.
-        bodies: Requests of outsiders that are read at the same time.
+        bodies: Requests that are read at the same time.
     """
 
     body: int = 128 * 2**20
     patience: float = 20.0
     slowest: float = 64 * 2**10
     bodies: int = 256
-
-
-class Pass:
-    """Lets the controller's own requests through: an interceptor of Flower's HTTP client."""
-
-    def __init__(self, secret: str) -> None:
-        self._secret = secret
-
-    def intercept(self, context: Any, call_next: Callable[[Any], Any]) -> Any:
-        """Add the secret to a request."""
-        context.request.headers[SECRET] = self._secret
-        return call_next(context)
 
 
 class _Refused(Exception):
@@ -103,7 +86,6 @@ class Gate:
         limits: Limits = Limits(),
         refused: Callable[[str, str], None] | None = None,
     ) -> None:
-        self.secret = secrets.token_urlsafe(32)
         self._app, self._admitted, self._enrol = app, admitted, enrol
         self._limits, self._refused = limits, refused
         self._enrolled: set[bytes] = set()
@@ -130,8 +112,6 @@ class Gate:
         if scope["type"] != "http":
             raise _Refused(404, "path")
         headers = _headers(scope)
-        if _own(headers, self.secret):
-            return receive
         self._check(scope, headers)
         if self._reading >= self._limits.bodies:
             raise _Refused(503, "busy")
@@ -203,10 +183,6 @@ def _headers(scope: Event) -> dict[bytes, bytes]:
     for name, value in scope["headers"]:
         found[name] = b"/twice/" if name in found else value
     return found
-
-
-def _own(headers: dict[bytes, bytes], secret: str) -> bool:
-    return hmac.compare_digest(headers.get(SECRET.encode(), b""), secret.encode())
 
 
 def _decoded(text: bytes) -> bytes:

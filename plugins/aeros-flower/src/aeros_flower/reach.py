@@ -1,0 +1,117 @@
+"""Whether a SuperLink can be trusted and talked to, said in words before Flower tries."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from pathlib import Path
+
+from aeros_core.errors import ConfigError
+
+__all__ = ["check", "split"]
+
+_EXPIRED, _EARLY = 10, 9
+_NAMES = {62, 64}
+"""Codes of OpenSSL's X509_V_ERR_…: expired, not yet valid, another host or address."""
+
+
+def check(address: str, ca: Path | None, *, insecure: bool, seconds: float = 10.0) -> bool:
+    """Greet a SuperLink as a node would.
+
+    Args:
+        address: ``HOST:PORT``.
+        ca: Certificate of the CA to trust; None: those of this system.
+        insecure: Whether to speak plain HTTP.
+        seconds: To wait at most for each answer.
+
+    Returns:
+        False where nobody answers (yet).
+
+    Raises:
+        ConfigError: Somebody answers who is not to be trusted, or does not speak as asked.
+    """
+    host, port = split(address)
+    context = None if insecure else _context(ca)
+    try:
+        with socket.create_connection((host, port), timeout=seconds) as line:
+            if context is None:
+                _plain(line, address)
+            else:
+                with context.wrap_socket(line, server_hostname=host):
+                    pass
+    except ssl.SSLCertVerificationError as error:
+        raise _distrust(address, host, error, ca) from error
+    except (ssl.SSLError, ConnectionResetError) as error:
+        raise ConfigError(
+            f"{address} does not speak TLS: {getattr(error, 'reason', None) or error}",
+            exists="a controller speaks TLS once it has controller.certificate and controller.key",
+            hint="start it with both, or this node with --insecure on a network you trust",
+        ) from error
+    except OSError:
+        return False
+    return True
+
+
+def split(address: str) -> tuple[str, int]:
+    """Return host and port of ``HOST:PORT``; an IPv6 address stands in brackets.
+
+    Raises:
+        ConfigError: It is no such thing.
+    """
+    host, _, port = address.rpartition(":")
+    if (
+        not host
+        or not port.isdigit()
+        or not 0 < int(port) < 65536
+        or (":" in host) != ("[" in host)
+    ):
+        raise ConfigError(
+            f"'{address}' is no address of a SuperLink", hint="HOST:PORT, or [::1]:PORT"
+        )
+    return host.strip("[]"), int(port)
+
+
+def _context(ca: Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(
+            f"the CA certificate {ca} cannot be read: {error}",
+            hint="--ca FILE, the ca.pem that aeros certs make wrote",
+        ) from error
+
+
+def _plain(line: socket.socket, address: str) -> None:
+    line.sendall(f"GET /health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n".encode())
+    try:
+        answer = line.recv(5)
+    except ConnectionResetError:
+        answer = b""
+    if answer != b"HTTP/":
+        raise ConfigError(
+            f"{address} does not speak plain HTTP: it wants TLS",
+            hint="--ca FILE, the CA's certificate, in place of --insecure",
+        )
+
+
+def _distrust(
+    address: str, host: str, error: ssl.SSLCertVerificationError, ca: Path | None
+) -> ConfigError:
+    code = error.verify_code
+    if code in {_EXPIRED, _EARLY}:
+        how = "has expired" if code == _EXPIRED else "is not valid yet"
+        return ConfigError(
+            f"the certificate of {address} {how}",
+            hint="aeros certs renew beside the controller; if it is good, set this machine's clock",
+        )
+    if code in _NAMES:
+        return ConfigError(
+            f"the certificate of {address} is not for {host}",
+            hint=f"aeros certs renew {host} beside the controller, or a name that it is for",
+        )
+    return ConfigError(
+        f"the certificate of {address} is not from a CA that this node trusts: "
+        f"{error.verify_message}",
+        exists=f"trusted: {ca or 'the CAs of this system'}",
+        hint="--ca FILE, the ca.pem that lies beside the controller's certificate",
+    )

@@ -1,0 +1,189 @@
+"""Figures for Prometheus: where time goes, and who may read them."""
+
+import re
+import socket
+import ssl
+import urllib.request
+
+import numpy as np
+import pytest
+from prometheus_client import REGISTRY
+
+from aeros_core.errors import ConfigError
+from aeros_core.messages import Update
+from aeros_core.outcomes import Round, Status
+from aeros_core.parameters import Parameters
+from aeros_core.task import Task
+from aeros_flower import metrics
+from aeros_flower.certs import Authority
+from aeros_flower.metrics import PrometheusMetrics, Timed
+
+OPTIONS = {"host": "127.0.0.1", "port": 0, "certificate": "", "key": "", "ca": ""}
+
+
+class Clock:
+    """Time that passes when a test says so."""
+
+    def __init__(self, monkeypatch):
+        self.now = 100.0
+        monkeypatch.setattr(metrics.time, "monotonic", lambda: self.now)
+
+
+class Slow:
+    """Nodes that take their time."""
+
+    extra = "there"
+
+    def __init__(self, clock):
+        self.clock = clock
+
+    def __len__(self):
+        return 2
+
+    def name(self, number):
+        return f"n{number}"
+
+    def sizes(self, numbers):
+        return np.zeros(len(numbers), "int64")
+
+    def dispatch(self, instructions):
+        self.clock.now += 2
+
+    def receive(self, timeout):
+        self.clock.now += 5
+
+    def abandon(self):
+        self.clock.now += 100
+
+
+@pytest.fixture
+def heard(request):
+    listener = PrometheusMetrics(**OPTIONS)
+    yield listener
+    listener.aeros_after_task()
+
+
+def figure(name, **labels):
+    return REGISTRY.get_sample_value(name, {"task": "t", **labels})
+
+
+def a_round(seconds, **changed):
+    return Round(**({
+        "number": 1, "metrics": {"loss": 0.5}, "federated": {}, "training": {}, "nodes": {},
+        "refused": {}, "seconds": seconds, "sent": 10, "received": 20, "dropped": {},
+    } | changed))  # fmt: skip
+
+
+def an_update(**scalars):
+    parameters = Parameters.of({"w": np.zeros(1, "float32")})
+    return Update("n", 1, parameters, 1, scalars=scalars)
+
+
+def test_a_round_is_split_into_what_it_spent_its_time_on(heard, monkeypatch):
+    clock = Clock(monkeypatch)
+    nodes, task = Timed(Slow(clock)), Task(name="t")
+    heard.aeros_on_status(task, Status.RUNNING)
+    clock.now += 1
+    heard.aeros_before_round()
+    nodes.dispatch([])
+    nodes.receive(None)
+    heard.aeros_after_update(task, an_update(seconds=3.0))
+    nodes.receive(None)
+    clock.now += 4
+    clock.now += 6 + 7
+    heard.aeros_after_round(task, a_round({"train": 17.0, "evaluate": 6.0, "total": 23.0}))
+    split = {p: figure("aeros_last_round_seconds", phase=p) for p in metrics.PHASES}
+    assert split == {"select": 1, "send": 2, "train": 3, "receive": 7, "aggregate": 4,
+                     "evaluate": 6, "commit": 7}  # fmt: skip
+    assert sum(split.values()) == 30
+
+
+def test_nodes_that_are_timed_are_the_same_nodes(monkeypatch):
+    nodes = Timed(Slow(Clock(monkeypatch)))
+    assert (len(nodes), nodes.name(1), nodes.extra) == (2, "n1", "there")
+    assert nodes.sizes(np.arange(2)).tolist() == [0, 0]
+    nodes.abandon()
+
+
+def test_bytes_updates_refusals_and_stragglers_are_counted(heard):
+    task = Task(name="t")
+    names = {"aeros_rounds_total": {}, "aeros_updates_total": {}, "aeros_stragglers_total": {},
+             "aeros_bytes_total": {"direction": "sent"},
+             "aeros_dropped_total": {"kind": "no reply"}}  # fmt: skip
+    before = {name: figure(name, **labels) or 0 for name, labels in names.items()}
+    dropped = {"a": {"no reply": 1, "norm": 2}, "b": {"late": 3}}
+    heard.aeros_before_round()
+    heard.aeros_after_update(task, an_update())
+    times = {"train": 1.0, "evaluate": 0.0, "total": 1.0}
+    heard.aeros_after_round(task, a_round(times, dropped=dropped))
+    after = {name: figure(name, **labels) - before[name] for name, labels in names.items()}
+    assert after == {"aeros_rounds_total": 1, "aeros_updates_total": 1,
+                     "aeros_stragglers_total": 4, "aeros_bytes_total": 10,
+                     "aeros_dropped_total": 1}  # fmt: skip
+    assert figure("aeros_metric", metric="loss") == 0.5
+
+
+def test_a_task_has_one_status(heard):
+    for status in (Status.RUNNING, Status.FINISHED):
+        heard.aeros_on_status(Task(name="t"), status)
+    shown = {s: figure("aeros_status", status=str(s)) for s in Status}
+    assert [s for s, value in shown.items() if value] == [Status.FINISHED]
+
+
+def test_the_endpoint_answers_in_prometheus_text(heard):
+    metrics.count_refusal("path", "192.0.2.1")
+    with metrics.working("train"):
+        pass
+    text = _get(f"http://127.0.0.1:{heard.endpoint.port}/metrics")
+    assert re.search(r'^aeros_gate_refused_total\{why="path"\} \d', text, re.M)
+    assert re.search(r'^aeros_executor_messages_total\{what="train"\} \d', text, re.M)
+    assert re.search(r'^aeros_executor_seconds_total\{what="train"\} \d', text, re.M)
+
+
+def _get(address, **more):
+    with urllib.request.urlopen(address, timeout=20, **more) as answer:
+        return answer.read().decode()
+
+
+def test_a_closed_endpoint_gives_its_port_back():
+    listener = PrometheusMetrics(**OPTIONS)
+    port = listener.endpoint.port
+    listener.aeros_after_task()
+    again = metrics.serve(port=port)
+    again.close()
+
+
+def test_a_port_that_is_taken():
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        port = door.getsockname()[1]
+        with pytest.raises(ConfigError, match=rf"127.0.0.1:{port}: Address already in use\n.*port"):
+            metrics.serve(port=port)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "aeros.example.org", ""])
+def test_what_others_could_read_is_refused_unprotected(host):
+    with pytest.raises(ConfigError, match="could be read by anybody who reaches it"):
+        metrics.serve(host=host, port=0)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
+def test_loopback(host):
+    assert metrics.loopback(host)
+
+
+def test_a_file_that_is_not_there():
+    with pytest.raises(ConfigError, match=r"none.pem is not there"):
+        metrics.serve(port=0, certificate="none.pem", key="none.key", ca="none.pem")
+
+
+def test_beyond_loopback_a_client_shows_its_certificate(tmp_path):
+    home = Authority(tmp_path / "certs")
+    home.make([], days=1)
+    endpoint = metrics.serve("0.0.0.0", 0, str(home.server), str(home.server_key), str(home.ca))
+    try:
+        context = ssl.create_default_context(cafile=home.ca)
+        address = f"https://127.0.0.1:{endpoint.port}/metrics"
+        with pytest.raises(OSError, match=r"(?i)certificate required|reset|EOF|closed|broken"):
+            _get(address, context=context)
+    finally:
+        endpoint.close()

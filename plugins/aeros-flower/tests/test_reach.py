@@ -1,0 +1,141 @@
+"""What a node is told of a SuperLink that it cannot or must not talk to."""
+
+import socket
+import ssl
+import threading
+from datetime import timedelta
+
+import pytest
+
+from aeros_core.errors import ConfigError
+from aeros_flower import certs, reach
+from aeros_flower.certs import Authority
+
+
+@pytest.fixture
+def home(tmp_path):
+    return Authority(tmp_path / "certs")
+
+
+@pytest.fixture
+def server():
+    """A function that answers connections on loopback, with TLS or without; returns its port."""
+    doors = []
+
+    def start(context=None):
+        door = socket.create_server(("127.0.0.1", 0))
+        doors.append(door)
+
+        def answer():
+            while True:
+                try:
+                    line, _ = door.accept()
+                except OSError:
+                    return
+                line.settimeout(10)
+                try:
+                    with line if context is None else context.wrap_socket(line, True) as spoken:
+                        spoken.recv(1000)
+                        spoken.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                except OSError:
+                    line.close()
+
+        threading.Thread(target=answer, daemon=True).start()
+        return door.getsockname()[1]
+
+    yield start
+    for door in doors:
+        door.shutdown(socket.SHUT_RDWR)
+        door.close()
+
+
+def secure(home):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(home.server, home.server_key)
+    return context
+
+
+def made(home, *names, days=1):
+    home.make(names, days=days)
+    return secure(home)
+
+
+def test_a_server_of_the_ca_is_trusted(home, server):
+    port = server(made(home))
+    assert reach.check(f"127.0.0.1:{port}", home.ca, insecure=False)
+    assert reach.check(f"localhost:{port}", home.ca, insecure=False)
+
+
+def test_nobody_there_is_no_mistake():
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        port = door.getsockname()[1]
+    assert not reach.check(f"127.0.0.1:{port}", None, insecure=True)
+    assert not reach.check(f"127.0.0.1:{port}", None, insecure=False)
+
+
+def test_another_ca_is_not_trusted(home, server, tmp_path):
+    port = server(made(home))
+    other = Authority(tmp_path / "other")
+    other.make([], days=1)
+    for ca in (other.ca, None):
+        with pytest.raises(ConfigError, match=r"not from a CA that this node trusts.*\n.*\n.*--ca"):
+            reach.check(f"127.0.0.1:{port}", ca, insecure=False)
+
+
+def test_an_expired_certificate_is_named(home, server, monkeypatch):
+    monkeypatch.setattr(certs, "_SKEW", timedelta(days=3))
+    real = certs._builder
+
+    def old(subject, issuer, key, days):
+        builder = real(subject, issuer, key, days)
+        if days == 1:
+            builder._not_valid_after = builder._not_valid_before + timedelta(days=1)
+        return builder
+
+    monkeypatch.setattr(certs, "_builder", old)
+    port = server(made(home))
+    with pytest.raises(ConfigError, match=r"has expired\n.*aeros certs renew"):
+        reach.check(f"127.0.0.1:{port}", home.ca, insecure=False)
+
+
+def test_a_certificate_of_another_host_is_named(home, server, monkeypatch):
+    monkeypatch.setattr(certs, "LOCAL", ())
+    port = server(made(home, "other.example.org"))
+    for host in ("127.0.0.1", "localhost"):
+        with pytest.raises(ConfigError, match=rf"is not for {host}\n.*aeros certs renew {host}"):
+            reach.check(f"{host}:{port}", home.ca, insecure=False)
+
+
+def test_a_server_without_tls_is_named(home, server):
+    home.make([], days=1)
+    with pytest.raises(ConfigError, match=r"does not speak TLS.*\n.*\n.*--insecure"):
+        reach.check(f"127.0.0.1:{server()}", home.ca, insecure=False)
+
+
+def test_plain_text_to_a_server_with_tls_is_named(home, server):
+    port = server(made(home))
+    with pytest.raises(ConfigError, match=r"it wants TLS\n.*--ca FILE"):
+        reach.check(f"127.0.0.1:{port}", None, insecure=True)
+
+
+def test_plain_text_to_a_plain_server(server):
+    assert reach.check(f"127.0.0.1:{server()}", None, insecure=True)
+
+
+@pytest.mark.parametrize("content", [None, b"no certificate"])
+def test_a_ca_that_is_none(tmp_path, content):
+    if content is not None:
+        (tmp_path / "ca.pem").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"the CA certificate .* cannot be read"):
+        reach.check("127.0.0.1:9", tmp_path / "ca.pem", insecure=False)
+
+
+@pytest.mark.parametrize("address", ["", "host", "host:", ":80", "host:0", "host:99999", "::1:80"])
+def test_what_is_no_address(address):
+    with pytest.raises(ConfigError, match="is no address of a SuperLink"):
+        reach.check(address, None, insecure=True)
+
+
+def test_addresses():
+    assert reach.split("[::1]:80") == ("::1", 80)
+    assert reach.split("a.example:9093") == ("a.example", 9093)
