@@ -1,10 +1,11 @@
-"""The commands ``aeros models list|show|verify|tag|export|import|gc``."""
+"""The commands ``aeros models list|show|verify|tag|export|import|split|gc``."""
 
 from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,15 +15,19 @@ from aeros_core.tables import table
 
 if TYPE_CHECKING:
     from aeros_core.powers import SupportsCollection
+    from aeros_core.records import ModelInfo
+    from aeros_core.roles import Repository
 
 __all__ = ["add_models"]
 
-FILES = (".safetensors", ".pt", ".pth")
+FILES = (".safetensors", ".onnx", ".pt", ".pth")
 
 
 def add_models(parser: argparse.ArgumentParser) -> None:
     """Give the command ``aeros models`` its verbs."""
-    verbs = parser.add_subparsers(required=True, metavar="list|show|verify|tag|export|import|gc")
+    verbs = parser.add_subparsers(
+        required=True, metavar="list|show|verify|tag|export|import|split|gc"
+    )
     for verb, handler, takes, help_ in (
         ("list", _list, "[NAME …]", "every version, by name"),
         ("show", _show, "NAME[:VERSION]", "what a version is and was made from"),
@@ -30,34 +35,42 @@ def add_models(parser: argparse.ArgumentParser) -> None:
         ("tag", _tag, "NAME:VERSION TAG", "let a name such as production point to a version"),
         ("export", _export, "NAME[:VERSION] FILE.safetensors", "write a version to a file"),
         ("import", _import, "FILE.safetensors", "store a file as the next version of a model"),
+        ("split", _split, "NAME[:VERSION]", "store a model as two stages, for several elements"),
         ("gc", _gc, "", "remove what nothing names any more"),
     ):
         sub = verbs.add_parser(verb, help=help_)
         sub.add_argument("words", nargs="*", metavar=f"{takes} repository.option=value".strip())
         sub.add_argument("--json", action="store_true", help="as JSON")
         sub.set_defaults(command=handler)
-        if verb in ("export", "import"):
-            sub.add_argument("--format", help="safetensors or state_dict (default: by the name)")
-        if verb == "import":
-            sub.add_argument("--name", required=True, help="name of the model")
-        if verb == "gc":
-            sub.add_argument(
-                "--hours", type=float, default=24.0,
-                help="leave what is younger, it may be in the making (default: 24)",
-            )  # fmt: skip
-            sub.add_argument("--keep-last", type=int, default=0, help="versions of each model")
-            sub.add_argument("--keep-best", type=int, default=0, help="versions of each model")
-            sub.add_argument("--metric", default="accuracy", help="by which they are the best")
-            sub.add_argument(
-                "--dry-run", action="store_true", help="show what would go, do nothing"
-            )
+        _options(verb, sub)
+
+
+def _options(verb: str, sub: argparse.ArgumentParser) -> None:
+    if verb == "list":
+        sub.add_argument("--limit", type=int, help="so many at most (default: all)")
+        sub.add_argument("--offset", type=int, default=0, help="pass over so many")
+        sub.add_argument("--newest", action="store_true", help="the newest of each first")
+    if verb in ("export", "import"):
+        sub.add_argument("--format", help="safetensors, onnx or state_dict (default: by name)")
+    if verb == "import":
+        sub.add_argument("--name", required=True, help="name of the model")
+    if verb == "split":
+        sub.add_argument("--at", required=True, metavar="LAYER", help="last of the first stage")
+    if verb == "gc":
+        sub.add_argument(
+            "--hours", type=float, default=24.0,
+            help="leave what is younger, it may be in the making (default: 24)",
+        )  # fmt: skip
+        sub.add_argument("--keep-last", type=int, default=0, help="versions of each model")
+        sub.add_argument("--keep-best", type=int, default=0, help="versions of each model")
+        sub.add_argument("--metric", default="accuracy", help="by which they are the best")
+        sub.add_argument("--dry-run", action="store_true", help="show what would go, do nothing")
 
 
 def _list(parsed: argparse.Namespace) -> int:
     repository, names = words.repository(parsed.words)
-    wanted: list[str | None] = [*names] or [None]
-    infos = [info for name in wanted for info in repository.models(name)]
-    rows = [asdict(info) | {"tags": ", ".join(info.tags)} for info in infos]
+    infos, told = _some(repository, names, parsed)
+    rows = [_row(info) for info in infos]
     if parsed.json:
         print(json.dumps(rows, indent=2))
         return 0
@@ -67,7 +80,41 @@ def _list(parsed: argparse.Namespace) -> int:
     ]
     metrics = sorted({name for info in infos for name in info.metrics})
     print(table(shown, ["name", "version", "tags", *metrics, "round", "created", "nbytes"]))
+    if told:
+        print(told)
     return 0
+
+
+def _some(
+    repository: Repository, names: list[str], parsed: argparse.Namespace
+) -> tuple[Sequence[ModelInfo], str]:
+    """Return the versions that are asked for, and where they stand among all."""
+    from aeros_core.powers import SupportsPages
+
+    if parsed.limit is None and not parsed.offset and not parsed.newest:
+        wanted: list[str | None] = [*names] or [None]
+        return [info for name in wanted for info in repository.models(name)], ""
+    limit = 100 if parsed.limit is None else parsed.limit
+    if len(names) > 1 or limit < 1 or parsed.offset < 0:
+        raise ConfigError(
+            "aeros models list shows a page of one model, or of all",
+            exists="--limit from 1, --offset from 0",
+            hint="aeros models list [NAME] --limit 20 --offset 40 --newest",
+        )
+    if not isinstance(repository, SupportsPages):
+        raise words.without(repository, "SupportsPages", "list page by page")
+    infos, total = repository.page(
+        names[0] if names else None, offset=parsed.offset, limit=limit, newest=parsed.newest
+    )
+    last = parsed.offset + len(infos)
+    more = f"; --offset {last} shows the next" if infos and last < total else ""
+    shown = f"{parsed.offset + 1:,} to {last:,}" if infos else "none"
+    return infos, f"{shown} of {words.counted(total, 'version')}{more}"
+
+
+def _row(info: ModelInfo) -> dict[str, Any]:
+    row = {field.name: getattr(info, field.name) for field in fields(info)}
+    return row | {"metrics": dict(info.metrics), "tags": ", ".join(info.tags)}
 
 
 def _show(parsed: argparse.Namespace) -> int:
@@ -168,6 +215,28 @@ def _import(parsed: argparse.Namespace) -> int:
         print(json.dumps(asdict(info), indent=2))
     else:
         print(f"{info.name}:{info.version} is stored, {info.nbytes:,} bytes of parameters")
+    return 0
+
+
+def _split(parsed: argparse.Namespace) -> int:
+    repository, names = words.repository(parsed.words)
+    if len(names) != 1:
+        raise ConfigError(
+            "aeros models split takes one model",
+            hint="aeros models split NAME[:VERSION] --at LAYER",
+        )
+    format_ = formats.choose("stage.onnx", "onnx")
+    if not isinstance(format_, formats.Splits):
+        raise ConfigError("the format onnx cannot part models", hint="pip install -U aeros-onnx")
+    name, version = words.named(names[0])
+    stages = format_.split(repository.model(name, version or "latest"), parsed.at)
+    infos = [repository.publish(stage) for stage in stages]
+    if parsed.json:
+        print(json.dumps([asdict(info) for info in infos], indent=2))
+        return 0
+    for stage, info in zip(stages, infos, strict=True):
+        takes = ", ".join(str(field) for field in stage.schema.features)
+        print(f"{info.name}:{info.version} is stored, {info.nbytes:,} bytes, takes {takes}")
     return 0
 
 

@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 from aeros_core.data import Batch, Dataset
 from aeros_core.messages import Broadcast, Failure, Instruction, State, Update
 from aeros_core.parameters import Parameters
-from aeros_core.records import Algorithm
+from aeros_core.records import Algorithm, ModelInfo
 from aeros_core.roles import Codec
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "SupportsCohort",
     "SupportsCollection",
     "SupportsFit",
+    "SupportsPages",
     "SupportsRemoval",
     "SupportsState",
     "SupportsTags",
@@ -128,6 +129,23 @@ class SupportsTags(Protocol):
 
     def tag(self, name: str, tag: str, version: int | str = "latest") -> None:
         """Let ``tag`` point to a version of a model, whatever it pointed to before."""
+
+
+@runtime_checkable
+class SupportsPages(Protocol):
+    """A repository that lists many versions page by page."""
+
+    def page(
+        self, name: str | None = None, *, offset: int = 0, limit: int = 100, newest: bool = False
+    ) -> tuple[Sequence[ModelInfo], int]:
+        """Return some versions of a model, or of all, by name and version, and their number.
+
+        Args:
+            name: Name of a model; None for all.
+            offset: How many are passed over.
+            limit: How many are returned, at most.
+            newest: The newest version of each first.
+        """
 
 
 @runtime_checkable

@@ -129,6 +129,21 @@ class Archive:
         """
         return self._models.models(name)
 
+    def page(
+        self, name: str | None = None, *, offset: int = 0, limit: int = 100, newest: bool = False
+    ) -> tuple[Sequence[ModelInfo], int]:
+        """Return some versions of a model, or of all, by name and version; and how many there are.
+
+        One whose record is damaged is left out, and a warning logged.
+
+        Args:
+            name: Name of a model; None for all.
+            offset: How many are passed over.
+            limit: How many are returned, at most.
+            newest: The newest version of each first.
+        """
+        return self._models.page(name, offset, limit, newest=newest)
+
     def model(self, name: str, version: int | str = "latest") -> Model:
         """Return a model by its version or a tag, every byte verified.
 

@@ -2,6 +2,7 @@
 
     models/<name>/<version>.json      one version: what it is, the blobs of its arrays
     models/<name>/tags/<tag>.json     the version that a tag points to
+    models/<name>/index/<n>.json      what is listed of many versions (`aeros_zarr.listing`)
     blobs/<digest>/                   arrays, shared by whatever versions name them
 
 A version exists once its manifest does, which of two writers only one can create; the
@@ -11,7 +12,7 @@ other takes the next number. ``latest`` is no file: it is the highest version.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -22,6 +23,7 @@ from aeros_zarr import manifest
 from aeros_zarr.arrays import host
 from aeros_zarr.blobs import Blobs
 from aeros_zarr.faults import explained
+from aeros_zarr.listing import Listing
 from aeros_zarr.manifest import read
 from aeros_zarr.names import check, spelled
 from aeros_zarr.records import Content, content_of_model, digests, info_of, model_of
@@ -43,6 +45,7 @@ class Models:
     def __init__(self, store: Store, blobs: Blobs) -> None:
         self._store = store
         self._blobs = blobs
+        self._listing = Listing(store)
 
     def publish(self, model: Model) -> ModelInfo:
         """Store a model as the next version of its name."""
@@ -60,15 +63,33 @@ class Models:
             if self._lacks(content):  # collected meanwhile
                 again = content_of_model(model, self._blobs, "blobs", {})
                 if digests(again) != digests(content):
-                    self._store.remove(_version(name, version))
+                    lost = version
                     content, version = self._publish(model, {})
+                    self._store.remove(_version(name, lost))
+            self._listing.extend(name, version, self._versions(name))
             return info_of(name, version, content, self._tags(name).get(version, ()))
 
     def models(self, name: str | None) -> list[ModelInfo]:
         """Return versions by name and number; a damaged one is logged and left out."""
         with explained("the models could not be read", self._store):
             names = self._store.names("models") if name is None else [check("model", name)]
-            return [info for name in names for info in self._infos(name)]
+            return [info for each in names for info in self._infos(each, self._versions(each))]
+
+    def page(
+        self, name: str | None, offset: int, limit: int, *, newest: bool
+    ) -> tuple[list[ModelInfo], int]:
+        """Return some versions by name and number, and how many there are."""
+        with explained("the models could not be read", self._store):
+            names = self._store.names("models") if name is None else [check("model", name)]
+            found: list[ModelInfo] = []
+            total = 0
+            for each in names:
+                versions = self._versions(each)[:: -1 if newest else 1]
+                first = max(0, offset - total)
+                some = versions[first : first + max(0, limit - len(found))]
+                found += self._infos(each, some) if some else []
+                total += len(versions)
+            return found, total
 
     def model(self, name: str, version: int | str) -> Model:
         """Return a version by number or tag, every byte verified.
@@ -222,12 +243,8 @@ class Models:
                 tags[version] = (*tags.get(version, ()), file.removesuffix(".json"))
         return tags
 
-    def _infos(self, name: str) -> Iterator[ModelInfo]:
-        tags = self._tags(name)
-        for version in self._versions(name):
-            content = self._readable("model", _version(name, version))
-            if content is not None:
-                yield info_of(name, version, content, tags.get(version, ()))
+    def _infos(self, name: str, versions: Sequence[int]) -> list[ModelInfo]:
+        return self._listing.infos(name, versions, self._tags(name))
 
     def _readable(self, kind: str, key: str) -> Content | None:
         try:

@@ -1,0 +1,121 @@
+"""What is listed of versions, from files that hold many of them.
+
+    models/<name>/index/<n>.json      versions 256 n + 1 to 256 (n + 1), one row each
+
+An index is derived from the manifests, and is never the truth. A version never changes, so
+a row is right as long as its version is there: which versions there are is always looked up,
+those without a row are read from their manifests, and rows of versions that are gone are
+passed over. A file that is missing, damaged, or lacks many rows is written again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any, TypeAlias
+
+from aeros_core.errors import RepositoryError
+from aeros_core.records import ModelInfo
+from aeros_zarr import manifest
+from aeros_zarr.records import Content
+from aeros_zarr.store import Store
+
+__all__ = ["Listing"]
+
+_log = logging.getLogger(__name__)
+
+_EACH = 256
+_MANY = 64
+
+_Row: TypeAlias = list[Any]
+_COLUMNS = ("digest", "run", "round", "metrics", "created", "nbytes")
+
+
+class Listing:
+    """Lists versions of models.
+
+    Args:
+        store: Where they lie.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def infos(
+        self, name: str, versions: Sequence[int], tags: Mapping[int, tuple[str, ...]]
+    ) -> list[ModelInfo]:
+        """Return these versions of a model, in this order; a damaged one is logged and left out.
+
+        Args:
+            name: Name of the model.
+            versions: Numbers of versions that are there.
+            tags: What points to them.
+        """
+        of_file: defaultdict[int, list[int]] = defaultdict(list)
+        for version in versions:
+            of_file[(version - 1) // _EACH].append(version)
+        rows: dict[int, _Row] = {}
+        for number, wanted in of_file.items():
+            rows |= self._rows(name, number, wanted)
+        return [_info(name, v, rows[v], tags.get(v, ())) for v in versions if v in rows]
+
+    def extend(self, name: str, version: int, versions: Sequence[int]) -> None:
+        """Index the versions up to this one, if it is the last that a file holds."""
+        if version % _EACH == 0:
+            number = version // _EACH - 1
+            self._rows(name, number, [v for v in versions if (v - 1) // _EACH == number], least=1)
+
+    def _rows(
+        self, name: str, number: int, wanted: Sequence[int], least: int = _MANY
+    ) -> dict[int, _Row]:
+        rows = self._indexed(name, number)
+        missing = [version for version in wanted if version not in rows]
+        if missing:
+            read = self._read(name, missing)
+            rows |= read
+            if len(read) >= least:
+                self._write(name, number, rows)
+        return rows
+
+    def _indexed(self, name: str, number: int) -> dict[int, _Row]:
+        try:
+            content = manifest.read(self._store, "index", _file(name, number))
+        except RepositoryError:
+            return {}
+        return {row[0]: row for row in content["rows"]} if content else {}
+
+    def _read(self, name: str, versions: Sequence[int]) -> dict[int, _Row]:
+        if len(versions) < _MANY or not self._store.is_remote:
+            contents = [self._content(name, version) for version in versions]
+        else:
+            with ThreadPoolExecutor(self._store.at_once) as readers:
+                contents = list(readers.map(lambda v: self._content(name, v), versions))
+        both = zip(versions, contents, strict=True)
+        return {v: [v, *(c[k] for k in _COLUMNS), list(c["parents"])] for v, c in both if c}
+
+    def _content(self, name: str, version: int) -> Content | None:
+        key = f"models/{name}/{version}.json"
+        try:
+            return manifest.read(self._store, "model", key)
+        except RepositoryError as error:
+            _log.warning("%s is left out: %s", key, error.asked)
+            return None
+
+    def _write(self, name: str, number: int, rows: Mapping[int, _Row]) -> None:
+        data = manifest.dump("index", {"rows": [rows[version] for version in sorted(rows)]})
+        with suppress(OSError):  # who may only read, reads
+            self._store.replace(_file(name, number), data)
+
+
+def _file(name: str, number: int) -> str:
+    return f"models/{name}/index/{number}.json"
+
+
+def _info(name: str, version: int, row: _Row, tags: tuple[str, ...]) -> ModelInfo:
+    _, digest, run, round_, metrics, created, nbytes, parents = row
+    return ModelInfo(
+        name, version, digest, run, round_, metrics, created, nbytes, tags, tuple(parents)
+    )
