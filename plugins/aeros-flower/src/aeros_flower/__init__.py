@@ -1,3 +1,12 @@
 """Tasks on real machines: ``controller=flower``, and ``aeros up``, ``executor``, ``down``."""
 
-__all__: list[str] = []
+from aeros_core import hookimpl
+from aeros_flower.config import Flower
+
+__all__ = ["Flower", "aeros_controllers"]
+
+
+@hookimpl
+def aeros_controllers() -> dict[str, type]:
+    """Offer ``controller=flower``."""
+    return {"flower": Flower}

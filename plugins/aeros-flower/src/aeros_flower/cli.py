@@ -1,0 +1,130 @@
+"""The commands ``aeros executor``, ``aeros up`` and ``aeros down``."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aeros_core.elements import Description
+from aeros_core.errors import ConfigError
+from aeros_flower import neighbours
+from aeros_flower.reach import check, split
+from aeros_flower.start import is_loopback
+
+if TYPE_CHECKING:
+    from aeros_flower.fleet import Fleet
+
+__all__ = ["add_down", "add_executor", "add_up"]
+
+PORT = 9292
+"""The port of ``controller=flower`` unless something else is said."""
+
+
+def add_executor(parser: argparse.ArgumentParser) -> None:
+    """Give ``aeros executor`` its options."""
+    parser.description = (
+        "Train on this machine for the controller at an address: wait for it, serve it, wait"
+        " for the next."
+    )
+    parser.add_argument(
+        "address", nargs="?", default=f"127.0.0.1:{PORT}", metavar="HOST:PORT",
+        help=f"where the controller listens (127.0.0.1:{PORT})",
+    )  # fmt: skip
+    parser.add_argument("--name", default=platform.node(), help="its name (this machine's)")
+    parser.add_argument(
+        "--own", action="store_true",
+        help="all data here are one client's, of this name; else it serves the task's clients",
+    )  # fmt: skip
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", dest="settings",
+        help="an option of the task's trainer or transformers that is another here",
+    )  # fmt: skip
+    parser.add_argument("--label", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--tier", help="Cloud, Edge, FarEdge or IoT")
+    parser.add_argument("--data", action="append", default=[], help="a data set it holds")
+    parser.add_argument("--ca", type=Path, metavar="FILE", help="certificate of the CA to trust")
+    parser.add_argument("--key", type=Path, metavar="FILE", help="this node's private key")
+    parser.add_argument("--insecure", action="store_true", help="plain HTTP, also beyond loopback")
+    parser.set_defaults(command=_executor)
+
+
+def add_up(parser: argparse.ArgumentParser) -> None:
+    """Give ``aeros up`` its options."""
+    parser.description = "Start executors on this machine, for aeros run deployment=flower."
+    parser.add_argument("--nodes", type=int, default=3, help="how many (3)")
+    parser.add_argument("--port", type=int, default=PORT, help=f"controller.port ({PORT})")
+    parser.add_argument("--folder", type=Path, default=neighbours.FOLDER, help="where logs go")
+    parser.set_defaults(command=_up)
+
+
+def add_down(parser: argparse.ArgumentParser) -> None:
+    """Give ``aeros down`` its options."""
+    parser.description = "End the executors that aeros up started."
+    parser.add_argument("--folder", type=Path, default=neighbours.FOLDER, help="as for aeros up")
+    parser.set_defaults(command=_down)
+
+
+def _executor(parsed: argparse.Namespace) -> int:
+    from aeros_flower.executor import Executor, Place
+
+    labels = dict(_pair(word, "--label") for word in parsed.label)
+    for word in parsed.settings:
+        _pair(word, "--set")
+    place = Place(
+        name=parsed.name,
+        own=parsed.own,
+        settings=tuple(parsed.settings),
+        description=Description(tier=parsed.tier, labels=labels, data=parsed.data),
+    )
+    Executor(place, _connection(parsed)).run()
+    return 0
+
+
+def _connection(parsed: argparse.Namespace) -> Callable[[], Fleet]:
+    """Return what makes a connection as the options say."""
+    from aeros_flower import keys
+    from aeros_flower.fleet import Fleet, Lost
+
+    host, _ = split(parsed.address)
+    insecure = parsed.insecure or (parsed.ca is None and is_loopback(host))
+    if insecure and parsed.ca:
+        raise ConfigError("--insecure and --ca exclude each other", hint="leave one of them out")
+    pair = None
+    if parsed.key:
+        secret = keys.private(parsed.key)
+        pair = (secret, secret.public_key())
+    root = parsed.ca.read_bytes() if parsed.ca else None
+
+    def connect() -> Fleet:
+        if not check(parsed.address, parsed.ca, insecure=insecure):
+            raise Lost(f"nobody answers at {parsed.address}")
+        return Fleet(
+            parsed.address, insecure=insecure, root_certificates=root, authentication_keys=pair
+        )
+
+    return connect
+
+
+def _pair(word: str, flag: str) -> tuple[str, str]:
+    key, sign, value = word.partition("=")
+    if not key or not sign:
+        raise ConfigError(f"{flag} {word} says no value", hint=f"{flag} KEY=VALUE")
+    return key, value
+
+
+def _up(parsed: argparse.Namespace) -> int:
+    if parsed.nodes < 1:
+        raise ConfigError(f"--nodes {parsed.nodes} is below 1", hint="--nodes 3")
+    started = neighbours.up(parsed.folder, parsed.nodes, parsed.port)
+    more = "" if parsed.port == PORT else f" controller.port={parsed.port}"
+    print(f"{len(started)} executors wait on this machine; their logs are in {parsed.folder}")
+    print(f"aeros run deployment=flower controller.nodes={parsed.nodes}{more}")
+    return 0
+
+
+def _down(parsed: argparse.Namespace) -> int:
+    print(f"{neighbours.down(parsed.folder)} executors ended")
+    return 0

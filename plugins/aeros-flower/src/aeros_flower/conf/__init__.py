@@ -1,0 +1,1 @@
+"""Configuration files, shipped as a package so that Hydra finds them."""

@@ -1,0 +1,196 @@
+"""The controller that drives a task's rounds over Flower."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from aeros_core import elements, pipeline
+from aeros_core.errors import ConfigError, TaskError
+from aeros_core.outcomes import Result, Status
+from aeros_core.pipeline import Prepared
+from aeros_core.powers import SupportsCodec
+from aeros_core.roles import Components
+from aeros_core.rounds import Rounds
+from aeros_core.schema import Schema
+from aeros_core.task import Kind, Task
+from aeros_flower import certs, wire
+from aeros_flower.gate import Gate
+from aeros_flower.job import digest
+from aeros_flower.keys import Admitted
+from aeros_flower.link import Link, listen
+from aeros_flower.nodes import FlowerNodes, Limits
+from aeros_flower.roster import Member, Roster
+from aeros_flower.start import is_loopback, say
+
+__all__ = ["FlowerController"]
+
+
+class FlowerController:
+    """Runs a task on executors that connect through Flower (``controller=flower``).
+
+    The options are those of `aeros_flower.config.Flower`.
+
+    Raises:
+        ConfigError: An option is out of its range, or a port would be open to strangers.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        nodes: int,
+        wait: float,
+        certificate: str | None,
+        key: str | None,
+        admitted: str | None,
+        insecure: bool,
+        window_mb: int,
+    ) -> None:
+        for name, value, least in (
+            ("nodes", nodes, 1),
+            ("wait", wait, 0),
+            ("window_mb", window_mb, 1),
+        ):
+            if value < least:
+                raise ConfigError(
+                    f"controller.{name}={value} is below {least}", hint=f"controller.{name}={least}"
+                )
+        if bool(certificate) != bool(key):
+            raise ConfigError(
+                "controller.certificate and controller.key go together",
+                hint="aeros certs make writes both",
+            )
+        if not insecure and not is_loopback(host) and not (certificate and admitted):
+            raise ConfigError(
+                f"controller.host={host} is reached from other machines, and open to anybody",
+                exists="controller.certificate, controller.key and controller.admitted",
+                hint="aeros certs make, then set these; or controller.insecure=true in a network"
+                " that you trust",
+            )
+        self._host, self._port, self._expected, self._wait = host, port, nodes, wait
+        self._certificate = (certificate, key) if certificate and key else None
+        self._admitted, self._window = admitted, window_mb * 2**20
+
+    def run(self, task: Task, parts: Components) -> Result:
+        """Prepare the data, wait for executors, and run the rounds on them.
+
+        Raises:
+            ConfigError: The parts do not fit, or executors cannot take part; nothing began.
+            TaskError: No executor came in time, or the task could not go on.
+        """
+        parts.events.aeros_on_status(task=task, status=Status.SUBMITTED)
+        data = pipeline.prepare(parts.transformers, task.seed)
+        pipeline.check_schema(parts.trainer, data.schema)
+        link = self._open()
+        try:
+            config = {name: parts.config.get(name) for name in ("task", "trainer", "transformer")}
+            config["collector"] = {"codec": (parts.config.get("collector") or {}).get("codec")}
+            note = wire.pack_note("prepare", {"identity": parts.identity, "config": config})
+            judge = _judge(task, parts, data)
+            roster = Roster(link, note, judge, say)
+            codec = parts.collector.codec if isinstance(parts.collector, SupportsCodec) else None
+            limits = Limits(window=self._window, patience=self._wait)
+            self._gather(link, roster, parts)
+            parts.events.aeros_on_status(task=task, status=Status.PLANNED)
+            nodes = FlowerNodes(link, roster, data.partition, codec, limits)
+            return Rounds(task, parts, nodes, data).run()
+        finally:
+            link.close()
+
+    def _open(self) -> Link:
+        admitted = Admitted(Path(self._admitted)) if self._admitted else None
+        if self._certificate:
+            certs.usable(Path(self._certificate[0]), Path(self._certificate[1]))
+        door = listen(self._host, self._port)
+        found: list[Link] = []
+
+        def enrol(key: bytes, name: str) -> None:
+            found[0].enrol(key, name)
+
+        link = Link(door, self._certificate, lambda app: Gate(app, admitted=admitted, enrol=enrol))
+        found.append(link)
+        return link
+
+    def _gather(self, link: Link, roster: Roster, parts: Components) -> None:
+        """Wait until as many executors are ready as were asked for.
+
+        Raises:
+            ConfigError: Too few can take part, and others said why not.
+            TaskError: Too few came in time.
+        """
+        ends = time.monotonic() + self._wait
+        told = False
+        while True:
+            parts.control.check()
+            roster.refresh()
+            able = [m for m in roster.members.values() if not m.problem]
+            left = ends - time.monotonic()
+            if len(able) >= self._expected and not roster.preparing:
+                return
+            if left <= 0:
+                break
+            if (
+                roster.unfit
+                and not roster.preparing
+                and len(roster.unfit) + len(able) >= self._expected
+            ):
+                break
+            if not told:
+                say(f"waiting at {link.address} for {self._expected} executors")
+                told = True
+            link.wait(min(left, 0.5))
+        if roster.unfit:
+            raise ConfigError(
+                "executors cannot take part: "
+                + "; ".join(f"{name}: {why}" for name, why in sorted(roster.unfit.items())),
+                hint="mend this where they run, and start them again",
+            )
+        raise TaskError(
+            f"{len(able)} of {self._expected} executors came within {self._wait:g} s",
+            hint=f"aeros up --nodes {self._expected}, or on each machine: aeros executor"
+            f" {link.address}; controller.wait=SECONDS waits longer",
+        )
+
+
+def _judge(task: Task, parts: Components, data: Prepared) -> Callable[[Member], str]:
+    """Return what holds an executor against what the task needs."""
+    here, wanted = digest(data.partition), _versions(parts)
+
+    def judge(member: Member) -> str:
+        has = member.versions
+        other = [
+            f"{name} {version} is needed, it has {has.get(name, 'none')}"
+            for name, version in wanted.items()
+            if has.get(name) != version
+        ]
+        if other or member.told.get("error"):
+            return "; ".join(other) or str(member.told["error"])
+        for subtask in task.subtasks.values():
+            lines = elements.unmet(subtask.requires, member.element, has)
+            if subtask.kind is Kind.train and lines:
+                return "it lacks " + "; ".join(lines)
+        there = Schema.from_json(member.told["schema"])
+        if lines := there.mismatches(data.schema):
+            return "its data are other data: " + "; ".join(lines)
+        if not member.own and member.told.get("digest") != here:
+            return "its data are other data: they are cut into other clients"
+        return ""
+
+    return judge
+
+
+def _versions(parts: Components) -> dict[str, str]:
+    """Return the versions of what a node needs: the core, and who offers its parts."""
+    config = parts.config
+    chosen = [config.get("trainer"), (config.get("trainer") or {}).get("model")]
+    chosen += (config.get("transformer") or {}).values()
+    chosen.append((config.get("collector") or {}).get("codec"))
+    packages = {str(node.get("_target_")).partition(".")[0] for node in chosen if node}
+    return {
+        name: version
+        for name, version in parts.versions.items()
+        if name.replace("-", "_") in packages | {"aeros_core"}
+    }

@@ -1,0 +1,148 @@
+"""The process on an infrastructure element: warm, and always looking for its controller."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from aeros_core import elements, plugins
+from aeros_core.elements import Description
+from aeros_core.errors import AerosError
+from aeros_core.messages import Failure, Reply
+from aeros_core.registry import versions
+from aeros_flower import parcel, wire
+from aeros_flower.fleet import Fleet, Lost, Unwelcome
+from aeros_flower.job import Job, overridden
+from aeros_flower.start import say
+
+__all__ = ["Executor", "Place"]
+
+PATIENCE = 10.0
+"""Seconds that a question for messages waits at the controller's door."""
+
+LONGEST = 2.0
+"""Seconds between two attempts to reach a controller, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What an executor is, and how it sees the task.
+
+    Args:
+        name: Its name, of which there is one among a controller's executors.
+        own: Whether all its data are one client's, called by that name; otherwise it serves
+            clients of the task's partition.
+        settings: What it sets for itself, as ``transformer.csv.path=FILE``.
+        description: What its owner says of it.
+    """
+
+    name: str
+    own: bool = False
+    settings: tuple[str, ...] = ()
+    description: Description = field(default_factory=Description)
+
+
+class Executor:
+    """Connects, prepares what the controller's task needs, and trains; again and again.
+
+    Args:
+        place: What it is.
+        connect: Makes a connection; called until it succeeds.
+        tell: What it does, in words.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        connect: Callable[[], Fleet],
+        tell: Callable[[str], None] = say,
+    ) -> None:
+        self._place, self._connect, self._tell = place, connect, tell
+        self._registry = plugins.discover()
+        self._element = asdict(elements.this_machine(place.description))
+        self._job: Job | None = None
+        self._made_from: tuple[Any, ...] | None = None
+        self._stopped = threading.Event()
+
+    def run(self) -> None:
+        """Serve whichever controller is at the address, until `stop`."""
+        told, pause = "", 0.1
+        while not self._stopped.is_set():
+            try:
+                fleet = self._connect()
+            except Lost as error:
+                why = "is refused by" if isinstance(error, Unwelcome) else "waits for"
+                if why != told:
+                    self._say(f"{why} the controller ({error})")
+                told, pause = why, min(pause * 1.5, LONGEST)
+                self._stopped.wait(pause * random.uniform(0.7, 1.0))  # noqa: S311
+                continue
+            told, pause = "", 0.1
+            self._say("is connected")
+            self._serve(fleet)
+
+    def stop(self) -> None:
+        """End after what is being done."""
+        self._stopped.set()
+
+    def _say(self, text: str) -> None:
+        self._tell(f"executor {self._place.name} {text}")
+
+    def _serve(self, fleet: Fleet) -> None:
+        try:
+            while not self._stopped.is_set() and not fleet.lost.is_set():
+                message = fleet.pull(PATIENCE)
+                if message is None:
+                    continue
+                began = time.monotonic()
+                answer = self._answer(message.content, fleet)
+                fleet.push(answer, message, time.monotonic() - began)
+                del message, answer
+        except Lost as error:
+            self._say(f"lost the controller ({error})")
+        finally:
+            fleet.close()
+
+    def _answer(self, content: Any, fleet: Fleet) -> Any:
+        """Return the answer to a message; whatever is wrong with it is an answer, too."""
+        try:
+            if parcel.kind_of(content) == "prepare":
+                return wire.pack_note("prepared", self._prepare(content))
+            instructions = wire.unpack_instructions(content)
+        except (parcel.WireError, ValueError) as error:
+            return wire.pack_note("refused", {"reason": f"unreadable: {error}"})
+        replies: list[Reply] = []
+        if self._job is None:
+            replies += [Failure(i.node, i.round, "was not prepared") for i in instructions]
+        else:
+            stopped = self._stopped.is_set
+            replies += self._job.follow(instructions, lambda: stopped() or fleet.lost.is_set())
+        return wire.pack_replies(replies)
+
+    def _prepare(self, content: Any) -> dict[str, Any]:
+        """Build what the task needs, unless it is there already, and say how that went."""
+        asked = wire.unpack_note(content, "prepare")
+        told: dict[str, Any] = {
+            "name": self._place.name,
+            "own": self._place.own,
+            "versions": versions(self._registry),
+            "element": self._element,
+            "error": "",
+        }
+        made_from = (asked.get("identity"), parcel.of(asked.get("config"), dict, "config"))
+        try:
+            if self._job is None or self._made_from != made_from:
+                self._job = None  # memory for one
+                config = overridden(made_from[1], self._place.settings)
+                client = self._place.name if self._place.own else None
+                self._job, self._made_from = Job(self._registry, config, client), made_from
+        except AerosError as error:
+            return told | {"error": str(error)}
+        except Exception as error:
+            return told | {"error": f"{type(error).__name__}: {error}"}
+        self._job.nodes.restore({})
+        return told | self._job.summary

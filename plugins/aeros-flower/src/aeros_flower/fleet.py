@@ -1,0 +1,236 @@
+"""The executor's side of Flower: a node that speaks the Fleet API, and stays warm.
+
+See `aeros_flower.link` for the other side. Flower's own connection signals SIGINT to its
+process when the SuperLink does not know it any more, and ends it when it cannot be reached;
+here both are a `Lost`, after which a new `Fleet` tries again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from typing import Any
+
+from aeros_flower.doorbell import NODE, WAIT
+from aeros_flower.link import quiet
+
+__all__ = ["Fleet", "Lost", "Unwelcome"]
+
+_INTERVAL = 10.0
+"""Seconds between heartbeats; Flower takes a node for lost after two of them."""
+
+_FEW = 6
+"""Objects up to which one request after the other is quicker than threads."""
+
+
+class Lost(ConnectionError):
+    """The SuperLink cannot be reached, or does not know this node any more."""
+
+
+class Unwelcome(Lost):
+    """The SuperLink can be reached, and refuses this node."""
+
+
+class _Patience:
+    """Says at each question for messages who asks, and for how long it would wait."""
+
+    def __init__(self) -> None:
+        self.node, self.seconds = 0, 0.0
+
+    def intercept(self, context: Any, call_next: Any) -> Any:
+        if context.rpc_method.endswith("/PullMessages"):
+            context.request.headers[NODE] = str(self.node)
+            context.request.headers[WAIT] = f"{self.seconds:g}"
+        return call_next(context)
+
+
+class Fleet:
+    """One node's connection to a SuperLink, from its registration to its leave.
+
+    Args:
+        address: Host and port of the SuperLink.
+        insecure: Speak plain HTTP.
+        root_certificates: Certificates (PEM) that vouch for the SuperLink; None: those of
+            the system.
+        authentication_keys: Private and public key that the SuperLink admits; None: a pair
+            made anew, which it takes only where it admits whoever comes.
+
+    Raises:
+        Lost: It cannot be reached.
+        Unwelcome: It refuses this node.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        insecure: bool = False,
+        root_certificates: bytes | None = None,
+        authentication_keys: tuple[Any, Any] | None = None,
+    ) -> None:
+        quiet()
+        from flwr.supercore.interceptors.http.runtime_version import RuntimeVersionHttpInterceptor
+        from flwr.supercore.primitives.asymmetric import generate_key_pairs, public_key_to_bytes
+        from flwr.supernode.fleet_http_client import FleetHttpClient
+        from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
+
+        private, public = authentication_keys or generate_key_pairs()
+        self._patience = _Patience()
+        self._client = FleetHttpClient.from_server_address(
+            address,
+            insecure,
+            root_certificates,
+            interceptors=[
+                self._patience,
+                RuntimeVersionHttpInterceptor(component_name="SuperNode"),
+                NodeAuthHttpInterceptor(private, public),
+            ],
+        )
+        self._over = threading.Event()
+        self.lost = threading.Event()
+        self._registered = authentication_keys is None
+        try:
+            self._enter(public_key_to_bytes(public))
+        except BaseException:
+            self._client.close()
+            raise
+        threading.Thread(target=self._beat, daemon=True).start()
+
+    def _enter(self, key: bytes) -> None:
+        from flwr.proto.fleet_pb2 import ActivateNodeRequest, RegisterNodeFleetRequest
+        from flwr.proto.node_pb2 import Node
+
+        if self._registered:
+            self._ask("RegisterNode", RegisterNodeFleetRequest(public_key=key))
+        asked = ActivateNodeRequest(public_key=key, heartbeat_interval=_INTERVAL)
+        self.number = int(self._ask("ActivateNode", asked).node_id)
+        self._node, self._patience.node = Node(node_id=self.number), self.number
+
+    def pull(self, seconds: float) -> Any | None:
+        """Return the next message for this node; None if there is none within the time.
+
+        Raises:
+            Lost: The connection is lost.
+        """
+        from flwr.common.serde import message_from_proto
+        from flwr.proto.fleet_pb2 import PullMessagesRequest
+        from flwr.proto.message_pb2 import ConfirmMessageReceivedRequest
+        from flwr.supercore.inflatable.inflatable_object import iterate_object_tree
+        from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
+
+        self._patience.seconds = seconds
+        response = self._ask("PullMessages", PullMessagesRequest(node=self._node))
+        if not response.messages_list:
+            return None
+        message = message_from_proto(response.messages_list[0])
+        tree, run = response.message_object_trees[0], message.metadata.run_id
+        contents = self._objects(run, [t.object_id for t in iterate_object_tree(tree)])
+        confirmed = ConfirmMessageReceivedRequest(
+            node=self._node, run_id=run, message_object_id=tree.object_id
+        )
+        self._ask("ConfirmMessageReceived", confirmed)
+        whole: Any = inflate_object_from_contents(tree.object_id, contents)
+        whole.metadata.__dict__["_message_id"] = message.metadata.message_id
+        return whole
+
+    def _objects(self, run: int, ids: list[str]) -> dict[str, bytes]:
+        from flwr.supercore.inflatable.inflatable_protobuf_utils import (
+            make_pull_object_fn_protobuf,
+        )
+        from flwr.supercore.inflatable.inflatable_utils import ObjectPullError, pull_objects
+
+        take = make_pull_object_fn_protobuf(
+            lambda request: self._ask("PullObject", request), self._node, run
+        )
+        try:
+            return pull_objects(ids, take, max_concurrent_pulls=1 if len(ids) <= _FEW else 4)
+        except ObjectPullError as error:
+            raise Lost(str(error)) from error
+
+    def push(self, content: Any, asked: Any, seconds: float) -> bool:
+        """Answer a message.
+
+        Args:
+            content: The records.
+            asked: The message that is answered.
+            seconds: How long it took.
+
+        Returns:
+            Whether somebody still waits for it.
+
+        Raises:
+            Lost: The connection is lost.
+        """
+        from flwr.app import Message
+        from flwr.app.message import remove_content_from_message
+        from flwr.common.serde import message_to_proto
+        from flwr.proto.fleet_pb2 import PushMessagesRequest
+        from flwr.supercore.inflatable.inflatable_object import (
+            get_all_nested_objects,
+            get_object_tree,
+            no_object_id_recompute,
+        )
+        from flwr.supercore.inflatable.inflatable_protobuf_utils import (
+            make_push_object_fn_protobuf,
+        )
+        from flwr.supercore.inflatable.inflatable_utils import ObjectPushError, push_objects
+
+        message = Message(content, reply_to=asked)
+        with no_object_id_recompute():
+            message.metadata.__dict__["_message_id"] = message.object_id
+            objects, tree = get_all_nested_objects(message), get_object_tree(message)
+            request = PushMessagesRequest(
+                node=self._node,
+                messages_list=[message_to_proto(remove_content_from_message(message))],
+                message_object_trees=[tree],
+                clientapp_runtime_list=[seconds],
+            )
+            response = self._ask("PushMessages", request)
+            wanted = set(response.objects_to_push)
+            give = make_push_object_fn_protobuf(
+                lambda request: self._ask("PushObject", request),
+                self._node,
+                message.metadata.run_id,
+                response.session_id,
+            )
+            few = 1 if len(wanted) <= _FEW else 4
+            try:
+                push_objects(objects, give, object_ids_to_push=wanted, max_concurrent_pushes=few)
+            except ObjectPushError as error:
+                raise Lost(str(error)) from error
+        return bool(wanted)
+
+    def _ask(self, method: str, request: Any) -> Any:
+        import httpx
+
+        try:
+            return getattr(self._client, method)(request)
+        except httpx.HTTPStatusError as error:
+            status = error.response.status_code
+            kind = Unwelcome if status in (401, 403) else Lost
+            raise kind(f"the SuperLink answers {status} to {method}") from error
+        except (httpx.HTTPError, OSError, ValueError) as error:
+            raise Lost(f"{type(error).__name__}: {error}") from error
+
+    def _beat(self) -> None:
+        from flwr.proto.heartbeat_pb2 import SendNodeHeartbeatRequest
+
+        told = SendNodeHeartbeatRequest(node=self._node, heartbeat_interval=_INTERVAL)
+        while not self._over.wait(_INTERVAL * 0.6):
+            try:
+                known = self._ask("SendNodeHeartbeat", told).success
+            except Lost:
+                continue  # the next question for messages finds out
+            if not known:
+                self.lost.set()
+
+    def close(self) -> None:
+        """Leave, if the SuperLink is still there, and close the connection."""
+        from flwr.proto.fleet_pb2 import DeactivateNodeRequest, UnregisterNodeFleetRequest
+
+        self._over.set()
+        with contextlib.suppress(Lost):
+            self._ask("DeactivateNode", DeactivateNodeRequest(node_id=self.number))
+            if self._registered:
+                self._ask("UnregisterNode", UnregisterNodeFleetRequest(node_id=self.number))
+        self._client.close()

@@ -1,0 +1,136 @@
+"""What an executor builds from the task's configuration, and does with instructions."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from aeros_core import compose, pipeline
+from aeros_core.controllers.local import LocalNodes
+from aeros_core.data import Partition
+from aeros_core.errors import ConfigError, PluginError
+from aeros_core.messages import Failure, Instruction, Reply
+from aeros_core.registry import Registry
+from aeros_core.roles import Partitioner, Trainer
+from aeros_core.task import Evaluating, Task
+
+__all__ = ["Job", "overridden"]
+
+OWN = ("trainer", "transformer")
+"""Parts of the configuration that an executor may set for itself."""
+
+
+class Job:
+    """Trainer, data and codec of one task on this executor; warm from round to round.
+
+    Args:
+        registry: What is installed here; nothing else is built.
+        config: The task's configuration as plain data, with what this executor sets itself.
+        client: Name of the one client that all data here belong to; None: this executor
+            serves any of the clients that the task's partition has.
+
+    Raises:
+        AerosError: A plugin is missing, or the data cannot be used.
+    """
+
+    def __init__(self, registry: Registry, config: Mapping[str, Any], client: str | None) -> None:
+        told = config.get("task") or {}
+        task = Task(
+            name=told.get("name", "task"),
+            seed=told.get("seed", 0),
+            evaluation=Evaluating(**(told.get("evaluation") or {})),
+        )
+        trainer = compose.build_part(registry, "trainer", config.get("trainer") or {})
+        if not isinstance(trainer, Trainer):
+            raise PluginError("what is registered as a trainer here is none")
+        steps = {
+            name: compose.build_part(registry, "transformer", node, name)
+            for name, node in (config.get("transformer") or {}).items()
+        }
+        if client is not None:
+            steps = {n: step for n, step in steps.items() if not isinstance(step, Partitioner)}
+        data = pipeline.prepare(steps, task.seed)
+        pipeline.check_schema(trainer, data.schema)
+        if client is not None:
+            whole = Partition(np.arange(len(data.train)), np.array([0, len(data.train)]), (client,))
+            data = replace(data, partition=whole)
+        self._data = data
+        self.nodes = LocalNodes(task, trainer, data, compose.build_codec(registry, config))
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What the controller is told of the data: their schema, and each client's examples.
+
+        For a partition of the task's own, a digest stands for the sizes.
+        """
+        sizes = self._data.partition.sizes
+        return {
+            "schema": self._data.schema.to_json(),
+            "clients": len(self._data.partition),
+            "examples": int(sizes.sum()),
+            "digest": digest(self._data.partition),
+        }
+
+    def follow(
+        self, instructions: Sequence[Instruction], stopped: Callable[[], bool]
+    ) -> Iterator[Reply]:
+        """Yield the reply to each instruction; those for which no time is left fail."""
+        limit = instructions[0].deadline
+        ends = None if limit is None else time.monotonic() + limit
+        left = {told.node: told for told in instructions}
+        try:
+            self.nodes.dispatch(instructions)
+            while left and not stopped():
+                reply = self.nodes.receive(None if ends is None else ends - time.monotonic())
+                if reply is None:
+                    break
+                left.pop(reply.node, None)
+                yield reply
+            why = "no time was left for it"
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}"
+        self.nodes.abandon()
+        yield from (Failure(told.node, told.round, why) for told in left.values())
+
+
+def digest(partition: Partition) -> str:
+    """Return a digest of who holds which rows, the same wherever the data are."""
+    hashed = hashlib.sha256(np.ascontiguousarray(partition.offsets, "<i8").tobytes())
+    hashed.update(np.ascontiguousarray(partition.rows, "<i8").tobytes())
+    return hashed.hexdigest()
+
+
+def overridden(config: Mapping[str, Any], words: Sequence[str]) -> dict[str, Any]:
+    """Return a configuration with what an executor sets for itself, as ``key.of.it=value``.
+
+    Raises:
+        ConfigError: It is not the executor's to set, or does not exist.
+    """
+    made: dict[str, Any] = json.loads(json.dumps(config))
+    for word in words:
+        key, _, text = word.partition("=")
+        *way, last = key.split(".")
+        place: Any = made
+        for part in way:
+            place = place.get(part) if isinstance(place, dict) else None
+        if not way or way[0] not in OWN or not isinstance(place, dict) or last not in place:
+            raise ConfigError(
+                f"--set {word}: the task has no option '{key}' that an executor sets",
+                exists=", ".join(f"{group}.<…>" for group in OWN),
+                hint="--set transformer.csv.path=FILE, or leave it out",
+            )
+        place[last] = _value(text)
+    return made
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

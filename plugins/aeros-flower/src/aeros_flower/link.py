@@ -1,0 +1,263 @@
+"""The controller's side of Flower: a SuperLink within this process.
+
+This module and `aeros_flower.fleet` are all that touches Flower's internals; both go with
+``flwr==1.41.0`` alone, and ``tests/test_contract.py`` says what of it they rely on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aeros_core.errors import ConfigError
+from aeros_flower.doorbell import App, Doorbell
+
+__all__ = ["Answer", "Link", "listen", "quiet"]
+
+_BEAT = 10.0
+"""Seconds between signs of life of the run; Flower gives it up after 60."""
+
+
+def quiet() -> None:
+    """Keep Flower from calling home, installing packages, and writing to the terminal."""
+    os.environ.update(
+        FLWR_TELEMETRY_ENABLED="0",
+        FLWR_DISABLE_UPDATE_CHECK="1",
+        FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION="1",
+        RAY_USAGE_STATS_ENABLED="0",
+    )
+    import flwr.supercore.logger  # noqa: F401 - sets levels, so it comes first
+
+    for name in ("flwr", "uvicorn", "uvicorn.error", "httpx"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens; port 0: whichever is free.
+
+    Raises:
+        ConfigError: The port is taken, or the address is none of this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    found = socket.socket(family, socket.SOCK_STREAM)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        found.bind((host, port))
+    except OSError as error:
+        found.close()
+        raise ConfigError(
+            f"controller.port={port}: {host}:{port} cannot be listened on: {error.strerror}",
+            hint="end what listens there (another aeros run?), or controller.port=PORT, and"
+            " the same for the executors",
+        ) from error
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back for a message.
+
+    Args:
+        message: Id of the message it answers.
+        content: The records; None for an error.
+        error: Why there are none.
+    """
+
+    message: str
+    content: Any = None
+    error: str = ""
+
+
+class Link:
+    """A SuperLink, served by a thread, and one run of it that this process drives.
+
+    Its state is in memory: the round that is committed is what counts, and after a crash
+    nodes come back by themselves.
+
+    Args:
+        door: Where to listen; see `listen`.
+        certificate: Files of certificate and key (PEM); None: no TLS.
+        wrap: What stands in front of the SuperLink: called with its application.
+    """
+
+    def __init__(
+        self,
+        door: socket.socket,
+        certificate: tuple[str, str] | None = None,
+        wrap: Callable[[App], App] | None = None,
+    ) -> None:
+        quiet()
+        import uvicorn
+        from flwr.superlink.main import create_app
+
+        app = create_app()
+        self._state = app.state.linkstate_factory.state()
+        self._door = door
+        self.bell = Doorbell(app)
+        files = dict(zip(("ssl_certfile", "ssl_keyfile"), certificate or (), strict=False))
+        outer: Any = self.bell if wrap is None else wrap(self.bell)
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                outer, log_config=None, access_log=False, timeout_graceful_shutdown=1,
+                timeout_keep_alive=60, **files,  # type: ignore[arg-type]
+            )
+        )  # fmt: skip
+        self._over = threading.Event()
+        self._objects: dict[str, Any] = {}
+        serve = {"sockets": [door]}
+        self._thread = threading.Thread(target=self._server.run, kwargs=serve, daemon=True)
+        self._thread.start()
+        self._begin()
+
+    @property
+    def address(self) -> str:
+        """Host and port it listens on."""
+        host, port, *_ = self._door.getsockname()
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    def _begin(self) -> None:
+        """Open a run and claim its server task, as Flower's own server process would."""
+        from flwr.common.constant import SUPERLINK_NODE_ID
+        from flwr.supercore.constant import NOOP_FEDERATION_ID, TaskType
+        from flwr.supercore.task_identity import TaskIdentity
+
+        state = self._state
+        self._run = state.create_run(
+            "aeros/task", "1.0.0", None, {}, NOOP_FEDERATION_ID, None, None, TaskType.SERVER_APP
+        )
+        self._task = state.get_run_info(run_ids=[self._run])[0].primary_task_id
+        if not (state.claim_task(self._task) and state.activate_task(self._task)):
+            raise RuntimeError("the SuperLink did not let its own process have the run")
+        TaskIdentity.run_id, TaskIdentity.task_id = self._run, self._task
+        TaskIdentity.node_id = SUPERLINK_NODE_ID
+        threading.Thread(target=self._beat, daemon=True).start()
+        ends = time.monotonic() + 30
+        while not self._server.started and self._thread.is_alive() and time.monotonic() < ends:
+            time.sleep(0.005)
+
+    def _beat(self) -> None:
+        while not self._over.wait(_BEAT):
+            self._state.acknowledge_task_heartbeat(self._task)
+
+    def enrol(self, key: bytes, name: str) -> None:
+        """Make a node known by its public key (PEM), before its first request."""
+        if self._state.get_node_id_by_public_key(key) is None:
+            with contextlib.suppress(ValueError):  # it came in between
+                self._state.create_node("", name, key, 0)
+
+    def nodes(self) -> set[int]:
+        """Return the numbers of all nodes that are there now."""
+        return set(self._state.get_nodes(self._run))
+
+    def push(self, node: int, content: Any, seconds: float | None = None) -> str | None:
+        """Send a message to a node.
+
+        Args:
+            node: Its number.
+            content: The records.
+            seconds: After which it is not delivered any more; None: half a day.
+
+        Returns:
+            The message's id; None where the node is not known (any more).
+        """
+        from flwr.app import Message
+        from flwr.app.message import remove_content_from_message
+        from flwr.supercore.inflatable.inflatable_object import (
+            get_all_nested_objects,
+            get_object_tree,
+            no_object_id_recompute,
+        )
+
+        state, message = self._state, Message(content, node, "train.aeros", ttl=seconds)
+        with no_object_id_recompute():
+            message.metadata.__dict__["_message_id"] = message.object_id
+            objects, tree = get_all_nested_objects(message), get_object_tree(message)
+            session = state.start_session(self._run)
+            bare = remove_content_from_message(message)
+            stored, missing = state.store_message_and_object_tree(bare, tree, session)
+            if not stored:
+                return None
+            for found in missing:
+                state.store_object(self._run, session, found, objects[found].deflate())
+        self.bell.ring(node)
+        return str(message.metadata.message_id)
+
+    def pull(self, messages: Iterable[str], most: int = 1) -> list[Answer]:
+        """Return up to ``most`` answers to these messages that are here in full."""
+        asked = set(messages)
+        fresh = self._state.get_message_res(message_ids=set(asked), run_id=self._run)
+        for reply in fresh:
+            self._objects[reply.metadata.reply_to_message_id] = reply
+        answers = []
+        for message in [m for m in self._objects if m in asked]:
+            answer = self._answer(message, self._objects[message])
+            if answer is not None:
+                del self._objects[message]
+                self._state.delete_messages(message_ins_ids={message})
+                answers.append(answer)
+            if len(answers) == most:
+                break
+        return answers
+
+    def _answer(self, message: str, reply: Any) -> Answer | None:
+        """Return a reply once all its objects are here; None before."""
+        from flwr.supercore.inflatable.inflatable_object import iterate_object_tree
+        from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
+        from flwr.supercore.object_store import NoObjectInStoreError
+
+        if reply.has_error():
+            return Answer(message, error=f"error {reply.error.code}: {reply.error.reason}")
+        store, found = self._state.object_store, reply.metadata.message_id
+        try:
+            ids = [tree.object_id for tree in iterate_object_tree(store.get_object_tree(found))]
+            contents = {i: self._state.get_object(self._run, i) for i in ids}
+        except NoObjectInStoreError:
+            return Answer(message, error="its upload was not finished in time")
+        if any(content is None for content in contents.values()):
+            return Answer(message, error="its upload was not finished in time")
+        if any(content == b"" for content in contents.values()):
+            return None
+        try:
+            whole = inflate_object_from_contents(found, contents)
+        except Exception as error:
+            return Answer(message, error=f"what it sent is none of Flower's records: {error}")
+        finally:
+            store.delete(found)
+        return Answer(message, whole.content)
+
+    def recall(self, messages: Iterable[str]) -> list[str]:
+        """Take back those messages that their node has not asked for yet, and return them."""
+        kept = self._state.message_ins_store
+        back = [m for m in messages if m in kept and not kept[m].metadata.delivered_at]
+        self.drop(back)
+        return back
+
+    def drop(self, messages: Sequence[str]) -> None:
+        """Forget messages, and whatever answers them."""
+        for message in messages:
+            reply = self._objects.pop(message, None)
+            if reply is not None:
+                self._state.object_store.delete(reply.metadata.message_id)
+            self._state.object_store.delete(message)
+        self._state.delete_messages(message_ins_ids=set(messages))
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until a node has come, gone, or brought something; false once it is over."""
+        came = self.bell.came.wait(max(seconds, 0))
+        self.bell.came.clear()
+        return came
+
+    def close(self) -> None:
+        """End the run, and stop listening."""
+        self._over.set()
+        self._state.finish_task(self._task, "completed", "")
+        self._server.should_exit = True
+        self._thread.join(timeout=5)
+        self._door.close()

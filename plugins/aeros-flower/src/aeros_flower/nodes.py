@@ -1,0 +1,284 @@
+"""The nodes of a task behind Flower's messages."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeros_core.data import Partition
+from aeros_core.encoding import Decoder
+from aeros_core.messages import Failure, Instruction, Reply
+from aeros_core.parameters import Layout
+from aeros_flower import wire
+from aeros_flower.link import Answer
+from aeros_flower.parcel import WireError, kind_of
+from aeros_flower.roster import Member, Post, Roster
+
+__all__ = ["FlowerNodes", "Limits"]
+
+_TICK = 0.5
+"""Seconds between two looks at who is there, where nothing has come."""
+
+_GRACE = 30.0
+"""Seconds beyond its deadline for which a message is still delivered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much is on its way at a time.
+
+    Args:
+        bundle: Bytes of the replies that one message may ask for: several clients of one
+            executor share a message where their models are small.
+        window: Bytes of replies that may be outstanding: what the SuperLink may come to hold.
+        attempts: Times that an instruction is sent where executors are lost.
+        patience: Seconds to wait for an executor when none is there.
+    """
+
+    bundle: int = 2**25
+    window: int = 2**30
+    attempts: int = 3
+    patience: float = 60.0
+
+
+@dataclass(slots=True)
+class _Queued:
+    """An instruction that waits to be sent."""
+
+    told: Instruction
+    attempt: int = 0
+    since: float = field(default_factory=time.monotonic)
+
+
+@dataclass(slots=True)
+class _Sent:
+    """A message on its way, and what of it is not answered yet."""
+
+    number: int
+    pending: dict[str, _Queued]
+    nbytes: int
+    late: bool = False
+
+
+class FlowerNodes:
+    """Clients behind executors, as the round loop sees them (`aeros_core.intake.Nodes`).
+
+    Where executors hold data of their own, each is a client, called by its name. Otherwise
+    clients are those of the task's partition, and any executor serves any of them: when one
+    is lost, others take over what it had, with the same result.
+
+    Args:
+        post: Where messages go.
+        roster: Who is there.
+        partition: Clients of the task's own data, served by executors without any.
+        codec: What reads compressed updates.
+        limits: How much is on its way at a time.
+    """
+
+    def __init__(
+        self,
+        post: Post,
+        roster: Roster,
+        partition: Partition,
+        codec: Decoder | None = None,
+        limits: Limits = Limits(),
+    ) -> None:
+        self._post, self._roster, self._limits = post, roster, limits
+        self._partition, self._codec = partition, codec
+        self._layout: Layout | None = None
+        self._queue: deque[_Queued] = deque()
+        self._sent: dict[str, _Sent] = {}
+        self._ready: deque[Reply] = deque()
+        self._homes: dict[str, str] = {}
+        self._owners: list[Member] = []
+
+    def __len__(self) -> int:
+        """Number of clients that could be selected now."""
+        self._roster.refresh()
+        self._owners = [member for member in self._roster.fit if member.own]
+        return len(self._owners) or len(self._partition)
+
+    def name(self, number: int) -> str:
+        """Return the id of client ``number``."""
+        return self._owners[number].name if self._owners else self._partition.name(number)
+
+    def sizes(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the number of examples of these clients."""
+        if self._owners:
+            return np.array([self._owners[i].examples for i in numbers.tolist()], np.int64)
+        return self._partition.sizes[numbers]
+
+    def dispatch(self, instructions: Sequence[Instruction]) -> None:
+        """Send instructions on their way, as far as the window allows."""
+        self._queue.extend(map(_Queued, instructions))
+        self._send()
+
+    def receive(self, timeout: float | None) -> Reply | None:
+        """Return the next reply; None once the time is over, or if none is to come."""
+        ends = None if timeout is None else time.monotonic() + timeout
+        while not self._ready:
+            self._roster.refresh()
+            self._take_back()
+            self._send()
+            for answer in self._post.pull(self._sent):
+                self._open(answer)
+            if self._ready:
+                break
+            left = _TICK if ends is None else min(_TICK, ends - time.monotonic())
+            if left <= 0 or not (self._queue or any(not s.late for s in self._sent.values())):
+                return None
+            self._post.wait(left)
+        return self._ready.popleft()
+
+    def abandon(self) -> None:
+        """Give up what is on its way; what executors have already begun may still come."""
+        self._queue.clear()
+        self._ready.clear()
+        for message in self._post.recall(self._sent):
+            del self._sent[message]
+        for sent in self._sent.values():
+            if not sent.late:
+                sent.late = True
+                if member := self._roster.members.get(sent.number):
+                    member.strike()
+
+    # ------------------------------------------------------------ sending
+
+    def _send(self) -> None:
+        """Send what is queued: one message an executor, or more where models are large."""
+        self._fail_forlorn()
+        while self._queue and (members := self._roster.fit):
+            first = self._queue[0].told
+            outstanding = sum(sent.nbytes for sent in self._sent.values())
+            if self._sent and outstanding + first.nbytes > self._limits.window:
+                return
+            room = max(self._limits.window - outstanding, first.nbytes)
+            batch = self._batch(max(1, room // max(first.nbytes, 1)))
+            for member, queued in self._dealt(batch, members):
+                self._bundle(member, queued)
+            if not batch:
+                return
+
+    def _batch(self, most: int) -> list[_Queued]:
+        """Take from the queue what shares its parameters with the first."""
+        first, batch = self._queue[0].told, [self._queue.popleft()]
+        while self._queue and len(batch) < most and _alike(first, self._queue[0].told):
+            batch.append(self._queue.popleft())
+        return batch
+
+    def _dealt(
+        self, batch: Sequence[_Queued], members: Sequence[Member]
+    ) -> Iterable[tuple[Member, list[_Queued]]]:
+        """Deal instructions out: to a client's own executor, to the one it was with, or evenly."""
+        named = {member.name: member for member in members}
+        hands: dict[str, list[_Queued]] = {name: [] for name in named}
+        open_to = [m.name for m in members if not m.own] or list(named)
+        share = -(-len(batch) // len(open_to))
+        homeless = []
+        for queued in batch:
+            home = queued.told.node if queued.told.node in named else None
+            home = home or self._homes.get(queued.told.node)
+            if home in hands and (named[home].own or len(hands[home]) < share):
+                hands[home].append(queued)
+            else:
+                homeless.append(queued)
+        for queued in homeless:
+            home = min(open_to, key=lambda name: len(hands[name]))
+            self._homes[queued.told.node] = home
+            hands[home].append(queued)
+        return [(named[name], hand) for name, hand in hands.items() if hand]
+
+    def _bundle(self, member: Member, hand: Sequence[_Queued]) -> None:
+        """Send a hand to an executor, as few messages as the size of their replies allows."""
+        size = max(hand[0].told.nbytes, 1)
+        most = max(1, self._limits.bundle // size)
+        for start in range(0, len(hand), most):
+            part = hand[start : start + most]
+            told = [queued.told for queued in part]
+            self._layout = told[0].parameters.layout
+            limit = told[0].deadline
+            message = self._post.push(
+                member.number,
+                wire.pack_instructions(told),
+                None if limit is None else limit + _GRACE,
+            )
+            if message is None:  # it has gone in this moment
+                self._again(part)
+            else:
+                pending = {queued.told.node: queued for queued in part}
+                self._sent[message] = _Sent(member.number, pending, size * len(part))
+
+    def _again(self, lost: Iterable[_Queued]) -> None:
+        for queued in lost:
+            told = queued.told
+            if queued.attempt + 1 >= self._limits.attempts:
+                why = f"{queued.attempt + 1} executors were lost while it trained"
+                self._ready.append(Failure(told.node, told.round, why))
+            else:
+                self._queue.append(_Queued(told, queued.attempt + 1))
+
+    def _fail_forlorn(self) -> None:
+        """Fail what has waited too long for an executor."""
+        if self._roster.fit or self._roster.preparing:
+            return
+        now = time.monotonic()
+        while self._queue and now - self._queue[0].since > self._limits.patience:
+            told = self._queue.popleft().told
+            why = f"no executor was there for {self._limits.patience:g} s"
+            self._ready.append(Failure(told.node, told.round, why))
+
+    # ------------------------------------------------------------ receiving
+
+    def _take_back(self) -> None:
+        """Queue again what was with executors that are gone."""
+        for message in [m for m, s in self._sent.items() if s.number not in self._roster.members]:
+            self._lose(message)
+
+    def _lose(self, message: str) -> None:
+        sent = self._sent.pop(message)
+        if member := self._roster.members.get(sent.number):
+            member.strike()
+        if not sent.late:
+            self._again(sent.pending.values())
+
+    def _open(self, answer: Answer) -> None:
+        """Take in an answer; what is missing or foreign in it fails the clients it is for."""
+        if answer.error:
+            self._lose(answer.message)
+            return
+        sent = self._sent.pop(answer.message)
+        if member := self._roster.members.get(sent.number):
+            member.strikes, member.rests = 0, 0.0
+        why = "its executor sent no reply for it"
+        try:
+            for reply in self._read(answer.content):
+                if sent.pending.pop(reply.node, None) is not None:
+                    self._ready.append(reply)
+        except WireError as error:
+            why = str(error)
+        for queued in sent.pending.values():
+            self._ready.append(Failure(queued.told.node, queued.told.round, why))
+
+    def _read(self, content: Any) -> list[Reply]:
+        if kind_of(content) == "refused":
+            reason = wire.unpack_note(content, "refused").get("reason")
+            raise WireError(f"its executor refused: {reason}")
+        return wire.unpack_replies(content, self._layout, self._codec)
+
+
+def _alike(one: Instruction, other: Instruction) -> bool:
+    """Tell whether two instructions can travel in one message."""
+    return (
+        one.parameters is other.parameters
+        and one.round == other.round
+        and one.action is other.action
+        and one.deadline == other.deadline
+        and one.personal == other.personal
+        and one.delta == other.delta
+    )

@@ -1,0 +1,22 @@
+"""What both sides need before anything heavy is imported."""
+
+from __future__ import annotations
+
+import sys
+from ipaddress import ip_address
+
+__all__ = ["is_loopback", "say"]
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether an address is reached from this machine alone."""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def say(text: str) -> None:
+    """Tell a person what happens, beside what a command prints."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
