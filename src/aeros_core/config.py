@@ -189,7 +189,7 @@ def check_typed(typed: Sequence[str], data: Mapping[str, Any]) -> None:
     """
     for word in typed:
         group, *names = word.lstrip("+~").partition("=")[0].split(".")
-        chosen = list(data.get(group) or {})
+        chosen = list(data.get(group) or {}) if group in MANY else []
         if group in MANY and names and names[0] not in chosen:
             raise ConfigError(
                 f"{word} sets an option of '{names[0]}', which is not chosen",
