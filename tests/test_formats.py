@@ -42,3 +42,6 @@ def test_a_format_that_is_not_installed(monkeypatch):
     with pytest.raises(PluginError, match="state_dict does not exist") as caught:
         formats.choose("a.pt", None)
     assert caught.value.hint == "pip install aeros-torch"
+    with pytest.raises(PluginError, match="onnx does not exist") as caught:
+        formats.choose("a.onnx", None)
+    assert caught.value.hint == "pip install aeros-onnx"

@@ -4,6 +4,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from aeros_core import formats
+
 
 @pytest.fixture
 def stored(aeros, toy_words):
@@ -47,6 +49,8 @@ def test_a_repository_without_the_power_is_told(models, verb, words, what, power
         (["export", "mine", "a.bin"], "aeros models export takes a model and a file whose name"),
         (["import", "--name", "n"], "aeros models import takes a file whose name ends in .safet"),
         (["import", "a.bin", "--name", "n"], "aeros models import takes a file whose name ends"),
+        (["split", "--at", "a"], "aeros models split takes one model\n"),
+        (["split", "a", "b", "--at", "a"], "aeros models split takes one model\n"),
         (["gc", "mine"], "aeros models gc takes no model and no negative age\n"),
         (["gc", "--hours=-1"], "aeros models gc takes no model and no negative age\n"),
     ],
@@ -157,6 +161,33 @@ def test_a_format_that_nobody_offers(models, stored):
     assert done.returncode == 2
     assert done.stderr.startswith("aeros: format nothing does not exist\n  exists: safetensors")
     assert models("export", "mine", "here.bin", "--format", "safetensors").returncode == 0
+
+
+class Halves:
+    """A format that parts a model at the middle of its name."""
+
+    def split(self, model, layer):
+        return [replace(model, name=f"{model.name}.{layer}{n}") for n in (1, 2)]
+
+
+def test_a_model_becomes_two_stages(models, stored, toys, monkeypatch):
+    monkeypatch.setattr(formats, "choose", lambda path, named: Halves())
+    done = models("split", "mine:1", "--at", "half")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "".join(
+        f"mine.half{n}:1 is stored, 36 bytes, takes point: float32 (2), -1 to 1\n" for n in (1, 2)
+    )
+    told = json.loads(models("split", "mine", "--at", "half", "--json").stdout)
+    assert [(info["name"], info["version"]) for info in told] == [
+        ("mine.half1", 2), ("mine.half2", 2),
+    ]  # fmt: skip
+
+
+def test_a_format_that_cannot_part_models(models, stored, monkeypatch):
+    monkeypatch.setattr(formats, "choose", lambda path, named: object())
+    done = models("split", "mine", "--at", "half")
+    assert done.returncode == 2
+    assert done.stderr.startswith("aeros: the format onnx cannot part models\n")
 
 
 @pytest.fixture

@@ -11,17 +11,25 @@ from __future__ import annotations
 
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from aeros_core.errors import ConfigError, PluginError
 
 if TYPE_CHECKING:  # numpy comes with it
+    from collections.abc import Sequence
+
     from aeros_core.records import Model
 
-__all__ = ["Format", "choose"]
+__all__ = ["Format", "Splits", "choose"]
 
 GROUP = "aeros.formats"
-_SUFFIXES = {".safetensors": "safetensors", ".pt": "state_dict", ".pth": "state_dict"}
+_SUFFIXES = {
+    ".safetensors": "safetensors",
+    ".pt": "state_dict",
+    ".pth": "state_dict",
+    ".onnx": "onnx",
+}
+_PROVIDERS = {"state_dict": "pip install aeros-torch", "onnx": "pip install aeros-onnx"}
 
 
 class Format(Protocol):
@@ -32,6 +40,14 @@ class Format(Protocol):
 
     def save(self, path: Path, model: Model) -> int:
         """Write a model; return the file's bytes."""
+
+
+@runtime_checkable
+class Splits(Protocol):
+    """A format whose module can also part a model in two."""
+
+    def split(self, model: Model, layer: str) -> Sequence[Model]:
+        """Return the stages, of which each takes what the one before answers."""
 
 
 def choose(path: str, named: str | None) -> Format:
@@ -55,7 +71,7 @@ def choose(path: str, named: str | None) -> Format:
         raise PluginError(
             f"format {name} does not exist",
             exists=", ".join(["safetensors", *sorted(found)]),
-            hint="pip install aeros-torch" if name == "state_dict" else "--format safetensors",
+            hint=_PROVIDERS.get(name, "--format safetensors"),
         )
     try:
         format_: Format = found[name].load()

@@ -1,0 +1,84 @@
+"""A model as a graph: its own, or one that the plugin of its module writes.
+
+A distribution whose modules can be written as ONNX names a function in the entry-point
+group ``aeros.onnx``::
+
+    [project.entry-points."aeros.onnx"]
+    torch = "aeros_torch.onnx_graph:graph"
+
+It is called with the model and its module, and returns None if the module is not of its
+kind; else a serialised ONNX model whose inputs are the schema's features and whose outputs
+are what the plugin's own inferencer answers, and a function that answers so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import EntryPoint, entry_points
+
+from onnx import ModelProto
+
+from aeros_core import compose, plugins
+from aeros_core.data import Batch
+from aeros_core.errors import ConfigError, PluginError
+from aeros_core.records import Model
+from aeros_core.roles import Module
+from aeros_onnx import graph, reading
+from aeros_onnx.agreement import agree
+from aeros_onnx.session import Running
+
+__all__ = ["GROUP", "Written", "written"]
+
+GROUP = "aeros.onnx"
+
+Written = tuple[bytes, Callable[[Batch], Batch]]
+"""A serialised graph, and what answers as it should."""
+
+
+def written(model: Model, module: Module | None = None) -> ModelProto:
+    """Return a model as a graph that was compared with the original.
+
+    Args:
+        model: The model.
+        module: What builds its module, where the caller has it.
+
+    Raises:
+        ConfigError: It does not say which module it is, or no plugin can write it.
+        DataError: The graph does not answer as the original does.
+    """
+    if graph.holds_graph(model):
+        return graph.unpacked(model)
+    if module is None:
+        module = compose.build_module(plugins.discover(), model.module)
+    if module is None:
+        raise ConfigError(
+            f"model '{model.name}' does not say which module it is, so it has no graph",
+            hint="export a model that aeros has trained, or one imported from ONNX",
+        )
+    data, answer = _asked(model, module)
+    proto = reading.checked(reading.parsed(data, f"the graph of '{model.name}'"), model.name)
+    agree(model.name, model.schema, Running(proto), answer)
+    return graph.described(proto, model)
+
+
+def _asked(model: Model, module: Module) -> Written:
+    found = list(entry_points(group=GROUP))
+    for entry in found:
+        if (answer := _loaded(entry)(model, module)) is not None:
+            return answer
+    raise ConfigError(
+        f"model '{model.name}' cannot be written as ONNX: no plugin knows its module",
+        exists=", ".join(sorted(entry.name for entry in found)) or "no plugin that writes ONNX",
+        hint="pip install 'aeros-torch[onnx]'" if not found else "export it as safetensors",
+    )
+
+
+def _loaded(entry: EntryPoint) -> Callable[[Model, Module], Written | None]:
+    try:
+        function: Callable[[Model, Module], Written | None] = entry.load()
+    except Exception as error:
+        raise PluginError(
+            f"{entry.value} cannot be used: {type(error).__name__}: {error}",
+            hint="aeros plugins shows what is installed",
+        ) from error
+    return function
