@@ -196,7 +196,7 @@ def test_other_words_pass(load, word):
     config.check_typed([word], config.plain(load()))
 
 
-def test_a_key_of_the_users_own_may_be_added_for_interpolation() -> None:
+def test_a_key_of_the_users_own_may_be_added_for_interpolation(load):
     typed = ["+steps=3", "task.rounds=${steps}"]
     config.check_typed(typed, {"steps": 3, **config.plain(load())})
 
