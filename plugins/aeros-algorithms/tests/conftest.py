@@ -28,6 +28,14 @@ class Rule:
     def __init__(self, *, by):
         self.by = by
 
+    def aggregate(self, parameters, updates):
+        from aeros_core.parameters import Parameters
+
+        vectors = [update.parameters.vectors["float32"] for update in updates]
+        base = parameters.vectors["float32"]
+        moved = base + self.by * (sum(vectors) / len(vectors) - base)
+        return Parameters(parameters.layout, {"float32": moved.astype("float32")})
+
 @hookimpl
 def aeros_collectors():
     return {"half": Half}
