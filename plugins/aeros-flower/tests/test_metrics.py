@@ -3,6 +3,7 @@
 import re
 import socket
 import ssl
+import time
 import urllib.request
 
 import numpy as np
@@ -16,7 +17,8 @@ from aeros_core.parameters import Parameters
 from aeros_core.task import Task
 from aeros_flower import metrics
 from aeros_flower.certs import Authority
-from aeros_flower.metrics import PrometheusMetrics, Timed
+from aeros_flower.clock import timed
+from aeros_flower.metrics import PrometheusMetrics
 
 OPTIONS = {"host": "127.0.0.1", "port": 0, "certificate": "", "key": "", "ca": ""}
 
@@ -26,34 +28,12 @@ class Clock:
 
     def __init__(self, monkeypatch):
         self.now = 100.0
-        monkeypatch.setattr(metrics.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(time, "monotonic", lambda: self.now)
 
 
-class Slow:
-    """Nodes that take their time."""
-
-    extra = "there"
-
-    def __init__(self, clock):
-        self.clock = clock
-
-    def __len__(self):
-        return 2
-
-    def name(self, number):
-        return f"n{number}"
-
-    def sizes(self, numbers):
-        return np.zeros(len(numbers), "int64")
-
-    def dispatch(self, instructions):
-        self.clock.now += 2
-
-    def receive(self, timeout):
-        self.clock.now += 5
-
-    def abandon(self):
-        self.clock.now += 100
+def spend(clock, phase, seconds):
+    with timed(phase):
+        clock.now += seconds
 
 
 @pytest.fixture
@@ -81,28 +61,20 @@ def an_update(**scalars):
 
 def test_a_round_is_split_into_what_it_spent_its_time_on(heard, monkeypatch):
     clock = Clock(monkeypatch)
-    nodes, task = Timed(Slow(clock)), Task(name="t")
+    task = Task(name="t")
     heard.aeros_on_status(task, Status.RUNNING)
     clock.now += 1
     heard.aeros_before_round()
-    nodes.dispatch([])
-    nodes.receive(None)
+    spend(clock, "send", 2)
+    spend(clock, "receive", 5)
     heard.aeros_after_update(task, an_update(seconds=3.0))
-    nodes.receive(None)
-    clock.now += 4
-    clock.now += 6 + 7
+    spend(clock, "receive", 5)
+    clock.now += 4 + 6 + 7
     heard.aeros_after_round(task, a_round({"train": 17.0, "evaluate": 6.0, "total": 23.0}))
     split = {p: figure("aeros_last_round_seconds", phase=p) for p in metrics.PHASES}
     assert split == {"select": 1, "send": 2, "train": 3, "receive": 7, "aggregate": 4,
                      "evaluate": 6, "commit": 7}  # fmt: skip
     assert sum(split.values()) == 30
-
-
-def test_nodes_that_are_timed_are_the_same_nodes(monkeypatch):
-    nodes = Timed(Slow(Clock(monkeypatch)))
-    assert (len(nodes), nodes.name(1), nodes.extra) == (2, "n1", "there")
-    assert nodes.sizes(np.arange(2)).tolist() == [0, 0]
-    nodes.abandon()
 
 
 def test_bytes_updates_refusals_and_stragglers_are_counted(heard):
@@ -164,11 +136,6 @@ def test_a_port_that_is_taken():
 def test_what_others_could_read_is_refused_unprotected(host):
     with pytest.raises(ConfigError, match="could be read by anybody who reaches it"):
         metrics.serve(host=host, port=0)
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
-def test_loopback(host):
-    assert metrics.loopback(host)
 
 
 def test_a_file_that_is_not_there():

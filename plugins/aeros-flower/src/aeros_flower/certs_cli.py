@@ -67,7 +67,7 @@ def _node(parsed: argparse.Namespace) -> int:
     secret, listed = home.node(parsed.name)
     text = (
         f"{secret} is private: it goes to the node, and nowhere else\n"
-        f"{listed} admits it where controller.nodes={home.nodes}"
+        f"{listed} admits it where controller.admitted={home.nodes}"
     )
     return _say(parsed, {"key": str(secret), "public": str(listed)}, text)
 

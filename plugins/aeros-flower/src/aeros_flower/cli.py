@@ -48,6 +48,7 @@ def add_executor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ca", type=Path, metavar="FILE", help="certificate of the CA to trust")
     parser.add_argument("--key", type=Path, metavar="FILE", help="this node's private key")
     parser.add_argument("--insecure", action="store_true", help="plain HTTP, also beyond loopback")
+    parser.add_argument("--metrics", type=int, metavar="PORT", help="serve figures on 127.0.0.1")
     parser.set_defaults(command=_executor)
 
 
@@ -79,7 +80,12 @@ def _executor(parsed: argparse.Namespace) -> int:
         settings=tuple(parsed.settings),
         description=Description(tier=parsed.tier, labels=labels, data=parsed.data),
     )
-    Executor(place, _connection(parsed)).run()
+    executor = Executor(place, _connection(parsed))
+    if parsed.metrics is not None:
+        from aeros_flower.metrics import serve
+
+        serve(port=parsed.metrics)
+    executor.run()
     return 0
 
 

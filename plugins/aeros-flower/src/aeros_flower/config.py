@@ -1,10 +1,10 @@
-"""The option that this package offers."""
+"""The options that this package offers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Flower"]
+__all__ = ["Flower", "FlowerSimulation", "Metrics"]
 
 
 @dataclass
@@ -23,6 +23,10 @@ class Flower:
         insecure: Do without certificate and keys also beyond this machine.
         window_mb: Megabytes of updates that may be on their way at a time: what this
             process may come to hold of them, however many nodes there are.
+        stock: Let Flower's own SuperNodes take part beside executors; they run the ClientApp
+            of aeros.
+        app: Folder of a Flower app: SuperNodes run its ClientApp, which need know nothing of
+            aeros, and all nodes are spoken to in Flower's own dialect.
     """
 
     _target_: str = "aeros_flower.controller.FlowerController"
@@ -35,3 +39,43 @@ class Flower:
     admitted: str | None = None
     insecure: bool = False
     window_mb: int = 1024
+    stock: bool = False
+    app: str | None = None
+
+
+@dataclass
+class FlowerSimulation:
+    """Nodes in Flower's simulation engine: processes of Ray, on this machine or a cluster.
+
+    Args:
+        nodes: Virtual SuperNodes; each serves any number of the task's clients.
+        cpus: Processors that Ray counts for one of them at work.
+        gpus: GPUs that Ray counts for one of them at work; parts of one are possible.
+        wait: Seconds to wait for them before the first round.
+    """
+
+    _target_: str = "aeros_flower.simulation.SimulationController"
+    nodes: int = 2
+    cpus: float = 1.0
+    gpus: float = 0.0
+    wait: float = 120.0
+
+
+@dataclass
+class Metrics:
+    """Figures of the task for Prometheus, under ``http://HOST:PORT/metrics`` while it runs.
+
+    Args:
+        host: Address to listen on. Beyond this machine the three files are demanded.
+        port: Port to listen on; 0: whichever is free.
+        certificate: File of the server's certificate (PEM).
+        key: File of its private key (PEM).
+        ca: File of the CA whose clients may ask (PEM).
+    """
+
+    _target_: str = "aeros_flower.metrics.PrometheusMetrics"
+    host: str = "127.0.0.1"
+    port: int = 9464
+    certificate: str = ""
+    key: str = ""
+    ca: str = ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from aeros_core import elements, pipeline
 from aeros_core.errors import ConfigError, TaskError
@@ -15,16 +16,18 @@ from aeros_core.roles import Components
 from aeros_core.rounds import Rounds
 from aeros_core.schema import Schema
 from aeros_core.task import Kind, Task
-from aeros_flower import certs, wire
-from aeros_flower.gate import Gate
+from aeros_flower import certs, fab, wire
+from aeros_flower.gate import App, Gate
 from aeros_flower.job import digest
 from aeros_flower.keys import Admitted
 from aeros_flower.link import Link, listen
+from aeros_flower.metrics import count_refusal
 from aeros_flower.nodes import FlowerNodes, Limits
+from aeros_flower.plain import PlainPost
 from aeros_flower.roster import Member, Roster
 from aeros_flower.start import is_loopback, say
 
-__all__ = ["FlowerController"]
+__all__ = ["FlowerController", "judge", "note"]
 
 
 class FlowerController:
@@ -48,6 +51,8 @@ class FlowerController:
         admitted: str | None,
         insecure: bool,
         window_mb: int,
+        stock: bool,
+        app: str | None,
     ) -> None:
         for name, value, least in (
             ("nodes", nodes, 1),
@@ -73,6 +78,7 @@ class FlowerController:
         self._host, self._port, self._expected, self._wait = host, port, nodes, wait
         self._certificate = (certificate, key) if certificate and key else None
         self._admitted, self._window = admitted, window_mb * 2**20
+        self._stock, self._app = stock, app
 
     def run(self, task: Task, parts: Components) -> Result:
         """Prepare the data, wait for executors, and run the rounds on them.
@@ -86,16 +92,13 @@ class FlowerController:
         pipeline.check_schema(parts.trainer, data.schema)
         link = self._open()
         try:
-            config = {name: parts.config.get(name) for name in ("task", "trainer", "transformer")}
-            config["collector"] = {"codec": (parts.config.get("collector") or {}).get("codec")}
-            note = wire.pack_note("prepare", {"identity": parts.identity, "config": config})
-            judge = _judge(task, parts, data)
-            roster = Roster(link, note, judge, say)
+            post = PlainPost(link, data.schema, _versions(parts)) if self._app else link
+            roster = Roster(post, note(parts), judge(task, parts, data), say)
             codec = parts.collector.codec if isinstance(parts.collector, SupportsCodec) else None
             limits = Limits(window=self._window, patience=self._wait)
             self._gather(link, roster, parts)
             parts.events.aeros_on_status(task=task, status=Status.PLANNED)
-            nodes = FlowerNodes(link, roster, data.partition, codec, limits)
+            nodes = FlowerNodes(post, roster, data.partition, codec, limits)
             return Rounds(task, parts, nodes, data).run()
         finally:
             link.close()
@@ -104,13 +107,17 @@ class FlowerController:
         admitted = Admitted(Path(self._admitted)) if self._admitted else None
         if self._certificate:
             certs.usable(Path(self._certificate[0]), Path(self._certificate[1]))
+        bundle = fab.of(Path(self._app)) if self._app else fab.ours() if self._stock else None
         door = listen(self._host, self._port)
         found: list[Link] = []
 
         def enrol(key: bytes, name: str) -> None:
             found[0].enrol(key, name)
 
-        link = Link(door, self._certificate, lambda app: Gate(app, admitted=admitted, enrol=enrol))
+        def wrap(app: App) -> App:
+            return Gate(app, admitted=admitted, enrol=enrol, refused=count_refusal)
+
+        link = Link(door, self._certificate, wrap, bundle)
         found.append(link)
         return link
 
@@ -155,11 +162,18 @@ class FlowerController:
         )
 
 
-def _judge(task: Task, parts: Components, data: Prepared) -> Callable[[Member], str]:
+def note(parts: Components) -> Any:
+    """Return the message that asks an executor to prepare for a task."""
+    config = {name: parts.config.get(name) for name in ("task", "trainer", "transformer")}
+    config["collector"] = {"codec": (parts.config.get("collector") or {}).get("codec")}
+    return wire.pack_note("prepare", {"identity": parts.identity, "config": config})
+
+
+def judge(task: Task, parts: Components, data: Prepared) -> Callable[[Member], str]:
     """Return what holds an executor against what the task needs."""
     here, wanted = digest(data.partition), _versions(parts)
 
-    def judge(member: Member) -> str:
+    def judged(member: Member) -> str:
         has = member.versions
         other = [
             f"{name} {version} is needed, it has {has.get(name, 'none')}"
@@ -179,7 +193,7 @@ def _judge(task: Task, parts: Components, data: Prepared) -> Callable[[Member], 
             return "its data are other data: they are cut into other clients"
         return ""
 
-    return judge
+    return judged
 
 
 def _versions(parts: Components) -> dict[str, str]:

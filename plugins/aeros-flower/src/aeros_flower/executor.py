@@ -11,12 +11,13 @@ from typing import Any
 
 from aeros_core import elements, plugins
 from aeros_core.elements import Description
-from aeros_core.errors import AerosError
+from aeros_core.errors import AerosError, TaskError
 from aeros_core.messages import Failure, Reply
 from aeros_core.registry import versions
 from aeros_flower import parcel, wire
 from aeros_flower.fleet import Fleet, Lost, Unwelcome
 from aeros_flower.job import Job, overridden
+from aeros_flower.metrics import working
 from aeros_flower.start import say
 
 __all__ = ["Executor", "Place"]
@@ -51,14 +52,15 @@ class Executor:
 
     Args:
         place: What it is.
-        connect: Makes a connection; called until it succeeds.
+        connect: Makes a connection; called until it succeeds. None: who has the executor
+            brings its messages.
         tell: What it does, in words.
     """
 
     def __init__(
         self,
         place: Place,
-        connect: Callable[[], Fleet],
+        connect: Callable[[], Fleet] | None = None,
         tell: Callable[[str], None] = say,
     ) -> None:
         self._place, self._connect, self._tell = place, connect, tell
@@ -68,17 +70,30 @@ class Executor:
         self._made_from: tuple[Any, ...] | None = None
         self._stopped = threading.Event()
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is prepared."""
+        return self._job is None
+
     def run(self) -> None:
-        """Serve whichever controller is at the address, until `stop`."""
+        """Serve whichever controller is at the address, until `stop`.
+
+        Raises:
+            TaskError: The controller there does not admit this node.
+        """
         told, pause = "", 0.1
         while not self._stopped.is_set():
             try:
-                fleet = self._connect()
+                fleet = self._connect()  # type: ignore[misc]  # it has one that runs
+            except Unwelcome as error:
+                raise TaskError(
+                    f"the controller does not admit {self._place.name} ({error})",
+                    hint="--key FILE here; beside the controller: aeros certs admit NAME FILE.pub",
+                ) from error
             except Lost as error:
-                why = "is refused by" if isinstance(error, Unwelcome) else "waits for"
-                if why != told:
-                    self._say(f"{why} the controller ({error})")
-                told, pause = why, min(pause * 1.5, LONGEST)
+                if told != str(error):
+                    self._say(f"waits for the controller ({error})")
+                told, pause = str(error), min(pause * 1.5, LONGEST)
                 self._stopped.wait(pause * random.uniform(0.7, 1.0))  # noqa: S311
                 continue
             told, pause = "", 0.1
@@ -99,7 +114,7 @@ class Executor:
                 if message is None:
                     continue
                 began = time.monotonic()
-                answer = self._answer(message.content, fleet)
+                answer = self.answer(message.content, fleet.lost.is_set)
                 fleet.push(answer, message, time.monotonic() - began)
                 del message, answer
         except Lost as error:
@@ -107,11 +122,17 @@ class Executor:
         finally:
             fleet.close()
 
-    def _answer(self, content: Any, fleet: Fleet) -> Any:
-        """Return the answer to a message; whatever is wrong with it is an answer, too."""
+    def answer(self, content: Any, lost: Callable[[], bool] = lambda: False) -> Any:
+        """Return the answer to a message; whatever is wrong with it is an answer, too.
+
+        Args:
+            content: The records of the message.
+            lost: Says whether nobody waits for the answer any more.
+        """
         try:
             if parcel.kind_of(content) == "prepare":
-                return wire.pack_note("prepared", self._prepare(content))
+                with working("prepare"):
+                    return wire.pack_note("prepared", self._prepare(content))
             instructions = wire.unpack_instructions(content)
         except (parcel.WireError, ValueError) as error:
             return wire.pack_note("refused", {"reason": f"unreadable: {error}"})
@@ -120,7 +141,8 @@ class Executor:
             replies += [Failure(i.node, i.round, "was not prepared") for i in instructions]
         else:
             stopped = self._stopped.is_set
-            replies += self._job.follow(instructions, lambda: stopped() or fleet.lost.is_set())
+            with working(instructions[0].action.value):
+                replies += self._job.follow(instructions, lambda: stopped() or lost())
         return wire.pack_replies(replies)
 
     def _prepare(self, content: Any) -> dict[str, Any]:

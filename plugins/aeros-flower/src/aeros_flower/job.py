@@ -7,15 +7,17 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from aeros_core import compose, pipeline
+from aeros_core import compose, pipeline, streams
 from aeros_core.controllers.local import LocalNodes
 from aeros_core.data import Partition
 from aeros_core.errors import ConfigError, PluginError
-from aeros_core.messages import Failure, Instruction, Reply
+from aeros_core.messages import Failure, Instruction, Reply, Update
+from aeros_core.parameters import Layout, Parameters
 from aeros_core.registry import Registry
 from aeros_core.roles import Partitioner, Trainer
 from aeros_core.task import Evaluating, Task
@@ -60,8 +62,17 @@ class Job:
         if client is not None:
             whole = Partition(np.arange(len(data.train)), np.array([0, len(data.train)]), (client,))
             data = replace(data, partition=whole)
-        self._data = data
+        self._data, self._trainer, self._seed = data, trainer, task.seed
         self.nodes = LocalNodes(task, trainer, data, compose.build_codec(registry, config))
+
+    def initial(self) -> Parameters:
+        """Return the parameters that the task starts from."""
+        return self._trainer.initialise(self._data.schema, streams.seed(self._seed, "model"))
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Layout of the model's parameters."""
+        return self.initial().layout
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -87,16 +98,24 @@ class Job:
         try:
             self.nodes.dispatch(instructions)
             while left and not stopped():
-                reply = self.nodes.receive(None if ends is None else ends - time.monotonic())
+                began = time.monotonic()
+                reply = self.nodes.receive(None if ends is None else ends - began)
                 if reply is None:
                     break
                 left.pop(reply.node, None)
-                yield reply
+                yield _timed(reply, time.monotonic() - began)
             why = "no time was left for it"
         except Exception as error:
             why = f"{type(error).__name__}: {error}"
         self.nodes.abandon()
         yield from (Failure(told.node, told.round, why) for told in left.values())
+
+
+def _timed(reply: Reply, seconds: float) -> Reply:
+    """Return a reply that says for how long was trained, for those who watch."""
+    if not isinstance(reply, Update):
+        return reply
+    return replace(reply, scalars={**reply.scalars, "seconds": seconds})
 
 
 def digest(partition: Partition) -> str:

@@ -125,7 +125,7 @@ class Admitted:
             raise ConfigError(
                 f"{folder} holds no key of a node: nobody could take part",
                 exists="files NAME.pub as aeros certs node NAME writes them",
-                hint="aeros certs node NAME, or controller.nodes=<folder>",
+                hint="aeros certs node NAME, or controller.admitted=<folder>",
             )
 
     def names(self) -> Mapping[bytes, str]:

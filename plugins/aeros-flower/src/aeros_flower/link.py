@@ -85,6 +85,7 @@ class Link:
         door: Where to listen; see `listen`.
         certificate: Files of certificate and key (PEM); None: no TLS.
         wrap: What stands in front of the SuperLink: called with its application.
+        fab: Bundle of the app that stock SuperNodes run; None: there are only executors.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class Link:
         door: socket.socket,
         certificate: tuple[str, str] | None = None,
         wrap: Callable[[App], App] | None = None,
+        fab: bytes | None = None,
     ) -> None:
         quiet()
         import uvicorn
@@ -99,7 +101,7 @@ class Link:
 
         app = create_app()
         self._state = app.state.linkstate_factory.state()
-        self._door = door
+        self._door, self._fab = door, fab
         self.bell = Doorbell(app)
         files = dict(zip(("ssl_certfile", "ssl_keyfile"), certificate or (), strict=False))
         outer: Any = self.bell if wrap is None else wrap(self.bell)
@@ -126,11 +128,13 @@ class Link:
         """Open a run and claim its server task, as Flower's own server process would."""
         from flwr.common.constant import SUPERLINK_NODE_ID
         from flwr.supercore.constant import NOOP_FEDERATION_ID, TaskType
+        from flwr.supercore.fab import Fab
         from flwr.supercore.task_identity import TaskIdentity
 
         state = self._state
+        stored = state.store_fab(Fab("", self._fab, {})) if self._fab else None
         self._run = state.create_run(
-            "aeros/task", "1.0.0", None, {}, NOOP_FEDERATION_ID, None, None, TaskType.SERVER_APP
+            "aeros/task", "1.0.0", stored, {}, NOOP_FEDERATION_ID, None, None, TaskType.SERVER_APP
         )
         self._task = state.get_run_info(run_ids=[self._run])[0].primary_task_id
         if not (state.claim_task(self._task) and state.activate_task(self._task)):
@@ -156,13 +160,16 @@ class Link:
         """Return the numbers of all nodes that are there now."""
         return set(self._state.get_nodes(self._run))
 
-    def push(self, node: int, content: Any, seconds: float | None = None) -> str | None:
+    def push(
+        self, node: int, content: Any, seconds: float | None = None, kind: str = "train.aeros"
+    ) -> str | None:
         """Send a message to a node.
 
         Args:
             node: Its number.
             content: The records.
             seconds: After which it is not delivered any more; None: half a day.
+            kind: Flower's type of the message.
 
         Returns:
             The message's id; None where the node is not known (any more).
@@ -175,7 +182,7 @@ class Link:
             no_object_id_recompute,
         )
 
-        state, message = self._state, Message(content, node, "train.aeros", ttl=seconds)
+        state, message = self._state, Message(content, node, kind, ttl=seconds)
         with no_object_id_recompute():
             message.metadata.__dict__["_message_id"] = message.object_id
             objects, tree = get_all_nested_objects(message), get_object_tree(message)
@@ -225,7 +232,7 @@ class Link:
         if any(content == b"" for content in contents.values()):
             return None
         try:
-            whole = inflate_object_from_contents(found, contents)
+            whole: Any = inflate_object_from_contents(found, contents)
         except Exception as error:
             return Answer(message, error=f"what it sent is none of Flower's records: {error}")
         finally:

@@ -7,28 +7,22 @@ gate, nodes and callback of one process add to the same figures.
 
 from __future__ import annotations
 
-import ipaddress
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from numpy.typing import NDArray
 from prometheus_client import Counter, Gauge, start_http_server
 
 from aeros_core.errors import ConfigError
 from aeros_core.hookspecs import hookimpl
-from aeros_core.messages import Instruction, Reply, Update
+from aeros_core.messages import Update
 from aeros_core.outcomes import Round, Status
 from aeros_core.task import Task
+from aeros_flower.clock import WAITED
+from aeros_flower.start import is_loopback
 
-if TYPE_CHECKING:
-    import numpy as np
-
-    from aeros_core.intake import Nodes
-
-__all__ = ["MESSAGES", "REFUSED", "PrometheusMetrics", "Timed", "count_refusal", "serve", "working"]
+__all__ = ["MESSAGES", "REFUSED", "PrometheusMetrics", "count_refusal", "serve", "working"]
 
 SECONDS = Counter("aeros_round_seconds", "Time of rounds by phase", ["task", "phase"])
 LAST = Gauge("aeros_last_round_seconds", "Time of the last round by phase", ["task", "phase"])
@@ -43,56 +37,7 @@ REFUSED = Counter("aeros_gate_refused", "Requests that the gate refused", ["why"
 MESSAGES = Counter("aeros_executor_messages", "Messages an executor worked on", ["what"])
 WORK = Counter("aeros_executor_seconds", "Time an executor worked", ["what"])
 
-_WAITED = {"send": 0.0, "receive": 0.0}
-"""Seconds spent so far on each side of the wire, by whichever nodes this process has."""
-
 PHASES = ("select", "send", "train", "receive", "aggregate", "evaluate", "commit")
-
-
-class Timed:
-    """Nodes, with a clock held to what goes out and what comes in."""
-
-    def __init__(self, nodes: Nodes) -> None:
-        self._nodes = nodes
-
-    def __len__(self) -> int:
-        """See `intake.Nodes`."""
-        return len(self._nodes)
-
-    def __getattr__(self, name: str) -> object:
-        """Return whatever else these nodes can."""
-        return getattr(self._nodes, name)
-
-    def name(self, number: int) -> str:
-        """See `intake.Nodes`."""
-        return self._nodes.name(number)
-
-    def sizes(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-        """See `intake.Nodes`."""
-        return self._nodes.sizes(numbers)
-
-    def dispatch(self, instructions: Sequence[Instruction]) -> None:
-        """Send, and note how long that took."""
-        with _timed("send"):
-            self._nodes.dispatch(instructions)
-
-    def receive(self, timeout: float | None) -> Reply | None:
-        """Wait for a reply, and note how long that took."""
-        with _timed("receive"):
-            return self._nodes.receive(timeout)
-
-    def abandon(self) -> None:
-        """See `intake.Nodes`."""
-        self._nodes.abandon()
-
-
-@contextmanager
-def _timed(phase: str) -> Iterator[None]:
-    began = time.monotonic()
-    try:
-        yield
-    finally:
-        _WAITED[phase] += time.monotonic() - began
 
 
 @contextmanager
@@ -139,7 +84,7 @@ def serve(
     Raises:
         ConfigError: The port is taken, or others could reach it and nothing protects it.
     """
-    if not loopback(host) and not (certificate and key and ca):
+    if not is_loopback(host) and not (certificate and key and ca):
         raise ConfigError(
             f"metrics on {host} could be read by anybody who reaches it",
             exists="certificate, key and ca let in who shows a certificate of that CA",
@@ -164,16 +109,6 @@ def serve(
     return Endpoint(server, thread, server.server_port)
 
 
-def loopback(host: str) -> bool:
-    """Tell whether an address can be reached from this machine alone."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 class PrometheusMetrics:
     """Hears a task's events and serves them as figures (``callback=[metrics]``).
 
@@ -190,7 +125,7 @@ class PrometheusMetrics:
         self.endpoint = serve(host, port, certificate, key, ca)
         self._mark = time.monotonic()
         self._select = self._longest = 0.0
-        self._before = dict(_WAITED)
+        self._before = dict(WAITED)
 
     @hookimpl
     def aeros_on_status(self, task: Task, status: Status) -> None:
@@ -204,7 +139,7 @@ class PrometheusMetrics:
     def aeros_before_round(self) -> None:
         """Start the clock of the wait."""
         self._select = time.monotonic() - self._mark
-        self._longest, self._before = 0.0, dict(_WAITED)
+        self._longest, self._before = 0.0, dict(WAITED)
 
     @hookimpl
     def aeros_after_update(self, task: Task, update: Update) -> None:
@@ -236,7 +171,7 @@ class PrometheusMetrics:
         self.endpoint.close()
 
     def _split(self, round: Round, whole: float) -> dict[str, float]:
-        wire = {phase: _WAITED[phase] - self._before[phase] for phase in _WAITED}
+        wire = {phase: WAITED[phase] - self._before[phase] for phase in WAITED}
         train = min(self._longest, wire["receive"])
         spent = round.seconds
         known = self._select + wire["send"] + wire["receive"]

@@ -16,6 +16,7 @@ from aeros_core.encoding import Decoder
 from aeros_core.messages import Failure, Instruction, Reply
 from aeros_core.parameters import Layout
 from aeros_flower import wire
+from aeros_flower.clock import timed
 from aeros_flower.link import Answer
 from aeros_flower.parcel import WireError, kind_of
 from aeros_flower.roster import Member, Post, Roster
@@ -116,11 +117,16 @@ class FlowerNodes:
 
     def dispatch(self, instructions: Sequence[Instruction]) -> None:
         """Send instructions on their way, as far as the window allows."""
-        self._queue.extend(map(_Queued, instructions))
-        self._send()
+        with timed("send"):
+            self._queue.extend(map(_Queued, instructions))
+            self._send()
 
     def receive(self, timeout: float | None) -> Reply | None:
         """Return the next reply; None once the time is over, or if none is to come."""
+        with timed("receive"):
+            return self._next(timeout)
+
+    def _next(self, timeout: float | None) -> Reply | None:
         ends = None if timeout is None else time.monotonic() + timeout
         while not self._ready:
             self._roster.refresh()

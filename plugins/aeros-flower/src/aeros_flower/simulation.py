@@ -1,0 +1,157 @@
+"""The controller that runs a task on Flower's simulation engine, which is Ray's."""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from aeros_core import pipeline
+from aeros_core.errors import ConfigError, TaskError
+from aeros_core.outcomes import Result, Status
+from aeros_core.powers import SupportsCodec
+from aeros_core.roles import Components
+from aeros_core.rounds import Rounds
+from aeros_core.task import Task
+from aeros_flower import controller
+from aeros_flower.link import Answer, quiet
+from aeros_flower.nodes import FlowerNodes
+from aeros_flower.roster import Roster
+from aeros_flower.start import say
+
+if TYPE_CHECKING:
+    from flwr.app import Context
+    from flwr.serverapp import Grid
+
+__all__ = ["GridPost", "SimulationController"]
+
+_TICK = 0.01
+"""Seconds between two looks for answers; the engine does not tell when there is one."""
+
+
+class GridPost:
+    """Messages over Flower's public Grid (`roster.Post`).
+
+    Args:
+        grid: What Flower hands to a ServerApp.
+    """
+
+    def __init__(self, grid: Grid) -> None:
+        self._grid = grid
+        self._here: dict[str, Answer] = {}
+
+    def nodes(self) -> set[int]:
+        """Return the numbers of all nodes."""
+        return set(self._grid.get_node_ids())
+
+    def push(self, node: int, content: Any, seconds: float | None = None) -> str | None:
+        """Send a message."""
+        from flwr.app import Message
+
+        message = Message(content, node, "train.aeros", ttl=seconds)
+        return next(iter(self._grid.push_messages([message])), None) or None
+
+    def pull(self, messages: Iterable[str], most: int = 1) -> list[Answer]:
+        """Return answers that are here."""
+        wanted = list(messages)
+        asked = [message for message in wanted if message not in self._here]
+        for reply in self._grid.pull_messages(asked) if asked else ():
+            asked_by = reply.metadata.reply_to_message_id
+            if reply.has_error():
+                why = f"error {reply.error.code}: {reply.error.reason}"
+                self._here[asked_by] = Answer(asked_by, error=why)
+            else:
+                self._here[asked_by] = Answer(asked_by, reply.content)
+        return [self._here.pop(message) for message in wanted if message in self._here][:most]
+
+    def recall(self, messages: Iterable[str]) -> list[str]:  # noqa: ARG002 - nothing comes back
+        """Return nothing: the engine takes no message back."""
+        return []
+
+    def wait(self, seconds: float) -> bool:
+        """Wait a moment."""
+        time.sleep(min(max(seconds, 0), _TICK))
+        return True
+
+
+class SimulationController:
+    """Runs a task on virtual nodes of Ray (``controller=flower_simulation``).
+
+    The options are those of `aeros_flower.config.FlowerSimulation`.
+
+    Raises:
+        ConfigError: Ray is not installed, or an option is out of its range.
+    """
+
+    def __init__(self, *, nodes: int, cpus: float, gpus: float, wait: float) -> None:
+        if nodes < 1 or cpus <= 0 or gpus < 0 or wait < 0:
+            raise ConfigError(
+                f"controller.nodes={nodes} cpus={cpus:g} gpus={gpus:g} wait={wait:g}"
+                " is no simulation",
+                exists="one node or more, cpus above 0, gpus and wait from 0",
+                hint="controller.nodes=2 controller.cpus=1",
+            )
+        if importlib.util.find_spec("ray") is None:
+            raise ConfigError(
+                "controller=flower_simulation needs Ray, which is not installed",
+                exists="controller=local simulates on this machine without it",
+                hint="pip install 'aeros-flower[simulation]'",
+            )
+        self._nodes, self._wait = nodes, wait
+        self._resources: dict[str, Any] = {"num_cpus": cpus, "num_gpus": gpus}
+
+    def run(self, task: Task, parts: Components) -> Result:
+        """Prepare the data, start the engine, and run the rounds on its nodes.
+
+        Raises:
+            ConfigError: The parts do not fit; nothing began.
+            TaskError: The engine did not start, or the task could not go on.
+        """
+        quiet()
+        from flwr.serverapp import ServerApp
+        from flwr.simulation import run_simulation
+
+        from aeros_flower.client_app import app
+
+        parts.events.aeros_on_status(task=task, status=Status.SUBMITTED)
+        server, ended = ServerApp(), list[Result | BaseException]()
+
+        @server.main()
+        def main(grid: Grid, context: Context) -> None:  # noqa: ARG001 - the form Flower calls
+            try:
+                ended.append(self._rounds(task, parts, grid))
+            except BaseException as error:  # it is raised where the task was asked for
+                ended.append(error)
+
+        run_simulation(
+            server, app, self._nodes, backend_config={"client_resources": self._resources}
+        )
+        if not ended:
+            raise TaskError(
+                "Flower's simulation engine ended before the task did",
+                hint="controller.cpus must not be above what this machine has",
+            )
+        if isinstance(ended[0], BaseException):
+            raise ended[0]
+        return ended[0]
+
+    def _rounds(self, task: Task, parts: Components, grid: Grid) -> Result:
+        data = pipeline.prepare(parts.transformers, task.seed)
+        pipeline.check_schema(parts.trainer, data.schema)
+        post = GridPost(grid)
+        roster = Roster(post, controller.note(parts), controller.judge(task, parts, data), say)
+        ends = time.monotonic() + self._wait
+        while len(roster.members) < self._nodes and time.monotonic() < ends:
+            parts.control.check()
+            roster.refresh()
+            post.wait(_TICK)
+        if roster.unfit or not roster.fit:
+            raise TaskError(
+                f"{len(roster.fit)} of {self._nodes} virtual nodes came within {self._wait:g} s",
+                exists="; ".join(f"{name}: {why}" for name, why in roster.unfit.items()),
+                hint="controller.wait=SECONDS waits longer",
+            )
+        parts.events.aeros_on_status(task=task, status=Status.PLANNED)
+        codec = parts.collector.codec if isinstance(parts.collector, SupportsCodec) else None
+        return Rounds(task, parts, FlowerNodes(post, roster, data.partition, codec), data).run()
