@@ -100,7 +100,14 @@ class Refusing:
 )
 def test_encoded_updates_are_looked_at_by_their_codec(name, found):
     encoded = Encoded({name: np.ones(1)}, {"float32": 2}, Refusing())
-    assert refused(update(parameters=Parameters(BASE.layout, encoded))) == found
+    assert refused(update(parameters=Parameters(BASE.layout, encoded), delta=True)) == found
+
+
+def test_what_is_encoded_is_a_difference():
+    """Whole parameters in compressed form would be read as a change; nobody sends them."""
+    encoded = Encoded({"good": np.ones(1)}, {"float32": 2}, Refusing())
+    found = refused(update(parameters=Parameters(BASE.layout, encoded), delta=False))
+    assert found == ("encoding", "compressed, but not a difference")
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])

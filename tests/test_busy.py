@@ -1,10 +1,12 @@
 from collections import Counter, deque
+from dataclasses import replace
 
 import pytest
 
 from aeros_core import streams
 from aeros_core.busy import Busy
 from aeros_core.control import Cancelled, Control
+from aeros_core.errors import ConfigError
 from aeros_core.messages import Evaluation, Failure, Update
 from aeros_core.tally import Tally
 from aeros_core.task import Task
@@ -142,6 +144,28 @@ def test_updates_beyond_the_staleness_allowed_are_refused(busy, flat):
         taken = list(made.step(number, flat(1, 2), tally))
         assert all(update.scalars["staleness"] <= 1 for update in taken)
     assert {"late": 1} in tally.dropped.values()
+
+
+class Whole(Buffered):
+    """One that asks for parameters."""
+
+    whole = True
+
+
+def test_a_collector_may_ask_for_whole_parameters(busy, flat):
+    made, tally = busy(lambda t: replace(good(t), delta=False), collector=Whole()), Tally()
+    assert len(list(made.step(1, flat(1, 2), tally))) == 2
+    assert not any(told.delta for told in made.nodes.told)
+    assert list(busy(good, collector=Whole()).step(1, flat(1, 2), tally)) == []
+    assert set(tally.refused.values()) == {"a difference where parameters were asked for"}
+
+
+def test_whole_parameters_and_a_codec_do_not_go_together(busy):
+    collector = Whole()
+    collector.codec = object()
+    with pytest.raises(ConfigError, match="a codec compresses differences") as caught:
+        busy(collector=collector)
+    assert caught.value.hint.startswith("leave the codec out")
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,8 @@ def fault(reply: Reply, base: Parameters, longest: float | None) -> Refusal | No
     Args:
         reply: What came from a node.
         base: The parameters that the update's node started from, or any of their layout
-            where it is a difference.
+            where it is a difference. Where nodes start at different times, those that it
+            is mixed into.
         longest: Largest L2 norm of the change; None: as long as it is.
     """
     if isinstance(reply, Failure):
@@ -41,6 +42,8 @@ def fault(reply: Reply, base: Parameters, longest: float | None) -> Refusal | No
         return Refusal("layout", "another layout than the global parameters")
     if reply.examples <= 0:
         return Refusal("examples", f"{reply.examples} examples")
+    if type(parameters.vectors) is Encoded and not reply.delta:
+        return Refusal("encoding", "compressed, but not a difference")
     if refusal := _of_vectors(parameters.vectors):
         return refusal
     if not all(map(finite, reply.vectors.values())):

@@ -13,14 +13,21 @@ from dataclasses import replace
 
 from aeros_core import cohort, streams
 from aeros_core.admission import fault
+from aeros_core.errors import ConfigError
 from aeros_core.intake import SILENT, Nodes
 from aeros_core.messages import Reply, Update
 from aeros_core.parameters import Parameters
+from aeros_core.powers import SupportsCodec
 from aeros_core.roles import Collector
 from aeros_core.tally import Refusal, Tally
 from aeros_core.task import Task
 
 __all__ = ["Busy", "Step"]
+
+_OTHER_FORM = {
+    True: "a difference where parameters were asked for",
+    False: "parameters where a difference was asked for",
+}
 
 
 class Busy:
@@ -32,6 +39,9 @@ class Busy:
         collector: Says what nodes are told.
         buffer: Updates that make a round.
         breathe: Called between messages.
+
+    Raises:
+        ConfigError: The collector takes whole parameters, and a codec sends differences.
     """
 
     def __init__(
@@ -44,6 +54,13 @@ class Busy:
     ) -> None:
         self.nodes, self.task, self.collector = nodes, task, collector
         self.buffer, self.breathe = buffer, breathe
+        self.whole = bool(getattr(collector, "whole", False))
+        if self.whole and isinstance(collector, SupportsCodec):
+            raise ConfigError(
+                "a codec compresses differences, and this collector takes whole parameters",
+                exists="collector/codec=null",
+                hint="leave the codec out, or collector=fedbuff collector.buffer=1",
+            )
         self.at_work: dict[str, int] = {}
         self._told: Counter[str] = Counter()
         self._number = 0
@@ -63,8 +80,9 @@ class Busy:
             node = self._idle()
             again = self._told[node]
             sent += cohort.instruct(
-                self.task, self.collector, parameters, self._number, [node], again, delta=True
-            )
+                self.task, self.collector, parameters, self._number, [node], again,
+                delta=not self.whole,
+            )  # fmt: skip
             self.at_work[node] = self._number
             self._told[node] += 1
         tally.sent += sum(instruction.nbytes for instruction in sent)
@@ -153,6 +171,6 @@ class Step:
         limit = getattr(self._busy.collector, "max_staleness", None)
         if limit is not None and self._number - reply.round > limit:
             return Refusal("late", f"late by {self._number - reply.round} rounds")
-        if isinstance(reply, Update) and not reply.delta:
-            return Refusal("not an update", "parameters where a difference was asked for")
+        if isinstance(reply, Update) and reply.delta is self._busy.whole:
+            return Refusal("not an update", _OTHER_FORM[reply.delta])
         return None

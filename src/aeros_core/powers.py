@@ -63,7 +63,8 @@ class SupportsBuffer(Protocol):
 
     Its updates are differences, and say in ``scalars["staleness"]`` how many rounds ended
     since their node was given the parameters it started from. An attribute
-    ``max_staleness`` has older ones refused.
+    ``max_staleness`` has older ones refused; a true attribute ``whole`` asks nodes for
+    parameters where others get differences, and goes with no codec.
     """
 
     @property

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from aeros_aggregators.averaging import Ema, Swa
+from aeros_aggregators.krum import Krum
 from aeros_aggregators.linear import FedAvg, FedAvgM, FedProx
 from aeros_aggregators.stale import FedBuff
-from aeros_core.errors import ConfigError, DataError
+from aeros_core.errors import ConfigError, DataError, TaskError
 from aeros_core.powers import SupportsAveraging, SupportsBuffer
 from aeros_core.roles import Collector
 from aeros_core.testing import CollectorTests
@@ -127,3 +128,30 @@ def test_bad_options_are_refused(make, asked, allowed):
         make()
     assert caught.value.asked == f"collector.{asked} is not possible"
     assert caught.value.exists == allowed
+
+
+@pytest.mark.parametrize(
+    ("make", "option"),
+    [
+        (lambda: Ema(rule=lambda: FedProx(mu=-1.0, personal=()), decay=0.5), "rule.mu=-1.0"),
+        (lambda: Swa(rule=lambda: Ema(rule=fedavg, decay=2.0), start=1, every=1), "rule.decay=2.0"),
+        (
+            lambda: Ema(rule=lambda: Ema(rule=lambda: FedProx(mu=-1.0, personal=()), decay=0.5),
+                        decay=0.5),
+            "rule.rule.mu=-1.0",
+        ),
+    ],
+)  # fmt: skip
+def test_a_bad_option_of_the_rule_is_named_as_it_is_typed(make, option):
+    with pytest.raises(ConfigError) as caught:
+        make()
+    assert caught.value.asked == f"collector.{option} is not possible"
+    assert caught.value.hint.startswith(f"collector.{option.partition('=')[0]}=<")
+
+
+def test_what_goes_wrong_in_the_rule_names_its_options(draw):
+    start, rounds = draw(clients=3)
+    collector = Ema(rule=lambda: Krum(byzantine=9, personal=()), decay=0.5)
+    with pytest.raises(TaskError, match=r"^collector\.rule\.byzantine=9 needs 21") as caught:
+        collector.aggregate(start, rounds[0])
+    assert "or less collector.rule.byzantine" in caught.value.hint

@@ -7,12 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from aeros_aggregators.averaging import Ema
 from aeros_aggregators.config import Staleness
 from aeros_aggregators.stale import FedAsync, FedBuff
+from aeros_core.busy import Busy
 from aeros_core.errors import ConfigError
+from aeros_core.messages import Update
 from aeros_core.parameters import Parameters
 from aeros_core.powers import SupportsBuffer
 from aeros_core.roles import Collector
+from aeros_core.tally import Tally
+from aeros_core.task import Task
 from aeros_core.testing import CollectorTests
 
 ASYNC = {"alpha": 0.6, "staleness": "constant", "a": 0.5, "b": 4.0, "mu": 0.0, "personal": ()}
@@ -85,12 +90,48 @@ def test_fedasync_agrees_with_the_paper(draw, name, age):
     np.testing.assert_allclose(result.vector, expected, rtol=1e-6, atol=1e-6)
 
 
-def test_fedasync_takes_its_part_of_a_stale_difference(draw):
-    start, [[old, update]] = draw(clients=2, rounds=1)
-    change = update.parameters.vector - old.parameters.vector
-    collector = FedAsync(**{**ASYNC, "staleness": Staleness.polynomial})
-    result = collector.aggregate(start, [aged(update, 3, old.parameters.vector)])
-    np.testing.assert_allclose(result.vector, start.vector + 0.3 * change, atol=1e-6)
+class Slow:
+    """Nodes that finish in an order of their own, long after others have moved on."""
+
+    def __init__(self, rng):
+        self.rng, self.told, self.sent = rng, [], {}
+
+    def __len__(self):
+        return 40
+
+    def name(self, number):
+        return f"client-{number}"
+
+    def dispatch(self, instructions):
+        self.told += instructions
+
+    def receive(self, timeout):
+        told = self.told.pop(int(self.rng.integers(len(self.told))))
+        assert not told.delta
+        made = told.parameters.vector + self.rng.normal(size=told.parameters.vector.size)
+        self.sent = {told.node: (told.round, made.astype("float32"))}
+        parameters = Parameters(told.parameters.layout, {"float32": self.sent[told.node][1]})
+        return Update(told.node, told.round, parameters, 1)
+
+    def abandon(self):
+        raise AssertionError
+
+
+def test_fedasync_in_the_round_loop_is_algorithm_1_of_the_paper(draw):
+    """Xie et al. (2019): x_t = (1 - alpha_t) x_(t-1) + alpha_t x_new, from whole parameters."""
+    here, _ = draw(clients=1)
+    nodes = Slow(np.random.default_rng(3))
+    collector = FedAsync(**{**ASYNC, "staleness": "polynomial", "a": 0.7})
+    busy = Busy(nodes, Task(cohort=8), collector, collector.buffer, lambda: None)
+    x, ages = here.vector.astype(np.float64), set()
+    for t in range(1, 40):
+        here = collector.aggregate(here, busy.step(t, here, Tally()))
+        [(tau, new)] = nodes.sent.values()
+        alpha = 0.6 * (t - tau + 1) ** -0.7
+        x = (1 - alpha) * x + alpha * new
+        ages.add(t - tau)
+        np.testing.assert_allclose(here.vector, x, rtol=1e-5, atol=1e-5)
+    assert len(ages) > 4
 
 
 def test_fedasync_announces_its_proximal_term():
@@ -103,6 +144,10 @@ def test_they_say_how_many_updates_they_wait_for():
     assert isinstance(fedbuff, SupportsBuffer)
     assert (fedbuff.buffer, fedbuff.max_staleness) == (7, 9)
     assert FedAsync(**ASYNC).buffer == 1
+    assert FedAsync(**ASYNC).whole
+    assert not hasattr(fedbuff, "whole")
+    held = Ema(rule=lambda: FedAsync(**ASYNC), decay=0.5)
+    assert (held.buffer, held.whole) == (1, True)
 
 
 @pytest.mark.parametrize(

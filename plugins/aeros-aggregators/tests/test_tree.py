@@ -150,7 +150,7 @@ def test_both_levels_announce_what_they_want():
 def test_what_goes_wrong_in_a_group_comes_out():
     start, updates = drawn(3, 20)
     tree = Tree(rule=lambda: Krum(byzantine=9, personal=()), outer=fedavg, groups=2)
-    with pytest.raises(TaskError, match="needs 21 updates"):
+    with pytest.raises(TaskError, match=r"collector\.rule\.byzantine=9 needs 21 updates"):
         tree.aggregate(start, iter(updates))
 
 
@@ -169,3 +169,23 @@ def test_bad_number_of_groups_is_refused():
     with pytest.raises(ConfigError) as caught:
         Tree(rule=fedavg, outer=fedavg, groups=0)
     assert caught.value.asked == "collector.groups=0 is not possible"
+
+
+@pytest.mark.parametrize(
+    ("held", "named"),
+    [({"rule": True}, "collector.rule.mu=-1.0"), ({"outer": True}, "collector.outer.mu=-1.0")],
+)
+def test_a_bad_option_of_a_rule_is_named_as_it_is_typed(held, named):
+    rules = {"rule": fedavg, "outer": fedavg} | dict.fromkeys(
+        held, lambda: FedProx(mu=-1.0, personal=())
+    )
+    with pytest.raises(ConfigError) as caught:
+        Tree(**rules, groups=2)
+    assert caught.value.asked == f"{named} is not possible"
+
+
+def test_what_goes_wrong_at_the_parent_names_its_options():
+    start, updates = drawn(3, 20)
+    tree = Tree(rule=fedavg, outer=lambda: Krum(byzantine=9, personal=()), groups=2)
+    with pytest.raises(TaskError, match=r"collector\.outer\.byzantine=9 needs 21 updates"):
+        tree.aggregate(start, iter(updates))

@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from aeros_core.messages import Broadcast, State
+from aeros_core.errors import AerosError
+from aeros_core.messages import Broadcast, State, Update
+from aeros_core.parameters import Parameters
 from aeros_core.powers import SupportsBriefing, SupportsBroadcast, SupportsState
 from aeros_core.roles import Collector
 
-__all__ = ["Around", "prefixed", "under"]
+__all__ = ["Around", "prefixed", "told_of", "under"]
 
 
 class Around:
     """The half of a collector that lets everything but `aggregate` through.
 
     Args:
-        rule: Makes the rule that is held; the ``buffer`` and ``max_staleness`` that it may have
-            show here.
+        rule: Makes the rule that is held; the ``buffer``, ``max_staleness`` and ``whole`` that
+            it may have show here.
+
+    Raises:
+        ConfigError: One of the rule's options is out of its range.
     """
 
     def __init__(self, *, rule: Callable[[], Collector]) -> None:
-        self.rule = rule()
-        for name in ("buffer", "max_staleness"):  # what has none must not seem to have one
+        with told_of("rule"):
+            self.rule = rule()
+        for name in ("buffer", "max_staleness", "whole"):  # what has none must not seem to have one
             if hasattr(self.rule, name):
                 setattr(self, name, getattr(self.rule, name))
+
+    def combined(self, parameters: Parameters, updates: Iterable[Update]) -> Parameters:
+        """Return what the rule makes of the updates; its errors name its options."""
+        with told_of("rule"):
+            return self.rule.aggregate(parameters, updates)
 
     def broadcast(self, round: int) -> Broadcast:
         """Return what the rule announces, if anything."""
@@ -44,6 +56,23 @@ class Around:
         """Take up what `state` returned."""
         if isinstance(self.rule, SupportsState):
             self.rule.restore(under("rule.", state))
+
+
+@contextmanager
+def told_of(held: str) -> Iterator[None]:
+    """Let errors of a rule that is held name its options as a user types them.
+
+    Args:
+        held: The option that holds the rule: ``collector.mu`` of a rule becomes
+            ``collector.<held>.mu``.
+    """
+    try:
+        yield
+    except AerosError as error:
+        for part in ("asked", "exists", "hint"):
+            said = getattr(error, part).replace("collector.", f"collector.{held}.")
+            setattr(error, part, said)
+        raise
 
 
 def prefixed(prefix: str, rule: Collector) -> dict[str, Any]:

@@ -93,7 +93,7 @@ class Ema(Around):
 
     def aggregate(self, parameters: Parameters, updates: Iterable[Update]) -> Parameters:
         """Return what the rule makes of the updates, and take it into the average."""
-        result = self.rule.aggregate(parameters, updates)
+        result = self.combined(parameters, updates)
         if result is not parameters:
             self._average.move(result, self._part)
         return result
@@ -139,7 +139,7 @@ class Swa(Around):
 
     def aggregate(self, parameters: Parameters, updates: Iterable[Update]) -> Parameters:
         """Return what the rule makes of the updates, and take it into the mean if it counts."""
-        result = self.rule.aggregate(parameters, updates)
+        result = self.combined(parameters, updates)
         if result is parameters:
             return result
         self._rounds += 1

@@ -59,10 +59,9 @@ class FedAsync(Personal):
     """Asynchronous federated optimization: every update is mixed in as it comes.
 
     Xie et al., Asynchronous Federated Optimization (2019), algorithm 1 with the functions
-    of section 5.2; arXiv:1903.03934. An update of full parameters w is mixed in as in the
-    paper, (1 - alpha_t) x + alpha_t w; from a difference d the same but for what other
-    nodes changed meanwhile, x + alpha_t d. Of several updates at once, the mean of what
-    each would do is done.
+    of section 5.2; arXiv:1903.03934: nodes send whole parameters w, and the new ones are
+    (1 - alpha_t) x + alpha_t w, where alpha_t = alpha s(t - tau). Of several updates at
+    once, the mean of what each would do is done.
 
     Args:
         alpha: Part of a fresh update that is taken.
@@ -91,7 +90,7 @@ class FedAsync(Personal):
         demand("a", a, a >= 0, "0 or more")
         demand("b", b, b >= 0, "0 or more")
         demand("mu", mu, mu >= 0, "0 or more")
-        self.buffer = 1
+        self.buffer, self.whole = 1, True
         self._alpha, self._mu = alpha, mu
         self._fades = _functions(a, b)[Staleness[getattr(staleness, "name", str(staleness))]]
         self._sums = Sums()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 
-from aeros_aggregators.around import prefixed, under
+from aeros_aggregators.around import prefixed, told_of, under
 from aeros_aggregators.limits import demand
 from aeros_core.messages import Broadcast, Metrics, State, Update
 from aeros_core.parameters import Parameters
@@ -93,15 +93,17 @@ class Tree:
         groups: Number of groups; a node's group is drawn from its name.
 
     Raises:
-        ConfigError: ``groups`` is below 1.
+        ConfigError: ``groups`` is below 1, or an option of a rule is out of its range.
     """
 
     def __init__(
         self, *, rule: Callable[[], Collector], outer: Callable[[], Collector], groups: int
     ) -> None:
         demand("groups", groups, groups >= 1, "1 or more")
-        self._relays = [Relay(f"group-{i}", rule()) for i in range(groups)]
-        self._outer = outer()
+        with told_of("rule"):
+            self._relays = [Relay(f"group-{i}", rule()) for i in range(groups)]
+        with told_of("outer"):
+            self._outer = outer()
 
     def aggregate(self, parameters: Parameters, updates: Iterable[Update]) -> Parameters:
         """Return what the parent makes of the groups' updates."""
@@ -118,8 +120,10 @@ class Tree:
                     )
                 feeds[group].put(update)
                 del update
-        replies = [forwarded[group].result() for group in sorted(forwarded)]
-        return self._outer.aggregate(parameters, [r for r in replies if r is not None])
+        with told_of("rule"):
+            replies = [forwarded[group].result() for group in sorted(forwarded)]
+        with told_of("outer"):
+            return self._outer.aggregate(parameters, [r for r in replies if r is not None])
 
     def _group(self, node: str) -> int:
         return zlib.crc32(node.encode()) % len(self._relays)
