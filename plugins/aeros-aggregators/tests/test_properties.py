@@ -214,3 +214,32 @@ def test_every_rule_has_a_breakdown_point(name):
     # norm_clip and centred_clip stay within their bound, on the other side of the start
     lie, least = ATTACKS["inner product"], 1.0 if name in BOUNDED else 5.0
     assert astray(made(name, **ROBUST[name]), lie, liars=BEYOND[name]) > least
+
+
+AT_THE_EDGE = {
+    # as many liars of 20 as each paper's proof bears with, and the rule told so
+    "median": (9, {}),
+    "trimmed_mean": (9, {"trim": 0.45}),
+    "krum": (8, {"byzantine": 8}),  # 2 f + 3 <= n
+    "multikrum": (8, {"byzantine": 8}),
+    "bulyan": (4, {"byzantine": 4}),  # 4 f + 3 <= n
+    "geometric_median": (9, {"iterations": 100}),
+    "centred_clip": (9, {"tau": 4.0, "iterations": 100}),
+}
+
+
+def a_little(liars):
+    """Baruch et al. (2019), algorithm 3, for this number of liars."""
+    honest = NODES - liars
+    z = NormalDist().inv_cdf((honest - (NODES // 2 + 1 - liars)) / honest)
+    return lambda sent, rng: sent.mean(0) - z * sent.std(0)
+
+
+@pytest.mark.parametrize("attack", ["sign flip", "gaussian", "inner product", "a little"])
+@pytest.mark.parametrize("name", AT_THE_EDGE)
+@settings(SOME, max_examples=3)
+@given(seed=SEEDS)
+def test_up_to_its_breakdown_point_no_attack_leads_a_rule_out_of_the_honest(name, attack, seed):
+    liars, options = AT_THE_EDGE[name]
+    lie = ATTACKS.get(attack) or a_little(liars)
+    assert astray(made(name, **options), lie, seed, liars) < 3 * SPREAD

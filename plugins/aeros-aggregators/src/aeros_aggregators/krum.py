@@ -7,6 +7,7 @@ averaged.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -25,7 +26,40 @@ from aeros_core.parameters import Array, Parameters
 __all__ = ["Bulyan", "Krum", "MultiKrum"]
 
 
-class Krum(Personal):
+class _Choosing(Personal, ABC):
+    """What the three have in common: a number of liars, and the updates that it takes.
+
+    Args:
+        byzantine: How many updates may be wrong, f.
+
+    Raises:
+        ConfigError: ``byzantine`` is below 0.
+    """
+
+    for_each_liar = 2
+
+    def __init__(self, *, byzantine: int, personal: Sequence[str]) -> None:
+        super().__init__(personal=personal)
+        demand("byzantine", byzantine, byzantine >= 0, "0 or more")
+        self._byzantine = byzantine
+
+    def aggregate(self, parameters: Parameters, updates: Iterable[Update]) -> Parameters:
+        """Return what the rule makes of the updates; without any update, ``parameters``.
+
+        Raises:
+            TaskError: There are fewer than 2 f + 3 updates; for Bulyan, 4 f + 3.
+        """
+        cohort = Cohort.of(parameters, updates)
+        if not cohort:
+            return parameters
+        _demand_updates(cohort, self._byzantine, self.for_each_liar * self._byzantine + 3)
+        return self._combine(cohort)
+
+    @abstractmethod
+    def _combine(self, cohort: Cohort) -> Parameters: ...
+
+
+class Krum(_Choosing):
     """The update with the least sum of squared distances to its n - f - 2 neighbours.
 
     Blanchard et al., Machine Learning with Adversaries: Byzantine Tolerant Gradient
@@ -38,25 +72,12 @@ class Krum(Personal):
         ConfigError: ``byzantine`` is below 0.
     """
 
-    def __init__(self, *, byzantine: int, personal: Sequence[str]) -> None:
-        super().__init__(personal=personal)
-        demand("byzantine", byzantine, byzantine >= 0, "0 or more")
-        self._byzantine = byzantine
-
-    def aggregate(self, parameters: Parameters, updates: Iterable[Update]) -> Parameters:
-        """Return the update chosen; without any update, ``parameters``.
-
-        Raises:
-            TaskError: There are fewer than 2 f + 3 updates.
-        """
-        cohort = Cohort.of(parameters, updates)
-        if not cohort:
-            return parameters
+    def _combine(self, cohort: Cohort) -> Parameters:
         chosen = cohort.only(_ranked(cohort, self._byzantine)[:1])
         return chosen.combine(lambda rows: rows[0].copy())
 
 
-class MultiKrum(Personal):
+class MultiKrum(_Choosing):
     """Mean of the updates with the least Krum scores, weighted by examples.
 
     Blanchard et al. (2017), section 4, where it has equal weights.
@@ -70,28 +91,19 @@ class MultiKrum(Personal):
     """
 
     def __init__(self, *, byzantine: int, keep: int, personal: Sequence[str]) -> None:
-        super().__init__(personal=personal)
-        demand("byzantine", byzantine, byzantine >= 0, "0 or more")
+        super().__init__(byzantine=byzantine, personal=personal)
         demand("keep", keep, keep >= 0, "0 or more")
-        self._byzantine, self._keep = byzantine, keep
+        self._keep = keep
         self._sums = Sums()
 
-    def aggregate(self, parameters: Parameters, updates: Iterable[Update]) -> Parameters:
-        """Return the mean of the chosen updates; without any update, ``parameters``.
-
-        Raises:
-            TaskError: There are fewer than 2 f + 3 updates.
-        """
-        cohort = Cohort.of(parameters, updates)
-        if not cohort:
-            return parameters
+    def _combine(self, cohort: Cohort) -> Parameters:
         keep = self._keep or len(cohort) - self._byzantine
         chosen = cohort.only(_ranked(cohort, self._byzantine)[:keep])
-        self._sums.take(parameters, chosen.updates)
+        self._sums.take(cohort.parameters, chosen.updates)
         return self._sums.mean()
 
 
-class Bulyan(Personal):
+class Bulyan(_Choosing):
     """Krum without putting back, then per coordinate the mean of those near the median.
 
     El Mhamdi et al., The Hidden Vulnerability of Distributed Learning in Byzantium (2018),
@@ -107,21 +119,9 @@ class Bulyan(Personal):
         ConfigError: ``byzantine`` is below 0.
     """
 
-    def __init__(self, *, byzantine: int, personal: Sequence[str]) -> None:
-        super().__init__(personal=personal)
-        demand("byzantine", byzantine, byzantine >= 0, "0 or more")
-        self._byzantine = byzantine
+    for_each_liar = 4
 
-    def aggregate(self, parameters: Parameters, updates: Iterable[Update]) -> Parameters:
-        """Return what Bulyan makes of the updates; without any update, ``parameters``.
-
-        Raises:
-            TaskError: There are fewer than 4 f + 3 updates.
-        """
-        cohort = Cohort.of(parameters, updates)
-        if not cohort:
-            return parameters
-        _demand_updates(cohort, self._byzantine, 4 * self._byzantine + 3)
+    def _combine(self, cohort: Cohort) -> Parameters:
         chosen = cohort.only(self._chosen(_distances(cohort)))
         kept = len(cohort) - 4 * self._byzantine
         return chosen.combine(lambda rows: nearest(rows, kept))
@@ -137,7 +137,6 @@ class Bulyan(Personal):
 
 def _ranked(cohort: Cohort, byzantine: int) -> Sequence[int]:
     """Return the places of the updates, the one with the least score first."""
-    _demand_updates(cohort, byzantine, 2 * byzantine + 3)
     scores = _scores(_distances(cohort), byzantine)
     return [int(place) for place in np.argsort(scores, kind="stable")]
 
