@@ -1,0 +1,163 @@
+"""Tasks over Flower: real processes on loopback, and what is left when they are killed."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("aeros_flower")
+
+ROUNDS = 6
+TASK = (f"task.rounds={ROUNDS}", "task.name=digits")
+
+
+@pytest.fixture
+def port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+class Fleet:
+    """Executors of one folder, started by `aeros up`."""
+
+    def __init__(self, aeros, port):
+        self.aeros, self.port = aeros, port
+        self.folder = aeros.folder / ".aeros"
+
+    def up(self, nodes):
+        out = self.aeros("up", "--nodes", str(nodes), "--port", str(self.port))
+        assert out.startswith(f"{nodes} executors wait on this machine")
+
+    def down(self):
+        if (self.folder / "executors.json").exists():
+            self.aeros("down")
+
+    @property
+    def pids(self):
+        return [one["pid"] for one in json.loads((self.folder / "executors.json").read_text())]
+
+    def words(self, nodes, *more):
+        return (
+            "deployment=flower", f"controller.port={self.port}", f"controller.nodes={nodes}",
+            "controller.wait=300", *TASK, *more,
+        )  # fmt: skip
+
+
+@pytest.fixture
+def fleet(aeros, port):
+    made = Fleet(aeros, port)
+    yield made
+    made.down()
+
+
+def lives(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """The result of the same experiment in one process."""
+    folder = tmp_path_factory.mktemp("local")
+    words = ["-m", "aeros_core.cli", "run", *TASK]
+    subprocess.run([sys.executable, *words], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    (found,) = folder.glob("outputs/*/*/result.json")
+    return json.loads(found.read_text())
+
+
+def same(result, undisturbed):
+    assert result["rounds"] == ROUNDS
+    assert result["model"]["digest"] == undisturbed["model"]["digest"]
+    assert result["metrics"] == undisturbed["metrics"]
+
+
+def test_the_default_experiment_gives_the_same_bits_on_three_executors(aeros, fleet, undisturbed):
+    fleet.up(3)
+    pids = fleet.pids
+    assert all(map(lives, pids))
+    assert "are running already" in aeros("up", "--port", str(fleet.port), code=2)
+    aeros("run", *fleet.words(3))
+    same(aeros.result(), undisturbed)
+    assert aeros("down") == "3 executors ended\n"
+    assert not any(map(lives, pids))
+    assert "no executor was started" in aeros("down", code=2)
+
+
+def test_a_killed_controller_goes_on_where_it_was_with_executors_that_came_back(
+    aeros, fleet, undisturbed
+):
+    fleet.up(2)
+    for rounds in (1, 3):
+        aeros.kill_after(rounds, *fleet.words(2, "task.resume=true"))
+    aeros("run", *fleet.words(2, "task.resume=true"))
+    same(aeros.result(), undisturbed)
+
+
+def test_the_clients_of_a_killed_executor_go_to_another(aeros, fleet, undisturbed):
+    fleet.up(2)
+    process = aeros.start("run", *fleet.words(2))
+    for line in process.stdout:
+        if line.startswith("round 2/"):
+            break
+    os.kill(fleet.pids[0], signal.SIGKILL)
+    out, err = process.communicate(timeout=600)
+    assert process.returncode == 0, out + err
+    assert "executor-1 is gone" in err
+    same(aeros.result(), undisturbed)
+
+
+def test_when_everything_was_killed_everything_can_be_started_again(aeros, fleet, undisturbed):
+    fleet.up(2)
+    aeros.kill_after(2, *fleet.words(2))
+    for pid in fleet.pids:
+        os.kill(pid, signal.SIGKILL)
+    ends = time.monotonic() + 60
+    while any(map(lives, fleet.pids)) and time.monotonic() < ends:
+        time.sleep(0.05)
+    fleet.up(2)
+    aeros("run", *fleet.words(2, "task.resume=true"))
+    same(aeros.result(), undisturbed)
+
+
+def test_without_executors_a_run_ends_and_says_what_to_type(aeros, port):
+    err = aeros(
+        "run", "deployment=flower", f"controller.port={port}", "controller.wait=1", *TASK, code=1
+    )
+    assert "0 of 1 executors came within 1 s" in err
+    assert f"aeros executor 127.0.0.1:{port}" in err
+
+
+def test_a_port_that_is_taken_is_a_mistake_with_a_way_out(aeros):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        err = aeros("run", "deployment=flower", f"controller.port={taken}", *TASK, code=2)
+    assert f"controller.port={taken}" in err
+    assert "Traceback" not in err
+
+
+def test_an_executor_without_what_the_task_needs_is_named_before_the_first_round(aeros, fleet):
+    only = {k: v for k, v in os.environ.items() if not k.startswith("AEROS_")}
+    only["AEROS_PLUGINS"] = "transforms,flower"
+    fleet.folder.mkdir()
+    words = ["-m", "aeros_core.cli", "executor", f"127.0.0.1:{fleet.port}", "--name", "bare"]
+    process = subprocess.Popen(
+        [sys.executable, *words], env=only, stderr=subprocess.DEVNULL, cwd=aeros.folder
+    )
+    try:
+        err = aeros("run", *fleet.words(1), code=2)
+    finally:
+        process.kill()
+        process.wait()
+    assert "executors cannot take part: bare: aeros-torch" in err
+    assert "is needed, it has none" in err
