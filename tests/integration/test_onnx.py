@@ -59,11 +59,13 @@ def test_what_was_trained_answers_as_onnx(aeros, accuracy):
         "digits",
         onnx=[["digits"], ["+inferencer=onnx"]],
         int8=[["digits"], ["+inferencer=onnx", "inferencer.quantise=int8"]],
+        torch_int8=[["digits"], ["+inferencer=torch", "inferencer.quantise=int8"]],
         stages=[["digits.stage1", "digits.stage2"], ["+inferencer=onnx"]],
     )
     assert told["onnx"] == pytest.approx(reported)
     assert told["stages"] == pytest.approx(reported)
     assert abs(told["int8"] - reported) < 0.005
+    assert abs(told["torch_int8"] - reported) < 0.005
     shown = json.loads(aeros("models", "show", "digits.stage2", "--json"))
     assert shown["parents"] == [json.loads(aeros("models", "show", "digits", "--json"))["digest"]]
 

@@ -28,8 +28,14 @@ def images(rows=7):
     return np.random.default_rng(1).standard_normal((rows, 4, 4)).astype(np.float32)
 
 
-def loaded(model, module, batch_size=3):
-    inferencer = TorchInferencer(device="cpu", batch_size=batch_size, threads=1)
+def made(**options):
+    asked = {"device": "cpu", "batch_size": 4, "threads": 1}
+    asked |= {"execution": "eager", "quantise": "none"}
+    return TorchInferencer(**asked | options)
+
+
+def loaded(model, module, batch_size=3, **options):
+    inferencer = made(batch_size=batch_size, **options)
     inferencer.load(model, module)
     return inferencer
 
@@ -40,7 +46,7 @@ class TestContract(InferencerTests):
     feature, build = IMAGE, MLP
 
     def make(self):
-        return TorchInferencer(device="auto", batch_size=3, threads=1)
+        return made(device="auto", batch_size=3)
 
     def model(self):
         return model_of(self.feature, self.build)
@@ -146,12 +152,12 @@ def test_floats_are_no_codes():
 
 def test_nothing_loaded_is_said():
     with pytest.raises(ConfigError, match="no model is loaded"):
-        TorchInferencer(device="cpu", batch_size=4, threads=1).predict({"image": images()})
+        made().predict({"image": images()})
 
 
 def test_model_without_a_module_is_refused():
     with pytest.raises(ConfigError, match="model 'm' does not say which module it is"):
-        TorchInferencer(device="cpu", batch_size=4, threads=1).load(model_of(IMAGE, MLP))
+        made().load(model_of(IMAGE, MLP))
 
 
 def test_module_that_does_not_fit_the_parameters_is_refused():
@@ -170,14 +176,39 @@ def test_module_that_does_not_fit_the_parameters_is_refused():
 )
 def test_options_out_of_range_are_refused_at_once(options, message):
     with pytest.raises(ConfigError, match=message):
-        TorchInferencer(**{"device": "cpu", "batch_size": 4, "threads": 1} | options)
+        made(**options)
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_cuda_agrees_with_the_cpu():
     model = model_of(IMAGE, MLP)
-    there = TorchInferencer(device="cuda", batch_size=3, threads=1)
+    there = made(device="cuda", batch_size=3)
     there.load(model, MLP)
     expected = loaded(model, MLP).predict({"image": images()})["scores"]
     np.testing.assert_allclose(there.predict({"image": images()})["scores"], expected, rtol=1e-4)
+
+
+def test_eight_bits_are_not_compiled():
+    with pytest.raises(ConfigError, match="int8 does not go with inferencer"):
+        made(execution="compile", quantise="int8")
+
+
+def test_eight_bits_answer_nearly_the_same():
+    wide = partial(models.Mlp, hidden=[64], activation="relu", dropout=0)
+    model = model_of(IMAGE, wide)
+    exact = loaded(model, wide).predict({"image": images(40)})
+    output = loaded(model, wide, 512, quantise="int8").predict({"image": images(40)})
+    apart = np.abs(output["scores"] - exact["scores"]).max()
+    assert 0 < apart < 0.02
+    np.testing.assert_allclose(output["scores"].sum(1), 1, rtol=1e-5)
+
+
+def test_compiled_modules_answer_the_same():
+    model = model_of(IMAGE, models.Softmax)
+    inferencer = loaded(model, models.Softmax, execution="compile")
+    exact = loaded(model, models.Softmax)
+    for rows in (7, 1, 0):
+        here, there = (i.predict({"image": images(rows)}) for i in (inferencer, exact))
+        np.testing.assert_allclose(here["scores"], there["scores"], rtol=1e-5)
+        np.testing.assert_array_equal(here["label"], there["label"])

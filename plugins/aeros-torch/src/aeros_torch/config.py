@@ -127,6 +127,20 @@ class TorchTrainer:
     eval_threads: int = 0
 
 
+class Execution(Enum):
+    """How a module is executed."""
+
+    eager = "eager"
+    compile = "compile"
+
+
+class Quantise(Enum):
+    """Numbers that dense layers compute with."""
+
+    none = "none"
+    int8 = "int8"
+
+
 @dataclass
 class TorchInferencer:
     """``inferencer=torch``: answers with a model that ``trainer=torch`` trained.
@@ -135,12 +149,18 @@ class TorchInferencer:
         device: auto (CUDA where there is one), cpu, cuda or cuda:<number>.
         batch_size: Rows that go through the module at once, at least 1.
         threads: Threads within one operator; 1 is fastest for small models.
+        execution: eager, or compile: by torch.compile when a model is loaded, which takes
+            seconds and a C++ compiler; eager where that fails.
+        quantise: int8 has dense layers multiply in 8 bits on the CPU; the rows of a batch
+            share a scale, so answers depend a little on one another.
     """
 
     _target_: str = "aeros_torch.inferencer.TorchInferencer"
     device: str = "auto"
     batch_size: int = 512
     threads: int = 1
+    execution: Execution = Execution.eager
+    quantise: Quantise = Quantise.none
 
 
 @dataclass

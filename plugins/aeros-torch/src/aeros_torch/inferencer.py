@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from aeros_core.data import Batch
 from aeros_core.errors import ConfigError, DataError
@@ -14,7 +15,10 @@ from aeros_core.parameters import Array
 from aeros_core.records import Model
 from aeros_core.roles import Module
 from aeros_core.schema import Field, Schema
+from aeros_torch.config import Execution, Quantise
 from aeros_torch.expectation import build, outputs, target_of
+from aeros_torch.optimised import Optimised
+from aeros_torch.quantised import quantise as quantised
 from aeros_torch.runtime import device_of, reproducible
 
 __all__ = ["TorchInferencer"]
@@ -23,7 +27,7 @@ __all__ = ["TorchInferencer"]
 @dataclass(frozen=True, slots=True)
 class _Loaded:
     schema: Schema
-    module: nn.Module
+    module: Callable[[Tensor], Tensor]
     classes: bool
     shape: tuple[int, ...]
 
@@ -43,17 +47,35 @@ class TorchInferencer:
         device: auto, cpu, cuda or cuda:<number>.
         batch_size: Rows that go through the module at once.
         threads: Threads within one operator.
+        execution: eager or compile.
+        quantise: none, or int8 for dense layers.
 
     Raises:
-        ConfigError: There is no such device, or a number is below 1.
+        ConfigError: There is no such device, a number is below 1, or 8 bits are to be
+            compiled.
     """
 
-    def __init__(self, *, device: str, batch_size: int, threads: int):
+    def __init__(
+        self,
+        *,
+        device: str,
+        batch_size: int,
+        threads: int,
+        execution: Execution | str,
+        quantise: Quantise | str,
+    ):
         for name, value in (("batch_size", batch_size), ("threads", threads)):
             if value < 1:
                 raise ConfigError(f"inferencer.{name}={value} is not possible", exists="1 or more")
         self._device = device_of("inferencer.device", device)
         self._batch_size, self._threads = batch_size, threads
+        self._compile = Execution(execution) is Execution.compile
+        self._int8 = Quantise(quantise) is Quantise.int8
+        if self._compile and self._int8:
+            raise ConfigError(
+                "inferencer.quantise=int8 does not go with inferencer.execution=compile",
+                hint="inferencer.execution=eager",
+            )
         self._loaded: _Loaded | None = None
 
     def load(self, model: Model, module: Module | None = None) -> None:
@@ -72,7 +94,18 @@ class TorchInferencer:
         target = target_of(model.schema)
         classes = target.categories is not None
         shape = (outputs(target),) if classes or target.shape else ()
-        self._loaded = _Loaded(model.schema, network.module.eval(), classes, shape)
+        callable_ = self._prepared(network.module.eval(), model.schema.features[0])
+        self._loaded = _Loaded(model.schema, callable_, classes, shape)
+
+    def _prepared(self, module: nn.Module, field: Field) -> Callable[[Tensor], Tensor]:
+        if self._int8:
+            return quantised(module, self._device)
+        if not self._compile:
+            return module
+        shape = [1, *(length or 1 for length in field.shape)]
+        example = torch.zeros(shape, dtype=getattr(torch, field.dtype), device=self._device)
+        with reproducible(self._device, 0, self._threads):
+            return Optimised(module, example)
 
     def predict(self, batch: Batch) -> Batch:
         """Return ``scores`` and, for classes, ``label``; the target may be in the batch.

@@ -58,7 +58,9 @@ def graph(model: Model, module: Module) -> tuple[bytes, Callable[[Batch], Batch]
     whole = network.module.eval()
     field, target = model.schema.features[0], target_of(model.schema)
     proto = _drawn(whole, field, target) or _exported(whole, field, target)
-    inferencer = TorchInferencer(device="cpu", batch_size=512, threads=1)
+    inferencer = TorchInferencer(
+        device="cpu", batch_size=512, threads=1, execution="eager", quantise="none"
+    )
     inferencer.load(model, module)
     return proto.SerializeToString(deterministic=True), inferencer.predict
 
