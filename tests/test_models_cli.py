@@ -22,6 +22,7 @@ def models(aeros):
 
 
 POWERS = [
+    ("list", ["--limit", "3"], "list page by page", "SupportsPages"),
     ("verify", [], "check itself", "SupportsVerify"),
     ("tag", ["mine:1", "best"], "give tags", "SupportsTags"),
     ("gc", [], "remove what nothing names", "SupportsCollection"),
@@ -42,6 +43,9 @@ def test_a_repository_without_the_power_is_told(models, verb, words, what, power
     ("words", "said"),
     [
         (["verify", "a", "b"], "aeros models verify takes one model, or none for everything\n"),
+        (["list", "--limit", "0"], "aeros models list shows a page of one model, or of all\n"),
+        (["list", "--offset=-1"], "aeros models list shows a page of one model, or of all\n"),
+        (["list", "a", "b", "--newest"], "aeros models list shows a page of one model, or of all"),
         (["tag", "mine"], "aeros models tag takes a version and a tag\n"),
         (["tag", "mine", "best"], "aeros models tag takes a version and a tag\n"),
         (["tag", "mine:1", "best", "more"], "aeros models tag takes a version and a tag\n"),
@@ -107,6 +111,12 @@ def test_each_damaged_file_is_named(models, able, toys, monkeypatch):
         "a/3": "it is no manifest",
     }
     assert done.stderr.startswith("aeros: 2 of 3 files are damaged\n")
+
+
+def test_only_a_repository_that_can_heals_itself(models, able):
+    done = models("verify", "--heal")
+    assert done.returncode == 2
+    assert done.stderr.startswith("aeros: Files is a repository that cannot heal itself: it has no")
 
 
 def test_a_version_is_tagged(models, able):

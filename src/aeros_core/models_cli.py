@@ -7,14 +7,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from aeros_core import formats, words
+from aeros_core import formats, gc_cli, words
 from aeros_core.errors import ConfigError, RepositoryError
 from aeros_core.tables import table
 
 if TYPE_CHECKING:
-    from aeros_core.powers import SupportsCollection
     from aeros_core.records import ModelInfo
     from aeros_core.roles import Repository
 
@@ -36,7 +35,7 @@ def add_models(parser: argparse.ArgumentParser) -> None:
         ("export", _export, "NAME[:VERSION] FILE.safetensors", "write a version to a file"),
         ("import", _import, "FILE.safetensors", "store a file as the next version of a model"),
         ("split", _split, "NAME[:VERSION]", "store a model as two stages, for several elements"),
-        ("gc", _gc, "", "remove what nothing names any more"),
+        ("gc", gc_cli.collect, "", "remove what nothing names any more"),
     ):
         sub = verbs.add_parser(verb, help=help_)
         sub.add_argument("words", nargs="*", metavar=f"{takes} repository.option=value".strip())
@@ -50,6 +49,15 @@ def _options(verb: str, sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--limit", type=int, help="so many at most (default: all)")
         sub.add_argument("--offset", type=int, default=0, help="pass over so many")
         sub.add_argument("--newest", action="store_true", help="the newest of each first")
+    if verb == "verify":
+        sub.add_argument(
+            "--heal", action="store_true", help="write what is damaged again from other copies"
+        )
+        sub.add_argument(
+            "--heal-from", action="append", default=[], metavar="FOLDER|OVERRIDES",
+            help="another copy of the repository, too: its folder, or for instance"
+            " 'repository=s3 repository.bucket=copy'",
+        )  # fmt: skip
     if verb in ("export", "import"):
         sub.add_argument("--format", help="safetensors, onnx or state_dict (default: by name)")
     if verb == "import":
@@ -57,14 +65,7 @@ def _options(verb: str, sub: argparse.ArgumentParser) -> None:
     if verb == "split":
         sub.add_argument("--at", required=True, metavar="LAYER", help="last of the first stage")
     if verb == "gc":
-        sub.add_argument(
-            "--hours", type=float, default=24.0,
-            help="leave what is younger, it may be in the making (default: 24)",
-        )  # fmt: skip
-        sub.add_argument("--keep-last", type=int, default=0, help="versions of each model")
-        sub.add_argument("--keep-best", type=int, default=0, help="versions of each model")
-        sub.add_argument("--metric", default="accuracy", help="by which they are the best")
-        sub.add_argument("--dry-run", action="store_true", help="show what would go, do nothing")
+        gc_cli.add_options(sub)
 
 
 def _list(parsed: argparse.Namespace) -> int:
@@ -154,10 +155,12 @@ def _verify(parsed: argparse.Namespace) -> int:
     if not isinstance(repository, SupportsVerify):
         raise words.without(repository, "SupportsVerify", "check itself")
     name, version = words.named(names[0]) if names else (None, None)
+    healed = _healed(repository, name, version, parsed)
     files = repository.verify(name, version)
     damaged = {file: what for file, what in files.items() if what}
     if parsed.json:
-        print(json.dumps({"files": len(files), "damaged": damaged}, indent=2))
+        told = {"files": len(files), "damaged": damaged}
+        print(json.dumps(told | ({"healed": healed} if parsed.heal else {}), indent=2))
     elif damaged:
         rows = [{"file": file, "damage": what} for file, what in damaged.items()]
         print(table(rows, ["file", "damage"]))
@@ -170,6 +173,29 @@ def _verify(parsed: argparse.Namespace) -> int:
             hint="bring them back from a copy of the repository",
         )
     return 0
+
+
+def _healed(
+    repository: Repository, name: str | None, version: str | None, parsed: argparse.Namespace
+) -> dict[str, str]:
+    """Heal what is damaged if that is asked for; return where each file came from."""
+    from aeros_core.powers import SupportsHealing
+
+    parsed.heal = parsed.heal or bool(parsed.heal_from)
+    if not parsed.heal:
+        return {}
+    if not isinstance(repository, SupportsHealing):
+        raise words.without(repository, "SupportsHealing", "heal itself")
+    others = [words.repository(_overrides(place))[0] for place in parsed.heal_from]
+    healed = dict(repository.heal(name, version, others))
+    if not parsed.json:
+        for file, place in healed.items():
+            print(f"healed: {file} from {place}")
+    return healed
+
+
+def _overrides(place: str) -> list[str]:
+    return place.split() if "=" in place else ["repository=zarr", f"repository.path={place}"]
 
 
 def _tag(parsed: argparse.Namespace) -> int:
@@ -238,50 +264,3 @@ def _split(parsed: argparse.Namespace) -> int:
         takes = ", ".join(str(field) for field in stage.schema.features)
         print(f"{info.name}:{info.version} is stored, {info.nbytes:,} bytes, takes {takes}")
     return 0
-
-
-def _gc(parsed: argparse.Namespace) -> int:
-    from aeros_core.powers import SupportsCollection
-
-    repository, names = words.repository(parsed.words)
-    if names or parsed.hours < 0:
-        raise ConfigError(
-            "aeros models gc takes no model and no negative age",
-            hint="aeros models gc --hours 24 repository.option=value",
-        )
-    if not isinstance(repository, SupportsCollection):
-        raise words.without(repository, "SupportsCollection", "remove what nothing names")
-    versions = _retire(repository, parsed)
-    removed = {} if parsed.dry_run else repository.collect(parsed.hours * 3600)
-    if parsed.json:
-        both = removed if versions is None else {"versions": versions, "blobs": removed}
-        print(json.dumps(both, indent=2))
-        return 0
-    for name, gone in (versions or {}).items():
-        told = ", ".join(f"{name}:{version}" for version in gone)
-        print(f"{'would go' if parsed.dry_run else 'gone'}: {told}")
-    if not parsed.dry_run:
-        print(f"{words.counted(len(removed), 'blob')} removed, {sum(removed.values()):,} bytes")
-    return 0
-
-
-def _retire(
-    repository: SupportsCollection, parsed: argparse.Namespace
-) -> dict[str, list[int]] | None:
-    """Take away what the rules do not keep; None where there are no rules."""
-    from aeros_core import retention
-    from aeros_core.powers import SupportsRemoval
-    from aeros_core.roles import Repository
-
-    if not (parsed.keep_last or parsed.keep_best or parsed.dry_run):
-        return None
-    rules = retention.Rules(parsed.keep_last, parsed.keep_best, parsed.metric)
-    if not (isinstance(repository, SupportsRemoval) and isinstance(repository, Repository)):
-        raise words.without(cast("Repository", repository), "SupportsRemoval", "remove versions")
-    runs = [run.id for run in repository.runs()]
-    needed = retention.unfinished(runs, repository.result)
-    doomed = retention.doomed(repository.models(), rules, needed)
-    if parsed.dry_run:
-        return doomed
-    gone = {name: list(repository.remove(name, old)) for name, old in doomed.items()}
-    return {name: old for name, old in gone.items() if old}

@@ -13,7 +13,7 @@ from aeros_core.data import Batch, Dataset
 from aeros_core.messages import Broadcast, Failure, Instruction, State, Update
 from aeros_core.parameters import Parameters
 from aeros_core.records import Algorithm, ModelInfo
-from aeros_core.roles import Codec
+from aeros_core.roles import Codec, Repository
 
 __all__ = [
     "SupportsAlgorithms",
@@ -25,6 +25,7 @@ __all__ = [
     "SupportsCohort",
     "SupportsCollection",
     "SupportsFit",
+    "SupportsHealing",
     "SupportsPages",
     "SupportsRemoval",
     "SupportsState",
@@ -160,6 +161,22 @@ class SupportsVerify(Protocol):
 
         Returns:
             Every file that was read, and what is wrong with it: ``""`` if nothing is.
+        """
+
+
+@runtime_checkable
+class SupportsHealing(Protocol):
+    """A repository that can write what is damaged again from other copies."""
+
+    def heal(
+        self, name: str | None, version: int | str | None, others: Sequence[Repository]
+    ) -> Mapping[str, str]:
+        """Heal a version, a whole model, or everything; return ``{file: where from}``.
+
+        Args:
+            name: A model; None for everything.
+            version: One version of it; None for all.
+            others: Repositories that are copies of this one.
         """
 
 

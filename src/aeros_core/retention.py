@@ -52,8 +52,15 @@ def doomed(
         needed: Runs whose versions are kept whatever the rules say.
 
     Raises:
-        ConfigError: The best are to be kept, but no version of a model has the metric.
+        ConfigError: The best are to be kept, but no version at all has the metric. (A model
+            none of whose versions has it loses none.)
     """
+    if rules.best and infos and not _measured(infos, rules.metric):
+        raise ConfigError(
+            f"no version of a model measures {rules.metric}",
+            exists=", ".join(sorted({name for info in infos for name in info.metrics})),
+            hint="--metric <one of these>",
+        )
     found: dict[str, list[int]] = {}
     for name in sorted({info.name for info in infos}):
         versions = sorted((i for i in infos if i.name == name), key=lambda info: info.version)
@@ -73,12 +80,12 @@ def unfinished(runs: Iterable[str], result: Callable[[str], Mapping[str, Any] | 
 def _best(versions: Sequence[ModelInfo], rules: Rules) -> list[ModelInfo]:
     """Return the best versions, newer ones first where they are as good; NaN is never good."""
     metric, sign = rules.metric, 1 if Stop(metric=rules.metric).less else -1
-    measured = [i for i in versions if not math.isnan(i.metrics.get(metric, math.nan))]
+    measured = _measured(versions, metric)
     if rules.best and not measured:
-        raise ConfigError(
-            f"no version of model '{versions[0].name}' measures {metric}",
-            exists=", ".join(sorted({name for info in versions for name in info.metrics})),
-            hint="--metric <one of these>",
-        )
+        return [*versions]  # nobody knows which are the best
     ranked = sorted(measured, key=lambda info: (sign * info.metrics[metric], -info.version))
     return ranked[: rules.best]
+
+
+def _measured(infos: Sequence[ModelInfo], metric: str) -> list[ModelInfo]:
+    return [info for info in infos if not math.isnan(info.metrics.get(metric, math.nan))]

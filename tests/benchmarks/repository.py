@@ -187,7 +187,8 @@ def endpoint() -> Iterator[str]:
 def in_bucket(folder: Path, url: str) -> S3Repository:
     return S3Repository(
         endpoint=url, bucket="aeros", prefix=folder.name, region="us-east-1", path_style=True,
-        retries=2, timeout=60.0, spool=str(folder), compression=Compression.none, keep=2,
+        retries=2, timeout=60.0, spool=str(folder), cache="", cache_gb=1.0,
+        compression=Compression.none, keep=2,
     )  # fmt: skip
 
 

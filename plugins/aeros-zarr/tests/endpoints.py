@@ -87,6 +87,6 @@ def repository(url, path: Path, **options):
     defaults = {
         "endpoint": url, "bucket": BUCKET, "prefix": f"tests/{name}", "region": "us-east-1",
         "path_style": True, "retries": 3, "timeout": 20.0, "spool": str(path / "spool"),
-        "compression": Compression.none, "keep": 2,
+        "cache": "", "cache_gb": 1.0, "compression": Compression.none, "keep": 2,
     }  # fmt: skip
     return S3Repository(**(defaults | options))

@@ -56,6 +56,10 @@ class S3:
         timeout: Seconds for one request, of which each moves 16 MB at most.
         spool: Local folder where a round waits that could not be uploaded; relative to
             where aeros is started.
+        cache: Local folder where blobs stay that were read, shared by any processes;
+            relative to where aeros is started, empty for none.
+        cache_gb: Gigabytes (10^9 bytes) that the cache holds at most, above 0; what was
+            used longest ago goes.
         compression: ``none``, or ``zstd`` (float parameters shrink by a tenth or less).
         keep: Rounds of a run, from the last one back, whose parameters are kept, at
             least 1. What every round did and measured is kept for ever.
@@ -70,6 +74,8 @@ class S3:
     retries: int = 5
     timeout: float = 60.0
     spool: str = "aeros-spool"
+    cache: str = "aeros-cache"
+    cache_gb: float = 10.0
     compression: Compression = Compression.none
     keep: int = 2
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from aeros_core.errors import ConfigError
+from aeros_core.errors import ConfigError, RepositoryError
 from aeros_core.outcomes import Result, Round
 from aeros_core.records import Algorithm, Checkpoint, Model, ModelInfo, Run
-from aeros_zarr import Compression, manifest
+from aeros_core.roles import Repository
+from aeros_zarr import Compression, healing, manifest
 from aeros_zarr.algorithms import Algorithms
 from aeros_zarr.blobs import Blobs
 from aeros_zarr.faults import explained
@@ -29,20 +31,23 @@ class Archive:
         store: Where they are kept.
         compression: How arrays are compressed.
         keep: Rounds of a run, from the last one back, whose parameters are kept.
+        others: Other stores that may have copies of what is damaged here.
 
     Raises:
         ConfigError: ``keep`` is below 1.
         RepositoryError: The store was written by a newer version, or cannot be reached.
     """
 
-    def __init__(self, store: Store, *, compression: Compression, keep: int) -> None:
+    def __init__(
+        self, store: Store, *, compression: Compression, keep: int, others: Sequence[Store] = ()
+    ) -> None:
         if keep < 1:
             raise ConfigError(
                 f"repository.keep={keep} is not possible", exists="at least 1",
                 hint="repository.keep=1 keeps the last round alone",
             )  # fmt: skip
         self._store = store
-        self._blobs = Blobs(store, compression)
+        self._blobs = Blobs(store, compression, others)
         self._runs = Runs(store, self._blobs, keep)
         self._models = Models(store, self._blobs)
         self._algorithms = Algorithms(store, self._blobs)
@@ -192,6 +197,28 @@ class Archive:
             return found
         return found | self._runs.audit() | self._algorithms.audit()
 
+    def heal(
+        self, name: str | None, version: int | str | None, others: Sequence[Repository]
+    ) -> Mapping[str, str]:
+        """Write what is damaged again, from other copies; return ``{file: where from}``.
+
+        A file of a blob is found by its digest: in another folder of this store, in what
+        waits for an upload, in a cache, in another repository. A record is taken only from
+        the same place in one that is given.
+
+        Args:
+            name: A model; None for everything.
+            version: One version of it; None for all.
+            others: Repositories of this package.
+
+        Raises:
+            RepositoryError: There is no such version, one of the others is another kind of
+                repository, or the store refuses.
+        """
+        verify = partial(self.verify, name, version)
+        with explained("what is damaged could not be healed", self._store):
+            return healing.heal(self._store, self._blobs, verify, [*map(_store_of, others)])
+
     def store_algorithm(self, algorithm: Algorithm, wheel: bytes) -> None:
         """Store a version of an algorithm; the same once more changes nothing.
 
@@ -255,3 +282,12 @@ class Archive:
         with explained("the repository could not be made", self._store):
             self._store.replace("format.json", manifest.dump("repository", {}))
         self._marked = True
+
+
+def _store_of(repository: Repository) -> Store:
+    if not isinstance(repository, Archive):
+        raise RepositoryError(
+            f"nothing can be healed from a {type(repository).__name__}",
+            exists="repository=zarr, repository=s3",
+        )
+    return repository._store

@@ -7,11 +7,13 @@ verify every byte. Chunks are hashed and written at the same time, several at on
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -33,9 +35,9 @@ from aeros_zarr.arrays import (
     restore,
     unpack,
 )
-from aeros_zarr.manifest import damaged, said
-from aeros_zarr.store import Readable, Store
-from aeros_zarr.sums import Sum, is_of, matches, of_chunk, sha256
+from aeros_zarr.files import Files, is_digest
+from aeros_zarr.store import Store
+from aeros_zarr.sums import Sum, is_of, of_chunk, sha256
 
 __all__ = ["Blobs", "Stored"]
 
@@ -55,13 +57,17 @@ class Blobs:
     Args:
         store: Where they lie.
         compression: How those that are written are compressed.
+        others: Other stores that may have copies of them.
 
     Attributes:
         compression: As given.
     """
 
-    def __init__(self, store: Store, compression: Compression) -> None:
+    def __init__(
+        self, store: Store, compression: Compression, others: Sequence[Store] = ()
+    ) -> None:
         self._store = store
+        self._files = Files(store, others)
         self.compression = compression
         self._sound: set[str] = set()  # written or verified by this object
 
@@ -84,7 +90,9 @@ class Blobs:
         Raises:
             RepositoryError: It is missing or damaged.
         """
-        return self._document(_key(folder, digest), digest)
+        data = self._files.read(f"{_key(folder, digest)}/zarr.json", is_digest(digest))
+        document: Document = json.loads(data)
+        return document
 
     def get(self, folder: str, digest: str) -> Stored:
         """Return a blob of the folder of this key, every byte of it verified.
@@ -114,17 +122,32 @@ class Blobs:
         found: dict[str, str] = {}
         sums: dict[str, Sum] = {}
         for key in (_key(folder, digest) for digest in sorted(set(digests))):
-            found[f"{key}/zarr.json"] = ""
-            try:
-                document = self._document(key, key.rpartition("/")[2])
-            except RepositoryError as error:
-                found[f"{key}/zarr.json"] = said(error)
-                continue
-            named = document["attributes"]["sha256"]
-            sums |= {f"{key}/c.{n}": digest for n, digest in enumerate(named)}
+            file = f"{key}/zarr.json"
+            found[file] = self._files.wrong(file, key.rpartition("/")[2])
+            if not found[file]:
+                named = self.document(folder, key.rpartition("/")[2])["attributes"]["sha256"]
+                sums |= {f"{key}/c.{n}": digest for n, digest in enumerate(named)}
         with ThreadPoolExecutor(self._store.at_once) as readers:
-            found |= zip(sums, readers.map(self._wrong, sums, sums.values()), strict=True)
+            found |= zip(sums, readers.map(self._files.wrong, sums, sums.values()), strict=True)
         return {self._store.place(key): what for key, what in found.items()}
+
+    def heal(self, key: str, others: Sequence[Store]) -> str:
+        """Write a damaged file again from another copy; return where that is, if anywhere.
+
+        Args:
+            key: ``<folder>/<digest>/<name>``.
+            others: More stores that may have it.
+
+        Raises:
+            OSError: The store refuses.
+        """
+        folder, digest, name = key.rsplit("/", 2)
+        if name == "zarr.json":
+            return self._files.heal(key, is_digest(digest), others)
+        with suppress(RepositoryError):
+            named = self.document(folder, digest)["attributes"]["sha256"][int(name[2:])]
+            return self._files.heal(key, lambda data: is_of(io.BytesIO(data), named), others)
+        return ""
 
     def collect(self, folder: str, named: Callable[[], set[str]], seconds: float) -> dict[str, int]:
         """Remove blobs of this folder that nothing names; return ``{blob: bytes}``.
@@ -196,25 +219,7 @@ class Blobs:
     def _is_damaged(self, folder: str, digest: str) -> bool:
         if not self._store.touch(_key(folder, digest)):
             return False
-        try:
-            self.get(folder, digest)
-        except RepositoryError:
-            return True
-        return False
-
-    def _wrong(self, key: str, digest: Sum) -> str:
-        try:
-            with self._open(key) as file:
-                return "" if is_of(file, digest) else said(self._changed(key))
-        except RepositoryError as error:
-            return said(error)
-
-    def _document(self, key: str, digest: str) -> Document:
-        data = self._read(f"{key}/zarr.json")
-        if sha256([data]) != digest:
-            raise self._changed(f"{key}/zarr.json")
-        document: Document = json.loads(data)
-        return document
+        return any(self.audit(folder, [digest]).values())
 
     def _bytes(self, folder: str, owner: str, digest: str) -> Array:
         """Return the bytes of the array of a blob, or of the owner where no other is named."""
@@ -231,13 +236,7 @@ class Blobs:
         flat, chunks = empty(document)
 
         def fill(n: int) -> None:
-            data, padding = chunks[n]
-            rest = bytearray(padding)
-            with self._open(f"{key}/c.{n}") as file:
-                whole = (file.readinto(data), file.readinto(rest)) == (len(data), padding)
-                whole = whole and not file.read(1)
-            if not whole or not matches(sums[n], [data, memoryview(rest)]):
-                raise self._changed(f"{key}/c.{n}")
+            self._files.fill(f"{key}/c.{n}", sums[n], *chunks[n])
 
         if len(chunks) < 2:
             list(map(fill, range(len(chunks))))
@@ -246,27 +245,10 @@ class Blobs:
             list(readers.map(fill, range(len(chunks))))
         return flat
 
-    def _packed(self, key: str, document: Document, sums: Sequence[Sum]) -> Array:
-        files = {f"c.{n}": self._read(f"{key}/c.{n}") for n in range(len(sums))}
-        for (name, data), digest in zip(files.items(), sums, strict=True):
-            if sha256([data]) != digest:
-                raise self._changed(f"{key}/{name}")
+    def _packed(self, key: str, document: Document, sums: Sequence[str]) -> Array:
+        named = {f"c.{n}": digest for n, digest in enumerate(sums)}
+        files = {name: self._files.read(f"{key}/{name}", is_digest(d)) for name, d in named.items()}
         return unpack(document, files)
-
-    def _open(self, key: str) -> Readable:
-        try:
-            return self._store.open(key)
-        except FileNotFoundError as error:
-            raise damaged(self._store.place(key), "it is missing") from error
-
-    def _read(self, key: str) -> bytes:
-        try:
-            return self._store.read(key)
-        except FileNotFoundError as error:
-            raise damaged(self._store.place(key), "it is missing") from error
-
-    def _changed(self, key: str) -> RepositoryError:
-        return damaged(self._store.place(key), "its SHA-256 is not the one it was stored with")
 
 
 def _key(folder: str, digest: str) -> str:

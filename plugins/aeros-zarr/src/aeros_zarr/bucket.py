@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
+from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,6 +24,7 @@ from obstore.exceptions import AlreadyExistsError, GenericError, NotSupportedErr
 from obstore.store import S3Store
 
 from aeros_zarr import claims
+from aeros_zarr.cache import Cache
 from aeros_zarr.endpoint import asked
 
 if TYPE_CHECKING:
@@ -47,12 +49,14 @@ class Bucket:
         s3: The bucket, and the prefix below which everything lies.
         place: Its address, for messages.
         retries: How often an answer that breaks off is asked for again.
+        cache: Where files of blobs are kept that were read.
     """
 
     at_once = _AT_ONCE
     is_remote = True
 
-    def __init__(self, s3: S3Store, place: str, retries: int) -> None:
+    def __init__(self, s3: S3Store, place: str, retries: int, cache: Cache | None = None) -> None:
+        self._cache = cache
         self._s3 = s3
         self._retries = retries
         self._place = place.rstrip("/")
@@ -81,10 +85,20 @@ class Bucket:
         with asked(self._place):
             return self._again(lambda: obstore.get(self._s3, key).bytes().to_bytes())
 
-    def open(self, key: str) -> io.RawIOBase:
-        """Read a file, and return it opened."""
+    def open(self, key: str, *, cached: bool = True) -> io.RawIOBase | BufferedReader:
+        """Read a file, and return it opened; one of a blob from the cache, or into it."""
+        cache, (folder, name) = self._cache if cached else None, key.split("/")[-2:]
+        if cache and (file := cache.open(folder, name)):
+            return file
         with asked(self._place):
-            return _Content(self._again(lambda: obstore.get(self._s3, key).bytes()))
+            data = self._again(lambda: obstore.get(self._s3, key).bytes())
+        if cache:
+            cache.add(folder, name, memoryview(data))
+        return _Content(data)
+
+    def drop(self, key: str) -> bool:
+        """Forget what the cache has of a file of a blob; tell whether it had it."""
+        return self._cache is not None and self._cache.drop(*key.split("/")[-2:])
 
     def replace(self, key: str, data: bytes | memoryview) -> None:
         """Write a file; whoever reads it meanwhile sees the old one or the new one."""

@@ -62,9 +62,13 @@ class Disk:
         """Return a file."""
         return (self.root / key).read_bytes()
 
-    def open(self, key: str) -> BufferedReader:
-        """Open a file for reading."""
+    def open(self, key: str, *, cached: bool = True) -> BufferedReader:  # noqa: ARG002
+        """Open a file for reading; there is no cache."""
         return (self.root / key).open("rb")
+
+    def drop(self, key: str) -> bool:  # noqa: ARG002
+        """There is no cache."""
+        return False
 
     def replace(self, key: str, data: bytes) -> None:
         """Write a file; whoever reads it meanwhile sees the old one or the new one."""

@@ -14,6 +14,7 @@ from aeros_core.records import Checkpoint
 from aeros_zarr import Compression
 from aeros_zarr.archive import Archive
 from aeros_zarr.bucket import Bucket
+from aeros_zarr.cache import Cache
 from aeros_zarr.endpoint import connect
 from aeros_zarr.spool import Spool
 
@@ -37,6 +38,8 @@ class S3Repository(Archive):
         retries: How often a request is repeated, with growing pauses.
         timeout: Seconds for one request.
         spool: Local folder for what could not be uploaded yet.
+        cache: Local folder for blobs that were read; empty for none.
+        cache_gb: Gigabytes that it holds at most.
         compression: How arrays are compressed.
         keep: Rounds of a run, from the last one back, whose parameters are kept.
 
@@ -48,10 +51,16 @@ class S3Repository(Archive):
 
     def __init__(
         self, *, endpoint: str, bucket: str, prefix: str, region: str, path_style: bool,
-        retries: int, timeout: float, spool: str, compression: Compression, keep: int,
+        retries: int, timeout: float, spool: str, cache: str, cache_gb: float,
+        compression: Compression, keep: int,
     ) -> None:  # fmt: skip
         if not spool:
             raise ConfigError("repository.spool is empty", hint="repository.spool=aeros-spool")
+        if not cache_gb > 0:
+            raise ConfigError(
+                f"repository.cache_gb={cache_gb} is not possible", exists="more than 0",
+                hint="repository.cache= for no cache",
+            )  # fmt: skip
         s3 = connect(
             endpoint=endpoint, bucket=bucket, prefix=prefix, region=region,
             path_style=path_style, retries=retries, timeout=timeout,
@@ -59,7 +68,11 @@ class S3Repository(Archive):
         place = f"s3://{bucket}/{prefix.strip('/')}"
         own = hashlib.sha256(f"{endpoint.rstrip('/')} {place}".encode()).hexdigest()[:16]
         self._spool = Spool(Path(spool).expanduser().absolute() / own)
-        super().__init__(Bucket(s3, place, retries), compression=compression, keep=keep)
+        held = Cache(Path(cache).expanduser().absolute(), int(cache_gb * 1e9)) if cache else None
+        super().__init__(
+            Bucket(s3, place, retries, held), compression=compression, keep=keep,
+            others=[self._spool.disk],
+        )  # fmt: skip
 
     def commit(self, run: str, checkpoint: Checkpoint) -> None:
         """Store one round of a run in the bucket, or else in the spool.

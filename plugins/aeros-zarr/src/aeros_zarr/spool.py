@@ -22,16 +22,19 @@ class Spool:
 
     Args:
         folder: Made when first written to.
+
+    Attributes:
+        disk: The same as a store.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._disk = Disk(folder, durable=True)
-        self._runs = Runs(self._disk, Blobs(self._disk, Compression.none), _ALL)
+        self.disk = Disk(folder, durable=True)
+        self._runs = Runs(self.disk, Blobs(self.disk, Compression.none), _ALL)
 
     def holds(self, run: str) -> bool:
         """Tell whether anything of a run waits here."""
-        return self._disk.exists(f"runs/{run}/run.json")
+        return self.disk.exists(f"runs/{run}/run.json")
 
     def keep(self, run: str, held: Checkpoint | Result) -> None:
         """Store a round, or how a run ended.
@@ -60,4 +63,4 @@ class Spool:
 
     def drop(self, run: str) -> None:
         """Forget a run, everything of which has been uploaded."""
-        self._disk.remove(f"runs/{run}")
+        self.disk.remove(f"runs/{run}")

@@ -50,8 +50,11 @@ class Store(Protocol):
     def read(self, key: str) -> bytes:
         """Return a file."""
 
-    def open(self, key: str) -> Readable:
-        """Open a file for reading."""
+    def open(self, key: str, *, cached: bool = True) -> Readable:
+        """Open a file for reading; not from a cache if ``cached`` is false."""
+
+    def drop(self, key: str) -> bool:
+        """Forget what a cache has of a file; tell whether that is worth another look."""
 
     def replace(self, key: str, data: bytes) -> None:
         """Write a file; whoever reads it meanwhile sees the old one or the new one."""

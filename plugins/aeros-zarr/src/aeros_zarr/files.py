@@ -1,0 +1,128 @@
+"""Files of blobs: read and verified, and healed from another copy where they are damaged."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TypeAlias
+
+from aeros_core.errors import RepositoryError
+from aeros_zarr import copies
+from aeros_zarr.manifest import damaged, said
+from aeros_zarr.store import Readable, Store
+from aeros_zarr.sums import Sum, is_of, matches, sha256
+
+__all__ = ["Check", "Files", "is_digest"]
+
+_log = logging.getLogger(__name__)
+
+Check: TypeAlias = Callable[[bytes], bool]
+"""Tells whether bytes are what a file has to hold."""
+
+
+class Files:
+    """Reads the files of blobs.
+
+    Args:
+        store: Where they lie.
+        others: Other stores that may have copies of them.
+    """
+
+    def __init__(self, store: Store, others: Sequence[Store]) -> None:
+        self._store = store
+        self._others = others
+
+    def read(self, key: str, check: Check) -> bytes:
+        """Return a whole file.
+
+        Raises:
+            RepositoryError: It is missing or damaged, and there is no other copy.
+        """
+        missing: OSError | None = None
+        for cached in (True, False):
+            try:
+                with self._store.open(key, cached=cached) as file:
+                    data = file.read() or b""
+            except FileNotFoundError as error:
+                missing = error
+                break
+            if check(data):
+                return data
+            if not self._store.drop(key):
+                break
+        return self._copy(key, check, missing)
+
+    def fill(self, key: str, named: Sum, data: memoryview, padding: int) -> None:
+        """Read a chunk file to where it goes; its last bytes are padding.
+
+        Raises:
+            RepositoryError: It is missing or damaged, and there is no other copy.
+        """
+        missing: OSError | None = None
+        for cached in (True, False):
+            try:
+                if self._filled(key, named, data, padding, cached=cached):
+                    return
+            except FileNotFoundError as error:
+                missing = error
+                break
+            if not self._store.drop(key):
+                break
+        whole = self._copy(key, lambda found: is_of(io.BytesIO(found), named), missing)
+        data[:] = whole[: len(data)]
+
+    def wrong(self, key: str, named: Sum) -> str:
+        """Return what is wrong with a file as it is stored, not cached; ``""`` if nothing is."""
+        try:
+            with self._store.open(key, cached=False) as file:
+                return "" if is_of(file, named) else said(self._changed(key))
+        except FileNotFoundError:
+            return "it is missing"
+
+    def heal(self, key: str, check: Check, others: Sequence[Store]) -> str:
+        """Write a file again from another copy; return where that is, ``""`` if there is none.
+
+        Raises:
+            OSError: The store refuses.
+        """
+        for place, data in copies.of_blob([self._store, *self._others, *others], key):
+            if check(data):
+                self._store.replace(key, data)
+                return place
+        return ""
+
+    def _filled(
+        self, key: str, named: Sum, data: memoryview, padding: int, *, cached: bool
+    ) -> bool:
+        rest = bytearray(padding)
+        with self._store.open(key, cached=cached) as file:
+            whole = _read_into(file, data) and _read_into(file, memoryview(rest))
+            whole = whole and not file.read(1)
+        return whole and matches(named, [data, memoryview(rest)])
+
+    def _copy(self, key: str, check: Check, missing: OSError | None) -> bytes:
+        """Return another copy of a file, which then is healed if its blob is still there."""
+        for place, data in copies.of_blob([self._store, *self._others], key):
+            if check(data):
+                with suppress(OSError):
+                    if self._store.exists(f"{key.rpartition('/')[0]}/zarr.json"):
+                        self._store.replace(key, data)
+                        _log.warning("%s was damaged, and is healed from %s", key, place)
+                return data
+        if missing:
+            raise damaged(self._store.place(key), "it is missing") from missing
+        raise self._changed(key)
+
+    def _changed(self, key: str) -> RepositoryError:
+        return damaged(self._store.place(key), "its SHA-256 is not the one it was stored with")
+
+
+def is_digest(digest: str) -> Check:
+    """Return the check of a file whose SHA-256 is known."""
+    return lambda data: sha256([data]) == digest
+
+
+def _read_into(file: Readable, buffer: memoryview) -> bool:
+    return file.readinto(buffer) == len(buffer)
