@@ -77,6 +77,7 @@ class Shelf:
         self._loader = loader
         self._options = options
         self._slots: dict[str, Slot] = {}
+        self._refs: dict[str, str] = {}
         self._changing = asyncio.Lock()
         self._leaving: set[asyncio.Task[None]] = set()
         self.closing = False
@@ -135,20 +136,21 @@ class Shelf:
 
         Args:
             name: Name of the model.
-            ref: A version or a tag; empty: what is followed already, or ``latest``.
+            ref: A version or a tag; empty: what it was first loaded by, or ``latest``.
 
         Raises:
             AerosError: It is not there, damaged, or cannot answer.
         """
         async with self._changing:
             slot = self._slots.get(name)
-            ref = ref or (slot.ref if slot else "latest")
+            ref = ref or self._refs.get(name, "latest")
             version = await self._number(name, ref)
             if slot is None:
                 self._slots[name] = Slot(name, ref, await self._lane(name, version))
             else:
                 await self._swap(slot, version)
                 slot.ref = ref
+            self._refs.setdefault(name, ref)
             await self._try(self._slots[name])
             return version
 

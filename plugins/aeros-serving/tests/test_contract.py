@@ -1,0 +1,133 @@
+"""Requests against the schema: every violation by its field's name."""
+
+import numpy as np
+import pytest
+
+from aeros_core.errors import ConfigError
+from aeros_core.parameters import Parameters
+from aeros_core.records import Model
+from aeros_core.schema import Field, Schema
+from aeros_serving.contract import Contract, Tensor, contract_of
+from aeros_serving.failures import Malformed
+
+FIELDS = [
+    Field("age", "float64", (), (18.0, 90.0)),
+    Field("image", "float32", (2, None)),
+    Field("job", "str", categories=("clerk", "cook")),
+    Field("code", "int64", categories=("a", "b")),
+]
+CONTRACT = Contract({field.name: field for field in FIELDS})
+
+
+def good():
+    return {
+        "age": np.array([20.0, 30.0]),
+        "image": np.zeros((2, 2, 5), np.float32),
+        "job": np.array([b"cook", b"clerk"], dtype=object),
+        "code": np.array([0, 1]),
+    }
+
+
+def refused(**changes):
+    tensors = {k: v for k, v in (good() | changes).items() if v is not None}
+    with pytest.raises(Malformed) as told:
+        CONTRACT.check(tensors, dict.fromkeys(tensors, "THIS"))
+    return str(told.value)
+
+
+def test_what_keeps_the_contract_becomes_a_batch():
+    batch = CONTRACT.check(good(), dict.fromkeys(good(), ""))
+    assert list(batch) == ["age", "image", "job", "code"]
+    assert batch["job"].tolist() == ["cook", "clerk"]
+    assert batch["job"].dtype.kind == "U"
+
+
+def test_metadata_say_what_a_request_brings():
+    assert CONTRACT.inputs == [
+        Tensor("age", "FP64", (-1,)),
+        Tensor("image", "FP32", (-1, 2, -1)),
+        Tensor("job", "BYTES", (-1,)),
+        Tensor("code", "INT64", (-1,)),
+    ]
+    assert CONTRACT.free
+
+
+def test_what_widens_without_loss_is_taken():
+    halves = np.ones((2, 2, 1), np.float16)
+    batch = CONTRACT.check(good() | {"image": halves}, dict.fromkeys(good(), "FP16"))
+    assert batch["image"].dtype == np.float32
+
+
+def test_every_violation_is_named_at_once():
+    told = refused(age=None, strange=np.zeros(2), image=np.zeros((2, 2), np.float32))
+    assert told == (
+        "input 'age' is missing;"
+        " input 'strange' is not expected; the model takes age, image, job, code;"
+        " input 'image': shape [2, 2], not [rows, 2, any]"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"image": np.zeros((2, 2, 5))}, "input 'image': datatype THIS, not FP32"),
+        ({"job": np.zeros(2)}, "input 'job': datatype THIS, not BYTES"),
+        ({"age": good()["job"]}, "input 'age': datatype THIS, not FP64"),
+        ({"job": np.array([b"\xff", b""], dtype=object)}, "input 'job': not UTF-8"),
+        ({"age": np.array([1.0, np.nan])}, "input 'age': NaN or infinity in row 1"),
+        ({"age": np.array([-np.inf, 1.0])}, "input 'age': NaN or infinity in row 0"),
+        ({"code": np.array([0, 2])}, "input 'code': codes from 0 to 2, not 0 to 1"),
+        ({"code": np.array([0])}, "inputs have different numbers of rows: 'age' 2, 'image' 2,"),
+    ],
+)
+def test_a_violation_is_named(changes, told):
+    assert told in refused(**changes)
+
+
+def test_large_numbers_are_finite_though_their_sum_is_not():
+    high = np.full(2, 1.7e308)
+    assert CONTRACT.check(good() | {"age": high}, dict.fromkeys(good(), ""))["age"] is high
+
+
+def test_a_sample_keeps_the_contract():
+    sample = CONTRACT.sample(3, 4)
+    assert {name: column.shape for name, column in sample.items()} == {
+        "age": (3,), "image": (3, 2, 4), "job": (3,), "code": (3,),
+    }  # fmt: skip
+    assert sample["age"].tolist() == [18.0] * 3
+    raw = {n: c.astype(object) if c.dtype.kind == "U" else c for n, c in sample.items()}
+    raw["job"] = np.array([value.encode() for value in sample["job"]], dtype=object)
+    CONTRACT.check(raw, dict.fromkeys(raw, ""))
+
+
+class Widen:
+    """A step that changes the shape."""
+
+    def output_schema(self, schema):
+        return schema.with_field(Field("age", "float64", (2,)))
+
+
+class Same:
+    """A step that does not."""
+
+    def output_schema(self, schema):
+        return schema
+
+
+def test_a_request_brings_what_came_before_the_transformers():
+    raw = Schema((FIELDS[0],))
+    trained = Schema((Field("age", "float64", (9,)),))
+    model = Model("m", Parameters.of({}), trained, inputs=raw)
+    assert contract_of(model, [Widen()]).fields == {"age": FIELDS[0]}
+
+
+def test_a_model_from_before_is_taken_where_its_steps_change_no_shape():
+    model = Model("m", Parameters.of({}), Schema((FIELDS[0],)), transformers={"w": {}})
+    assert contract_of(model, [Same()]).fields == {"age": FIELDS[0]}
+    with pytest.raises(ConfigError, match="does not say what its transformers take"):
+        contract_of(model, [Widen()])
+
+
+def test_a_model_without_a_schema_is_refused():
+    with pytest.raises(ConfigError, match="has no schema"):
+        contract_of(Model("m", Parameters.of({}), Schema(())), [])

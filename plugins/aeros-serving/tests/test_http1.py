@@ -1,0 +1,178 @@
+"""HTTP/1.1 with clients that are slow, half-closed, greedy, or no clients at all."""
+
+import json
+import re
+import socket
+import ssl
+import struct
+import time
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from aeros_serving.config import Where
+
+GET = b"GET /v2/health/live HTTP/1.1\r\nhost: x\r\n\r\n"
+
+
+def refusal(answer):
+    """Return status and text of an answer that refuses and closes."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"connection: close" in head
+    return int(head.split()[1]), json.loads(body)["error"]
+
+
+def infer(data=(1, 2, 3), more=""):
+    tensor = {"name": "x", "datatype": "FP32", "shape": [1, 3], "data": list(data)}
+    body = json.dumps({"inputs": [tensor]}).encode()
+    head = f"POST /v2/models/toy/infer HTTP/1.1\r\n{more}content-length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+def test_pipelined_requests_are_answered_in_order(running):
+    answer = running().raw(infer((1, 0, 0)) + GET + infer((2, 0, 0), "connection: close\r\n"))
+    assert answer.count(b"HTTP/1.1 200 OK") == 3
+    assert answer.index(b"[2.0,0.0,0.0]") < answer.index(b"[4.0,0.0,0.0]")
+
+
+def test_many_pipelined_requests_wait_their_turn(running):
+    answer = running().raw(infer() * 50 + infer(more="connection: close\r\n"))
+    assert answer.count(b"[2.0,4.0,6.0]") == 51
+
+
+def test_bytes_may_come_one_by_one(running):
+    server = running()
+    with socket.create_connection(("127.0.0.1", server.http), timeout=20) as sock:
+        for place in range(len(request := infer())):
+            sock.send(request[place : place + 1])
+        assert b"[2.0,4.0,6.0]" in sock.recv(65536)
+
+
+def test_a_half_closed_client_gets_its_answer(running):
+    answer = running().raw(infer(), end=True)
+    assert b"[2.0,4.0,6.0]" in answer
+
+
+def test_a_body_that_is_too_large_is_refused_before_it_is_there(running):
+    server = running(max_body=1000)
+    head = b"POST /v2/models/toy/infer HTTP/1.1\r\ncontent-length: 100000000\r\n\r\n"
+    assert refusal(server.raw(head, end=True)) == (
+        413, "the body has 100,000,000 bytes or more, and 1,000 are taken",
+    )  # fmt: skip
+    chunk = b"%x\r\n%s\r\n" % (600, b" " * 600)
+    head = b"POST /v2/models/toy/infer HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n"
+    assert refusal(server.raw(head + chunk * 2, end=True))[0] == 413
+    assert server.infer()[0] == 200
+
+
+def test_chunks_make_a_body(running):
+    head, _, body = infer(more="transfer-encoding: chunked\r\n").partition(b"\r\n\r\n")
+    head = b"\r\n".join(line for line in head.split(b"\r\n") if b"length" not in line)
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n"
+    assert b"[2.0,4.0,6.0]" in running().raw(head + b"\r\n\r\n" + chunks, end=True)
+
+
+def test_headers_without_end_are_refused(running):
+    server = running()
+    status, told = refusal(server.raw(b"GET /v2 HTTP/1.1\r\n" + b"a: b\r\n" * 20_000, end=True))
+    assert status == 431
+    assert "headers are larger" in told
+
+
+def test_a_slow_client_is_sent_away(running):
+    server = running(read_timeout=0.4)
+    start = time.monotonic()
+    assert refusal(server.raw(infer()[:40], wait=20))[0] == 408
+    assert refusal(server.raw(infer()[:-4], wait=20))[0] == 408
+    assert server.raw(b"", wait=20) == b""
+    assert time.monotonic() - start < 20
+    assert server.infer()[0] == 200
+
+
+def test_a_client_that_asks_nothing_more_is_sent_away(running):
+    assert running(idle_timeout=0.3, read_timeout=0.4).raw(GET, wait=20).count(b"200 OK") == 1
+
+
+def test_who_expects_to_be_asked_is_asked(running):
+    server = running()
+    with socket.create_connection(("127.0.0.1", server.http), timeout=20) as sock:
+        head, _, body = infer(more="expect: 100-continue\r\n").partition(b"\r\n\r\n")
+        sock.sendall(head + b"\r\n\r\n")
+        assert sock.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        sock.sendall(body)
+        assert b"[2.0,4.0,6.0]" in sock.recv(65536)
+
+
+@pytest.mark.parametrize(
+    "data", [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"hello\r\n\r\n", b"\x16\x03\x01\x02\x00\x01"]
+)
+def test_another_protocol_is_refused(running, data):
+    assert refusal(running().raw(data, end=True))[0] == 400
+
+
+def test_an_upgrade_is_refused(running):
+    head = b"GET /v2 HTTP/1.1\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"
+    server = running()
+    assert b" 400 " in server.raw(head, wait=0.5) or b" 200 " in server.raw(head, wait=0.5)
+    assert server.infer()[0] == 200
+
+
+def test_a_client_that_leaves_is_not_computed(toys, running):
+    inferencer = toys.repository.all["toy", 1][1]
+    server = running(where=Where.thread, max_batch=1)
+    inferencer.sizes.clear()
+    inferencer.gate.clear()
+    first = socket.create_connection(("127.0.0.1", server.http))
+    first.sendall(infer())
+    while not inferencer.sizes:
+        time.sleep(0.01)
+    for _ in range(3):
+        with socket.create_connection(("127.0.0.1", server.http)) as sock:
+            sock.sendall(infer())
+            lane = server.server.shelf.lane("toy")
+            while not lane.waiting:
+                time.sleep(0.01)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    time.sleep(0.2)
+    inferencer.gate.set()
+    assert b"200 OK" in first.recv(65536)
+    first.close()
+    assert server.infer()[0] == 200
+    assert inferencer.sizes == [1, 1]
+    assert server.server.shelf.lane("toy").served.statistics.errors == {"Cancelled": 3}
+
+
+PIECES = st.lists(
+    st.one_of(
+        st.sampled_from(
+            [b"GET ", b"POST ", b"/v2 ", b"/v2/models/toy/infer ", b"HTTP/1.1\r\n", b"\r\n",
+             b"\r\n\r\n", b"content-length: 5\r\n", b"content-length: -5\r\n",
+             b"transfer-encoding: chunked\r\n", b"inference-header-content-length: 3\r\n", b"5\r\n{}{}{\r\n", b"{}", b"0\r\n\r\n", GET]
+        ),
+        st.binary(max_size=20),
+    ),
+    max_size=10,
+).map(b"".join)  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(PIECES)
+def test_no_bytes_do_harm(fuzzed, data):
+    statuses = re.findall(rb"HTTP/1\.1 (\d{3}) ", fuzzed.raw(data, end=True))
+    assert all(status < b"500" for status in statuses)
+    assert fuzzed.infer()[0] == 200
+
+
+def test_tls(running, pair):
+    paths = pair
+    server = running(certificate=str(paths[0]), key=str(paths[1]), host="localhost")
+    context = ssl.create_default_context(cafile=str(paths[0]))
+    plain = socket.create_connection(("localhost", server.http), timeout=20)
+    with context.wrap_socket(plain, server_hostname="localhost") as sock:
+        sock.sendall(infer(more="connection: close\r\n"))
+        answer = b""
+        while piece := sock.recv(65536):
+            answer += piece
+    assert b"[2.0,4.0,6.0]" in answer
+    assert b"200 OK" not in server.raw(GET, wait=5)

@@ -1,0 +1,226 @@
+"""Batches: how large they are, how long they wait, who is let in and who fails."""
+
+import asyncio
+import threading
+
+import numpy as np
+import pytest
+
+from aeros_core.errors import ConfigError
+from aeros_serving.config import Serving, Where
+from aeros_serving.failures import Exhausted, Expired, Overloaded, Refused, Unavailable
+from aeros_serving.lane import Batching, Job, Lane
+
+PLAIN = {"max_batch": 8, "preferred": (), "delay": 0.0, "max_queue": 100, "deadline": 0.0}
+
+
+class Desk:
+    """Asks a lane, and keeps the answers in order."""
+
+    def __init__(self, served, where=Where.thread, **changes):
+        self.lane = Lane(served, Batching(**PLAIN | changes), where, asyncio.get_running_loop())
+        self.answers = []
+
+    def ask(self, batch, **more):
+        waiting = asyncio.get_running_loop().create_future()
+        job = Job(batch, len(next(iter(batch.values()))), waiting.set_result, **more)
+        self.lane.submit(job)
+        self.answers.append(waiting)
+        return job
+
+    async def all(self):
+        return [await asyncio.wait_for(answer, 20) for answer in self.answers]
+
+
+def run(work):
+    return asyncio.run(asyncio.wait_for(work, 40))
+
+
+@pytest.mark.parametrize("where", [Where.inline, Where.thread])
+def test_each_request_gets_its_own_rows_back(served, rows, where):
+    async def work():
+        desk = Desk(served, where)
+        for value in range(20):
+            desk.ask(rows(1 + value % 3, value / 100))
+        return await desk.all()
+
+    for value, answer in enumerate(run(work())):
+        np.testing.assert_allclose(answer["scores"], np.full((1 + value % 3, 3), value / 50))
+
+
+def test_what_is_there_goes_together_up_to_the_largest_batch(served, rows):
+    sizes = served.service.inferencer.sizes
+    sizes.clear()
+
+    async def work():
+        desk = Desk(served, Where.inline)
+        for _ in range(20):
+            desk.ask(rows(1))
+        await desk.all()
+
+    run(work())
+    assert sizes == [8, 8, 4]
+    seen = served.statistics
+    assert (seen.rows, seen.executions, seen.success.count) == (20, 3, 20)
+    assert {size: one[1].count for size, one in seen.batches.items()} == {8: 2, 4: 1}
+
+
+def test_a_preferred_size_goes_at_once_and_the_rest_waits(served, rows):
+    sizes = served.service.inferencer.sizes
+    sizes.clear()
+
+    async def work():
+        desk = Desk(served, Where.inline, preferred=(2, 4), delay=0.3)
+        for _ in range(7):
+            desk.ask(rows(1))
+        start = asyncio.get_running_loop().time()
+        await desk.all()
+        return asyncio.get_running_loop().time() - start
+
+    assert run(work()) > 0.1
+    assert sizes == [4, 2, 1]
+
+
+def test_requests_wait_for_others_but_not_beyond_the_delay(served, rows):
+    sizes = served.service.inferencer.sizes
+    sizes.clear()
+
+    async def work():
+        desk = Desk(served, delay=0.2)
+        for _ in range(3):
+            desk.ask(rows(1))
+            await asyncio.sleep(0.001)
+        await desk.all()
+
+    run(work())
+    assert sizes == [3]
+
+
+def test_a_full_queue_refuses(served, rows):
+    served.service.inferencer.gate.clear()
+
+    async def work():
+        desk = Desk(served, max_queue=2)
+        desk.ask(rows(1))
+        await asyncio.sleep(0.05)  # the first is being computed
+        desk.ask(rows(1))
+        desk.ask(rows(1))
+        with pytest.raises(Overloaded, match="2 requests wait for model 'toy' already"):
+            desk.ask(rows(1))
+        served.service.inferencer.gate.set()
+        await desk.all()
+
+    run(work())
+    assert served.statistics.errors == {"Overloaded": 1}
+
+
+def test_who_waited_too_long_is_told_and_not_computed(served, rows):
+    inferencer = served.service.inferencer
+    inferencer.gate.clear()
+    inferencer.sizes.clear()
+
+    async def work():
+        desk = Desk(served, deadline=0.05)
+        desk.ask(rows(1))
+        await asyncio.sleep(0.02)
+        desk.ask(rows(5))
+        await asyncio.sleep(0.1)
+        inferencer.gate.set()
+        return await desk.all()
+
+    first, second = run(work())
+    assert "scores" in first
+    assert isinstance(second, Expired)
+    assert inferencer.sizes == [1]
+
+
+def test_who_left_is_not_computed(served, rows):
+    inferencer = served.service.inferencer
+    inferencer.gate.clear()
+    inferencer.sizes.clear()
+
+    async def work():
+        desk = Desk(served)
+        desk.ask(rows(1))
+        await asyncio.sleep(0.02)
+        desk.ask(rows(5)).cancelled = True
+        desk.answers.pop()
+        inferencer.gate.set()
+        await desk.all()
+        await desk.lane.drain()
+
+    run(work())
+    assert inferencer.sizes == [1]
+    assert served.statistics.errors == {"Cancelled": 1}
+
+
+def test_only_the_guilty_request_fails(served, rows):
+    async def work():
+        desk = Desk(served)
+        for value in (0.1, 13, 14, 0.2):
+            desk.ask(rows(1, value))
+        return await desk.all()
+
+    good, bad, large, fine = run(work())
+    assert "scores" in good
+    assert "scores" in fine
+    assert (type(bad), str(bad)) == (Refused, "ValueError: thirteen")
+    assert (type(large), str(large)) == (Exhausted, "out of memory: no room")
+    assert served.statistics.errors == {"Refused": 1, "Exhausted": 1}
+
+
+def test_draining_answers_what_waits_and_takes_no_more(served, rows):
+    inferencer = served.service.inferencer
+    inferencer.gate.clear()
+
+    async def work():
+        desk = Desk(served, delay=30.0)
+        desk.ask(rows(1))
+        desk.ask(rows(1))
+        draining = asyncio.get_running_loop().create_task(desk.lane.drain())
+        await asyncio.sleep(0.02)
+        with pytest.raises(Unavailable):
+            desk.ask(rows(1))
+        assert not draining.done()
+        inferencer.gate.set()
+        await draining
+        return [answer.done() for answer in desk.answers]
+
+    assert run(work()) == [True, True]
+
+
+def test_a_slow_model_has_a_thread_of_its_own(served, rows):
+    served.seconds = 1.0
+    where = []
+    served.service.inferencer.predict = lambda batch: (
+        where.append(threading.current_thread()) or {"x": batch["x"]}
+    )
+
+    async def work():
+        desk = Desk(served, Where.auto)
+        desk.ask(rows(1))
+        await desk.all()
+
+    run(work())
+    assert where[0] is not threading.main_thread()
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("max_batch", 0), ("delay", -1.0), ("max_queue", 0), ("deadline", -1.0)]
+)
+def test_numbers_that_cannot_be_are_refused(option, value):
+    with pytest.raises(ConfigError, match=rf"serving\.{option}="):
+        Batching(**PLAIN | {option: value})
+
+
+def test_preferred_sizes_are_at_most_the_largest():
+    with pytest.raises(ConfigError, match=r"serving\.preferred=\[9\]"):
+        Batching(**PLAIN | {"preferred": (9,)})
+
+
+def test_a_model_may_have_options_of_its_own():
+    options = Serving(models={"a": {"delay": 0.5}, "b": {"dlay": 1}})
+    assert Batching.of(options, "a").delay == 0.5
+    assert Batching.of(options, "c").delay == 0.0
+    with pytest.raises(ConfigError, match=r"serving\.models\.b\.dlay"):
+        Batching.of(options, "b")

@@ -1,0 +1,306 @@
+"""The REST protocol through a real socket."""
+
+import contextlib
+import gzip
+import json
+import threading
+
+import numpy as np
+import pytest
+import tritonclient.http as triton
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tritonclient.utils import InferenceServerException
+
+from aeros_core.schema import Field, Schema
+from aeros_serving.codec import request_of
+from aeros_serving.config import Where
+from aeros_serving.failures import Malformed
+
+DTYPES = {
+    "BOOL": "bool", "UINT8": "uint8", "UINT16": "uint16", "UINT32": "uint32", "UINT64": "uint64",
+    "INT8": "int8", "INT16": "int16", "INT32": "int32", "INT64": "int64",
+    "FP16": "float16", "FP32": "float32", "FP64": "float64", "BYTES": "str",
+}  # fmt: skip
+
+
+def tensor(**changes):
+    return {"name": "x", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]} | changes
+
+
+def test_health_and_metadata(running):
+    server = running()
+    for path in ("v2/health/live", "v2/health/ready", "v2/models/toy/ready"):
+        assert server.ask("GET", f"/{path}")[0::2] == (200, b"")
+    told = json.loads(server.ask("GET", "/v2")[2])
+    assert told["name"] == "aeros-serving"
+    assert "binary_tensor_data" in told["extensions"]
+    told = json.loads(server.ask("GET", "/v2/models/toy/versions/1")[2])
+    assert told.pop("platform")
+    assert told == {
+        "name": "toy",
+        "versions": ["1"],
+        "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 3]}],
+        "outputs": [
+            {"name": "scores", "datatype": "FP32", "shape": [-1, 3]},
+            {"name": "label", "datatype": "INT64", "shape": [-1]},
+        ],
+    }
+
+
+def test_json_in_and_out(running):
+    status, answer = running().infer(id="42")
+    assert status == 200
+    assert answer == {
+        "id": "42",
+        "model_name": "toy",
+        "model_version": "1",
+        "outputs": [
+            {"name": "scores", "datatype": "FP32", "shape": [1, 3], "data": [2.0, 4.0, 6.0]},
+            {"name": "label", "datatype": "INT64", "shape": [1], "data": [2]},
+        ],
+    }
+
+
+@pytest.mark.parametrize("datatype", DTYPES)
+def test_tritonclient_sends_every_type_as_it_does_by_default(toys, running, datatype):
+    toys.add("all", 1, Schema((Field("x", DTYPES[datatype], (2,)),)), factor=1)
+    kind = object if datatype == "BYTES" else DTYPES[datatype]
+    x = np.array([["1", "ä"], ["0", "1"]] if datatype == "BYTES" else [[1, 0], [0, 1]], dtype=kind)
+    with triton.InferenceServerClient(f"127.0.0.1:{running('all').http}") as client:
+        given_ = triton.InferInput("x", [2, 2], datatype)
+        given_.set_data_from_numpy(x)
+        found = client.infer("all", [given_], request_id="r")
+    name = "echo" if datatype == "BYTES" else "scores"
+    output = found.as_numpy(name)
+    expected = [[v.encode() for v in row] for row in x] if datatype == "BYTES" else x.tolist()
+    assert output.tolist() == expected
+    assert found.get_response()["id"] == "r"
+
+
+def test_outputs_are_chosen_and_each_says_how_it_comes(running):
+    with triton.InferenceServerClient(f"127.0.0.1:{running().http}") as client:
+        given_ = triton.InferInput("x", [1, 3], "FP32")
+        given_.set_data_from_numpy(np.ones((1, 3), np.float32))
+        wanted = [
+            triton.InferRequestedOutput("label", binary_data=True),
+            triton.InferRequestedOutput("scores", binary_data=False),
+        ]
+        answer = client.infer("toy", [given_], outputs=wanted).get_response()
+        assert [o["name"] for o in answer["outputs"]] == ["label", "scores"]
+        assert answer["outputs"][0]["parameters"] == {"binary_data_size": 8}
+        assert answer["outputs"][1]["data"] == [2.0, 2.0, 2.0]
+        best = [triton.InferRequestedOutput("scores", class_count=2)]
+        told = client.infer("toy", [given_], outputs=best).as_numpy("scores")
+        assert told.tolist() == [[b"2.000000:0:a", b"2.000000:1:b"]]
+        for strange in ("nothing", "label"):
+            out = triton.InferRequestedOutput(strange, class_count=1)
+            with pytest.raises(InferenceServerException, match=f"output '{strange}'"):
+                client.infer("toy", [given_], outputs=[out])
+
+
+def test_compressed_bodies(running):
+    server = running(max_body=100_000)
+    body = gzip.compress(json.dumps({"inputs": [tensor()]}).encode())
+    headers = {"Content-Encoding": "gzip"}
+    assert server.ask("POST", "/v2/models/toy/infer", body, headers)[0] == 200
+    bomb = gzip.compress(b" " * 200_000)
+    assert server.ask("POST", "/v2/models/toy/infer", bomb, headers)[0] == 413
+    assert server.ask("POST", "/v2/models/toy/infer", b"none", headers)[0] == 400
+    rows = {"inputs": [tensor(shape=[400, 3], data=[1] * 1200)]}
+    headers = {"Accept-Encoding": "gzip"}
+    status, told, answer = server.ask("POST", "/v2/models/toy/infer", json.dumps(rows), headers)
+    assert (status, told["content-encoding"]) == (200, "gzip")
+    assert json.loads(gzip.decompress(answer))["outputs"][0]["shape"] == [400, 3]
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b"{", "the request is no JSON:"),
+        (b"[]", "the request is no JSON object"),
+        ({}, "'inputs' is an array of objects"),
+        ({"inputs": [3]}, "'inputs' is an array of objects"),
+        ({"inputs": [{"name": "x"}]}, "an input has a name, a datatype and a shape"),
+        ({"inputs": [tensor(), tensor()]}, "input 'x' is there twice"),
+        ({"inputs": []}, "input 'x' is missing"),
+        ({"inputs": [tensor(name="y")]}, "input 'y' is not expected; the model takes x"),
+        ({"inputs": [tensor(datatype="FP64")]}, "input 'x': datatype FP64, not FP32"),
+        ({"inputs": [tensor(shape=[3, 1])]}, "input 'x': shape [3, 1], not [rows, 3]"),
+        ({"inputs": [tensor(data=[1, 2, 1e39])]}, "input 'x': NaN or infinity in row 0"),
+        ({"inputs": [tensor()], "id": 3}, "'id' is a text"),
+        ({"inputs": [tensor()], "outputs": [{}]}, "an output that is asked for has a name"),
+        ({"inputs": [tensor()], "outputs": [{"name": "z"}]}, "output 'z' does not exist"),
+        ({"inputs": [tensor()], "parameters": {"timeout": "1"}}, "parameter 'timeout' is micro"),
+        ({"inputs": [tensor(parameters={"binary_data_size": 4})]}, "0 bytes are left"),
+        ({"inputs": [tensor(parameters={"shared_memory_region": "r"})]}, "shared memory"),
+    ],
+)
+def test_what_is_wrong_with_a_request_is_told(running, body, told):
+    server = running()
+    data = body if isinstance(body, bytes) else json.dumps(body)
+    status, headers, answer = server.ask("POST", "/v2/models/toy/infer", data)
+    assert status == 400
+    assert headers["content-type"] == "application/json"
+    assert told in json.loads(answer)["error"]
+    assert server.infer()[0] == 200
+
+
+@pytest.mark.parametrize("length", ["-1", "x", "999", "1" * 30])
+def test_a_malformed_binary_header_is_told(running, length):
+    server = running()
+    headers = {"Inference-Header-Content-Length": length}
+    status, _, answer = server.ask("POST", "/v2/models/toy/infer", b"{}", headers)
+    assert status == 400
+    assert "inference-header-content-length" in json.loads(answer)["error"]
+
+
+JSON = st.recursive(
+    st.one_of(
+        st.none(), st.booleans(), st.integers(-99, 99), st.sampled_from(["x", "FP32", "BYTES"])
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(
+            st.sampled_from(
+                ["inputs", "outputs", "name", "datatype", "shape", "data", "parameters", "id",
+                 "binary_data_size", "binary_data", "classification", "timeout"]
+            ),
+            inner,
+            max_size=5,
+        ),
+    ),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(JSON, st.binary(max_size=40), st.one_of(st.none(), st.text(max_size=4)), st.booleans())
+def test_no_body_does_harm_to_the_decoder(head, more, length, true):
+    text = json.dumps(head).encode()
+    with contextlib.suppress(Malformed):
+        request = request_of(text + more, str(len(text)) if true else length)
+        assert request.tensors.keys() == request.datatypes.keys()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "told"),
+    [
+        ("GET", "/v2/models/none", 404, "model 'none' is not loaded; models: toy"),
+        ("POST", "/v2/models/toy/versions/7/infer", 404, "no version '7' loaded; versions: 1"),
+        ("GET", "/v2/nothing", 404, "there is nothing at /v2/nothing"),
+        ("GET", "/v2/models/toy/infer", 405, "this is asked with POST"),
+        ("DELETE", "/v2", 405, "this is asked with GET"),
+        ("POST", "/v2/repository/models/none/load", 400, "version 1 of model 'none' is damaged"),
+        ("POST", "/v2/repository/models/none/unload", 404, "model 'none' is not loaded"),
+    ],
+)
+def test_what_does_not_exist(toys, running, method, path, status, told):
+    server = running()
+    toys.repository.all["none", 1] = (None, None)
+    found, _, answer = server.ask(method, path, b"{}")
+    assert found == status
+    assert told in json.loads(answer)["error"]
+
+
+def test_the_repository_is_listed_loaded_and_unloaded(toys, running):
+    toys.add("toy", 2, factor=5.0)
+    toys.add("other", 1)
+    with triton.InferenceServerClient(f"127.0.0.1:{running('toy:1').http}") as client:
+        states = [
+            (e["name"], e["version"], e["state"]) for e in client.get_model_repository_index()
+        ]
+        assert states == [
+            ("other", "1", "UNAVAILABLE"), ("toy", "1", "READY"), ("toy", "2", "UNAVAILABLE"),
+        ]  # fmt: skip
+        client.load_model("other")
+        assert client.is_model_ready("other")
+        client.unload_model("other")
+        assert not client.is_model_ready("other")
+        with pytest.raises(InferenceServerException, match="'gone' is not in the repository"):
+            client.load_model("gone")
+
+
+def test_loading_and_unloading_can_be_forbidden(running):
+    server = running(control=False)
+    for verb in ("load", "unload"):
+        assert server.ask("POST", f"/v2/repository/models/toy/{verb}")[0] == 403
+    assert server.infer()[0] == 200
+
+
+def test_statistics_count_what_was_done(running):
+    server = running()
+    for _ in range(3):
+        server.infer()
+    server.infer(data=[13, 0, 0])
+    server.infer(data=[1])
+    told = json.loads(server.ask("GET", "/v2/models/toy/stats")[2])["model_stats"][0]
+    assert told["inference_count"] == told["execution_count"] == 3
+    assert told["inference_stats"]["success"]["count"] == 3
+    assert told["inference_stats"]["fail"]["count"] == 2
+    total = told["inference_stats"]["success"]["ns"]
+    assert total >= told["inference_stats"]["compute_infer"]["ns"] > 0
+    assert told["batch_stats"][0]["batch_size"] == 1
+    assert json.loads(server.ask("GET", "/v2/models/stats")[2])["model_stats"][0] == told
+
+
+def test_metrics_are_what_prometheus_reads(running):
+    server = running()
+    server.infer(data=[0.5, 2.0, -1.0])
+    server.infer(data=[13, 0, 0])
+    status, headers, body = server.ask("GET", "/metrics")
+    assert (status, headers["content-type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
+    values = dict(
+        line.rsplit(" ", 1) for line in body.decode().splitlines() if not line.startswith("#")
+    )
+    mine = '{model="toy",version="1"'
+    assert values[f"aeros_requests_total{mine}}}"] == "1"
+    assert values[f'aeros_errors_total{mine},kind="Refused"}}'] == "1"
+    assert values['aeros_model_version{model="toy",role="live"}'] == "1"
+    counts = [
+        int(v) for k, v in values.items() if k.startswith(f"aeros_total_seconds_bucket{mine}")
+    ]
+    assert counts == sorted(counts)
+    assert counts[-1] == int(values[f"aeros_total_seconds_count{mine}}}"]) == 1
+    assert values[f'aeros_input_values_total{mine},input="x"}}'] == "3"
+    assert values[f'aeros_input_outside_total{mine},input="x"}}'] == "2"
+    assert float(values[f'aeros_input_mean{mine},input="x"}}']) == pytest.approx(0.5)
+
+
+def test_the_openapi_document_names_every_path(running):
+    from openapi_spec_validator import validate
+
+    document = json.loads(running().ask("GET", "/openapi.json")[2])
+    validate(document)
+    assert "/v2/models/{name}/versions/{version}/infer" in document["paths"]
+
+
+def test_too_many_requests_are_refused_as_such(toys, running):
+    inferencer = toys.repository.all["toy", 1][1]
+    server = running(max_queue=1, where=Where.thread)
+    inferencer.gate.clear()
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(server.infer()[0])) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    while len(found) < 6:
+        pass
+    inferencer.gate.set()
+    for thread in threads:
+        thread.join()
+    assert sorted(found) == [200, 200, *[429] * 6]
+
+
+def test_a_timeout_of_the_request_is_kept(toys, running):
+    inferencer = toys.repository.all["toy", 1][1]
+    server = running(where=Where.thread)
+    inferencer.gate.clear()
+    first = threading.Thread(target=server.infer)
+    first.start()
+    while not inferencer.sizes or server.server.shelf.lane("toy").waiting:
+        pass
+    threading.Timer(0.3, inferencer.gate.set).start()
+    status, answer = server.infer(parameters={"timeout": 1000})
+    first.join()
+    assert status == 504
+    assert "past its deadline" in answer["error"]

@@ -1,0 +1,117 @@
+"""Starting and ending: ports, certificates, tokens, and what is answered at the end."""
+
+import threading
+import time
+
+import grpc
+import pytest
+import tritonclient.grpc as triton
+
+from aeros_core.errors import ConfigError
+from aeros_serving.config import Serving, Where
+from aeros_serving.server import TOKEN, Security, Server
+
+
+def test_a_port_that_is_taken_is_told(toys, running):
+    first = running()
+    with pytest.raises(ConfigError, match=rf"serving\.http_port={first.http} cannot be opened on"):
+        running(http_port=first.http)
+    with pytest.raises(ConfigError, match=rf"serving\.grpc_port={first.grpc} cannot be opened on"):
+        running(grpc_port=first.grpc)
+
+
+def test_beyond_loopback_a_certificate_and_a_token_are_asked_for(tmp_path, pair, monkeypatch):
+    monkeypatch.delenv(TOKEN, raising=False)
+    with pytest.raises(ConfigError) as refused:
+        Security.of(Serving(host="0.0.0.0"))
+    assert "without TLS (serving.certificate, serving.key) and a token" in refused.value.asked
+    assert "serving.insecure=true" in refused.value.hint
+    certificate, key = map(str, pair)
+    with pytest.raises(ConfigError, match=r"without a token \(serving\.token_file, or \$AEROS"):
+        Security.of(Serving(host="0.0.0.0", certificate=certificate, key=key))
+    monkeypatch.setenv(TOKEN, "s3cret")
+    safe = Security.of(Serving(host="0.0.0.0", certificate=certificate, key=key))
+    assert (safe.token, safe.context is None) == ("s3cret", False)
+    assert Security.of(Serving(host="0.0.0.0", insecure=True)).context is None
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"certificate": "c"}, "serving.certificate and serving.key go together"),
+        ({"certificate": "no", "key": "no"}, "serving.certificate=no cannot be read"),
+        ({"token_file": "no"}, "serving.token_file=no cannot be read"),
+        ({"poll": -1.0}, "serving.poll=-1.0"),
+        ({"canary_share": 2.0, "canary": "x"}, "serving.canary_share=2.0"),
+        ({"canary": "x"}, "serving.canary and serving.canary_share go together"),
+        ({"http_port": 70000}, "serving.http_port=70000"),
+        ({"http_port": -1, "grpc_port": -1}, "nothing would listen"),
+        ({"read_timeout": 0.0}, "serving.read_timeout=0.0"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(toys, options, told):
+    with pytest.raises(ConfigError) as refused:
+        Server(toys, Serving(**options))
+    assert told in refused.value.asked
+
+
+def test_a_damaged_certificate_and_an_empty_token_are_told(tmp_path):
+    (tmp_path / "x").write_text("none")
+    (tmp_path / "empty").write_text("\n")
+    with pytest.raises(ConfigError, match="do not make a certificate"):
+        Security.of(Serving(certificate=str(tmp_path / "x"), key=str(tmp_path / "x")))
+    with pytest.raises(ConfigError, match="holds no token"):
+        Security.of(Serving(token_file=str(tmp_path / "empty")))
+
+
+def test_a_token_is_asked_for_everywhere_but_for_health(running, tmp_path):
+    (tmp_path / "token").write_text("s3cret\n")
+    server = running(token_file=str(tmp_path / "token"))
+    assert server.ask("GET", "/v2/health/ready")[0] == 200
+    for headers in ({}, {"Authorization": "Bearer wrong"}):
+        for path in ("/v2", "/metrics", "/openapi.json", "/v2/models/toy"):
+            status, told, _ = server.ask("GET", path, headers=headers)
+            assert (status, told["www-authenticate"]) == (401, "Bearer")
+    assert server.ask("GET", "/v2", headers={"Authorization": "Bearer s3cret"})[0] == 200
+    with triton.InferenceServerClient(f"127.0.0.1:{server.grpc}") as client:
+        with pytest.raises(Exception, match="bears no token"):
+            client.get_server_metadata()
+        client.get_server_metadata(headers={"authorization": "Bearer s3cret"})
+
+
+def test_grpc_with_a_certificate(running, pair):
+    certificate, key = pair
+    server = running(certificate=str(certificate), key=str(key), host="localhost")
+    credentials = grpc.ssl_channel_credentials(certificate.read_bytes())
+    with grpc.secure_channel(f"localhost:{server.grpc}", credentials) as channel:
+        call = channel.unary_unary("/inference.GRPCInferenceService/ServerLive")
+        assert call(b"", timeout=30) == b"\x08\x01"
+
+
+def test_one_protocol_is_enough(running):
+    server = running(grpc_port=-1)
+    assert server.grpc == -1
+    assert server.infer()[0] == 200
+
+
+def test_ending_answers_what_was_asked(toys, running):
+    inferencer = toys.repository.all["toy", 1][1]
+    server = running(where=Where.thread)
+    inferencer.sizes.clear()
+    inferencer.gate.clear()
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(server.infer()[0])) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    lane = server.server.shelf.lane("toy")
+    while len(inferencer.sizes) + lane.waiting < 4:
+        time.sleep(0.01)
+    ending = threading.Thread(target=server.stop)
+    ending.start()
+    while not server.server.shelf.closing:
+        time.sleep(0.01)
+    inferencer.gate.set()
+    ending.join(30)
+    for thread in threads:
+        thread.join(30)
+    assert found == [200] * 4

@@ -1,0 +1,139 @@
+"""Which version answers: tags that move, canaries, versions that cannot be taken up."""
+
+import threading
+import time
+
+import pytest
+
+from aeros_core.errors import ConfigError
+from aeros_serving.config import Where
+
+
+def until(what, seconds=30.0):
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def answered(server):
+    """Return which version answered, by its number and by what it computed."""
+    status, answer = server.infer(data=[1, 0, 0])
+    assert status == 200
+    return answer["model_version"], answer["outputs"][0]["data"][0]
+
+
+def test_a_tag_is_followed_there_and_back(toys, running):
+    toys.repository.tags["production"] = 1
+    server = running("toy:production", poll=0.05)
+    assert answered(server) == ("1", 2.0)
+    toys.add("toy", 2, factor=5.0)
+    time.sleep(0.3)
+    assert answered(server) == ("1", 2.0)  # the tag has not moved
+    toys.repository.tags["production"] = 2
+    until(lambda: answered(server) == ("2", 5.0))
+    toys.repository.tags["production"] = 1
+    until(lambda: answered(server) == ("1", 2.0))
+    assert server.ask("POST", "/v2/models/toy/versions/2/infer", b"{}")[0] == 404
+
+
+def test_no_request_fails_while_tags_move(toys, running):
+    toys.repository.tags["production"] = 1
+    toys.repository.all["toy", 1][1].seconds = 0.005
+    toys.add("toy", 2, factor=5.0).seconds = 0.005
+    server = running("toy:production", poll=0.02)
+    ended, found = threading.Event(), []
+
+    def client():
+        while not ended.is_set():
+            status, answer = server.infer(data=[1, 0, 0])
+            told = answer.get("model_version"), status == 200 and answer["outputs"][0]["data"][0]
+            found.append(told)
+
+    threads = [threading.Thread(target=client) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for version in (2, 1, 2, 1, 2):
+        toys.repository.tags["production"] = version
+        until(lambda wanted=str(version): found and found[-1][0] == wanted)
+    ended.set()
+    for thread in threads:
+        thread.join()
+    assert set(found) == {("1", 2.0), ("2", 5.0)}
+
+
+def test_what_waits_for_the_old_version_is_answered_by_it(toys, running):
+    toys.repository.tags["production"] = 1
+    slow = toys.repository.all["toy", 1][1]
+    toys.add("toy", 2, factor=5.0)
+    server = running("toy:production", poll=0.05, where=Where.thread)
+    slow.sizes.clear()
+    slow.gate.clear()
+    found = []
+    asking = threading.Thread(target=lambda: found.append(answered(server)))
+    asking.start()
+    until(lambda: slow.sizes)
+    toys.repository.tags["production"] = 2
+    until(lambda: b'"versions":["2"]' in server.ask("GET", "/v2/models/toy")[2])
+    assert answered(server) == ("2", 5.0)
+    slow.gate.set()
+    asking.join()
+    assert found == [("1", 2.0)]
+
+
+def test_a_version_that_cannot_be_taken_up_changes_nothing(toys, running, caplog):
+    toys.repository.tags["production"] = 1
+    server = running("toy:production", poll=0.05)
+    toys.repository.all["toy", 2] = (None, None)
+    toys.repository.tags["production"] = 2
+    until(lambda: "stays as it is" in caplog.text)
+    time.sleep(0.3)
+    assert caplog.text.count("stays as it is") == 1  # told once, not at every look
+    assert answered(server) == ("1", 2.0)
+    status, _, index = server.ask("POST", "/v2/repository/index", b"{}")
+    assert status == 200
+    assert b"version 2 of model 'toy' is damaged" in index
+    toys.add("toy", 3, factor=7.0)
+    toys.repository.tags["production"] = 3
+    until(lambda: answered(server) == ("3", 7.0))
+
+
+def test_a_canary_answers_its_share(toys, running):
+    toys.add("toy", 2, factor=5.0)
+    toys.repository.tags |= {"production": 1, "next": 2}
+    server = running("toy:production", canary="next", canary_share=0.25, poll=0.05)
+    found = [answered(server)[0] for _ in range(40)]
+    assert found.count("2") == 10
+    assert b'role="canary"} 2' in server.ask("GET", "/metrics")[2]
+    toys.repository.tags["next"] = 1
+    until(lambda: {answered(server)[0] for _ in range(8)} == {"1"})
+    toys.repository.tags["next"] = 2
+    until(lambda: {answered(server)[0] for _ in range(8)} == {"1", "2"})
+    toys.repository.tags["production"] = 2
+    until(lambda: {answered(server)[0] for _ in range(8)} == {"2"})
+    assert toys.loaded.count(("toy", 2)) == 2  # the canary became what answers
+
+
+def test_a_model_comes_back_with_the_tag_it_was_started_with(toys, running):
+    toys.add("toy", 2, factor=5.0)
+    toys.repository.tags["production"] = 1
+    server = running("toy:production")
+    assert server.ask("POST", "/v2/repository/models/toy/unload")[0] == 200
+    assert server.ask("POST", "/v2/repository/models/toy/load")[0] == 200
+    assert answered(server) == ("1", 2.0)
+    body = b'{"parameters": {"version": "2"}}'
+    assert server.ask("POST", "/v2/repository/models/toy/load", body)[0] == 200
+    assert answered(server) == ("2", 5.0)
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        ("none", "model 'none' is not in the repository; models: toy"),
+        ("toy:production", "model 'toy' has no tag 'production'; tags: none"),
+    ],
+)
+def test_a_model_that_is_not_there_starts_nothing(running, model, told):
+    with pytest.raises(ConfigError) as refused:
+        running(model)
+    assert refused.value.asked == told
