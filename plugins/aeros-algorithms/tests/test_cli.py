@@ -51,7 +51,7 @@ def aeros(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
 
     def run(*words, repository="shelf"):
-        more = [] if words[0] == "keygen" else [f"repository={repository}"]
+        more = [] if words[0] in ("keygen", "keys", "revoke") else [f"repository={repository}"]
         code = cli.main(["algorithms", *words, *more])
         return code, *capsys.readouterr()
 
@@ -121,6 +121,10 @@ def test_a_repository_that_delivers_another(aeros, pushed, tmp_path):
     [
         (["keygen"], "aeros algorithms keygen takes one file"),
         (["keygen", "a", "b"], "aeros algorithms keygen takes one file"),
+        (["revoke"], "aeros algorithms revoke takes one key"),
+        (["revoke", "abc"], "'abc' is no key"),
+        (["revoke", "nowhere.pub"], "nowhere.pub is no public key"),
+        (["keys"], "aeros-keys holds no key to trust"),
         (["push", "--key", "k"], "aeros algorithms push takes one wheel"),
         (["push", "a.zip", "--key", "k"], "aeros algorithms push takes one wheel"),
         (["push", "a.whl", "--key", "nowhere"], "the key nowhere cannot be read"),
@@ -166,3 +170,38 @@ def test_a_repository_that_keeps_no_algorithms(aeros):
     code, _, err = aeros("list", repository="bare")
     assert code == 2
     assert err.startswith("aeros: Bare is a repository that cannot keep algorithms: it has no Supp")
+
+
+def test_a_key_from_its_making_to_its_end(aeros, pushed, tmp_path):
+    [row] = json.loads(aeros("keys", "--json")[1])
+    assert (row["file"], row["status"], row["expires"], row["why"]) == (
+        "owner.pub", "trusted", "", "",
+    )  # fmt: skip
+    assert aeros("verify")[0] == 0
+    code, out, err = aeros("revoke", "aeros-keys/owner.pub", "--why", "stolen")
+    assert (code, err) == (0, "")
+    assert out.startswith(f"{row['key']} is revoked since ")
+    assert aeros("keys")[1].splitlines()[1].endswith(": stolen")
+    code, out, err = aeros("verify")
+    assert (code, err) == (1, "aeros: 2 of 2 algorithms would be refused\n")
+    assert "was revoked here on" in out
+    assert json.loads(aeros("revoke", row["key"], "--json")[1])["why"] == "stolen"
+
+
+def test_a_key_with_a_last_day(aeros, tmp_path):
+    assert aeros("keygen", "key", "--days", "30")[0] == 0
+    assert (tmp_path / "key.pub").read_text().startswith("expires: 2")
+    for days in ("0", "36501"):
+        code, _, err = aeros("keygen", "other", "--days", days)
+        assert (code, err) == (2, f"aeros: --days {days} is not possible\n  exists: 1 to 36500\n")
+
+
+def test_a_site_is_told_by_its_environment(aeros, pushed, tmp_path, monkeypatch):
+    (tmp_path / "aeros-keys").rename(tmp_path / "elsewhere")
+    assert aeros("verify")[0] == 2
+    monkeypatch.setenv("AEROS_KEYS", "elsewhere")
+    monkeypatch.setenv("AEROS_ALGORITHMS", "there")
+    assert aeros("verify")[0] == 0
+    (tmp_path / "lock").write_text(aeros("lock", "toy-half")[1])
+    out = aeros("install", "--task", "digits", "--lock", "lock")[1]
+    assert out == "there/digits/toy-half-1.10\n"

@@ -180,3 +180,20 @@ def test_any_flipped_bit_of_a_signature_is_refused(bit):
     flipped[bit // 8] ^= 1 << bit % 8
     with pytest.raises(Refused, match="altered, or forged"):
         keys.check(replace(SIGNED, signature=flipped.hex()), {SIGNED.key: KEY.public_key()})
+
+
+whatever = st.none() | st.integers() | st.text(max_size=80) | st.binary(max_size=8) | st.floats()
+
+
+@given(name=whatever, version=whatever, sha256=whatever, size=whatever, key=whatever)
+def test_a_statement_has_one_spelling_or_none(name, version, sha256, size, key):
+    """What is signed can be read back, so that no two statements share their bytes."""
+    algorithm = Algorithm(name, version, sha256, size, key, "")
+    try:
+        said = canonical(algorithm)
+    except Refused:
+        return
+    head, _, body = said.partition(b"\n")
+    assert head == b"aeros algorithm 1"
+    assert json.loads(body) == {f.name: getattr(algorithm, f.name) for f in fields(algorithm)
+                                if f.name != "signature"}  # fmt: skip

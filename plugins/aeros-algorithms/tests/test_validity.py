@@ -1,0 +1,187 @@
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from aeros_algorithms import keys, validity
+from aeros_algorithms.site import install, verify
+from aeros_algorithms.statement import Refused
+from aeros_core.errors import ConfigError
+
+FUZZ = settings(
+    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@pytest.fixture
+def signed(owner, built):
+    """A good wheel and its statement."""
+    data = built().data
+    return owner.sign(data), data
+
+
+def public(site):
+    return site.keys / "owner.pub"
+
+
+def expiring(site, day):
+    public(site).write_bytes(f"expires: {day}\n".encode() + public(site).read_bytes())
+
+
+def test_a_revoked_key_signs_nothing_any_more(site, owner, signed):
+    verify(site, *signed)
+    validity.revoke(site.keys, owner.id, "stolen")
+    with pytest.raises(Refused, match=rf"the key {owner.id} was revoked here on .*: stolen\n"):
+        verify(site, *signed)
+
+
+def test_what_was_installed_before_does_not_count(site, owner, signed, lock):
+    algorithm, data = signed
+    assert install(site, "digits", lock(algorithm), algorithm, data).is_dir()
+    validity.revoke(site.keys, owner.id)
+    with pytest.raises(Refused, match="was revoked here on"):
+        install(site, "digits", lock(algorithm), algorithm, data)
+
+
+def test_a_key_that_comes_back_is_still_revoked(site, owner, signed):
+    kept = public(site).read_bytes()
+    validity.revoke(site.keys, owner.id)
+    public(site).unlink()
+    (site.keys / "another.pub").write_bytes(kept)
+    with pytest.raises(Refused, match="was revoked here on"):
+        verify(site, *signed)
+
+
+def test_a_key_may_be_revoked_before_it_is_trusted(site, stranger):
+    validity.revoke(site.keys, stranger.id, "never heard of them")
+    [own, other] = validity.standings(site.keys)
+    assert (own.status, own.file) == ("trusted", "owner.pub")
+    assert (other.key, other.file, other.status) == (stranger.id, "", "revoked")
+    assert other.why.endswith(": never heard of them")
+
+
+def test_the_first_revocation_stands(site, owner):
+    first = validity.revoke(site.keys, owner.id, "stolen")
+    assert validity.revoke(site.keys, owner.id, "sold") == first
+    assert validity.revocations(site.keys) == {owner.id: first}
+
+
+def test_the_others_go_on(site, owner, stranger, built):
+    (site.keys / "other.pub").write_bytes(stranger.file.with_name("stranger.pub").read_bytes())
+    validity.revoke(site.keys, owner.id)
+    data = built().data
+    assert verify(site, stranger.sign(data), data).name == "toy-half"
+
+
+@pytest.mark.parametrize("key", ["", "owner", "A" * 64, "a" * 63, "../" + "a" * 64])
+def test_what_is_no_key_is_not_revoked(site, key):
+    with pytest.raises(ConfigError, match=r"is no key\n.*\n  next: aeros algorithms keys"):
+        validity.revoke(site.keys, key)
+    assert not (site.keys / "revoked.json").exists()
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"revoked\.json cannot be (read|written)"):
+        validity.revoke(tmp_path / "file", "a" * 64)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "null", '{"a": {"since": "x"}}', json.dumps({"a" * 64: {"since": 1}}),
+     json.dumps({"a" * 64: {"until": "x"}}), json.dumps({"a" * 64: "x"}), "[" * 100_000],
+)  # fmt: skip
+def test_a_list_that_cannot_be_read_lets_nothing_in(site, signed, text):
+    (site.keys / "revoked.json").write_text(text)
+    with pytest.raises(ConfigError, match="nobody knows which keys were revoked"):
+        verify(site, *signed)
+
+
+def test_a_list_that_anybody_may_write(site, owner, signed):
+    validity.revoke(site.keys, owner.id)
+    (site.keys / "revoked.json").chmod(0o666)
+    with pytest.raises(ConfigError, match=r"anybody may write .*revoked.json\n  next: chmod o-w"):
+        verify(site, *signed)
+
+
+def test_a_key_is_good_to_the_end_of_its_last_day(site, signed):
+    today = datetime.now(UTC).date()
+    expiring(site, today + timedelta(days=1))
+    verify(site, *signed)
+    assert validity.standings(site.keys)[0].status == "trusted"
+    expiring(site, today - timedelta(days=2))  # of several, the first that ends
+    with pytest.raises(Refused, match=f"has expired: its last day was {today - timedelta(2)}"):
+        verify(site, *signed)
+    assert validity.standings(site.keys)[0].status == "expired"
+
+
+@pytest.mark.parametrize("day", ["tomorrow", "", "2027-02-30"])
+def test_a_day_that_is_none_lets_nothing_in(site, signed, day):
+    expiring(site, day)
+    with pytest.raises(ConfigError, match="does not say when it expires"):
+        verify(site, *signed)
+
+
+def test_a_key_is_made_with_its_last_day(tmp_path):
+    day = datetime.now(UTC).date()
+    key = keys.generate(tmp_path / "key", day)
+    [found] = validity.standings(tmp_path)
+    assert (found.key, found.expires, found.status) == (key, day.isoformat(), "trusted")
+
+
+# ---------------------------------------------------------------- whatever a file holds
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=70),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+nearly = st.dictionaries(
+    st.sampled_from(["a" * 64, "0" * 64, "x"]),
+    st.fixed_dictionaries({"since": json_values}, optional={"why": json_values}),
+)
+
+
+@FUZZ
+@given(data=st.binary(max_size=60) | (json_values | nearly).map(lambda v: json.dumps(v).encode()))
+def test_a_list_of_revocations_is_one_or_is_refused(tmp_path, data):
+    (tmp_path / "revoked.json").write_bytes(data)
+    try:
+        found = validity.revocations(tmp_path)
+    except ConfigError:
+        return
+    for key, revoked in found.items():
+        assert len(key) == 64
+        assert isinstance(revoked.since + revoked.why, str)
+
+
+@FUZZ
+@given(at=st.integers(0, 112), value=st.integers(0, 255), cut=st.integers(0, 113))
+def test_a_damaged_public_key_is_refused_or_another(site, owner, at, value, cut):
+    whole = public(site).read_bytes()
+    damaged = bytearray(whole[:cut] if cut % 2 else whole)
+    if at < len(damaged):
+        damaged[at] = value
+    path = site.keys / "damaged"
+    path.write_bytes(bytes(damaged))
+    try:
+        found = keys.identity(keys.public(path))
+    except ConfigError:
+        return
+    # what still reads as a key is another, unless nothing of it but the frame was touched
+    body = whole.splitlines()[1]
+    assert (found == owner.id) == (body in bytes(damaged))
+
+
+@FUZZ
+@given(data=st.binary(max_size=200))
+def test_bytes_that_are_no_key(tmp_path, data):
+    path = tmp_path / "key"
+    path.write_bytes(data)
+    path.chmod(0o600)
+    for read in (keys.public, keys.private):
+        with pytest.raises(ConfigError):
+            read(path)
