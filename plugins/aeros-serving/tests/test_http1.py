@@ -143,17 +143,19 @@ def test_a_client_that_leaves_is_not_computed(toys, running):
     assert server.server.shelf.lane("toy").served.statistics.errors == {"Cancelled": 3}
 
 
+WORDS = [
+    b"GET ", b"POST ", b"/v2 ", b"/v2/models/toy/infer ", b"HTTP/1.1\r\n", b"\r\n", b"\r\n\r\n",
+    b"content-length: 5\r\n", b"content-length: -5\r\n", b"transfer-encoding: chunked\r\n",
+    b"inference-header-content-length: 3\r\n", b"5\r\n{}{}{\r\n", b"{}", b"0\r\n\r\n", GET,
+]  # fmt: skip
+
 PIECES = st.lists(
     st.one_of(
-        st.sampled_from(
-            [b"GET ", b"POST ", b"/v2 ", b"/v2/models/toy/infer ", b"HTTP/1.1\r\n", b"\r\n",
-             b"\r\n\r\n", b"content-length: 5\r\n", b"content-length: -5\r\n",
-             b"transfer-encoding: chunked\r\n", b"inference-header-content-length: 3\r\n", b"5\r\n{}{}{\r\n", b"{}", b"0\r\n\r\n", GET]
-        ),
+        st.sampled_from(WORDS),
         st.binary(max_size=20),
     ),
     max_size=10,
-).map(b"".join)  # fmt: skip
+).map(b"".join)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))

@@ -46,6 +46,8 @@ def test_beyond_loopback_a_certificate_and_a_token_are_asked_for(tmp_path, pair,
         ({"canary": "x"}, "serving.canary and serving.canary_share go together"),
         ({"http_port": 70000}, "serving.http_port=70000"),
         ({"http_port": -1, "grpc_port": -1}, "nothing would listen"),
+        ({"delay": -1.0}, "serving.delay=-1.0"),
+        ({"models": {"a": {"what": 1}}}, "option 'serving.models.a.what' does not exist"),
         ({"read_timeout": 0.0}, "serving.read_timeout=0.0"),
     ],
 )

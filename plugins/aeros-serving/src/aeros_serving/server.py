@@ -15,6 +15,7 @@ from aeros_core.errors import ConfigError
 from aeros_serving.config import LOOPBACK, Serving
 from aeros_serving.failures import Refused
 from aeros_serving.http1 import Connection, Limits
+from aeros_serving.lane import Batching
 from aeros_serving.rest import Rest
 from aeros_serving.served import Loader
 from aeros_serving.shelf import Shelf
@@ -214,6 +215,8 @@ class Server:
 
 
 def _check(options: Serving) -> None:
+    for name in ("", *options.models):
+        Batching.of(options, name)
     for name in ("read_timeout", "idle_timeout", "max_body"):
         if getattr(options, name) <= 0:
             raise ConfigError(f"serving.{name}={getattr(options, name)}", exists="more than 0")
