@@ -17,7 +17,7 @@ build-backend = "hatchling.build"
 [project]
 name = "aeros-task"
 version = "1.0.0"
-license = "Apache-2.0"
+license = {{ file = "LICENSE" }}
 dependencies = ["flwr>={flwr}"]
 
 [tool.hatch.build.targets.wheel]
@@ -33,13 +33,15 @@ serverapp = "aeros_flower.client_app:app"
 clientapp = "aeros_flower.client_app:app"
 """
 
+_LICENSE = b"Apache License, Version 2.0, https://www.apache.org/licenses/LICENSE-2.0\n"
+
 
 def ours() -> bytes:
     """Return the bundle that names aeros' own ClientApp; it holds no code."""
     from flwr.cli.build import build_fab_from_files
 
     text = _PROJECT.format(flwr=version("flwr"))
-    return build_fab_from_files({"pyproject.toml": text.encode()})[0]
+    return build_fab_from_files({"pyproject.toml": text.encode(), "LICENSE": _LICENSE})[0]
 
 
 def of(folder: Path) -> bytes:

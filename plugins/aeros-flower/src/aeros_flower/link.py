@@ -107,8 +107,8 @@ class Link:
         outer: Any = self.bell if wrap is None else wrap(self.bell)
         self._server = uvicorn.Server(
             uvicorn.Config(
-                outer, log_config=None, access_log=False, timeout_graceful_shutdown=1,
-                timeout_keep_alive=60, **files,  # type: ignore[arg-type]
+                outer, log_config=None, access_log=False, ws="none", server_header=False,
+                timeout_graceful_shutdown=1, timeout_keep_alive=60, **files,  # type: ignore[arg-type]
             )
         )  # fmt: skip
         self._over = threading.Event()
@@ -132,9 +132,14 @@ class Link:
         from flwr.supercore.task_identity import TaskIdentity
 
         state = self._state
-        stored = state.store_fab(Fab("", self._fab, {})) if self._fab else None
+        named, numbered, stored = "aeros/task", "1.0.0", None
+        if self._fab:
+            from flwr.cli.config_utils import get_fab_metadata
+
+            named, numbered = get_fab_metadata(self._fab)
+            stored = state.store_fab(Fab("", self._fab, {}))
         self._run = state.create_run(
-            "aeros/task", "1.0.0", stored, {}, NOOP_FEDERATION_ID, None, None, TaskType.SERVER_APP
+            named, numbered, stored, {}, NOOP_FEDERATION_ID, None, None, TaskType.SERVER_APP
         )
         self._task = state.get_run_info(run_ids=[self._run])[0].primary_task_id
         if not (state.claim_task(self._task) and state.activate_task(self._task)):
