@@ -64,14 +64,17 @@ def lives(pid):
         return False
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    """The result of the same experiment in one process."""
-    folder = tmp_path_factory.mktemp("local")
-    words = ["-m", "aeros_core.cli", "run", *TASK]
+def local(folder, *more):
+    """Return the result of the same experiment in one process."""
+    words = ["-m", "aeros_core.cli", "run", *TASK, *more]
     subprocess.run([sys.executable, *words], cwd=folder, check=True, stdout=subprocess.DEVNULL)
     (found,) = folder.glob("outputs/*/*/result.json")
     return json.loads(found.read_text())
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    return local(tmp_path_factory.mktemp("local"))
 
 
 def same(result, undisturbed):
@@ -126,6 +129,20 @@ def test_when_everything_was_killed_everything_can_be_started_again(aeros, fleet
     fleet.up(2)
     aeros("run", *fleet.words(2, "task.resume=true"))
     same(aeros.result(), undisturbed)
+
+
+def test_what_clients_keep_for_themselves_outlives_everything(aeros, fleet, tmp_path_factory):
+    more = ("collector/codec=topk", "task.cohort=7")  # with error feedback: residuals stay
+    fleet.up(2)
+    aeros.kill_after(3, *fleet.words(2, *more))
+    for pid in fleet.pids:
+        os.kill(pid, signal.SIGKILL)
+    ends = time.monotonic() + 60
+    while any(map(lives, fleet.pids)) and time.monotonic() < ends:
+        time.sleep(0.05)
+    fleet.up(2)
+    aeros("run", *fleet.words(2, "task.resume=true", *more))
+    same(aeros.result(), local(tmp_path_factory.mktemp("local"), *more))
 
 
 def test_without_executors_a_run_ends_and_says_what_to_type(aeros, port):

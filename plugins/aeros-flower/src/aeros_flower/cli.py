@@ -45,6 +45,10 @@ def add_executor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--label", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--tier", help="Cloud, Edge, FarEdge or IoT")
     parser.add_argument("--data", action="append", default=[], help="a data set it holds")
+    parser.add_argument(
+        "--state", type=Path, default=Path(".aeros/state"), metavar="DIR",
+        help="where lies what clients keep for themselves (.aeros/state)",
+    )  # fmt: skip
     parser.add_argument("--ca", type=Path, metavar="FILE", help="certificate of the CA to trust")
     parser.add_argument("--key", type=Path, metavar="FILE", help="this node's private key")
     parser.add_argument("--insecure", action="store_true", help="plain HTTP, also beyond loopback")
@@ -78,6 +82,7 @@ def _executor(parsed: argparse.Namespace) -> int:
         name=parsed.name,
         own=parsed.own,
         settings=tuple(parsed.settings),
+        state=parsed.state,
         description=Description(tier=parsed.tier, labels=labels, data=parsed.data),
     )
     executor = Executor(place, _connection(parsed))

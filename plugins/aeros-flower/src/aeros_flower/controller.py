@@ -20,9 +20,10 @@ from aeros_flower import certs, fab, wire
 from aeros_flower.gate import App, Gate
 from aeros_flower.job import digest
 from aeros_flower.keys import Admitted
+from aeros_flower.limits import Limits
 from aeros_flower.link import Link, listen
 from aeros_flower.metrics import count_refusal
-from aeros_flower.nodes import FlowerNodes, Limits
+from aeros_flower.nodes import FlowerNodes
 from aeros_flower.plain import PlainPost
 from aeros_flower.roster import Member, Roster
 from aeros_flower.start import is_loopback, say
@@ -135,7 +136,7 @@ class FlowerController:
             roster.refresh()
             able = [m for m in roster.members.values() if not m.problem]
             left = ends - time.monotonic()
-            if len(able) >= self._expected and not roster.preparing:
+            if len(able) >= self._expected and (not roster.preparing or left <= 0):
                 return
             if left <= 0:
                 break

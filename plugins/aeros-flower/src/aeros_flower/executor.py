@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from aeros_core import elements, plugins
@@ -17,6 +18,7 @@ from aeros_core.registry import versions
 from aeros_flower import parcel, wire
 from aeros_flower.fleet import Fleet, Lost, Unwelcome
 from aeros_flower.job import Job, overridden
+from aeros_flower.keep import Keeping
 from aeros_flower.metrics import working
 from aeros_flower.start import say
 
@@ -38,12 +40,14 @@ class Place:
         own: Whether all its data are one client's, called by that name; otherwise it serves
             clients of the task's partition.
         settings: What it sets for itself, as ``transformer.csv.path=FILE``.
+        state: Folder for what its clients keep for themselves.
         description: What its owner says of it.
     """
 
     name: str
     own: bool = False
     settings: tuple[str, ...] = ()
+    state: Path = Path(".aeros/state")
     description: Description = field(default_factory=Description)
 
 
@@ -66,6 +70,7 @@ class Executor:
         self._place, self._connect, self._tell = place, connect, tell
         self._registry = plugins.discover()
         self._element = asdict(elements.this_machine(place.description))
+        self._keeping = Keeping(place.state / place.name)
         self._job: Job | None = None
         self._made_from: tuple[Any, ...] | None = None
         self._stopped = threading.Event()
@@ -134,15 +139,18 @@ class Executor:
                 with working("prepare"):
                     return wire.pack_note("prepared", self._prepare(content))
             instructions = wire.unpack_instructions(content)
+            session = wire.session_of(content)
         except (parcel.WireError, ValueError) as error:
             return wire.pack_note("refused", {"reason": f"unreadable: {error}"})
         replies: list[Reply] = []
         if self._job is None:
             replies += [Failure(i.node, i.round, "was not prepared") for i in instructions]
         else:
-            stopped = self._stopped.is_set
+            stopped, nodes = self._stopped.is_set, self._job.nodes
+            self._keeping.begin(nodes, session, instructions[0].round)
             with working(instructions[0].action.value):
                 replies += self._job.follow(instructions, lambda: stopped() or lost())
+            self._keeping.end(nodes)
         return wire.pack_replies(replies)
 
     def _prepare(self, content: Any) -> dict[str, Any]:
@@ -159,6 +167,7 @@ class Executor:
         try:
             if self._job is None or self._made_from != made_from:
                 self._job = None  # memory for one
+                self._keeping = Keeping(self._place.state / self._place.name)
                 config = overridden(made_from[1], self._place.settings)
                 client = self._place.name if self._place.own else None
                 self._job, self._made_from = Job(self._registry, config, client), made_from
@@ -166,5 +175,5 @@ class Executor:
             return told | {"error": str(error)}
         except Exception as error:
             return told | {"error": f"{type(error).__name__}: {error}"}
-        self._job.nodes.restore({})
+        self._keeping.reconnect()
         return told | self._job.summary

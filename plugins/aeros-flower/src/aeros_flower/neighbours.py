@@ -52,6 +52,7 @@ def up(folder: Path, nodes: int, port: int) -> list[int]:
 
 def _start(folder: Path, name: str, port: int) -> subprocess.Popen[bytes]:
     words = ["-m", "aeros_core.cli", "executor", f"127.0.0.1:{port}", "--name", name]
+    words += ["--state", str(folder / "state")]
     with (folder / f"{name}.log").open("wb") as log:
         return subprocess.Popen(  # noqa: S603 - this program, with a port that is a number
             [sys.executable, *words],

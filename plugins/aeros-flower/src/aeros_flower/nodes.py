@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import secrets
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -13,39 +15,22 @@ from numpy.typing import NDArray
 
 from aeros_core.data import Partition
 from aeros_core.encoding import Decoder
-from aeros_core.messages import Failure, Instruction, Reply
+from aeros_core.messages import Failure, Instruction, Reply, State
 from aeros_core.parameters import Layout
 from aeros_flower import wire
 from aeros_flower.clock import timed
+from aeros_flower.limits import Limits
 from aeros_flower.link import Answer
 from aeros_flower.parcel import WireError, kind_of
 from aeros_flower.roster import Member, Post, Roster
 
-__all__ = ["FlowerNodes", "Limits"]
+__all__ = ["FlowerNodes"]
 
 _TICK = 0.5
 """Seconds between two looks at who is there, where nothing has come."""
 
 _GRACE = 30.0
 """Seconds beyond its deadline for which a message is still delivered."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much is on its way at a time.
-
-    Args:
-        bundle: Bytes of the replies that one message may ask for: several clients of one
-            executor share a message where their models are small.
-        window: Bytes of replies that may be outstanding: what the SuperLink may come to hold.
-        attempts: Times that an instruction is sent where executors are lost.
-        patience: Seconds to wait for an executor when none is there.
-    """
-
-    bundle: int = 2**25
-    window: int = 2**30
-    attempts: int = 3
-    patience: float = 60.0
 
 
 @dataclass(slots=True)
@@ -88,15 +73,16 @@ class FlowerNodes:
         roster: Roster,
         partition: Partition,
         codec: Decoder | None = None,
-        limits: Limits = Limits(),
+        limits: Limits | None = None,
     ) -> None:
-        self._post, self._roster, self._limits = post, roster, limits
+        self._post, self._roster, self._limits = post, roster, limits or Limits()
         self._partition, self._codec = partition, codec
         self._layout: Layout | None = None
         self._queue: deque[_Queued] = deque()
         self._sent: dict[str, _Sent] = {}
         self._ready: deque[Reply] = deque()
         self._homes: dict[str, str] = {}
+        self._session = secrets.token_hex(16)
         self._owners: list[Member] = []
 
     def __len__(self) -> int:
@@ -154,6 +140,15 @@ class FlowerNodes:
                 if member := self._roster.members.get(sent.number):
                     member.strike()
 
+    def state(self) -> State:
+        """Return what a controller that goes on has to know: whom executors keep things for."""
+        return {"session": self._session, "homes": json.dumps(self._homes, sort_keys=True)}
+
+    def restore(self, state: State) -> None:
+        """Take up what `state` returned; of a run that began elsewhere nothing."""
+        self._session = str(state.get("session") or self._session)
+        self._homes = json.loads(str(state.get("homes", "{}")))
+
     # ------------------------------------------------------------ sending
 
     def _send(self) -> None:
@@ -190,7 +185,8 @@ class FlowerNodes:
         for queued in batch:
             home = queued.told.node if queued.told.node in named else None
             home = home or self._homes.get(queued.told.node)
-            if home in hands and (named[home].own or len(hands[home]) < share):
+            stays = self._codec is not None or queued.told.personal  # it keeps something there
+            if home in hands and (stays or named[home].own or len(hands[home]) < share):
                 hands[home].append(queued)
             else:
                 homeless.append(queued)
@@ -211,7 +207,7 @@ class FlowerNodes:
             limit = told[0].deadline
             message = self._post.push(
                 member.number,
-                wire.pack_instructions(told),
+                wire.pack_instructions(told, self._session),
                 None if limit is None else limit + _GRACE,
             )
             if message is None:  # it has gone in this moment

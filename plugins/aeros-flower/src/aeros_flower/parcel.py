@@ -32,6 +32,7 @@ __all__ = [
     "numbers",
     "of",
     "opened",
+    "opened_head",
     "pack",
     "rows",
 ]
@@ -105,8 +106,8 @@ def kind_of(content: RecordDict) -> str:
     return of(config.get("kind"), str, "kind")
 
 
-def opened(content: RecordDict, kind: str) -> tuple[dict[str, Any], dict[str, list[Array]]]:
-    """Return the data of a message of this kind, and its arrays by block."""
+def opened_head(content: RecordDict, kind: str) -> dict[str, Any]:
+    """Return the data of a message of this kind, without its arrays."""
     if (found := kind_of(content)) != kind:
         raise WireError(f"a message of kind '{found}', not '{kind}'")
     text = of(content[NAME].get("head"), str, "head")
@@ -114,6 +115,12 @@ def opened(content: RecordDict, kind: str) -> tuple[dict[str, Any], dict[str, li
         head: dict[str, Any] = of(json.loads(text), dict, "head")
     except (ValueError, RecursionError) as error:
         raise WireError(f"its head is no JSON: {error}") from None
+    return head
+
+
+def opened(content: RecordDict, kind: str) -> tuple[dict[str, Any], dict[str, list[Array]]]:
+    """Return the data of a message of this kind, and its arrays by block."""
+    head = opened_head(content, kind)
     tables = of(head.get("blocks"), dict, "blocks")
     return head, {name: _arrays(content, name, table) for name, table in tables.items()}
 

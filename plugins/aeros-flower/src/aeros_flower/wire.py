@@ -19,6 +19,7 @@ from aeros_flower.parcel import (
     numbers,
     of,
     opened,
+    opened_head,
     pack,
     rows,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "pack_instructions",
     "pack_note",
     "pack_replies",
+    "session_of",
     "unpack_instructions",
     "unpack_note",
     "unpack_replies",
@@ -40,15 +42,20 @@ def pack_note(kind: str, head: Mapping[str, Any]) -> RecordDict:
     return pack(kind, dict(head), {})
 
 
-def pack_instructions(instructions: Sequence[Instruction]) -> RecordDict:
+def pack_instructions(instructions: Sequence[Instruction], session: str = "") -> RecordDict:
     """Return instructions of one round for the clients of one executor as one message.
 
     All share their parameters, action, patterns and deadline, which travel once.
+
+    Args:
+        instructions: At least one.
+        session: Names the run, across restarts of the controller.
     """
     first = instructions[0]
     model, more = Block(), Block()
     vectors = first.parameters.vectors
     head = {
+        "session": session,
         "round": first.round,
         "action": first.action.value,
         "deadline": first.deadline,
@@ -113,7 +120,16 @@ def unpack_note(content: RecordDict, kind: str) -> dict[str, Any]:
     Raises:
         WireError: It is another kind of message.
     """
-    return opened(content, kind)[0]
+    return opened_head(content, kind)
+
+
+def session_of(content: RecordDict) -> str:
+    """Return the session that instructions are of.
+
+    Raises:
+        WireError: They say none.
+    """
+    return of(opened_head(content, "instructions").get("session"), str, "session")
 
 
 def unpack_instructions(content: RecordDict) -> list[Instruction]:
