@@ -8,9 +8,11 @@ is kept beside the present one; both lie on disk, for an executor that was kille
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -68,9 +70,10 @@ class Keeping:
     def _load(self) -> State:
         """Take up what lies on disk of this session; return the present state."""
         try:
-            with np.load(self._path, allow_pickle=False) as found:
+            stored = io.BytesIO(self._path.read_bytes())
+            with np.load(stored, allow_pickle=False) as found:
                 whole = {name: found[name] for name in found.files}
-        except (OSError, ValueError):
+        except (OSError, ValueError, BadZipFile):
             return {}
         self._round, self._again = int(whole.pop("round")), True
         self._before = _part(whole, "before.")

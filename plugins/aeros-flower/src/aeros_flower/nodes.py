@@ -211,7 +211,8 @@ class FlowerNodes:
                 None if limit is None else limit + _GRACE,
             )
             if message is None:  # it has gone in this moment
-                self._again(part)
+                self._roster.forget(member.number)
+                self._queue.extend(part)
             else:
                 pending = {queued.told.node: queued for queued in part}
                 self._sent[message] = _Sent(member.number, pending, size * len(part))

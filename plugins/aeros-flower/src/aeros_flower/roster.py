@@ -98,7 +98,7 @@ class Roster:
         """Look who has come and gone, and hear what those that were asked have to say."""
         there = self._post.nodes()
         for number in self._known - there:
-            self._forget(number)
+            self.forget(number)
         for number in there - self._known:
             message = self._post.push(number, self._preparing)
             if message is not None:
@@ -120,7 +120,8 @@ class Roster:
         """How many have not yet said whether they can take part."""
         return len(self._asked)
 
-    def _forget(self, number: int) -> None:
+    def forget(self, number: int) -> None:
+        """Take an executor from the list."""
         self._known.discard(number)
         gone = self.members.pop(number, None)
         self._asked = {m: n for m, n in self._asked.items() if n != number}
@@ -139,7 +140,7 @@ class Roster:
             self.unfit[f"node {number}"] = f"what it says of itself is unreadable: {error}"
             return
         for other in [m for m in self.members.values() if m.name == member.name]:
-            self._forget(other.number)  # it came back before it was missed
+            self.forget(other.number)  # it came back before it was missed
             self._known.add(other.number)
         member.strikes, member.rests = self._strikes.pop(member.name, (0, 0.0))
         try:

@@ -1,0 +1,276 @@
+"""Whom instructions go to, what comes back, and what happens when executors are lost."""
+
+import time
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+
+from aeros_core.data import Partition
+from aeros_core.elements import Description, this_machine
+from aeros_core.messages import Evaluation, Failure, Instruction
+from aeros_core.parameters import Parameters
+from aeros_flower import wire
+from aeros_flower.limits import Limits
+from aeros_flower.link import Answer
+from aeros_flower.nodes import FlowerNodes
+from aeros_flower.roster import Roster
+
+ELEMENT = asdict(this_machine(Description()))
+
+
+class Post:
+    """Executors that answer when they are told to."""
+
+    def __init__(self):
+        self.there, self.sent, self.answers, self.count = {}, {}, [], 0
+        self.delivered = set()
+
+    def nodes(self):
+        return set(self.there)
+
+    def push(self, node, content, seconds=None):
+        if node not in self.there:
+            return None
+        self.count += 1
+        message = f"m{self.count}"
+        self.sent[message] = (node, content)
+        if content["aeros"]["kind"] == "prepare":
+            self.answers.append(Answer(message, wire.pack_note("prepared", self.there[node])))
+        return message
+
+    def pull(self, messages, most=1):
+        found = [answer for answer in self.answers if answer.message in set(messages)][:most]
+        self.answers = [answer for answer in self.answers if answer not in found]
+        return found
+
+    def recall(self, messages):
+        return [m for m in messages if m not in self.delivered]
+
+    def wait(self, seconds):
+        time.sleep(0.001)
+        return False
+
+    # ------------------------------------------------------------ what executors do
+
+    def come(self, number, name, **told):
+        self.there[number] = {
+            "name": name, "own": False, "versions": {}, "element": ELEMENT, **told,
+        }  # fmt: skip
+
+    def open(self):
+        """Return what was sent and not yet answered: message, executor, instructions."""
+        found = []
+        for message, (node, content) in list(self.sent.items()):
+            if content["aeros"]["kind"] == "instructions":
+                found.append((message, node, wire.unpack_instructions(content)))
+        return found
+
+    def answer(self, message, replies=None):
+        node, content = self.sent.pop(message)
+        asked = wire.unpack_instructions(content)
+        replies = replies or [Evaluation(i.node, i.round, 3, {"loss": float(node)}) for i in asked]
+        self.answers.append(Answer(message, wire.pack_replies(replies)))
+
+
+@pytest.fixture
+def post():
+    made = Post()
+    made.come(1, "a")
+    made.come(2, "b")
+    return made
+
+
+def made(post, clients=6, judge=lambda member: "", **limits):
+    told = []
+    roster = Roster(post, wire.pack_note("prepare", {}), judge, told.append)
+    partition = Partition(np.arange(clients * 2), np.arange(clients + 1) * 2)
+    nodes = FlowerNodes(post, roster, partition, limits=Limits(**limits))
+    nodes.told, nodes.roster = told, roster
+    assert len(nodes)  # looks who is there
+    return nodes
+
+
+PARAMETERS = Parameters.of({"w": np.zeros(4, "float32")})
+
+
+def ask(*clients, number=1, parameters=PARAMETERS, **more):
+    return [Instruction(number, f"client-{i}", parameters, **more) for i in clients]
+
+
+def test_clients_of_one_executor_share_a_message(post):
+    nodes = made(post)
+    assert (len(nodes), nodes.name(5), nodes.sizes(np.array([0, 5])).tolist()) == (
+        6, "client-5", [2, 2],
+    )  # fmt: skip
+    nodes.dispatch(ask(*range(6)))
+    sent = post.open()
+    assert sorted(node for _, node, _ in sent) == [1, 2]
+    assert [len(told) for _, _, told in sent] == [3, 3]
+    for message, _, _ in sent:
+        post.answer(message)
+    replies = [nodes.receive(5.0) for _ in range(6)]
+    assert sorted(reply.node for reply in replies) == [f"client-{i}" for i in range(6)]
+    assert nodes.receive(0.01) is None
+    assert nodes.receive(None) is None  # nothing is to come
+
+
+def test_a_client_goes_where_it_was(post):
+    nodes = made(post)
+    homes = []
+    for number in (1, 2):
+        nodes.dispatch(ask(*range(6), number=number))
+        homes.append({i.node: node for _, node, told in post.open() for i in told})
+        for message, _, _ in post.open():
+            post.answer(message)
+        for _ in range(6):
+            nodes.receive(5.0)
+    assert homes[0] == homes[1]
+
+
+def test_large_models_travel_in_messages_of_their_own_and_no_more_than_the_window_allows(post):
+    nodes = made(post, bundle=PARAMETERS.nbytes, window=2 * PARAMETERS.nbytes)
+    nodes.dispatch(ask(*range(6)))
+    most = 0
+    for _ in range(6):
+        sent = post.open()
+        most = max(most, len(sent))
+        assert all(len(told) == 1 for _, _, told in sent)
+        post.answer(sent[0][0])
+        assert nodes.receive(5.0) is not None
+    assert most == 2
+
+
+def test_what_a_lost_executor_had_goes_to_another(post):
+    nodes = made(post)
+    nodes.dispatch(ask(*range(4)))
+    del post.there[1]
+    for _ in range(2):
+        assert nodes.receive(0.02) is None
+    assert "executor a is gone" in nodes.told
+    for message, node, _ in post.open():
+        if node == 2:
+            post.answer(message)
+    found = [nodes.receive(5.0) for _ in range(4)]
+    assert {reply.node for reply in found} == {f"client-{i}" for i in range(4)}
+    assert {reply.metrics["loss"] for reply in found} == {2.0}
+
+
+def test_an_executor_that_came_back_is_not_missed_first(post):
+    del post.there[2]
+    nodes = made(post)
+    nodes.dispatch(ask(0))
+    post.come(7, "a")  # killed and started again; Flower still believes in the first
+    nodes.receive(0.02)
+    assert [node for _, node, _ in post.open()] == [1, 7]
+
+
+def test_an_instruction_is_not_sent_for_ever(post):
+    del post.there[2]
+    nodes = made(post, attempts=2)
+    nodes.dispatch(ask(0))
+    for number in (11, 12):
+        post.there.clear()
+        post.come(number, f"x{number}")
+        reply = nodes.receive(0.05)
+    assert reply == Failure("client-0", 1, "2 executors were lost while it trained")
+
+
+def test_without_any_executor_clients_fail_in_time(post):
+    nodes = made(post, patience=0.05)
+    post.there.clear()
+    nodes.dispatch(ask(0, 1))
+    reply = nodes.receive(30.0)
+    assert reply == Failure("client-0", 1, "no executor was there for 0.05 s")
+
+
+def test_the_deadline_is_kept(post):
+    nodes = made(post)
+    nodes.dispatch(ask(0))
+    began = time.monotonic()
+    assert nodes.receive(0.05) is None
+    assert time.monotonic() - began < 5
+
+
+def test_what_is_given_up_comes_late_or_not_at_all(post):
+    nodes = made(post)
+    nodes.dispatch(ask(0, 1))
+    (begun, _, told), (waiting, _, _) = post.open()
+    post.delivered.add(begun)
+    nodes.abandon()
+    assert nodes.receive(0.02) is None
+    post.answer(begun)
+    nodes.dispatch(ask(3, number=2))
+    late = nodes.receive(5.0)
+    assert (late.node, late.round) == (told[0].node, 1)
+    del post.sent[waiting]
+    post.answer(post.open()[0][0])
+    assert nodes.receive(5.0).round == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (wire.pack_replies([]), "its executor sent no reply for it"),
+        (wire.pack_note("refused", {"reason": "too hot"}), "its executor refused: too hot"),
+        (wire.pack_note("poem", {}), "a message of kind 'poem', not 'replies'"),
+        (
+            wire.pack_replies([Evaluation("client-9", 1, 1, {})]),
+            "its executor sent no reply for it",
+        ),
+    ],
+)
+def test_an_answer_that_is_none_fails_its_clients_with_the_reason(post, content, reason):
+    nodes = made(post)
+    nodes.dispatch(ask(0))
+    ((message, _, _),) = post.open()
+    post.answers.append(Answer(message, content))
+    assert nodes.receive(5.0) == Failure("client-0", 1, reason)
+
+
+def test_executors_with_data_of_their_own_are_clients_by_name(post):
+    post.come(3, "hospital", own=True, examples=40)
+    post.come(4, "clinic", own=True, examples=4)
+    nodes = made(post)
+    assert [nodes.name(i) for i in range(len(nodes))] == ["clinic", "hospital"]
+    assert nodes.sizes(np.array([0, 1])).tolist() == [4, 40]
+    nodes.dispatch([Instruction(1, "hospital", PARAMETERS), Instruction(1, "clinic", PARAMETERS)])
+    assert {told[0].node: node for _, node, told in post.open()} == {"hospital": 3, "clinic": 4}
+
+
+def test_who_cannot_take_part_is_named_and_left_alone(post):
+    judge = lambda member: "too old" if member.name == "a" else ""  # noqa: E731
+    nodes = made(post, judge=judge)
+    assert nodes.roster.unfit == {"a": "too old"}
+    nodes.dispatch(ask(*range(4)))
+    assert {node for _, node, _ in post.open()} == {2}
+
+
+def test_who_says_nonsense_of_itself_is_left_alone(post):
+    post.come(3, 5)
+    post.come(4, "d", element={"name": "x"})
+    nodes = made(post)
+    assert set(nodes.roster.unfit) == {"node 3", "node 4"}
+    assert {m.name for m in nodes.roster.fit} == {"a", "b"}
+
+
+def test_who_is_silent_again_and_again_rests(post):
+    nodes = made(post)
+    nodes.dispatch(ask(0, 1))
+    post.delivered |= {message for message, _, _ in post.open()}
+    ((message, node, _), _) = post.open()
+    post.answer(message)
+    nodes.receive(5.0)
+    nodes.abandon()
+    assert [m.number for m in nodes.roster.fit] == [node]
+    nodes.dispatch(ask(0, 1, number=2))
+    assert {n for _, n, told in post.open() if told[0].round == 2} == {node}
+
+
+def test_a_controller_that_goes_on_knows_the_session_and_who_was_where(post):
+    first, second = made(post), made(post)
+    first.dispatch(ask(*range(4)))
+    second.restore(first.state())
+    assert second.state() == first.state()
+    second.restore({})  # of a run that began elsewhere
+    assert second.state()["session"] == first.state()["session"]
