@@ -1,6 +1,8 @@
 import copy
 import sys
+from dataclasses import dataclass, replace
 
+import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
@@ -308,3 +310,71 @@ def test_what_answers_must_be_an_inferencer(toy, toys, flat):
     model = Model("m", flat(1), toys.SCHEMA)
     with pytest.raises(PluginError, match=r"_target_=toy_parts\.Mean is not registered for infer"):
         compose.build_service(toy, model, {"_target_": "toy_parts.Mean"})
+
+
+class Asks:
+    """An inferencer that asks two others, and keeps what each of them answers."""
+
+    def __init__(self):
+        self.members = {
+            "own": {"model": "task:1", "inferencer": {"_target_": "toy_parts.Scores"}},
+            "mine": {"inferencer": {"_target_": "toy_parts.Scores"}},
+        }
+
+    def take(self, members):
+        self.taken = members
+
+    def load(self, model, module=None):
+        for member in self.taken.values():
+            member.load(model)
+
+    def predict(self, batch):
+        answers = {name: member.predict(batch) for name, member in self.taken.items()}
+        return {name: answer["scores"] for name, answer in answers.items()}
+
+
+@pytest.fixture
+def asking(build, toy, toys, monkeypatch):
+    """A repository with two versions of a model, and a registry with `Asks`."""
+
+    @dataclass
+    class AsksConfig:
+        _target_: str = "toy_parts.Asks"
+
+    monkeypatch.setattr(toys, "Asks", Asks, raising=False)
+    for seed in (0, 1):
+        job = build("task.rounds=1", "+trainer/model=steep", f"task.seed={seed}")
+        job.controller.run(job.task, job.parts)
+    key = ("inferencer", "asks")
+    option = replace(toy.options["inferencer", "scores"], name="asks", config=AsksConfig)
+    return job.parts.repository, replace(toy, options={**toy.options, key: option})
+
+
+def test_members_answer_raw_batches_with_models_of_their_own(asking, toys):
+    repository, registry = asking
+    raw = {"point": np.array([[0.25, -0.5], [1, 0]], np.float32)}
+    models = [repository.model("task", version) for version in (1, 2)]
+    expected = [
+        compose.build_service(registry, model, {"_target_": "toy_parts.Scores"}).predict(raw)
+        for model in models
+    ]
+    service = compose.build_service(
+        registry, models[1], {"_target_": "toy_parts.Asks"}, repository=repository
+    )
+    answer = service.predict(raw)
+    np.testing.assert_array_equal(answer["own"], expected[0]["scores"])
+    np.testing.assert_array_equal(answer["mine"], expected[1]["scores"])
+
+
+def test_members_that_name_models_need_a_repository(asking):
+    repository, registry = asking
+    with pytest.raises(ConfigError, match="member 'own' names the model task:1, and there is no"):
+        compose.build_service(registry, repository.model("task"), {"_target_": "toy_parts.Asks"})
+
+
+def test_members_without_an_inferencer_take_the_usual_one(asking, monkeypatch):
+    repository, registry = asking
+    monkeypatch.setattr(Asks, "__init__", lambda self: setattr(self, "members", {"a": {}}))
+    with pytest.raises(PluginError, match="is usually answered with by inferencer=") as caught:
+        compose.build_service(registry, repository.model("task"), {"_target_": "toy_parts.Asks"})
+    assert caught.value.hint.startswith("pip install aeros-")

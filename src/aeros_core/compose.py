@@ -13,16 +13,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-import pluggy
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from aeros_core import config, plugins
+from aeros_core import config, members, plugins
 from aeros_core.control import Control
 from aeros_core.errors import ConfigError, PluginError
-from aeros_core.events import Events
-from aeros_core.hookspecs import Callbacks
-from aeros_core.powers import SupportsState
+from aeros_core.powers import SupportsMembers, SupportsState
 from aeros_core.records import Model
 from aeros_core.registry import Option, Registry, versions
 from aeros_core.roles import (
@@ -79,7 +76,7 @@ def build(
         repository=_role(registry, data, "repository", Repository),
         trainer=_role(registry, data, "trainer", Trainer),
         transformers=_many(registry, data, "transformer", Transformer | Source | Partitioner),
-        events=_events([*_many(registry, data, "callback", object).values(), *listeners]),
+        events=plugins.hearing([*_many(registry, data, "callback", object).values(), *listeners]),
         config=data,
         identity=config.identity(data),
         versions=versions(registry, _options(registry, data)),
@@ -180,28 +177,38 @@ def build_service(
     model: Model,
     inferencer: Mapping[str, Any],
     listeners: Sequence[object] = (),
+    repository: Repository | None = None,
 ) -> Service:
     """Build what answers with a stored model: its steps as they were fitted, an inferencer.
+
+    An inferencer that asks others (`SupportsMembers`) is given the raw batch, and each of
+    them prepares it for itself.
 
     Args:
         registry: What is installed.
         model: The model, as the repository delivered it.
         inferencer: The configuration of the inferencer, ``_target_`` and options.
         listeners: Objects that hear of every answer.
+        repository: Where members that name a model of their own find it.
 
     Raises:
         PluginError: A step, the module or the inferencer is not installed here.
+        ConfigError: A member names a model, and there is no repository.
     """
+    answering: Inferencer = build_part(registry, "inferencer", inferencer)
+    _demand(answering, Inferencer, "inferencer", str(inferencer["_target_"]))
+    if isinstance(answering, SupportsMembers):
+        members.give(answering, registry, repository, functools.partial(build_service, registry))
+        answering.load(model)
+        return Service(model, (), answering, plugins.hearing(listeners))
     steps = []
     for name, node in model.transformers.items():
         step = build_part(registry, "transformer", node, name)
         if name in model.fitted and isinstance(step, SupportsState):
             step.restore(model.fitted[name])
         steps.append(step)
-    answering = build_part(registry, "inferencer", inferencer)
-    _demand(answering, Inferencer, "inferencer", str(inferencer["_target_"]))
     answering.load(model, build_module(registry, model.module))
-    return Service(model, steps, answering, _events(listeners))
+    return Service(model, steps, answering, plugins.hearing(listeners))
 
 
 def _nested(value: Any) -> bool:
@@ -279,19 +286,3 @@ def _options(registry: Registry, data: Mapping[str, Any]) -> list[Option]:
     nodes.append(("collector/codec", (data.get("collector") or {}).get("codec")))
     found = [registry.by_target(g, str(node.get("_target_"))) for g, node in nodes if node]
     return [option for option in found if option is not None]
-
-
-def _events(listeners: Sequence[object]) -> Events:
-    manager = pluggy.PluginManager("aeros")
-    manager.add_hookspecs(Callbacks)
-    try:
-        for listener in reversed(listeners):  # pluggy calls the last registered first
-            manager.register(listener)
-        manager.check_pending()
-    except pluggy.PluginValidationError as error:
-        raise PluginError(
-            f"{type(error.plugin).__name__} cannot hear events: {plugins.mismatch(error)}",
-            exists=", ".join(name for name in vars(Callbacks) if name.startswith("aeros_")),
-            hint="its methods must be named and take arguments as in docs/plugins.md",
-        ) from error
-    return cast("Events", manager.hook)

@@ -9,19 +9,20 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, cast
 
 import pluggy
 
 from aeros_core import __version__
 from aeros_core.errors import PluginError
-from aeros_core.hookspecs import GROUPS, Registration
+from aeros_core.events import Events
+from aeros_core.hookspecs import GROUPS, Callbacks, Registration
 from aeros_core.registry import Health, Option, Plugin, Registry
 
-__all__ = ["discover", "implementation"]
+__all__ = ["discover", "hearing", "implementation"]
 
 ENTRY_POINTS = "aeros"
 
@@ -167,3 +168,24 @@ def implementation(target: str) -> Any:
             f"{target} cannot be imported: {type(error).__name__}: {error}",
             hint=_fix_import(error) or "aeros plugins shows what is installed",
         ) from error
+
+
+def hearing(listeners: Sequence[object]) -> Events:
+    """Return what tells these objects of events, in this order.
+
+    Raises:
+        PluginError: One of them has a method that is no event, or takes other arguments.
+    """
+    manager = pluggy.PluginManager("aeros")
+    manager.add_hookspecs(Callbacks)
+    try:
+        for listener in reversed(listeners):  # pluggy calls the last registered first
+            manager.register(listener)
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        raise PluginError(
+            f"{type(error.plugin).__name__} cannot hear events: {mismatch(error)}",
+            exists=", ".join(name for name in vars(Callbacks) if name.startswith("aeros_")),
+            hint="its methods must be named and take arguments as in docs/plugins.md",
+        ) from error
+    return cast("Events", manager.hook)

@@ -7,13 +7,13 @@ raises NotImplementedError is never needed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from aeros_core.data import Batch, Dataset
 from aeros_core.messages import Broadcast, Failure, Instruction, State, Update
 from aeros_core.parameters import Parameters
 from aeros_core.records import Algorithm, ModelInfo
-from aeros_core.roles import Codec, Repository
+from aeros_core.roles import Codec, Inferencer, Repository
 
 __all__ = [
     "SupportsAlgorithms",
@@ -26,6 +26,7 @@ __all__ = [
     "SupportsCollection",
     "SupportsFit",
     "SupportsHealing",
+    "SupportsMembers",
     "SupportsPages",
     "SupportsRemoval",
     "SupportsState",
@@ -123,6 +124,22 @@ class SupportsCohort(Protocol):
         Collectors hold several updates at a time: an update's vectors are its own, and
         not used again.
         """
+
+
+@runtime_checkable
+class SupportsMembers(Protocol):
+    """An inferencer that asks others: a graph of several models, here or elsewhere."""
+
+    @property
+    def members(self) -> Mapping[str, Mapping[str, Any]]:
+        """What each of them is, by name.
+
+        ``model`` names a version in the repository, None the model that is loaded;
+        ``inferencer`` is a configuration, None what goes with the model.
+        """
+
+    def take(self, members: Mapping[str, Inferencer]) -> None:
+        """Take them; ``load`` loads them, and each is given raw batches."""
 
 
 @runtime_checkable

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from aeros_core import pipeline
 from aeros_core.data import Batch
+from aeros_core.errors import ConfigError
 from aeros_core.events import Events
 from aeros_core.records import Model
-from aeros_core.roles import Inferencer, Transformer
+from aeros_core.roles import Inferencer, Module, Transformer
 
-__all__ = ["Service"]
+__all__ = ["Member", "Service"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +36,30 @@ class Service:
         output = self.inferencer.predict(pipeline.transform(self.steps, batch))
         self.events.aeros_after_predict(model=self.model, batch=batch, output=output)
         return output
+
+
+class Member:
+    """An inferencer that another asks: it takes raw batches, and prepares them for itself.
+
+    Args:
+        build: Makes its service; called with the model of the one that asks, and free to
+            take another.
+    """
+
+    def __init__(self, build: Callable[[Model], Service]):
+        self._build = build
+        self._service: Service | None = None
+
+    def load(self, model: Model, module: Module | None = None) -> None:  # noqa: ARG002
+        """Build the service; its configuration names the module."""
+        self._service = self._build(model)
+
+    def predict(self, batch: Batch) -> Batch:
+        """Return one row of predictions for each row of raw ``batch``.
+
+        Raises:
+            ConfigError: Nothing was loaded.
+        """
+        if self._service is None:
+            raise ConfigError("no model is loaded", hint="call load first")
+        return self._service.predict(batch)
