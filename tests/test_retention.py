@@ -61,6 +61,15 @@ def test_a_metric_that_nobody_measured_removes_nothing():
         doomed(versions(0.1, 0.2), Rules(best=1, metric="f1"), ())
 
 
+def test_a_model_that_does_not_measure_what_others_do_loses_none():
+    infos = [
+        *versions(0.1, 0.2, 0.15),
+        info(1, name="a", accuracy=math.nan),
+        info(2, name="a", accuracy=math.nan),
+    ]
+    assert doomed(infos, Rules(last=1, best=1), ()) == {"m": [1, 3][:1]}
+
+
 def test_runs_that_have_not_finished():
     ends = {"a": {"status": "FINISHED"}, "b": {"status": "INTERRUPTED"}, "c": None}
     assert unfinished(ends, ends.get) == {"b", "c"}

@@ -39,6 +39,7 @@ from aeros_zarr.s3 import S3Repository
 
 PACKAGES = ("aeros-zarr", "numpy", "zarr", "obstore", "moto", "torch", "safetensors")
 STEP = 16 * 2**20
+FOREVER: dict[str, Any] = {"keep_last": 0, "keep_best": 0, "keep_metric": "accuracy"}
 
 
 def main() -> None:
@@ -188,7 +189,7 @@ def in_bucket(folder: Path, url: str) -> S3Repository:
     return S3Repository(
         endpoint=url, bucket="aeros", prefix=folder.name, region="us-east-1", path_style=True,
         retries=2, timeout=60.0, spool=str(folder), cache="", cache_gb=1.0,
-        compression=Compression.none, keep=2,
+        compression=Compression.none, keep=2, **FOREVER,
     )  # fmt: skip
 
 
@@ -247,7 +248,7 @@ class Fresh:
 
     def begin(self) -> None:
         self.repository = ZarrRepository(
-            path=str(self.path), compression=Compression.none, durable=True, keep=2
+            path=str(self.path), compression=Compression.none, durable=True, keep=2, **FOREVER
         )
         self.repository.begin(Run("run", "model", "", {}, {}, ""))
 

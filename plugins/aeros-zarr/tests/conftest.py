@@ -22,7 +22,10 @@ class Examples:
 
     @staticmethod
     def store(path: Path, **options) -> ZarrRepository:
-        defaults = {"compression": Compression.none, "durable": False, "keep": 2}
+        defaults = {
+            "compression": Compression.none, "durable": False, "keep": 2,
+            "keep_last": 0, "keep_best": 0, "keep_metric": "accuracy",
+        }  # fmt: skip
         return ZarrRepository(path=str(path), **(defaults | options))
 
     @staticmethod

@@ -27,6 +27,7 @@ from aeros_zarr import Compression
 from aeros_zarr.disk import Disk
 from aeros_zarr.repository import ZarrRepository
 
+FOREVER = {"keep_last": 0, "keep_best": 0, "keep_metric": "accuracy"}
 CALLS = ("fsync", "replace", "rename", "link", "mkdir", "unlink", "rmdir")
 
 
@@ -139,7 +140,9 @@ def same(a, b) -> bool:
 
 
 def store(path: Path) -> ZarrRepository:
-    return ZarrRepository(path=str(path), compression=Compression.none, durable=True, keep=2)
+    return ZarrRepository(
+        path=str(path), compression=Compression.none, durable=True, keep=2, **FOREVER
+    )
 
 
 def run(name: str) -> Run:

@@ -14,18 +14,20 @@ from aeros_zarr import Compression
 from aeros_zarr.manifest import dump
 from aeros_zarr.repository import ZarrRepository
 
+FOREVER = {"keep_last": 0, "keep_best": 0, "keep_metric": "accuracy"}
+
 
 class TestPlain(RepositoryTests):
     def make(self, path: Path) -> ZarrRepository:
         return ZarrRepository(
-            path=str(path / "store"), compression=Compression.none, durable=True, keep=2
+            path=str(path / "store"), compression=Compression.none, durable=True, keep=2, **FOREVER
         )
 
 
 class TestCompressed(RepositoryTests):
     def make(self, path: Path) -> ZarrRepository:
         return ZarrRepository(
-            path=str(path / "store"), compression=Compression.zstd, durable=False, keep=1
+            path=str(path / "store"), compression=Compression.zstd, durable=False, keep=1, **FOREVER
         )
 
 
@@ -107,7 +109,7 @@ def test_at_least_one_round_is_kept(examples, tmp_path, keep):
 
 def test_an_empty_path():
     with pytest.raises(ConfigError) as caught:
-        ZarrRepository(path="", compression=Compression.none, durable=True, keep=2)
+        ZarrRepository(path="", compression=Compression.none, durable=True, keep=2, **FOREVER)
     assert str(caught.value) == (
         "repository.path is empty\n  next: repository.path=aeros-repository"
     )

@@ -28,6 +28,11 @@ class Zarr:
             Without it a killed process still loses nothing, a power cut may.
         keep: Rounds of a run, from the last one back, whose parameters are kept, at
             least 1. What every round did and measured is kept for ever.
+        keep_last: Versions of the model, from the newest back, that are kept when a run has
+            ended well, at least 0. With 0 here and in ``keep_best``, all are.
+        keep_best: So many with the best ``keep_metric`` are kept, too. What a tag points to
+            stays, the newest, and what a run that has not finished has stored.
+        keep_metric: Less is better for a loss or an error, more for anything else.
     """
 
     _target_: str = "aeros_zarr.repository.ZarrRepository"
@@ -35,6 +40,9 @@ class Zarr:
     compression: Compression = Compression.none
     durable: bool = True
     keep: int = 2
+    keep_last: int = 0
+    keep_best: int = 0
+    keep_metric: str = "accuracy"
 
 
 @dataclass
@@ -63,6 +71,11 @@ class S3:
         compression: ``none``, or ``zstd`` (float parameters shrink by a tenth or less).
         keep: Rounds of a run, from the last one back, whose parameters are kept, at
             least 1. What every round did and measured is kept for ever.
+        keep_last: Versions of the model, from the newest back, that are kept when a run has
+            ended well, at least 0. With 0 here and in ``keep_best``, all are.
+        keep_best: So many with the best ``keep_metric`` are kept, too. What a tag points to
+            stays, the newest, and what a run that has not finished has stored.
+        keep_metric: Less is better for a loss or an error, more for anything else.
     """
 
     _target_: str = "aeros_zarr.s3.S3Repository"
@@ -78,6 +91,9 @@ class S3:
     cache_gb: float = 10.0
     compression: Compression = Compression.none
     keep: int = 2
+    keep_last: int = 0
+    keep_best: int = 0
+    keep_metric: str = "accuracy"
 
 
 @hookimpl

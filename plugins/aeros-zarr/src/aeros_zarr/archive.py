@@ -9,12 +9,14 @@ from typing import Any
 from aeros_core.errors import ConfigError, RepositoryError
 from aeros_core.outcomes import Result, Round
 from aeros_core.records import Algorithm, Checkpoint, Model, ModelInfo, Run
+from aeros_core.retention import Rules
 from aeros_core.roles import Repository
 from aeros_zarr import Compression, healing, manifest
 from aeros_zarr.algorithms import Algorithms
 from aeros_zarr.blobs import Blobs
 from aeros_zarr.faults import explained
 from aeros_zarr.models import Models
+from aeros_zarr.retirement import retire
 from aeros_zarr.runs import Runs
 from aeros_zarr.store import Store
 
@@ -32,6 +34,7 @@ class Archive:
         compression: How arrays are compressed.
         keep: Rounds of a run, from the last one back, whose parameters are kept.
         others: Other stores that may have copies of what is damaged here.
+        rules: Versions of a model that are kept when a run has ended well; None for all.
 
     Raises:
         ConfigError: ``keep`` is below 1.
@@ -39,14 +42,16 @@ class Archive:
     """
 
     def __init__(
-        self, store: Store, *, compression: Compression, keep: int, others: Sequence[Store] = ()
-    ) -> None:
+        self, store: Store, *, compression: Compression, keep: int, others: Sequence[Store] = (),
+        rules: Rules | None = None,
+    ) -> None:  # fmt: skip
         if keep < 1:
             raise ConfigError(
                 f"repository.keep={keep} is not possible", exists="at least 1",
                 hint="repository.keep=1 keeps the last round alone",
             )  # fmt: skip
         self._store = store
+        self._rules = rules
         self._blobs = Blobs(store, compression, others)
         self._runs = Runs(store, self._blobs, keep)
         self._models = Models(store, self._blobs)
@@ -102,10 +107,15 @@ class Archive:
     def finish(self, run: str, result: Result) -> None:
         """Store how a run ended; a later end of the same run replaces it.
 
+        Versions of its model that the rules do not keep are then removed.
+
         Raises:
             RepositoryError: The run never began, or the store refuses.
         """
         self._runs.finish(run, result)
+        name = result.model.get("name")
+        if self._rules and name:
+            retire(self, str(name), self._rules)
 
     def result(self, run: str) -> Mapping[str, Any] | None:
         """Return `Result.to_json` of how a run ended; None if it has not.

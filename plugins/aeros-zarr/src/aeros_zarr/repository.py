@@ -9,6 +9,7 @@ from aeros_zarr import Compression
 from aeros_zarr.archive import Archive
 from aeros_zarr.disk import Disk
 from aeros_zarr.faults import explained
+from aeros_zarr.retirement import rules
 
 __all__ = ["ZarrRepository"]
 
@@ -21,15 +22,24 @@ class ZarrRepository(Archive):
         compression: How arrays are compressed.
         durable: Whether to wait for stable storage.
         keep: Rounds of a run, from the last one back, whose parameters are kept.
+        keep_last: Versions of a model, from the newest back, that a finished run leaves.
+        keep_best: Versions with the best ``keep_metric`` that it leaves; 0 and 0 for all.
+        keep_metric: Name of a metric.
 
     Raises:
-        ConfigError: There is a file at ``path``, or ``keep`` is below 1.
+        ConfigError: There is a file at ``path``, or a number is too low.
         RepositoryError: The folder was written by a newer version.
     """
 
-    def __init__(self, *, path: str, compression: Compression, durable: bool, keep: int) -> None:
+    def __init__(
+        self, *, path: str, compression: Compression, durable: bool, keep: int, keep_last: int,
+        keep_best: int, keep_metric: str,
+    ) -> None:  # fmt: skip
         self.path = _folder(path)
-        super().__init__(Disk(self.path, durable=durable), compression=compression, keep=keep)
+        super().__init__(
+            Disk(self.path, durable=durable), compression=compression, keep=keep,
+            rules=rules(keep_last, keep_best, keep_metric),
+        )  # fmt: skip
 
 
 def _folder(path: str) -> Path:

@@ -16,6 +16,7 @@ from aeros_zarr.archive import Archive
 from aeros_zarr.bucket import Bucket
 from aeros_zarr.cache import Cache
 from aeros_zarr.endpoint import connect
+from aeros_zarr.retirement import rules
 from aeros_zarr.spool import Spool
 
 __all__ = ["S3Repository"]
@@ -42,6 +43,9 @@ class S3Repository(Archive):
         cache_gb: Gigabytes that it holds at most.
         compression: How arrays are compressed.
         keep: Rounds of a run, from the last one back, whose parameters are kept.
+        keep_last: Versions of a model, from the newest back, that a finished run leaves.
+        keep_best: Versions with the best ``keep_metric`` that it leaves; 0 and 0 for all.
+        keep_metric: Name of a metric.
 
     Raises:
         ConfigError: An option cannot be, or the environment holds no credentials.
@@ -52,7 +56,7 @@ class S3Repository(Archive):
     def __init__(
         self, *, endpoint: str, bucket: str, prefix: str, region: str, path_style: bool,
         retries: int, timeout: float, spool: str, cache: str, cache_gb: float,
-        compression: Compression, keep: int,
+        compression: Compression, keep: int, keep_last: int, keep_best: int, keep_metric: str,
     ) -> None:  # fmt: skip
         if not spool:
             raise ConfigError("repository.spool is empty", hint="repository.spool=aeros-spool")
@@ -71,7 +75,7 @@ class S3Repository(Archive):
         held = Cache(Path(cache).expanduser().absolute(), int(cache_gb * 1e9)) if cache else None
         super().__init__(
             Bucket(s3, place, retries, held), compression=compression, keep=keep,
-            others=[self._spool.disk],
+            others=[self._spool.disk], rules=rules(keep_last, keep_best, keep_metric),
         )  # fmt: skip
 
     def commit(self, run: str, checkpoint: Checkpoint) -> None:
