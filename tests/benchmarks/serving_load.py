@@ -8,6 +8,7 @@ requests, seconds, how many were not answered well, and latencies in millisecond
 
 import asyncio
 import json
+import math
 import sys
 import time
 from pathlib import Path
@@ -42,7 +43,10 @@ class Client(asyncio.Protocol):
             if end < 0:
                 return
             head = bytes(self.buffer[:end]).lower()
-            place = head.index(b"content-length:") + 15
+            if (place := head.find(b"content-length:") + 15) < 15:  # chunks are not read here
+                self.on = False
+                self.record(self.start, False)
+                return
             length = head[place:].partition(b"\r\n")[0]
             self.need = end + 4 + int(length)
         if len(self.buffer) >= self.need:
@@ -103,8 +107,10 @@ def main():
         work(int(port), path, request, int(concurrency), float(seconds) + WARM, record)
     )
     took.sort()
+    took = took or [float("nan")]
     at = {f"p{p}": took[min(len(took) - 1, len(took) * p // 100)] * 1e3 for p in (50, 95, 99)}
-    print(json.dumps({"requests": len(took), "seconds": float(seconds), "bad": bad, **at}))
+    done = sum(not math.isnan(each) for each in took)
+    print(json.dumps({"requests": done, "seconds": float(seconds), "bad": bad, **at}))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -152,9 +154,10 @@ def _checked(field: Field, array: Array, datatype: str) -> tuple[str, Array]:
         return f"shape {list(array.shape)}, not [{told}]", array
     if field.dtype == "str":
         return _text(array, datatype)
-    if array.dtype.kind == "O" or not _widens(array.dtype, field.dtype):
+    dtype = array.dtype if field.dtype == "*" else _dtype(field.dtype)
+    if array.dtype.kind == "O" or not (array.dtype == dtype or np.can_cast(array.dtype, dtype)):
         return f"datatype {datatype}, not {_datatype(field)}", array
-    column = array if field.dtype == "*" else array.astype(field.dtype, copy=False)
+    column = array if array.dtype == dtype else array.astype(dtype)
     if column.dtype.kind == "f" and not _finite(column):
         bad = ~np.isfinite(column.reshape(len(column), -1)).all(axis=1)
         return f"NaN or infinity in row {int(bad.argmax())}", column
@@ -165,8 +168,9 @@ def _checked(field: Field, array: Array, datatype: str) -> tuple[str, Array]:
     return "", column
 
 
-def _widens(given: np.dtype[np.generic], wanted: str) -> bool:
-    return wanted in ("*", given.name) or np.can_cast(given, wanted, "safe")
+@cache
+def _dtype(name: str) -> np.dtype[Any]:
+    return np.dtype(name)
 
 
 def _text(array: Array, datatype: str) -> tuple[str, Array]:

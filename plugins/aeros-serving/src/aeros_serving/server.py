@@ -227,6 +227,10 @@ def _check(options: Serving) -> None:
         raise ConfigError(f"serving.canary_share={options.canary_share}", exists="0 to 1")
     if bool(options.canary) != bool(options.canary_share):
         raise ConfigError("serving.canary and serving.canary_share go together")
+    _check_ports(options)
+
+
+def _check_ports(options: Serving) -> None:
     for name in ("http_port", "grpc_port"):
         if not -1 <= getattr(options, name) < 65536:
             raise ConfigError(f"serving.{name}={getattr(options, name)}", exists="-1 to 65535")
