@@ -63,7 +63,8 @@ class GridPost:
                 self._here[asked_by] = Answer(asked_by, error=why)
             else:
                 self._here[asked_by] = Answer(asked_by, reply.content)
-        return [self._here.pop(message) for message in wanted if message in self._here][:most]
+        ready = [message for message in wanted if message in self._here][:most]
+        return [self._here.pop(message) for message in ready]
 
     def recall(self, messages: Iterable[str]) -> list[str]:  # noqa: ARG002 - nothing comes back
         """Return nothing: the engine takes no message back."""

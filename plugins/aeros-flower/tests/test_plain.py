@@ -1,0 +1,159 @@
+"""Third-party ClientApps behind the controller's nodes, without a wire between."""
+
+import numpy as np
+import pytest
+from flwr.app import ArrayRecord, MetricRecord, RecordDict
+
+from aeros_core.data import Partition
+from aeros_core.messages import Action, Evaluation, Failure, Instruction, Update
+from aeros_core.parameters import Parameters
+from aeros_core.schema import Field, Schema
+from aeros_flower import dialect, wire
+from aeros_flower.link import Answer
+from aeros_flower.nodes import FlowerNodes
+from aeros_flower.plain import PlainPost
+from aeros_flower.roster import Roster
+
+BASE = Parameters.of({"w": np.zeros((2, 2), "float32"), "b": np.ones(2, "float32")})
+SCHEMA = Schema((Field("x", "float32", (2,)), Field("y", "int64")), target="y")
+
+
+class Line:
+    """Two nodes that answer at once, as `link.Link` hands answers over."""
+
+    def __init__(self, answer):
+        self.answer, self.kinds, self.waiting, self.taken = answer, [], {}, []
+
+    def nodes(self):
+        return {11, 12}
+
+    def push(self, node, content, seconds=None, kind=""):
+        self.kinds.append((node, kind))
+        message = f"m{len(self.kinds)}"
+        self.waiting[message] = self.answer(node, content, message)
+        return message
+
+    def pull(self, messages, most=1):
+        here = [message for message in messages if message in self.waiting][:most]
+        return [self.waiting.pop(message) for message in here]
+
+    def recall(self, messages):
+        self.taken += list(messages)
+        return self.taken
+
+    def wait(self, seconds):
+        return True
+
+
+def trained(node, content, message):
+    """Answer as Flower's quickstart with numpy does: arrays by number, a metric of examples."""
+    arrays = [array + node for array in content["arrays"].to_numpy_ndarrays()]
+    metrics = MetricRecord({"num-examples": 10 * node, "loss": 0.5})
+    return Answer(message, RecordDict({"arrays": ArrayRecord(arrays), "metrics": metrics}))
+
+
+def nodes_of(line):
+    post = PlainPost(line, SCHEMA, {"aeros-core": "1"})
+    heard = []
+
+    def judge(member):
+        heard.append((member.versions, Schema.from_json(member.told["schema"])))
+        return ""
+
+    roster = Roster(post, wire.pack_note("prepare", {"config": {}}), judge, lambda _: None)
+    whole = Partition(np.arange(2), np.array([0, 2]))
+    return FlowerNodes(post, roster, whole), heard
+
+
+def told(nodes, **more):
+    return [Instruction(1, nodes.name(n), BASE, **more) for n in range(len(nodes))]
+
+
+def replies(nodes, instructions):
+    nodes.dispatch(instructions)
+    return {reply.node: reply for reply in (nodes.receive(20) for _ in instructions)}
+
+
+def test_each_node_is_a_client_and_answers_in_its_own_dialect():
+    line = Line(trained)
+    nodes, heard = nodes_of(line)
+    assert len(nodes) == 2
+    assert heard == [({"aeros-core": "1"}, SCHEMA)] * 2
+    got = replies(nodes, told(nodes))
+    assert set(got) == {"flower-11", "flower-12"}
+    for number in (11, 12):
+        update = got[f"flower-{number}"]
+        assert isinstance(update, Update)
+        assert update.examples == 10 * number
+        assert np.array_equal(update.parameters.vector, BASE.vector + number)
+    assert line.kinds == [(11, "train"), (12, "train")]
+
+
+def test_a_difference_where_the_round_wants_one():
+    nodes, _ = nodes_of(Line(trained))
+    assert len(nodes)
+    got = replies(nodes, told(nodes, delta=True))
+    assert np.array_equal(got["flower-11"].parameters.vector, np.full(6, 11))
+    assert got["flower-11"].delta
+
+
+def test_evaluations():
+    metrics = MetricRecord({"num-examples": 3, "loss": 0.25})
+    line = Line(lambda node, content, message: Answer(message, RecordDict({"metrics": metrics})))
+    nodes, _ = nodes_of(line)
+    assert len(nodes)
+    got = replies(nodes, told(nodes, action=Action.EVALUATE))
+    assert all(isinstance(reply, Evaluation) and reply.examples == 3 for reply in got.values())
+    assert line.kinds[0] == (11, "evaluate")
+
+
+def test_what_the_app_raises_fails_its_node_and_is_not_tried_again():
+    line = Line(lambda node, content, message: Answer(message, error="error 2: no such file"))
+    nodes, _ = nodes_of(line)
+    assert len(nodes)
+    got = replies(nodes, told(nodes))
+    assert {reply.reason for reply in got.values()} == {"error 2: no such file"}
+    assert len(line.kinds) == 2
+
+
+def test_arrays_that_do_not_fit_fail_their_node():
+    def wrong(node, content, message):
+        answer = trained(node, content, message)
+        answer.content["arrays"] = ArrayRecord([np.zeros(3, "float32")] * 2)
+        return answer
+
+    nodes, _ = nodes_of(Line(wrong))
+    assert len(nodes)
+    got = replies(nodes, told(nodes))
+    assert all(isinstance(reply, Failure) for reply in got.values())
+    assert "has shape (3,), not (2, 2)" in got["flower-11"].reason
+
+
+def test_what_the_dialect_cannot_say_fails_before_it_is_sent():
+    line = Line(trained)
+    nodes, _ = nodes_of(line)
+    assert len(nodes)
+    got = replies(nodes, told(nodes, personal=("b",)))
+    assert "neither vectors of a rule nor tensors that stay" in got["flower-11"].reason
+    assert line.kinds == []
+
+
+def test_messages_are_taken_back():
+    line = Line(trained)
+    post = PlainPost(line, SCHEMA, {})
+    message = post.push(11, wire.pack_instructions([Instruction(1, "flower-11", BASE)]))
+    assert post.recall([message, "another"]) == [message]
+    assert line.taken == [message]
+    assert post.pull([message]) == []
+
+
+def test_two_clients_behind_one_node_are_a_mistake_of_ours():
+    post = PlainPost(Line(trained), SCHEMA, {})
+    both = wire.pack_instructions([Instruction(1, name, BASE) for name in "ab"])
+    with pytest.raises(ValueError, match="2 clients behind a node that is one"):
+        post.push(11, both)
+
+
+def test_numbers_are_announced_as_plain_strategies_do():
+    content = dialect.pack(Instruction(4, "n", BASE, scalars={"proximal_mu": 0.25}))
+    assert (content["config"]["server-round"], content["config"]["proximal-mu"]) == (4, 0.25)
