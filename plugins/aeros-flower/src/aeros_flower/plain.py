@@ -83,7 +83,8 @@ class PlainPost:
     def pull(self, messages: Iterable[str], most: int = 1) -> list[Answer]:
         """Return answers that are here, in the dialect of aeros."""
         wanted = list(messages)
-        found = [self._said.pop(message) for message in wanted if message in self._said][:most]
+        said = [message for message in wanted if message in self._said][:most]
+        found = [self._said.pop(message) for message in said]
         left = [message for message in wanted if message in self._asked]
         if left and len(found) < most:
             found += map(self._translated, self._line.pull(left, most - len(found)))
