@@ -43,12 +43,13 @@ def test_stages_say_where_they_come_from(model):
 
 def test_the_first_stage_keeps_the_transformers():
     steps = {"scale": {"_target_": "x.Y"}}
-    whole = graph.packed(
-        dense(), "dense", schema=SCHEMA, transformers=steps, fitted={"scale": {"mean": 1.0}}
-    )
+    raw = Schema((Field("raw", "int64", (4,)),))
+    told = {"transformers": steps, "fitted": {"scale": {"mean": 1.0}}, "inputs": raw}
+    whole = graph.packed(dense(), "dense", schema=SCHEMA, **told)
     one, two = parts.split(whole, "act")
     assert (one.transformers, one.fitted) == (steps, {"scale": {"mean": 1.0}})
     assert (two.transformers, two.fitted) == ({}, {})
+    assert (one.inputs, two.inputs) == (raw, None)
 
 
 def test_an_unknown_layer_is_told_with_those_that_exist(model):

@@ -146,6 +146,7 @@ def _stage(model: Model, proto: ModelProto, number: int) -> Model:
         schema=schema,
         transformers=model.transformers if number == 1 else {},
         fitted=model.fitted if number == 1 else {},
+        inputs=model.inputs if number == 1 else None,
         run=model.run,
         round=model.round,
         versions=model.versions,

@@ -1,0 +1,25 @@
+"""aeros-graphs: inferencers that ask others, here or elsewhere.
+
+Importing this module imports no numpy; see `aeros_graphs.config` for the options.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aeros_core import hookimpl
+from aeros_graphs import config
+
+__all__ = ["aeros_inferencers"]
+
+
+@hookimpl
+def aeros_inferencers() -> dict[str, type[Any]]:
+    """Offer ``inferencer=sequence|ensemble|switch|splitter|remote``."""
+    return {
+        "sequence": config.Sequence,
+        "ensemble": config.Ensemble,
+        "switch": config.Switch,
+        "splitter": config.Splitter,
+        "remote": config.Remote,
+    }

@@ -1,0 +1,136 @@
+"""The options of each inferencer.
+
+A member is the model it answers with, ``NAME``, ``NAME:VERSION`` or ``NAME:TAG`` in the
+repository, or a mapping of:
+
+- ``model``: the same; without it the model that the graph itself is loaded with;
+- ``inferencer``: chosen by ``+inferencer@inferencer.members.<name>.inferencer=<option>``;
+  without it ``torch`` for what trainers made, ``onnx`` for graphs;
+- ``weight``: its share in an ensemble's mean or vote, or of a splitter's traffic, above 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from dataclasses import field as made
+from enum import Enum
+from typing import Any
+
+__all__ = ["Combine", "Ensemble", "Remote", "Sequence", "Splitter", "Switch"]
+
+
+@dataclass
+class Sequence:
+    """``inferencer=sequence``: each member takes what the one before answered.
+
+    Args:
+        members: By name, in order; the first takes the request.
+    """
+
+    _target_: str = "aeros_graphs.sequence.SequenceInferencer"
+    members: dict[str, Any] = made(default_factory=dict)
+
+
+class Combine(Enum):
+    """How answers become one."""
+
+    mean = "mean"
+    vote = "vote"
+    weighted = "weighted"
+
+
+@dataclass
+class Ensemble:
+    """``inferencer=ensemble``: every member answers, and the answers become one.
+
+    Args:
+        members: By name; all answer the same fields.
+        combine: mean of the scores; weighted mean, by each one's ``weight``; or vote: scores
+            are the shares of the members' labels, by weight.
+        parallel: Ask all at the same time, which pays for members that are remote.
+    """
+
+    _target_: str = "aeros_graphs.ensemble.EnsembleInferencer"
+    members: dict[str, Any] = made(default_factory=dict)
+    combine: Combine = Combine.mean
+    parallel: bool = False
+
+
+@dataclass
+class Switch:
+    """``inferencer=switch``: which member answers a row is decided row by row.
+
+    Without ``field`` the first member answers all, and rows whose highest score is below
+    ``threshold`` go on to the next one, and so on to the last.
+
+    Args:
+        members: By name, in order.
+        threshold: Highest score from which an answer is kept, 0 to 1.
+        field: Name of a field of the request whose value chooses the member.
+        cases: ``{value of the field: member}``; values as text.
+        otherwise: Member for every other value; null: such a row is refused.
+    """
+
+    _target_: str = "aeros_graphs.switch.SwitchInferencer"
+    members: dict[str, Any] = made(default_factory=dict)
+    threshold: float = 0.8
+    field: str | None = None
+    cases: dict[str, str] = made(default_factory=dict)
+    otherwise: str | None = None
+
+
+@dataclass
+class Splitter:
+    """``inferencer=splitter``: each row goes to one member, with the odds of its weight.
+
+    The same row always goes to the same member, whatever else is in its batch.
+
+    Args:
+        members: By name.
+        seed: Another one deals rows anew.
+        by: Fields that decide, such as a user's number; empty: all of a row.
+    """
+
+    _target_: str = "aeros_graphs.splitter.SplitterInferencer"
+    members: dict[str, Any] = made(default_factory=dict)
+    seed: int = 0
+    by: list[str] = made(default_factory=list)
+
+
+@dataclass
+class Remote:
+    """``inferencer=remote``: a model on any server of the Open Inference Protocol v2, REST.
+
+    A bearer token is read from the environment variable ``token``, and sent over TLS or to
+    this machine alone.
+
+    Args:
+        url: Where the server is, for example ``https://cloud.example:8443``.
+        model: Its name there; null: that of the model that is loaded.
+        version: Its version there; empty: the server's choice.
+        timeout: Seconds that a request may take, all tries together.
+        retries: Further tries after connections that failed and answers 429, 502, 503, 504.
+        backoff: Seconds before the first further try, at random between half and all of it;
+            twice as many before each one after that.
+        hedge: Seconds after which the same request is sent a second time, and the first
+            answer taken; 0: never.
+        failures: Requests that fail one after the other until no more are sent.
+        pause: Seconds until one is tried again.
+        token: Name of the environment variable with a bearer token; none is sent if unset.
+        ca: File of certificates to trust, PEM; null: those of the system.
+        binary: Tensors as raw bytes; false: as JSON, for servers without that extension.
+    """
+
+    _target_: str = "aeros_graphs.remote.RemoteInferencer"
+    url: str = "http://127.0.0.1:8080"
+    model: str | None = None
+    version: str = ""
+    timeout: float = 10.0
+    retries: int = 2
+    backoff: float = 0.1
+    hedge: float = 0.0
+    failures: int = 5
+    pause: float = 10.0
+    token: str = "AEROS_REMOTE_TOKEN"  # noqa: S105 - the name of a variable
+    ca: str | None = None
+    binary: bool = True

@@ -1,0 +1,139 @@
+"""What every graph has: members by name, and rows that are dealt among them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeros_core.data import Batch
+from aeros_core.errors import ConfigError
+from aeros_core.parameters import Array
+from aeros_core.records import Model
+from aeros_core.roles import Inferencer, Module
+
+__all__ = ["Graph", "deal", "rows_of"]
+
+_USUAL: dict[str, Any] = {"model": None, "inferencer": None, "weight": 1.0}
+
+
+class Graph:
+    """An inferencer that asks others.
+
+    Args:
+        members: By name; what each is, as `aeros_graphs.config` says.
+        least: How many there have to be.
+
+    Raises:
+        ConfigError: There are too few, one of them is something else, or a weight is not
+            above 0.
+    """
+
+    def __init__(self, members: Mapping[str, Any], least: int):
+        if len(members) < least:
+            raise ConfigError(
+                f"inferencer.members has {len(members)} of at least {least} members",
+                exists=", ".join(members) or "none",
+                hint="+inferencer.members.<name>=NAME:VERSION",
+            )
+        self.members = {name: _member(name, node) for name, node in members.items()}
+        self.taken: Mapping[str, Inferencer] = {}
+
+    def take(self, members: Mapping[str, Inferencer]) -> None:
+        """Take what answers as each member."""
+        self.taken = members
+
+    def load(self, model: Model, module: Module | None = None) -> None:
+        """Have every member take its model up."""
+        for member in self.taken.values():
+            member.load(model, module)
+
+    def asked(self, name: str, batch: Batch) -> Batch:
+        """Return what one member answers.
+
+        Raises:
+            ConfigError: Nothing was loaded.
+        """
+        if name not in self.taken:
+            raise ConfigError("no model is loaded", hint="call load first")
+        return self.taken[name].predict(batch)
+
+    @property
+    def weights(self) -> NDArray[np.float64]:
+        """The members' weights, which add up to 1."""
+        weights = np.array([member["weight"] for member in self.members.values()], np.float64)
+        return np.asarray(weights / weights.sum())
+
+
+def _member(name: str, node: Any) -> Mapping[str, Any]:
+    """Return a member with its model, inferencer and weight."""
+    given = {"model": node} if isinstance(node, str) else node
+    if not isinstance(given, Mapping) or (unknown := sorted(given.keys() - _USUAL.keys())):
+        wrong = f".{unknown[0]}" if isinstance(given, Mapping) else f"={node}"
+        raise ConfigError(
+            f"inferencer.members.{name}{wrong} is no part of a member",
+            exists=", ".join(_USUAL),
+            hint=f"+inferencer.members.{name}=NAME:VERSION",
+        )
+    weight = given.get("weight", 1.0)
+    if not (isinstance(weight, int | float) and 0 < weight < float("inf")):
+        raise ConfigError(
+            f"inferencer.members.{name}.weight={weight} is not possible", exists="above 0"
+        )
+    return {**_USUAL, **given}
+
+
+def rows_of(batch: Batch) -> int:
+    """Return the number of rows of a batch."""
+    return len(next(iter(batch.values()), ()))
+
+
+def deal(
+    batch: Batch, places: NDArray[np.int64], ask: Callable[[int, Batch], Batch], usual: int = 0
+) -> dict[str, Array]:
+    """Have each row answered by one of several, and put the answers together in order.
+
+    Args:
+        batch: The rows.
+        places: Number of the one that answers each row.
+        ask: Returns what a number answers to a batch.
+        usual: Who answers no rows with no rows.
+
+    Raises:
+        ConfigError: Two of them answer other fields.
+    """
+    parts: list[tuple[NDArray[np.int64], Batch]] = []
+    for place in np.unique(places) if len(places) else [usual]:
+        rows = np.flatnonzero(places == place)
+        whole = len(rows) == len(places)
+        part = batch if whole else {name: column[rows] for name, column in batch.items()}
+        parts.append((rows, ask(int(place), part)))
+    if len(parts) == 1:
+        return dict(parts[0][1])
+    return {name: _column(name, len(places), parts) for name in sorted(_same(parts))}
+
+
+def _same(parts: list[tuple[NDArray[np.int64], Batch]]) -> set[str]:
+    names = [set(answer) for _, answer in parts]
+    if any(other != names[0] for other in names):
+        told = " and ".join(", ".join(sorted(name)) for name in names)
+        raise ConfigError(
+            f"members answer other fields: {told}", hint="choose members that answer the same"
+        )
+    return names[0]
+
+
+def _column(name: str, rows: int, parts: list[tuple[NDArray[np.int64], Batch]]) -> Array:
+    first = np.asarray(parts[0][1][name])
+    dtype = np.result_type(*(answer[name] for _, answer in parts))
+    column = np.empty((rows, *first.shape[1:]), dtype)
+    for chosen, answer in parts:
+        if answer[name].shape[1:] != first.shape[1:]:
+            raise ConfigError(
+                f"members answer '{name}' in shapes {first.shape[1:]} and {answer[name].shape[1:]}",
+                hint="choose members that answer the same",
+            )
+        column[chosen] = answer[name]
+    return column

@@ -1,0 +1,168 @@
+"""The inferencer that asks a server: tries, hedges, and knows when to leave it alone."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Any
+from urllib.parse import quote
+
+from aeros_core.data import Batch
+from aeros_core.errors import AerosError, ConfigError
+from aeros_core.records import Model
+from aeros_core.roles import Inferencer, Module
+from aeros_graphs.breaker import Breaker
+from aeros_graphs.connection import Answer, Server, Unreachable
+from aeros_graphs.tensors import HEADER, read, written
+
+__all__ = ["RemoteInferencer"]
+
+_AGAIN = (429, 502, 503, 504)
+"""Statuses of a server that could answer later."""
+
+_AT_ONCE = 16
+"""Requests that are on their way at the same time where they are hedged."""
+
+
+class RemoteInferencer:
+    """Asks a model on a server of the Open Inference Protocol v2; options as `config.Remote`.
+
+    Raises:
+        ConfigError: An option is out of its range, or the address or the token cannot be.
+    """
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        model: str | None,
+        version: str,
+        timeout: float,
+        retries: int,
+        backoff: float,
+        hedge: float,
+        failures: int,
+        pause: float,
+        token: str,
+        ca: str | None,
+        binary: bool,
+    ):
+        _check(timeout=timeout, failures=failures, pause=pause)
+        for name, value in (("retries", retries), ("backoff", backoff), ("hedge", hedge)):
+            if value < 0:
+                raise ConfigError(f"inferencer.{name}={value} is not possible", exists="0 or more")
+        self._url, self._version, self._binary = url, version, binary
+        self._server = Server(url, token, ca)
+        self._model, self._name = model, model
+        self._timeout, self._tries, self._backoff = timeout, retries + 1, backoff
+        self._breaker = Breaker(failures, pause)
+        self._hedge = hedge
+        self._pool = ThreadPoolExecutor(_AT_ONCE) if hedge else None
+        self._jitter = random.Random(0)  # noqa: S311 - when to try again is no secret
+
+    members: Mapping[str, Mapping[str, Any]] = {}
+
+    def take(self, members: Mapping[str, Inferencer]) -> None:
+        """Take none; who asks others is given raw batches, and the server prepares them."""
+
+    def load(self, model: Model, module: Module | None = None) -> None:  # noqa: ARG002
+        """Take the model's name, unless another is configured; the server has the model."""
+        self._name = self._model or model.name
+
+    def predict(self, batch: Batch) -> Batch:
+        """Return what the server answers.
+
+        Raises:
+            ConfigError: Nothing was loaded, or the server refuses the request.
+            AerosError: The server did not answer in time, or not as the protocol says.
+        """
+        if self._name is None:
+            raise ConfigError("no model is loaded", hint="call load first")
+        version = f"/versions/{quote(self._version, safe='')}" if self._version else ""
+        path = f"/v2/models/{quote(self._name, safe='')}{version}/infer"
+        body, headers = written(batch, binary=self._binary)
+        answer = self._answered(path, body, headers)
+        if answer.status != 200:
+            raise _refused(self._url, answer)
+        try:
+            return read(answer.body, answer.headers.get(HEADER.lower()))
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise AerosError(
+                f"{self._url} does not answer as the Open Inference Protocol says: {error}",
+                hint="inferencer.binary=false for servers without binary tensors",
+            ) from error
+
+    def _answered(self, path: str, body: bytes, headers: dict[str, str]) -> Answer:
+        """Return the first answer that is worth having, within the time there is."""
+        deadline = time.monotonic() + self._timeout
+        reason, pause = "", self._backoff
+        for attempt in range(self._tries):
+            if left := self._breaker.closed_in():
+                reason = reason or "it failed again and again"
+                raise self._failed(f"{reason}; it is tried again in {left:.1f} s")
+            try:
+                answer = self._once(path, body, headers, deadline)
+            except Unreachable as error:
+                self._breaker.tell(success=False)
+                reason = str(error)
+            else:
+                busy = answer.status in _AGAIN
+                self._breaker.tell(success=not busy)
+                if not busy:
+                    return answer
+                reason = f"status {answer.status}"
+            rest = pause * self._jitter.uniform(0.5, 1)
+            pause *= 2
+            if attempt + 1 == self._tries or time.monotonic() + rest >= deadline:
+                break
+            time.sleep(rest)
+        raise self._failed(reason)
+
+    def _once(self, path: str, body: bytes, headers: dict[str, str], deadline: float) -> Answer:
+        def post() -> Answer:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise Unreachable(f"no answer within {self._timeout:g} s")
+            return self._server.post(path, body, headers, left)
+
+        if self._pool is None:
+            return post()
+        futures: set[Future[Answer]] = {self._pool.submit(post)}
+        wait(futures, self._hedge)
+        if not next(iter(futures)).done():
+            futures.add(self._pool.submit(post))
+        return self._first(futures)
+
+    def _first(self, futures: set[Future[Answer]]) -> Answer:
+        """Return the first answer; the failure of one of two is passed over."""
+        waiting = futures
+        while True:
+            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            good = [f for f in done if f.exception() is None]
+            if good or not waiting:
+                return (good or list(done))[0].result()
+
+    def _failed(self, reason: str) -> AerosError:
+        return AerosError(
+            f"{self._url} did not answer: {reason}",
+            hint="is the server there? inferencer.timeout and inferencer.retries give it longer",
+        )
+
+
+def _check(**values: float) -> None:
+    for name, value in values.items():
+        if not value > 0:
+            raise ConfigError(f"inferencer.{name}={value} is not possible", exists="above 0")
+
+
+def _refused(url: str, answer: Answer) -> AerosError:
+    try:
+        said = str(json.loads(answer.body)["error"])[:500]
+    except (ValueError, LookupError, TypeError):
+        said = "without a reason"
+    kind = ConfigError if 400 <= answer.status < 500 else AerosError
+    hint = "export AEROS_REMOTE_TOKEN=…" if answer.status in (401, 403) else ""
+    return kind(f"{url} refuses, status {answer.status}: {said}", hint=hint)

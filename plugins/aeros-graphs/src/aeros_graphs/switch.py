@@ -1,0 +1,114 @@
+"""Rows that choose who answers them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeros_core.data import Batch
+from aeros_core.errors import ConfigError, DataError
+from aeros_core.parameters import Array
+from aeros_graphs.graph import Graph, deal
+
+__all__ = ["SwitchInferencer"]
+
+
+class SwitchInferencer(Graph):
+    """Asks the member that a row's field names, or one after the other until one is sure.
+
+    Options as `config.Switch`.
+
+    Raises:
+        ConfigError: There are fewer than two members, the threshold is no share, or a case
+            names no member.
+    """
+
+    def __init__(
+        self,
+        *,
+        members: Mapping[str, Any],
+        threshold: float,
+        field: str | None,
+        cases: Mapping[str, str],
+        otherwise: str | None,
+    ):
+        super().__init__(members, least=2)
+        if not 0 <= threshold <= 1:
+            raise ConfigError(f"inferencer.threshold={threshold} is not possible", exists="0 to 1")
+        if (cases or otherwise) and field is None:
+            raise ConfigError(
+                "inferencer.cases says what values mean, but not of which field",
+                hint="inferencer.field=<name of a field>",
+            )
+        if field is not None and not (cases or otherwise):
+            raise ConfigError(
+                f"inferencer.field={field} chooses among no cases",
+                hint="+inferencer.cases.<value>=<member>",
+            )
+        for member in [*cases.values(), *([otherwise] if otherwise else [])]:
+            if member not in members:
+                raise ConfigError(
+                    f"inferencer.cases names '{member}', which is no member",
+                    exists=", ".join(members),
+                )
+        self._threshold, self._field = threshold, field
+        self._cases, self._otherwise = cases, otherwise
+
+    def predict(self, batch: Batch) -> Batch:
+        """Return each row's answer, of whichever member.
+
+        Raises:
+            ConfigError: The field that decides is not in the batch, or a member that has to
+                be sure answers without ``scores`` for classes.
+            DataError: A value is no case, and there is no ``otherwise``.
+        """
+        names = list(self.members)
+        if self._field is None:
+            return self._surest(batch, names)
+        places = self._places(self._field, batch)
+        return deal(batch, places, lambda place, part: self.asked(names[place], part))
+
+    def _places(self, field: str, batch: Batch) -> NDArray[np.int64]:
+        if field not in batch:
+            raise ConfigError(
+                f"the batch has no field '{field}', which decides who answers",
+                exists=", ".join(batch) or "no field at all",
+            )
+        numbers = {name: number for number, name in enumerate(self.members)}
+        values = [_text(value) for value in np.asarray(batch[field]).tolist()]
+        chosen = {text: self._cases.get(text, self._otherwise) for text in set(values)}
+        for text, member in chosen.items():
+            if member is None:
+                raise DataError(
+                    f"field '{field}' holds {text!r}, for which there is no case",
+                    hint="inferencer.otherwise=<member>",
+                )
+        return np.array([numbers[str(chosen[text])] for text in values], np.int64)
+
+    def _surest(self, batch: Batch, names: list[str]) -> Batch:
+        answer = self.asked(names[0], batch)
+        if len(names) == 1:
+            return answer
+        unsure = _highest(names[0], answer) < self._threshold
+        if not unsure.any():
+            return answer
+        further = self._surest({n: column[unsure] for n, column in batch.items()}, names[1:])
+        kept = {n: column[~unsure] for n, column in answer.items()}
+        return deal(batch, unsure.astype(np.int64), lambda place, _: further if place else kept)
+
+
+def _text(value: object) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _highest(name: str, answer: Batch) -> Array:
+    scores = answer.get("scores")
+    if scores is None or scores.ndim != 2:
+        raise ConfigError(
+            f"member '{name}' answers without scores for classes, so it is never sure",
+            hint="inferencer.field=<name of a field>",
+        )
+    return np.asarray(scores.max(1))

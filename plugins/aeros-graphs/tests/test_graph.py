@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+from fakes import Fixed, Linear, graph, model, rows
+
+from aeros_core.errors import ConfigError
+from aeros_core.testing import InferencerTests
+from aeros_graphs.graph import deal
+from aeros_graphs.sequence import SequenceInferencer
+
+
+class TestContractOfSequence(InferencerTests):
+    """The contract with one member."""
+
+    def make(self):
+        return graph(SequenceInferencer, {"one": Linear()})
+
+    def model(self):
+        return model()
+
+    def other(self):
+        return model(1)
+
+    def batch(self):
+        return rows()
+
+
+def test_each_member_takes_what_the_one_before_answered():
+    first, second = Fixed(h=[1.0, 2.0]), Fixed(scores=0.5)
+    made = graph(SequenceInferencer, {"first": first, "second": second})
+    answer = made.predict(rows(3))
+    assert set(second.batches[0]) == {"h"}
+    np.testing.assert_array_equal(second.batches[0]["h"], [[1, 2]] * 3)
+    np.testing.assert_array_equal(answer["scores"], [0.5] * 3)
+
+
+def test_every_member_is_loaded():
+    members = {"a": Fixed(), "b": Fixed()}
+    graph(SequenceInferencer, members).load(model())
+    assert [member.model.name for member in members.values()] == ["m", "m"]
+
+
+def test_too_few_members():
+    with pytest.raises(ConfigError, match="has 0 of at least 1 members") as caught:
+        SequenceInferencer(members={})
+    assert caught.value.hint == "+inferencer.members.<name>=NAME:VERSION"
+
+
+@pytest.mark.parametrize("weight", [0.0, -1.0, float("nan"), float("inf"), "much"])
+def test_weights_are_above_zero(weight):
+    with pytest.raises(ConfigError, match=r"inferencer.members.a.weight=\S+ is not possible"):
+        SequenceInferencer(members={"a": {"weight": weight}})
+
+
+@pytest.mark.parametrize(
+    ("node", "said"),
+    [
+        ({"wieght": 2}, "inferencer.members.a.wieght is no part of a member"),
+        (3, "inferencer.members.a=3 is no part of a member"),
+        (None, "inferencer.members.a=None is no part of a member"),
+    ],
+    ids=str,
+)
+def test_members_that_are_none(node, said):
+    with pytest.raises(ConfigError, match=said) as caught:
+        SequenceInferencer(members={"a": node})
+    assert caught.value.exists == "model, inferencer, weight"
+
+
+def test_a_member_is_a_model_or_more():
+    made = SequenceInferencer(members={"a": "m:1", "b": {"weight": 2}, "c": {"model": "m"}})
+    assert [(m["model"], m["weight"]) for m in made.members.values()] == [
+        ("m:1", 1.0), (None, 2), ("m", 1.0),
+    ]  # fmt: skip
+
+
+def test_nothing_is_loaded():
+    with pytest.raises(ConfigError, match="no model is loaded"):
+        SequenceInferencer(members={"a": {}}).predict(rows())
+
+
+def test_rows_come_back_in_order():
+    batch = {"x": np.arange(6.0)}
+    answer = deal(batch, np.array([1, 0, 1, 2, 0, 1]), lambda n, part: {"y": part["x"] * 10 + n})
+    np.testing.assert_array_equal(answer["y"], [1, 10, 21, 32, 40, 51])
+
+
+def test_no_rows_are_asked_of_the_usual_one():
+    answer = deal({"x": np.zeros(0)}, np.zeros(0, int), lambda n, part: {"y": part["x"] + n})
+    assert answer["y"].shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        ([{"a": np.zeros(1)}, {"b": np.zeros(1)}], "members answer other fields: a and b"),
+        ([{"a": np.zeros((1, 2))}, {"a": np.zeros((1, 3))}], "members answer 'a' in shapes"),
+    ],
+    ids=["fields", "shapes"],
+)
+def test_members_that_answer_otherwise(answers, said):
+    with pytest.raises(ConfigError, match=said):
+        deal({"x": np.zeros(2)}, np.array([0, 1]), lambda n, part: answers[n])

@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+from fakes import Fixed, Linear, graph, model, rows
+
+from aeros_core.errors import ConfigError, DataError
+from aeros_core.testing import InferencerTests
+from aeros_graphs.switch import SwitchInferencer
+
+OPTIONS = {"threshold": 0.8, "field": None, "cases": {}, "otherwise": None}
+
+
+def switch(members, **options):
+    return graph(SwitchInferencer, members, **OPTIONS | options)
+
+
+class TestContract(InferencerTests):
+    """The contract where half of the rows go on."""
+
+    def make(self):
+        return switch({"small": Linear(0.5), "large": Linear(3.0)}, threshold=0.6)
+
+    def model(self):
+        return model()
+
+    def other(self):
+        return model(1)
+
+    def batch(self):
+        return rows()
+
+
+def test_rows_that_one_is_unsure_of_go_on():
+    small, large = Linear(0.5), Linear(3.0)
+    made = switch({"small": small, "large": large}, threshold=0.6)
+    made.load(model())
+    batch = rows(40)
+    answer = made.predict(batch)
+    first, second = Linear(0.5), Linear(3.0)
+    for one in (first, second):
+        one.load(model())
+    sure = first.predict(batch)["scores"].max(1) >= 0.6
+    assert 0 < sure.sum() < 40
+    assert large.asked == [40 - sure.sum()]
+    for name in ("scores", "label"):
+        expected = [(first if s else second).predict(batch)[name][i] for i, s in enumerate(sure)]
+        np.testing.assert_allclose(answer[name], expected)
+
+
+@pytest.mark.parametrize(("threshold", "asked"), [(0.0, []), (1.0, [7])])
+def test_all_or_none_go_on(threshold, asked):
+    large = Linear(3.0)
+    made = switch({"small": Linear(), "large": large}, threshold=threshold)
+    made.load(model())
+    made.predict(rows())
+    assert large.asked == asked
+
+
+def test_three_in_a_row():
+    members = {n: Fixed(scores=[s, 1 - s], label=k) for k, (n, s) in enumerate(
+        {"a": 0.55, "b": 0.7, "c": 0.6}.items())}  # fmt: skip
+    assert switch(members, threshold=0.65).predict(rows(2))["label"].tolist() == [1, 1]
+    assert switch(members, threshold=0.9).predict(rows(2))["label"].tolist() == [2, 2]
+
+
+@pytest.mark.parametrize(
+    "values", [["de", "fr", "de", "it"], [b"de", b"fr", b"de", b"it"]], ids=["text", "bytes"]
+)
+def test_a_field_chooses(values):
+    made = switch(
+        {"a": Fixed(scores=1.0), "b": Fixed(scores=2.0)},
+        field="country", cases={"de": "b", "fr": "a"}, otherwise="a",
+    )  # fmt: skip
+    batch = {"x": np.zeros((4, 3)), "country": np.array(values)}
+    assert made.predict(batch)["scores"].tolist() == [2, 1, 2, 1]
+
+
+def test_numbers_choose_too():
+    made = switch(
+        {"a": Fixed(scores=1.0), "b": Fixed(scores=2.0)}, field="kind", cases={"0": "a", "1": "b"}
+    )
+    assert made.predict({"kind": np.array([1, 0, 1])})["scores"].tolist() == [2, 1, 2]
+    with pytest.raises(DataError, match="field 'kind' holds '7', for which there is no case"):
+        made.predict({"kind": np.array([7])})
+    with pytest.raises(ConfigError, match="the batch has no field 'kind', which decides"):
+        made.predict({"x": np.zeros(2)})
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"threshold": 1.5}, "inferencer.threshold=1.5 is not possible"),
+        ({"cases": {"a": "one"}}, "inferencer.cases says what values mean, but not of which"),
+        ({"field": "x"}, "inferencer.field=x chooses among no cases"),
+        ({"field": "x", "cases": {"a": "nobody"}}, "names 'nobody', which is no member"),
+        ({"field": "x", "otherwise": "nobody"}, "names 'nobody', which is no member"),
+    ],
+    ids=["threshold", "cases", "field", "case", "otherwise"],
+)
+def test_options_that_cannot_be(options, said):
+    with pytest.raises(ConfigError, match=said):
+        SwitchInferencer(members={"one": {}, "two": {}}, **OPTIONS | options)
+
+
+def test_who_answers_numbers_is_never_sure():
+    made = switch({"a": Fixed(scores=1.0), "b": Fixed(scores=2.0)})
+    with pytest.raises(ConfigError, match="member 'a' answers without scores for classes"):
+        made.predict(rows())
