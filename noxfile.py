@@ -17,6 +17,7 @@ ROOT = Path(__file__).parent
 PLUGINS = sorted(path.name for path in (ROOT / "plugins").iterdir() if path.is_dir())
 CONSTRAINTS = ["-c", "tests/constraints.txt"]
 TESTING = ("pytest", "pytest-xdist", "hypothesis")
+CLIENTS = ("tritonclient[grpc,http]", "schemathesis")
 SIDE_BY_SIDE = ["-n", "auto", "--dist", "worksteal"]
 DISCOVERING = [  # what may come out otherwise where plugins are installed
     f"tests/test_{name}.py"
@@ -91,7 +92,7 @@ def plugin(session: nox.Session, name: str) -> None:
 @nox.session
 def together(session: nox.Session) -> None:
     """Check all types; test discovery with every plugin installed, and everything together."""
-    install(session, *PLUGINS, also=(*TESTING, "mypy", "safetensors"))
+    install(session, *PLUGINS, also=(*TESTING, "mypy", "safetensors", *CLIENTS))
     for source in ["src", *(f"plugins/{name}/src" for name in PLUGINS)]:
         session.run("mypy", source)
     session.run("pytest", *SIDE_BY_SIDE, *DISCOVERING, "tests/integration", *session.posargs)

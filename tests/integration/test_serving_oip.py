@@ -3,6 +3,8 @@
 import json
 import re
 import signal
+import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -67,9 +69,6 @@ def serve(aeros):
 
 def raw_test(aeros, experiment):
     """Return the test split as its source delivers it, in another process."""
-    import subprocess
-    import sys
-
     path = aeros.folder / "test.npz"
     script = TEST.replace("EXPERIMENT", experiment)
     subprocess.run([sys.executable, "-c", script, str(path)], check=True, cwd=aeros.folder)
@@ -183,3 +182,18 @@ def test_a_damaged_model_is_not_served(aeros):
             chunk.write_bytes(chunk.read_bytes()[:-1] + b"\1")
     told = aeros("serve", "model=digits", code=1)
     assert "version 1 of model 'digits' cannot be read" in told
+
+
+def test_the_rest_protocol_holds_what_its_openapi_document_says(aeros, serve):
+    pytest.importorskip("schemathesis")
+    aeros("run", "task.rounds=1")
+    server = serve("model=digits", "serving.control=false")
+    checks = "not_a_server_error,status_code_conformance,content_type_conformance"
+    command = [
+        sys.executable, "-m", "schemathesis.cli", "run", f"http://{server.http}/openapi.json",
+        "--checks", f"{checks},response_schema_conformance", "--max-examples", "15",
+        "--seed", "1", "--phases", "examples,coverage,fuzzing",
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, cwd=aeros.folder)
+    assert done.returncode == 0, done.stdout
+    assert "Tested: 18" in done.stdout

@@ -90,7 +90,8 @@ def _metrics() -> dict[str, Any]:
 def _post(summary: str, schema: str = "", body: str = "") -> dict[str, Any]:
     operation = _get(summary, schema)
     wanted = _ref(body) if body else _ANY
-    operation["requestBody"] = {"required": bool(body), "content": _json(wanted)}
+    required = body == "InferenceRequest"
+    operation["requestBody"] = {"required": required, "content": _json(wanted)}
     return operation
 
 
@@ -105,7 +106,8 @@ def _many(name: str) -> dict[str, Any]:
 def _schemas() -> dict[str, Any]:
     kind = {"type": "string", "enum": list(DATATYPES)}
     tensor = {"name": _TEXT, "datatype": kind, "shape": _LENGTHS}
-    filled = {**tensor, "parameters": _ANY, "data": {"type": "array"}}
+    brought = {"type": "array", "items": {"type": "integer", "minimum": 0}}
+    filled = {**tensor, "shape": brought, "parameters": _ANY, "data": {"type": "array"}}
     least = ["name", "datatype", "shape"]
     return {
         "Error": _object(["error"], error=_TEXT),
@@ -122,7 +124,7 @@ def _schemas() -> dict[str, Any]:
         "Wanted": _object(["name"], name=_TEXT, parameters=_ANY),
         "InferenceRequest": _object(
             ["inputs"], id=_TEXT, parameters=_ANY,
-            inputs=_many("Filled"), outputs=_many("Wanted"),
+            inputs=_many("Filled") | {"minItems": 1}, outputs=_many("Wanted"),
         ),
         "InferenceResponse": _object(
             ["model_name", "outputs"], model_name=_TEXT, model_version=_TEXT, id=_TEXT,
