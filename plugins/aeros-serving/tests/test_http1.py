@@ -66,6 +66,29 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_there(running):
     assert server.infer()[0] == 200
 
 
+def test_a_body_without_a_token_is_not_even_read(running, tmp_path):
+    (tmp_path / "token").write_text("s3cret")
+    server = running(token_file=str(tmp_path / "token"))
+    head = b"POST /v2/models/toy/infer HTTP/1.1\r\ncontent-length: 60000000\r\n\r\n"
+    answer = server.raw(head, end=True)
+    assert refusal(answer) == (401, "the request bears no token that is known here")
+    assert b"www-authenticate: Bearer" in answer
+
+
+def test_more_clients_than_can_be_are_refused(running):
+    server = running(max_connections=2)
+    clients = [socket.create_connection(("127.0.0.1", server.http)) for _ in range(2)]
+    for client in clients:
+        client.sendall(GET)
+        assert b"200 OK" in client.recv(1000)
+    assert refusal(server.raw(b"")) == (503, "2 clients are connected already")
+    for client in clients:
+        client.close()
+    until = time.monotonic() + 30
+    while b"200 OK" not in server.raw(GET, end=True):
+        assert time.monotonic() < until
+
+
 def test_chunks_make_a_body(running):
     head, _, body = infer(more="transfer-encoding: chunked\r\n").partition(b"\r\n\r\n")
     head = b"\r\n".join(line for line in head.split(b"\r\n") if b"length" not in line)

@@ -45,6 +45,7 @@ class Serving:
         canary: Tag of the version that answers a share of the requests; empty: none.
         canary_share: That share, from 0 to 1.
         max_body: Bytes of a request.
+        max_connections: Connections of the REST protocol.
         read_timeout: Seconds in which a request has to arrive whole.
         idle_timeout: Seconds after which a connection that asks nothing is closed.
         drain: Seconds that requests are given to end after SIGTERM.
@@ -70,6 +71,7 @@ class Serving:
     canary: str = ""
     canary_share: float = 0.0
     max_body: int = 64 * 2**20
+    max_connections: int = 1024
     read_timeout: float = 30.0
     idle_timeout: float = 120.0
     drain: float = 30.0

@@ -39,6 +39,7 @@ class Limits:
     max_body: int
     read_timeout: float
     idle_timeout: float
+    max_connections: int = 1024
 
 
 @dataclass(slots=True, eq=False)
@@ -85,10 +86,18 @@ class Connection(asyncio.Protocol):
         answer: Called with every request, one after the other.
         limits: What the client is held to.
         everyone: The connections of the server; this one puts itself in and out.
+        admits: Asked once the headers are there, before any of the body is kept.
     """
 
-    def __init__(self, answer: Answering, limits: Limits, everyone: set[Connection]) -> None:
+    def __init__(
+        self,
+        answer: Answering,
+        limits: Limits,
+        everyone: set[Connection],
+        admits: Callable[[Exchange], bool] | None = None,
+    ) -> None:
         self._answer = answer
+        self._admits = admits
         self._limits = limits
         self._everyone = everyone
         self._loop = asyncio.get_running_loop()
@@ -113,6 +122,9 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._everyone.add(self)
         self.deadline = self._loop.time() + self._limits.read_timeout
+        if len(self._everyone) > self._limits.max_connections:
+            self._refuse(503, f"{self._limits.max_connections} clients are connected already")
+            self._transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """Tell whoever answers that nobody waits any more."""
@@ -180,7 +192,10 @@ class Connection(asyncio.Protocol):
         coming.keep = self._parser.should_keep_alive()
         self._head = 0
         length = coming.headers.get(b"content-length", b"0")
-        if int(length) > self._limits.max_body:
+        if self._admits is not None and not self._admits(coming):
+            told = "the request bears no token that is known here"
+            self._refuse(401, told, b"www-authenticate: Bearer\r\n")
+        elif int(length) > self._limits.max_body:
             self._too_large(int(length))
         elif coming.headers.get(b"expect", b"").lower() == b"100-continue":
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -251,7 +266,7 @@ class Connection(asyncio.Protocol):
             told = f"the body has {size:,} bytes or more, and {self._limits.max_body:,} are taken"
             self._refuse(413, told)
 
-    def _refuse(self, status: int, text: str) -> None:
+    def _refuse(self, status: int, text: str, more: bytes = b"") -> None:
         """Answer what cannot be read, and wait until the client has read it too."""
         self._refused, self._coming = True, None
         self._next.clear()
@@ -260,7 +275,7 @@ class Connection(asyncio.Protocol):
             return
         body = error(text)
         head = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
-        self._transport.writelines([_STATUS[status], head % len(body[0]), *body])
+        self._transport.writelines([_STATUS[status], more, head % len(body[0]), *body])
         self.deadline = self._loop.time() + LINGER
 
     def sweep(self, now: float) -> None:

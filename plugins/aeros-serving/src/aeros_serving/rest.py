@@ -22,7 +22,6 @@ from aeros_serving.failures import (
     Malformed,
     NotAllowed,
     Refused,
-    Unauthorised,
     Unknown,
 )
 from aeros_serving.http1 import Exchange, error
@@ -63,16 +62,16 @@ class Rest:
         """Answer an exchange, now or later."""
         try:
             path = exchange.target.partition(b"?")[0].decode("ascii")
-            self._authorised(exchange, path)
             self._route(exchange, path)
         except Exception as failure:
             self._fail(exchange, failure)
 
-    def _authorised(self, exchange: Exchange, path: str) -> None:
-        if self._token and not path.startswith("/v2/health/"):
-            given = exchange.headers.get(b"authorization", b"")
-            if not hmac.compare_digest(given, self._token):
-                raise Unauthorised("the request bears no token that is known here")
+    def admits(self, exchange: Exchange) -> bool:
+        """Tell whether an exchange bears the token; health is told without it."""
+        if not self._token or exchange.target.startswith(b"/v2/health/"):
+            return True
+        given = exchange.headers.get(b"authorization", b"")
+        return hmac.compare_digest(given, self._token)
 
     def _route(self, exchange: Exchange, path: str) -> None:
         parts = path.rstrip("/").split("/")[1:]
@@ -244,8 +243,6 @@ class Rest:
             headers["allow"] = failure.args[0]
             exchange.reply(405, error(f"this is asked with {failure.args[0]}"), headers)
             return
-        if isinstance(failure, Unauthorised):
-            headers["www-authenticate"] = "Bearer"
         if isinstance(failure, Refused):
             exchange.reply(failure.http, error(str(failure)), headers)
         elif isinstance(failure, AerosError):

@@ -148,11 +148,16 @@ class Server:
     async def _open_http(self) -> None:
         options = self._options
         rest = Rest(self.shelf, self._security.token, options.max_body, options.control)
-        limits = Limits(options.max_body, options.read_timeout, options.idle_timeout)
+        limits = Limits(
+            options.max_body,
+            options.read_timeout,
+            options.idle_timeout,
+            options.max_connections,
+        )
         loop = asyncio.get_running_loop()
         with _port("http_port", options.host, options.http_port):
             self._listening = await loop.create_server(
-                lambda: Connection(rest, limits, self._connections),
+                lambda: Connection(rest, limits, self._connections, rest.admits),
                 options.host, options.http_port, ssl=self._security.context, backlog=1024,
             )  # fmt: skip
         self.http_port = self._listening.sockets[0].getsockname()[1]
@@ -217,7 +222,7 @@ class Server:
 def _check(options: Serving) -> None:
     for name in ("", *options.models):
         Batching.of(options, name)
-    for name in ("read_timeout", "idle_timeout", "max_body"):
+    for name in ("read_timeout", "idle_timeout", "max_body", "max_connections"):
         if getattr(options, name) <= 0:
             raise ConfigError(f"serving.{name}={getattr(options, name)}", exists="more than 0")
     for name in ("poll", "drain"):
