@@ -1,5 +1,7 @@
 """Keys of nodes: who may read them, who is admitted, and who no longer is."""
 
+import argparse
+import importlib
 import os
 
 import pytest
@@ -30,10 +32,20 @@ def test_a_private_key_is_for_its_owners_eyes_alone(tmp_path, folder):
 
 def test_keys_are_what_flower_reads(tmp_path, folder):
     keys.generate(tmp_path / "edge.key", folder / "edge.pub")
-    private = asymmetric.bytes_to_private_key((tmp_path / "edge.key").read_bytes())
+    parsed = argparse.Namespace(
+        auth_supernode_private_key=str(tmp_path / "edge.key"), auth_supernode_public_key=None
+    )
+    supernode = importlib.import_module("flwr.supernode.cli.flower_supernode")
+    private, _ = supernode._try_setup_client_authentication(parsed)
     public = asymmetric.public_key_to_bytes(private.public_key())
     assert public == (folder / "edge.pub").read_bytes()
     assert keys.Admitted(folder).names() == {public: "edge"}
+
+
+def test_a_key_in_pkcs8_is_read_too(tmp_path):
+    key = ec.generate_private_key(ec.SECP384R1())
+    keys.write(tmp_path / "edge.key", keys.secret_bytes(key), 0o600)
+    assert keys.private(tmp_path / "edge.key").private_numbers() == key.private_numbers()
 
 
 def test_a_key_is_never_written_over(tmp_path, folder):

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_pem_private_key,
     load_pem_public_key,
+    load_ssh_private_key,
 )
 
 from aeros_core.errors import ConfigError
@@ -56,7 +57,9 @@ def generate(path: Path, listed: Path) -> None:
                 f"{file} is there already", hint="another name, or aeros certs revoke NAME first"
             )
     key = ec.generate_private_key(ec.SECP384R1())
-    write(path, secret_bytes(key), 0o600)
+    # The form that flower-supernode reads
+    ssh = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+    write(path, ssh, 0o600)
     write(listed, public_bytes(key.public_key()), 0o644)
 
 
@@ -71,14 +74,16 @@ def public_bytes(key: ec.EllipticCurvePublicKey) -> bytes:
 
 
 def private(path: Path) -> ec.EllipticCurvePrivateKey:
-    """Read a private key.
+    """Read a node's private key, in the form of OpenSSH or in PKCS #8.
 
     Raises:
         ConfigError: It is no P-384 key, or others may read it.
     """
     own(path)
     try:
-        key = load_pem_private_key(path.read_bytes(), None)
+        data = path.read_bytes()
+        ssh = data.startswith(b"-----BEGIN OPENSSH")
+        key: object = (load_ssh_private_key if ssh else load_pem_private_key)(data, None)
     except _UNREADABLE as error:
         raise ConfigError(
             f"the key {path} cannot be read: {error}", hint="aeros certs node NAME makes one"
