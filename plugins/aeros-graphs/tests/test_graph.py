@@ -12,7 +12,7 @@ class TestContractOfSequence(InferencerTests):
     """The contract with one member."""
 
     def make(self):
-        return graph(SequenceInferencer, {"one": Linear()})
+        return graph(SequenceInferencer, {"one": Linear()}, order=["one"])
 
     def model(self):
         return model()
@@ -26,7 +26,7 @@ class TestContractOfSequence(InferencerTests):
 
 def test_each_member_takes_what_the_one_before_answered():
     first, second = Fixed(h=[1.0, 2.0]), Fixed(scores=0.5)
-    made = graph(SequenceInferencer, {"first": first, "second": second})
+    made = graph(SequenceInferencer, {"then": second, "first": first}, order=["first", "then"])
     answer = made.predict(rows(3))
     assert set(second.batches[0]) == {"h"}
     np.testing.assert_array_equal(second.batches[0]["h"], [[1, 2]] * 3)
@@ -35,20 +35,20 @@ def test_each_member_takes_what_the_one_before_answered():
 
 def test_every_member_is_loaded():
     members = {"a": Fixed(), "b": Fixed()}
-    graph(SequenceInferencer, members).load(model())
+    graph(SequenceInferencer, members, order=["a", "b"]).load(model())
     assert [member.model.name for member in members.values()] == ["m", "m"]
 
 
 def test_too_few_members():
     with pytest.raises(ConfigError, match="has 0 of at least 1 members") as caught:
-        SequenceInferencer(members={})
+        SequenceInferencer(members={}, order=[])
     assert caught.value.hint == "+inferencer.members.<name>=NAME:VERSION"
 
 
 @pytest.mark.parametrize("weight", [0.0, -1.0, float("nan"), float("inf"), "much"])
 def test_weights_are_above_zero(weight):
     with pytest.raises(ConfigError, match=r"inferencer.members.a.weight=\S+ is not possible"):
-        SequenceInferencer(members={"a": {"weight": weight}})
+        SequenceInferencer(members={"a": {"weight": weight}}, order=["a"])
 
 
 @pytest.mark.parametrize(
@@ -62,12 +62,14 @@ def test_weights_are_above_zero(weight):
 )
 def test_members_that_are_none(node, said):
     with pytest.raises(ConfigError, match=said) as caught:
-        SequenceInferencer(members={"a": node})
+        SequenceInferencer(members={"a": node}, order=["a"])
     assert caught.value.exists == "model, inferencer, weight"
 
 
 def test_a_member_is_a_model_or_more():
-    made = SequenceInferencer(members={"a": "m:1", "b": {"weight": 2}, "c": {"model": "m"}})
+    made = SequenceInferencer(
+        members={"c": {"model": "m"}, "a": "m:1", "b": {"weight": 2}}, order=["a", "b", "c"]
+    )
     assert [(m["model"], m["weight"]) for m in made.members.values()] == [
         ("m:1", 1.0), (None, 2), ("m", 1.0),
     ]  # fmt: skip
@@ -75,7 +77,14 @@ def test_a_member_is_a_model_or_more():
 
 def test_nothing_is_loaded():
     with pytest.raises(ConfigError, match="no model is loaded"):
-        SequenceInferencer(members={"a": {}}).predict(rows())
+        SequenceInferencer(members={"a": {}}, order=["a"]).predict(rows())
+
+
+@pytest.mark.parametrize("order", [[], ["a"], ["a", "b", "b"], ["a", "c"]], ids=str)
+def test_an_order_names_every_member_once(order):
+    with pytest.raises(ConfigError, match="does not name every member once") as caught:
+        SequenceInferencer(members={"b": {}, "a": {}}, order=order)
+    assert caught.value.exists == "a, b"
 
 
 def test_rows_come_back_in_order():

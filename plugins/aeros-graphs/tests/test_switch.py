@@ -10,7 +10,7 @@ OPTIONS = {"threshold": 0.8, "field": None, "cases": {}, "otherwise": None}
 
 
 def switch(members, **options):
-    return graph(SwitchInferencer, members, **OPTIONS | options)
+    return graph(SwitchInferencer, members, order=list(members), **OPTIONS | options)
 
 
 class TestContract(InferencerTests):
@@ -98,7 +98,12 @@ def test_numbers_choose_too():
 )
 def test_options_that_cannot_be(options, said):
     with pytest.raises(ConfigError, match=said):
-        SwitchInferencer(members={"one": {}, "two": {}}, **OPTIONS | options)
+        SwitchInferencer(members={"one": {}, "two": {}}, order=["two", "one"], **OPTIONS | options)
+
+
+def test_an_order_names_every_member_once():
+    with pytest.raises(ConfigError, match="does not name every member once"):
+        SwitchInferencer(members={"one": {}, "two": {}}, order=["one"], **OPTIONS)
 
 
 def test_who_answers_numbers_is_never_sure():

@@ -24,11 +24,13 @@ class Sequence:
     """``inferencer=sequence``: each member takes what the one before answered.
 
     Args:
-        members: By name, in order; the first takes the request.
+        members: By name.
+        order: Their names, the one that takes the request first.
     """
 
     _target_: str = "aeros_graphs.sequence.SequenceInferencer"
     members: dict[str, Any] = made(default_factory=dict)
+    order: list[str] = made(default_factory=list)
 
 
 class Combine(Enum):
@@ -60,11 +62,12 @@ class Ensemble:
 class Switch:
     """``inferencer=switch``: which member answers a row is decided row by row.
 
-    Without ``field`` the first member answers all, and rows whose highest score is below
+    Without ``field`` the first of ``order`` answers all, and rows whose highest score is below
     ``threshold`` go on to the next one, and so on to the last.
 
     Args:
-        members: By name, in order.
+        members: By name.
+        order: Their names, the one that answers first in front; unused with ``field``.
         threshold: Highest score from which an answer is kept, 0 to 1.
         field: Name of a field of the request whose value chooses the member.
         cases: ``{value of the field: member}``; values as text.
@@ -73,6 +76,7 @@ class Switch:
 
     _target_: str = "aeros_graphs.switch.SwitchInferencer"
     members: dict[str, Any] = made(default_factory=dict)
+    order: list[str] = made(default_factory=list)
     threshold: float = 0.8
     field: str | None = None
     cases: dict[str, str] = made(default_factory=dict)

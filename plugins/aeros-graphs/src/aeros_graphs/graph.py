@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from aeros_core.parameters import Array
 from aeros_core.records import Model
 from aeros_core.roles import Inferencer, Module
 
-__all__ = ["Graph", "deal", "rows_of"]
+__all__ = ["Graph", "deal", "ordered", "rows_of"]
 
 _USUAL: dict[str, Any] = {"model": None, "inferencer": None, "weight": 1.0}
 
@@ -38,7 +38,8 @@ class Graph:
                 exists=", ".join(members) or "none",
                 hint="+inferencer.members.<name>=NAME:VERSION",
             )
-        self.members = {name: _member(name, node) for name, node in members.items()}
+        # Hydra puts those whose inferencer is chosen in front, so as typed is no order.
+        self.members = {name: _member(name, members[name]) for name in sorted(members)}
         self.taken: Mapping[str, Inferencer] = {}
 
     def take(self, members: Mapping[str, Inferencer]) -> None:
@@ -65,6 +66,21 @@ class Graph:
         """The members' weights, which add up to 1."""
         weights = np.array([member["weight"] for member in self.members.values()], np.float64)
         return np.asarray(weights / weights.sum())
+
+
+def ordered(members: Mapping[str, Any], order: Sequence[str]) -> list[str]:
+    """Return an order that names every member once.
+
+    Raises:
+        ConfigError: It does not.
+    """
+    if sorted(order) != sorted(members):
+        raise ConfigError(
+            f"inferencer.order=[{','.join(order)}] does not name every member once",
+            exists=", ".join(sorted(members)),
+            hint=f"inferencer.order=[{','.join(members)}], in the order that is meant",
+        )
+    return list(order)
 
 
 def _member(name: str, node: Any) -> Mapping[str, Any]:

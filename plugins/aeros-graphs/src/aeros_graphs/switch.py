@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from aeros_core.data import Batch
 from aeros_core.errors import ConfigError, DataError
 from aeros_core.parameters import Array
-from aeros_graphs.graph import Graph, deal
+from aeros_graphs.graph import Graph, deal, ordered
 
 __all__ = ["SwitchInferencer"]
 
@@ -22,14 +22,15 @@ class SwitchInferencer(Graph):
     Options as `config.Switch`.
 
     Raises:
-        ConfigError: There are fewer than two members, the threshold is no share, or a case
-            names no member.
+        ConfigError: There are fewer than two members, the threshold is no share, a case names
+            no member, or the order does not name each once.
     """
 
     def __init__(
         self,
         *,
         members: Mapping[str, Any],
+        order: Sequence[str],
         threshold: float,
         field: str | None,
         cases: Mapping[str, str],
@@ -54,6 +55,7 @@ class SwitchInferencer(Graph):
                     f"inferencer.cases names '{member}', which is no member",
                     exists=", ".join(members),
                 )
+        self._order = ordered(members, order) if field is None else []
         self._threshold, self._field = threshold, field
         self._cases, self._otherwise = cases, otherwise
 
@@ -65,9 +67,9 @@ class SwitchInferencer(Graph):
                 be sure answers without ``scores`` for classes.
             DataError: A value is no case, and there is no ``otherwise``.
         """
-        names = list(self.members)
         if self._field is None:
-            return self._surest(batch, names)
+            return self._surest(batch, self._order)
+        names = list(self.members)
         places = self._places(self._field, batch)
         return deal(batch, places, lambda place, part: self.asked(names[place], part))
 
