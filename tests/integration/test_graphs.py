@@ -1,0 +1,87 @@
+"""Models answer together: as configured, each with its own transformers."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+ANSWER = """
+import json, sys
+import numpy as np
+from aeros_core import compose, config, plugins
+from aeros_core.errors import AerosError
+
+registry = plugins.discover()
+told = {}
+for case, words in json.loads(sys.argv[1]).items():
+    try:
+        cfg = config.plain(config.load(words, registry, root="models"))
+        repository = compose.build_part(registry, "repository", cfg["repository"])
+        model = repository.model("digits")
+        run = [r for r in repository.runs() if r.id == model.run][-1]
+        name, source = next(iter(run.config["transformer"].items()))
+        test = compose.build_part(registry, "transformer", source, name).load("test").batch()
+        service = compose.build_service(registry, model, cfg["inferencer"], repository=repository)
+        answer = service.predict({"image": test["image"]})["label"]
+        told[case] = float(np.mean(answer == test["label"]))
+    except AerosError as error:
+        told[case] = str(error)
+print(json.dumps(told))
+"""
+
+
+@pytest.fixture
+def answers(aeros):
+    """A function that returns the accuracy of each configuration, or what is wrong with it."""
+
+    def measured(**cases):
+        done = subprocess.run(
+            [sys.executable, "-c", ANSWER, json.dumps(cases)],
+            cwd=aeros.folder, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return measured
+
+
+def test_models_answer_together(aeros, answers):
+    aeros("run", "task.rounds=1", "task.name=early")
+    early = aeros.result()["metrics"]["accuracy"]
+    aeros("run", "task.rounds=5")
+    late = aeros.result()["metrics"]["accuracy"]
+    aeros("models", "split", "digits", "--at", "layers.1")
+    onnx = "+inferencer@inferencer.members.a.inferencer=onnx"
+    told = answers(
+        stages=[
+            "+inferencer=sequence", "inferencer.order=[z,a]",
+            "+inferencer.members.z=digits.stage1", "+inferencer.members.a=digits.stage2",
+        ],
+        certain=[
+            "+inferencer=ensemble", "inferencer.combine=weighted", onnx,
+            "inferencer.members.a.inferencer.batch_size=7",
+            "+inferencer.members.a.weight=1e9", "+inferencer.members.b=early",
+        ],
+        all_go_on=[
+            "+inferencer=switch", "inferencer.order=[b,a]", "inferencer.threshold=1.0",
+            "+inferencer.members.b=early", "+inferencer.members.a=digits:1",
+        ],
+        none_goes_on=[
+            "+inferencer=switch", "inferencer.order=[b,a]", "inferencer.threshold=0.0",
+            "+inferencer.members.b=early", "+inferencer.members.a=digits:1",
+        ],
+        halves=["+inferencer=splitter", "+inferencer.members.a={}", "+inferencer.members.b=early"],
+        foreign=[
+            "+inferencer=ensemble", "+inferencer.members.a={inferencer: {_target_: os.system}}",
+            "+inferencer.members.b=early",
+        ],
+        nobody=["+inferencer=ensemble", "+inferencer.members.a={}", "+inferencer.members.b=nobody"],
+    )  # fmt: skip
+    assert told["stages"] == pytest.approx(late)
+    assert told["certain"] == pytest.approx(late)
+    assert told["all_go_on"] == pytest.approx(late)
+    assert told["none_goes_on"] == pytest.approx(early)
+    assert min(early, late) < told["halves"] < max(early, late)
+    assert told["foreign"].startswith("inferencer: _target_=os.system is not registered for inf")
+    assert "nobody" in told["nobody"]
