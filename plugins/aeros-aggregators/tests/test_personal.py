@@ -13,6 +13,9 @@ from aeros_aggregators import config
 from aeros_aggregators.linear import FedAvg, FedBN
 from aeros_core import compose, plugins
 from aeros_core.errors import ConfigError, PluginError
+from aeros_core.messages import Instruction, Update
+from aeros_core.node import Desk
+from aeros_core.parameters import Parameters
 from aeros_core.powers import SupportsBroadcast
 from aeros_core.roles import Collector
 from aeros_core.testing import CollectorTests
@@ -41,6 +44,44 @@ def test_patterns_are_announced():
 )
 def test_fedbn_keeps_batch_normalisation_and_nothing_else(name, stays):
     assert any(fnmatchcase(name, pattern) for pattern in config.FedBN().personal) == stays
+
+
+def toward(parameters, target):
+    """A node's training: half of the way to a target of its own, all tensors."""
+    for name, values in parameters.items():
+        values[...] = values + 0.5 * (target[name] - values)
+    return parameters
+
+
+def test_fedbn_through_the_desk_is_algorithm_1_of_the_paper():
+    """Li et al. (2021), algorithm 1: who shares what, layer by layer, in four rounds."""
+    rng = np.random.default_rng(1)
+    names = {"conv.weight": 3, "norm1.weight": 2, "fc.bias": 2}
+    nodes, weight = ["a", "b", "c"], {"a": 1, "b": 2, "c": 5}
+    start = {name: rng.standard_normal(size).astype("float32") for name, size in names.items()}
+    target = {k: {n: rng.standard_normal(size) for n, size in names.items()} for k in nodes}
+    own = {k: {n: v.astype("float64") for n, v in start.items()} for k in nodes}  # w^(k)
+    desk, collector = Desk(), FedBN(personal=config.FedBN().personal)
+    here = Parameters.of(start)
+    for number in range(1, 5):
+        for k in nodes:
+            own[k] = {n: w + 0.5 * (target[k][n] - w) for n, w in own[k].items()}
+        for name in names:
+            if not name.startswith("norm"):  # the paper's "if layer l is not BatchNorm"
+                mean = sum(weight[k] * own[k][name] for k in nodes) / sum(weight.values())
+                own |= {k: {**own[k], name: mean} for k in nodes}
+        told = collector.broadcast(number).personal
+        updates = []
+        for k in nodes:
+            asked = Instruction(number, k, here, personal=told)
+            trained = toward(desk.prepare(asked).parameters.copy(), target[k])
+            updates.append(desk.finish(asked, Update(k, number, trained, weight[k])))
+        here = collector.aggregate(here, updates)
+        for k in nodes:
+            local = desk.prepare(Instruction(number, k, here, personal=told)).parameters
+            for name in names:
+                np.testing.assert_allclose(local[name], own[k][name], rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(here["norm1.weight"], start["norm1.weight"])
 
 
 def test_an_empty_pattern_is_refused():

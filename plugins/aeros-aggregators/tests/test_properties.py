@@ -132,6 +132,24 @@ def test_a_node_that_splits_in_two_counts_as_before(name, seed, count):
     close(made(name).aggregate(start, [whole, *updates[1:]]), result)
 
 
+@pytest.mark.parametrize("name", sorted(OPTIONS))
+@SOME
+@given(seed=SEEDS, count=st.integers(0, 9))
+def test_what_stays_on_its_node_stays_as_it_is(name, seed, count):
+    """Nodes send the global values of what is theirs: no rule may make others of them."""
+    here, updates = drawn(seed, count)
+    rule, own = made(name), slice(5, 12)
+    kept = here.vector[own].copy()
+    for _ in range(3):
+        sent = []
+        for update in updates:
+            vector = update.parameters.vector.copy()
+            vector[own] = here.vector[own]
+            sent.append(replace(update, parameters=packed(vector)))
+        here = rule.aggregate(here, sent)
+        np.testing.assert_allclose(here.vector[own], kept, rtol=3e-7, atol=1e-7)
+
+
 # ---------------------------------------------------------------- attackers
 
 SIZE, NODES, LIARS, SPREAD = 400, 20, 4, 0.1

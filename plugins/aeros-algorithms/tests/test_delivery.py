@@ -1,3 +1,6 @@
+import os
+import socket
+import subprocess
 import sys
 
 import pytest
@@ -44,6 +47,16 @@ def test_what_a_task_locks_is_there_while_it_lasts(here, shelf):
         assert registry.options["collector", "half"].plugin.version == "1.0"
     with delivered("other", {}, shelf) as registry:
         assert ("collector", "half") not in registry.options
+
+
+def test_nothing_is_fetched_and_no_program_is_started(here, shelf, monkeypatch):
+    def forbidden(*_, **__):
+        raise AssertionError
+
+    for module, name in ((socket, "socket"), (subprocess, "Popen"), (os, "system"), (os, "fork")):
+        monkeypatch.setattr(module, name, forbidden)
+    with delivered("digits", pins(shelf), shelf) as registry:
+        assert ("collector", "half") in registry.options
 
 
 def test_what_another_task_installed_is_not_there(here, shelf, owner, built):

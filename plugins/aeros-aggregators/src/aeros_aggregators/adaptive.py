@@ -24,6 +24,9 @@ __all__ = ["FedAdagrad", "FedAdam", "FedYogi"]
 class FedAdagrad(Personal):
     """Adagrad on the server.
 
+    Reddi et al., Adaptive Federated Optimization (2021), algorithm 2, FedAdagrad;
+    arXiv:2003.00295.
+
     Args:
         server_lr: Learning rate, eta.
         tau: Degree of adaptivity.
@@ -61,9 +64,10 @@ class FedAdagrad(Personal):
 class FedAdam(Personal):
     """Adam on the server.
 
-    As in flwr, the learning rate is corrected for the moments' start at zero (Kingma and
-    Ba 2015, before section 2.1), with the number of rounds plus one for the step; the
-    paper leaves the correction out.
+    Reddi et al., Adaptive Federated Optimization (2021), algorithm 2, FedAdam;
+    arXiv:2003.00295. As in flwr, the learning rate is corrected for the moments' start at
+    zero (Kingma and Ba 2015, before section 2.1), with the number of rounds plus one for
+    the step; the paper leaves the correction out.
 
     Args:
         server_lr: Learning rate, eta.
@@ -112,6 +116,9 @@ class FedAdam(Personal):
 
 class FedYogi(Personal):
     """Yogi on the server: the second moment changes by the squared change at most.
+
+    Reddi et al., Adaptive Federated Optimization (2021), algorithm 2, FedYogi;
+    arXiv:2003.00295.
 
     Args:
         server_lr: Learning rate, eta.

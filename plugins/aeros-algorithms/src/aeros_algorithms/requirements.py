@@ -43,7 +43,7 @@ def _allowed(said: str, line: Requirement, allowed: frozenset[str]) -> None:
         raise Refused(
             f"{said} depends on {line}, which is not allowed here",
             exists=f"allowed: {', '.join(sorted(allowed))}",
-            hint=f"--allow {name}, if the node's owner agrees" if not line.url else "",
+            hint=f"AEROS_ALGORITHMS_ALLOW={name}, if the node's owner agrees" * (not line.url),
         )
     try:
         here = metadata.version(name)
