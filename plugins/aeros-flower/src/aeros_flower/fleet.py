@@ -16,11 +16,16 @@ from aeros_flower.link import quiet
 
 __all__ = ["Fleet", "Lost", "Unwelcome"]
 
-_INTERVAL = 10.0
-"""Seconds between heartbeats; Flower takes a node for lost after two of them."""
+_INTERVAL = 15.0
+"""Seconds between heartbeats that are promised; Flower takes a node for lost after two."""
 
 _FEW = 6
 """Objects up to which one request after the other is quicker than threads."""
+
+
+_TRIES = 4
+_AGAIN = ("PullObject", "PushMessages", "PushObject", "ConfirmMessageReceived")
+"""What may be asked twice: a message that was pulled in vain is gone, though."""
 
 
 class Lost(ConnectionError):
@@ -201,22 +206,28 @@ class Fleet:
         return bool(wanted)
 
     def _ask(self, method: str, request: Any) -> Any:
+        """Ask the SuperLink; again where the line breaks and it does no harm."""
         import httpx
 
-        try:
-            return getattr(self._client, method)(request)
-        except httpx.HTTPStatusError as error:
-            status = error.response.status_code
-            kind = Unwelcome if status in (401, 403) else Lost
-            raise kind(f"the SuperLink answers {status} to {method}") from error
-        except (httpx.HTTPError, OSError, ValueError) as error:
-            raise Lost(f"{type(error).__name__}: {error}") from error
+        left = _TRIES if method in _AGAIN else 1
+        while True:
+            left -= 1
+            try:
+                return getattr(self._client, method)(request)
+            except httpx.HTTPStatusError as error:
+                status = error.response.status_code
+                kind = Unwelcome if status in (401, 403) else Lost
+                ending = "is ending, or answers" if status >= 500 else "answers"
+                raise kind(f"the SuperLink {ending} {status} to {method}") from error
+            except (httpx.HTTPError, OSError, ValueError) as error:
+                if not left or self._over.wait(0.5):
+                    raise Lost(f"{type(error).__name__}: {error}") from error
 
     def _beat(self) -> None:
         from flwr.proto.heartbeat_pb2 import SendNodeHeartbeatRequest
 
         told = SendNodeHeartbeatRequest(node=self._node, heartbeat_interval=_INTERVAL)
-        while not self._over.wait(_INTERVAL * 0.6):
+        while not self._over.wait(_INTERVAL / 3):
             try:
                 known = self._ask("SendNodeHeartbeat", told).success
             except Lost:
