@@ -151,8 +151,8 @@ def test_a_file_that_is_not_whole(tmp_path, header, size):
 
 
 def test_a_dtype_that_numpy_does_not_have(tmp_path):
-    path = written(tmp_path / "m.safetensors", {"a": {**F32, "dtype": "F8_E4M3"}}, bytes(8))
-    with pytest.raises(ConfigError, match="tensor 'a' is of dtype F8_E4M3"):
+    path = written(tmp_path / "m.safetensors", {"a": {**F32, "dtype": "F8_E8M0"}}, bytes(8))
+    with pytest.raises(ConfigError, match="tensor 'a' is of dtype F8_E8M0"):
         load(path, "mine")
 
 
@@ -177,3 +177,34 @@ def test_a_damaged_file_is_read_or_refused_in_one_message(whole, data):
     changed.write_bytes(held[: data.draw(st.sampled_from([len(held), at]))])
     with contextlib.suppress(RepositoryError, ConfigError):
         load(changed, "mine")
+
+
+@pytest.mark.parametrize(
+    ("word", "name", "width"),
+    [("BF16", "bfloat16", 2), ("F8_E4M3", "float8_e4m3fn", 1), ("F8_E5M2", "float8_e5m2", 1)],
+)
+def test_floats_that_numpy_does_not_have_become_float32_with_the_same_values(
+    tmp_path, word, name, width
+):
+    """Every one of them."""
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    codes = np.arange(256**width).astype(f"<u{width}")
+    entry = {"dtype": word, "shape": [len(codes)], "data_offsets": [0, codes.nbytes]}
+    found = load(written(tmp_path / "m.safetensors", {"a": entry}, codes.tobytes()), "m")
+    expected = torch.from_numpy(codes.view(np.uint8)).view(getattr(torch, name)).float().numpy()
+    assert found.parameters["a"].dtype == np.float32
+    np.testing.assert_array_equal(found.parameters["a"], expected)
+
+
+@pytest.mark.parametrize(
+    ("word", "data", "values"),
+    [
+        ("BF16", b"\x80\x3f\x49\x40\x80\xff", [1.0, 3.140625, -np.inf]),
+        ("F8_E4M3", b"\x38\x7e\x01\x81", [1.0, 448.0, 2**-9, -(2**-9)]),
+        ("F8_E5M2", b"\x3c\x7b\x01\xfc", [1.0, 57344.0, 2**-16, -np.inf]),
+    ],
+)
+def test_the_values_of_the_specifications(tmp_path, word, data, values):
+    entry = {"dtype": word, "shape": [len(values)], "data_offsets": [0, len(data)]}
+    found = load(written(tmp_path / "m.safetensors", {"a": entry}, data), "m").parameters["a"]
+    assert found.tolist() == values

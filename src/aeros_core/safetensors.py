@@ -77,6 +77,8 @@ def load(path: Path, name: str) -> Model:
     """Read a file as a model of this name; what `save` said of it comes back too.
 
     The tensors have to fill the file without gaps and overlaps, as the format demands.
+    Those of bfloat16 and of float8 (E4M3, E5M2), which numpy does not have, become float32
+    with the same values.
 
     Raises:
         RepositoryError: There is no such file, or it is damaged.
@@ -109,7 +111,7 @@ def _tensors(header: Mapping[str, Any], data: memoryview) -> dict[str, Array]:
         shape = [*told["shape"]]
         if start != at or any(type(n) is not int or n < 0 for n in shape):
             raise ValueError(f"tensor {name!r} does not lie where the one before ends")
-        array = np.frombuffer(data[start:end], _dtype(name, told["dtype"]))
+        array = _read(name, told["dtype"], data[start:end])
         if end > len(data) or math.prod(shape) != array.size:
             raise ValueError(f"tensor {name!r} has not the bytes of its shape")
         tensors[name] = array.astype(array.dtype.newbyteorder("=")).reshape(shape)
@@ -117,6 +119,28 @@ def _tensors(header: Mapping[str, Any], data: memoryview) -> dict[str, Array]:
     if at != len(data):
         raise ValueError("there are bytes behind the last tensor")
     return tensors
+
+
+def _read(name: str, word: str, data: memoryview) -> Array:
+    """Return a flat tensor; one of a float that numpy does not have as float32, exactly."""
+    if word == "BF16":
+        return (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)
+    if word == "F8_E5M2":
+        halves = np.frombuffer(data, np.uint8).astype(np.uint16) << 8
+        return halves.view(np.float16).astype(np.float32)
+    if word == "F8_E4M3":
+        return _e4m3()[np.frombuffer(data, np.uint8)]
+    return np.frombuffer(data, _dtype(name, word))
+
+
+def _e4m3() -> Array:
+    """Return the 256 values of float8 E4M3 (OCP OFP8, section 5.1): finite, or NaN."""
+    code = np.arange(256)
+    exponent, fraction = code >> 3 & 15, code & 7
+    normal = np.ldexp(1 + fraction / 8, exponent - 7)
+    values = np.where(exponent == 0, np.ldexp(fraction / 8, -6), normal)
+    values[(code & 127) == 127] = np.nan
+    return np.where(code < 128, values, -values).astype(np.float32)
 
 
 def _dtype(name: str, word: str) -> np.dtype[Any]:
