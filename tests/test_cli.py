@@ -397,7 +397,10 @@ def test_the_command_tells_its_version_and_its_commands(aeros):
         ([], "the following arguments are required: COMMAND"),
         (["rnu"], "invalid choice: 'rnu'"),
         (["plugins", "more"], "unrecognized arguments: more"),
-        (["models"], "the following arguments are required: list|show|verify|tag|export|import|gc"),
+        (
+            ["models"],
+            "the following arguments are required: list|show|verify|tag|export|import|split|gc",
+        ),
         (["compare"], "the following arguments are required: directory"),
     ],
 )

@@ -12,15 +12,17 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pluggy
 
 from aeros_core import __version__
 from aeros_core.errors import PluginError
-from aeros_core.events import Events
 from aeros_core.hookspecs import GROUPS, Callbacks, Registration
 from aeros_core.registry import Health, Option, Plugin, Registry
+
+if TYPE_CHECKING:  # looking around does without numpy
+    from aeros_core.events import Events
 
 __all__ = ["discover", "hearing", "implementation"]
 

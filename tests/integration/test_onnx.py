@@ -64,8 +64,8 @@ def test_what_was_trained_answers_as_onnx(aeros, accuracy):
     )
     assert told["onnx"] == pytest.approx(reported)
     assert told["stages"] == pytest.approx(reported)
-    assert abs(told["int8"] - reported) < 0.005
-    assert abs(told["torch_int8"] - reported) < 0.005
+    assert told["int8"] > reported - 0.005
+    assert told["torch_int8"] > reported - 0.005
     shown = json.loads(aeros("models", "show", "digits.stage2", "--json"))
     assert shown["parents"] == [json.loads(aeros("models", "show", "digits", "--json"))["digest"]]
 

@@ -159,6 +159,14 @@ def test_dtype_that_numpy_lacks_is_refused():
         Network(module, CPU)
 
 
+def test_dtype_that_another_package_added_to_numpy_is_refused():
+    pytest.importorskip("ml_dtypes", reason="no package that adds dtypes to numpy")
+    module = nn.Linear(2, 2)
+    module.register_buffer("narrow", torch.ones(2, dtype=torch.bfloat16))
+    with pytest.raises(ConfigError, match="'narrow' is bfloat16, which numpy does not have"):
+        Network(module, CPU)
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_round_trip_on_cuda(everything):

@@ -159,7 +159,9 @@ class Loader:
             ConfigError: A part of it is not installed here, or it cannot answer.
         """
         model = self.repository.model(name, version)
-        service = compose.build_service(self.registry, model, self.inferencer, self.listeners)
+        service = compose.build_service(
+            self.registry, model, self.inferencer, self.listeners, repository=self.repository
+        )
         contract = contract_of(model, service.steps)
         served = Served(name, version, service, contract)
         served.warm()

@@ -158,9 +158,12 @@ def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
 def _dtype(name: str, tensor: Tensor) -> str:
     kind = str(tensor.dtype).removeprefix("torch.")
     try:
-        return np.dtype(kind).name
-    except TypeError as error:
-        raise ConfigError(f"tensor '{name}' is {kind}, which numpy does not have") from error
+        dtype = np.dtype(kind)
+    except TypeError:
+        dtype = None
+    if dtype is None or dtype.isbuiltin != 1:  # another package may have added one of its own
+        raise ConfigError(f"tensor '{name}' is {kind}, which numpy does not have")
+    return dtype.name
 
 
 def _trainable(module: nn.Module) -> list[nn.Parameter]:
