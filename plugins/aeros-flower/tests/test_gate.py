@@ -160,7 +160,7 @@ def test_a_stranger_with_a_nodes_public_key_is_refused(inside, admitted, node):
 
 @pytest.mark.parametrize("stamp", [
     now(minutes=-6), now(minutes=6), "", "noon", "2026-01-01T00:00:00", "\u0661",
-])  # fmt: skip
+], ids=["old", "future", "empty", "words", "no-zone", "digit"])  # fmt: skip
 def test_an_old_or_odd_time_is_refused(inside, admitted, node, stamp):
     assert ask(Gate(inside, admitted=admitted), headers=forged(node, stamp))[0] == 401
 

@@ -58,7 +58,11 @@ def test_regressors_answer_as_they_do_themselves(data):
     np.testing.assert_allclose(output["scores"], estimator.predict(x), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("estimator", [KernelDensity(), LogisticRegression(), object()], ids=str)
+@pytest.mark.parametrize(
+    "estimator",
+    [KernelDensity(), LogisticRegression(), object()],
+    ids=["unknown", "not-fitted", "none"],
+)
 def test_what_cannot_be_converted(estimator):
     with pytest.raises(ConfigError, match="estimator 'm' cannot be written as ONNX: "):
         model("m", estimator, CLASSES)
