@@ -4,6 +4,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -132,20 +133,16 @@ def flower(environment, tmp_path):
         told["PATH"] = f"{bin_}{os.pathsep}{told['PATH']}"
         process = subprocess.Popen(
             [bin_ / program, *map(str, words)], cwd=tmp_path, env=told, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
         running.append(process)
         return process
 
     yield start
-    for process in running:
-        process.terminate()
-    for process in running:
-        try:
-            process.communicate(timeout=60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
+    for process in running:  # and what it began: a stock node waits long for its own
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
 
 
 def node(flower, port, number, config):
