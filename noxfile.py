@@ -16,9 +16,10 @@ nox.options.error_on_missing_interpreters = True
 ROOT = Path(__file__).parent
 PLUGINS = sorted(path.name for path in (ROOT / "plugins").iterdir() if path.is_dir())
 CONSTRAINTS = ["-c", "tests/constraints.txt"]
-TESTING = ("pytest", "pytest-xdist", "hypothesis")
+TESTING = ("pytest", "pytest-timeout", "pytest-xdist", "hypothesis")
 CLIENTS = ("tritonclient[grpc,http]", "schemathesis")
-SIDE_BY_SIDE = ["-n", "auto", "--dist", "worksteal"]
+PATIENCE = "--timeout=600"  # what hangs is named, with its stacks, and the others go on
+SIDE_BY_SIDE = ["-n", "auto", "--dist", "worksteal", PATIENCE]
 DISCOVERING = [  # what may come out otherwise where plugins are installed
     f"tests/test_{name}.py"
     for name in ("architecture", "cli", "commands", "compose", "config", "plugins", "processes",
@@ -103,6 +104,13 @@ def accuracy(session: nox.Session) -> None:
     """Run the long experiments on real data and hold them to published accuracy."""
     install(session, *PLUGINS, also=TESTING)
     session.run("pytest", "tests/integration", "-m", "accuracy", *session.posargs)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Run what kills and waits for minutes: every component of Flower, at every phase."""
+    install(session, *PLUGINS, also=TESTING)
+    session.run("pytest", PATIENCE, "tests/integration", "-m", "soak", *session.posargs)
 
 
 @nox.session

@@ -1,5 +1,6 @@
 """Fakes and fixtures: broken distributions, the toy plugin's parts, commands."""
 
+import contextlib
 import importlib
 import logging
 import os
@@ -297,7 +298,8 @@ def start(environment, tmp_path):
     for process in running:
         if process.poll() is None:
             process.kill()
-        process.communicate()
+        with contextlib.suppress(subprocess.TimeoutExpired):  # what it began may hold a pipe
+            process.communicate(timeout=60)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Every experiment composes with every deployment, and every option can be built."""
 
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from aeros_core import compose, config, plugins
+from aeros_core.errors import ConfigError
 
 CONF = Path(__file__).parents[2] / "conf"
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
@@ -32,6 +34,30 @@ def test_composes_and_builds(registry, experiment, deployment, tmp_path):
     job = compose.build(cfg, registry)
     assert job.task.name
     assert job.parts.identity
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize("deployment", ["flower", "flower_simulation"])
+def test_composes_over_flower(registry, experiment, deployment, tmp_path, monkeypatch):
+    pytest.importorskip("aeros_flower")
+    monkeypatch.chdir(tmp_path)  # where nobody said `aeros up`
+    words = [f"experiment={experiment}", f"deployment={deployment}", "repository.path=store"]
+    cfg = config.load(words, registry)
+    if deployment == "flower_simulation" and importlib.util.find_spec("ray") is None:
+        with pytest.raises(ConfigError, match="needs Ray, which is not installed"):
+            compose.build(cfg, registry)
+    else:
+        job = compose.build(cfg, registry)
+        assert type(job.controller).__module__.startswith("aeros_flower")
+        assert (
+            job.parts.identity
+            == compose.build(_local(experiment, registry), registry).parts.identity
+        )
+
+
+def _local(experiment, registry):
+    words = [f"experiment={experiment}", "deployment=local", "repository.path=store"]
+    return config.load(words, registry)
 
 
 def test_deployment_is_short_and_names_no_algorithm():

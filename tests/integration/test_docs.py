@@ -28,7 +28,7 @@ def third_party(tmp_path_factory):
 def run(third_party, *words):
     folder, env = third_party
     command = [sys.executable, "-m", *words]
-    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=500)
 
 
 def test_tutorial_plugin_is_listed(third_party):

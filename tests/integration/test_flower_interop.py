@@ -122,6 +122,15 @@ def port():
         return door.getsockname()[1]
 
 
+def below(pid):
+    """Return the processes that one began, and that those began."""
+    try:
+        text = "".join(p.read_text() for p in Path(f"/proc/{pid}/task").glob("*/children"))
+    except OSError:
+        return []
+    return [found for child in map(int, text.split()) for found in (child, *below(child))]
+
+
 @pytest.fixture
 def flower(environment, tmp_path):
     """A function that starts a program of Flower; all are ended afterwards."""
@@ -131,18 +140,21 @@ def flower(environment, tmp_path):
         bin_ = Path(sys.executable).parent
         told = environment(*NAMES, **QUIET, FLWR_HOME=str(tmp_path / "flwr"))
         told["PATH"] = f"{bin_}{os.pathsep}{told['PATH']}"
-        process = subprocess.Popen(
-            [bin_ / program, *map(str, words)], cwd=tmp_path, env=told, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
+        log = tmp_path / f"{program}-{len(running)}.log"
+        with log.open("w") as said:  # a pipe would be held by what it began, and outlive it
+            process = subprocess.Popen(
+                [bin_ / program, *map(str, words)], cwd=tmp_path, env=told,
+                stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True,
+            )  # fmt: skip
         running.append(process)
-        return process
+        return process, log
 
     yield start
-    for process in running:  # and what it began: a stock node waits long for its own
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+    for process in running:
+        for pid in (process.pid, *below(process.pid)):  # Flower detaches what it begins
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.wait(60)
 
 
 def node(flower, port, number, config):
@@ -298,8 +310,9 @@ def test_a_plain_server_app_runs_our_client_app(flower, port, toys, local, tmp_p
     up(port)
     for number in range(2):
         node(flower, port, number, "")
-    said, _ = flower("flwr", "run", folder, "here", "--stream").communicate(timeout=550)
-    assert out.exists(), said
+    process, log = flower("flwr", "run", folder, "here", "--stream")
+    process.wait(550)
+    assert out.exists(), log.read_text()
     local("transformer.even.clients=2", "task.rounds=2")
     found = json.loads(out.read_text())
     for name, values in stored(toys, tmp_path, "task").items():

@@ -38,7 +38,7 @@ def answers(aeros):
     def measured(**cases):
         done = subprocess.run(
             [sys.executable, "-c", ANSWER, json.dumps(cases)],
-            cwd=aeros.folder, capture_output=True, text=True,
+            cwd=aeros.folder, capture_output=True, text=True, timeout=500,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)

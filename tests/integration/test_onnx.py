@@ -40,7 +40,7 @@ def accuracy(aeros):
     def measured(model, **cases):
         done = subprocess.run(
             [sys.executable, "-c", ANSWER, model, json.dumps(cases)],
-            cwd=aeros.folder, capture_output=True, text=True,
+            cwd=aeros.folder, capture_output=True, text=True, timeout=500,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)

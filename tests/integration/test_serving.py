@@ -32,6 +32,6 @@ def test_answers_with_the_accuracy_of_training(aeros, experiment):
     aeros("run", f"experiment={experiment}", "task.rounds=5")
     script = PREDICT.replace("NAME", experiment)
     command = [sys.executable, "-c", script]
-    done = subprocess.run(command, cwd=aeros.folder, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=aeros.folder, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == pytest.approx(aeros.result()["metrics"]["accuracy"])

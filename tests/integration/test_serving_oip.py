@@ -71,7 +71,9 @@ def raw_test(aeros, experiment):
     """Return the test split as its source delivers it, in another process."""
     path = aeros.folder / "test.npz"
     script = TEST.replace("EXPERIMENT", experiment)
-    subprocess.run([sys.executable, "-c", script, str(path)], check=True, cwd=aeros.folder)
+    subprocess.run(
+        [sys.executable, "-c", script, str(path)], check=True, cwd=aeros.folder, timeout=300
+    )
     return dict(np.load(path))
 
 
@@ -194,6 +196,6 @@ def test_the_rest_protocol_holds_what_its_openapi_document_says(aeros, serve):
         "--checks", f"{checks},response_schema_conformance", "--max-examples", "15",
         "--seed", "1", "--phases", "examples,coverage,fuzzing",
     ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, cwd=aeros.folder)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=aeros.folder, timeout=500)
     assert done.returncode == 0, done.stdout
     assert "Tested: 18" in done.stdout

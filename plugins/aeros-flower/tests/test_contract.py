@@ -6,7 +6,13 @@ from importlib.metadata import version
 
 import pytest
 
+from aeros_core.errors import ConfigError
+from aeros_flower import fab, link
+from aeros_flower.fleet import Fleet
+
 NAMES = {
+    "flwr.cli.build": ["build_fab_from_disk", "build_fab_from_files"],
+    "flwr.cli.config_utils": ["get_fab_metadata"],
     "flwr.app": ["Message", "RecordDict", "ArrayRecord", "ConfigRecord", "Array"],
     "flwr.app.message": ["remove_content_from_message"],
     "flwr.common.constant": ["SUPERLINK_NODE_ID"],
@@ -19,6 +25,7 @@ NAMES = {
     "flwr.proto.message_pb2": ["ConfirmMessageReceivedRequest"],
     "flwr.proto.node_pb2": ["Node"],
     "flwr.supercore.constant": ["NOOP_FEDERATION_ID", "TaskType"],
+    "flwr.supercore.fab": ["Fab"],
     "flwr.supercore.inflatable.inflatable_object": [
         "get_all_nested_objects", "get_object_tree", "iterate_object_tree",
         "no_object_id_recompute",
@@ -59,6 +66,8 @@ ARGUMENTS = {
         "get_object": ["run_id", "object_id"],
         "get_message_res": ["message_ids", "run_id"],
         "delete_messages": ["message_ins_ids"],
+        "store_fab": ["fab"],
+        "get_fab": ["fab_hash"],
     },
     ("flwr.supernode.fleet_http_client", "FleetHttpClient"): {
         "from_server_address": [
@@ -76,7 +85,28 @@ ARGUMENTS = {
 
 
 def test_this_is_the_version_that_was_tried():
-    assert version("flwr") == "1.41.0"
+    assert version("flwr") == link.TRIED == "1.41.0"
+
+
+def test_another_version_is_refused_and_told_what_else_there_is(monkeypatch):
+    monkeypatch.setattr(link, "version", lambda name: "1.40.0")
+    for build in (lambda: link.Link(None), lambda: Fleet("127.0.0.1:1", insecure=True)):
+        with pytest.raises(ConfigError, match=r"flwr 1\.40\.0 is installed") as refused:
+            build()
+        assert "aeros_flower.server_app:app" in str(refused.value)
+        assert "pip install flwr==1.41.0" in refused.value.hint
+
+
+def test_our_bundle_is_one_that_flower_reads():
+    from flwr.cli.config_utils import get_fab_config, get_fab_metadata
+
+    bundle = fab.ours()
+    assert get_fab_metadata(bundle) == ("aeros/aeros-task", "1.0.0")
+    components = get_fab_config(bundle)["tool"]["flwr"]["app"]["components"]
+    for place in components.values():
+        module, _, name = place.partition(":")
+        assert hasattr(import_module(module), name)
+    assert len(bundle) < 10 * 2**20
 
 
 @pytest.mark.parametrize(("module", "names"), NAMES.items(), ids=NAMES)

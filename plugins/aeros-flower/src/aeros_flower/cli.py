@@ -12,15 +12,12 @@ from aeros_core.elements import Description
 from aeros_core.errors import ConfigError
 from aeros_flower import neighbours
 from aeros_flower.reach import check, split
-from aeros_flower.start import is_loopback
+from aeros_flower.start import PORT, counted, is_loopback
 
 if TYPE_CHECKING:
     from aeros_flower.fleet import Fleet
 
 __all__ = ["add_down", "add_executor", "add_up"]
-
-PORT = 9292
-"""The port of ``controller=flower`` unless something else is said."""
 
 
 def add_executor(parser: argparse.ArgumentParser) -> None:
@@ -48,6 +45,10 @@ def add_executor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--state", type=Path, default=Path(".aeros/state"), metavar="DIR",
         help="where lies what clients keep for themselves (.aeros/state)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--wait", type=float, default=86400.0, metavar="SECONDS",
+        help="to look for a controller, at most, before it gives up (a day)",
     )  # fmt: skip
     parser.add_argument("--ca", type=Path, metavar="FILE", help="certificate of the CA to trust")
     parser.add_argument("--key", type=Path, metavar="FILE", help="this node's private key")
@@ -85,7 +86,7 @@ def _executor(parsed: argparse.Namespace) -> int:
         state=parsed.state,
         description=Description(tier=parsed.tier, labels=labels, data=parsed.data),
     )
-    executor = Executor(place, _connection(parsed))
+    executor = Executor(place, _connection(parsed), wait=parsed.wait)
     if parsed.metrics is not None:
         from aeros_flower.metrics import serve
 
@@ -130,12 +131,14 @@ def _up(parsed: argparse.Namespace) -> int:
     if parsed.nodes < 1:
         raise ConfigError(f"--nodes {parsed.nodes} is below 1", hint="--nodes 3")
     started = neighbours.up(parsed.folder, parsed.nodes, parsed.port)
-    more = "" if parsed.port == PORT else f" controller.port={parsed.port}"
-    print(f"{len(started)} executors wait on this machine; their logs are in {parsed.folder}")
-    print(f"aeros run deployment=flower controller.nodes={parsed.nodes}{more}")
+    number = counted(len(started), "executor")
+    here = f"at port {parsed.port} of this machine; logs are in {parsed.folder}"
+    print(f"{number} will find a controller {here}")
+    words = f" controller.nodes={parsed.nodes} controller.port={parsed.port}"
+    print(f"aeros run deployment=flower{'' if parsed.folder == neighbours.FOLDER else words}")
     return 0
 
 
 def _down(parsed: argparse.Namespace) -> int:
-    print(f"{neighbours.down(parsed.folder)} executors ended")
+    print(f"{counted(neighbours.down(parsed.folder), 'executor')} ended")
     return 0

@@ -14,8 +14,10 @@ class Flower:
     Args:
         host: Address to listen on. Beyond this machine a certificate and keys of nodes are
             demanded.
-        port: Port to listen on.
-        nodes: Executors to wait for before the first round.
+        port: Port to listen on; None: that of the executors which ``aeros up`` started in this
+            directory, or 9292.
+        nodes: Executors to wait for before the first round; None: as many as ``aeros up``
+            started in this directory, or 1.
         wait: Seconds to wait for them, and later for one to come back where none is left.
         certificate: File of the server's certificate (PEM); ``aeros certs`` makes one.
         key: File of its private key (PEM).
@@ -31,8 +33,8 @@ class Flower:
 
     _target_: str = "aeros_flower.controller.FlowerController"
     host: str = "127.0.0.1"
-    port: int = 9292
-    nodes: int = 1
+    port: int | None = None
+    nodes: int | None = None
     wait: float = 60.0
     certificate: str | None = None
     key: str | None = None

@@ -16,7 +16,7 @@ from aeros_core.roles import Components
 from aeros_core.rounds import Rounds
 from aeros_core.schema import Schema
 from aeros_core.task import Kind, Task
-from aeros_flower import certs, fab, wire
+from aeros_flower import certs, fab, neighbours, wire
 from aeros_flower.gate import App, Gate
 from aeros_flower.job import digest
 from aeros_flower.keys import Admitted
@@ -26,7 +26,7 @@ from aeros_flower.metrics import count_refusal
 from aeros_flower.nodes import FlowerNodes
 from aeros_flower.plain import PlainPost
 from aeros_flower.roster import Member, Roster
-from aeros_flower.start import is_loopback, say
+from aeros_flower.start import PORT, counted, is_loopback, say
 
 __all__ = ["FlowerController", "judge", "note"]
 
@@ -44,8 +44,8 @@ class FlowerController:
         self,
         *,
         host: str,
-        port: int,
-        nodes: int,
+        port: int | None,
+        nodes: int | None,
         wait: float,
         certificate: str | None,
         key: str | None,
@@ -55,6 +55,7 @@ class FlowerController:
         stock: bool,
         app: str | None,
     ) -> None:
+        port, nodes = _asked(host, port, nodes)
         for name, value, least in (
             ("nodes", nodes, 1),
             ("wait", wait, 0),
@@ -147,7 +148,7 @@ class FlowerController:
             ):
                 break
             if not told:
-                say(f"waiting at {link.address} for {self._expected} executors")
+                say(f"waiting at {link.address} for {counted(self._expected, 'executor')}")
                 told = True
             link.wait(min(left, 0.5))
         if roster.unfit:
@@ -157,10 +158,18 @@ class FlowerController:
                 hint="mend this where they run, and start them again",
             )
         raise TaskError(
-            f"{len(able)} of {self._expected} executors came within {self._wait:g} s",
+            f"{len(able)} of {counted(self._expected, 'executor')} came within {self._wait:g} s",
             hint=f"aeros up --nodes {self._expected}, or on each machine: aeros executor"
             f" {link.address}; controller.wait=SECONDS waits longer",
         )
+
+
+def _asked(host: str, port: int | None, nodes: int | None) -> tuple[int, int]:
+    """Return port and number of executors: as asked, or those that stand by here."""
+    found = neighbours.standing(neighbours.FOLDER) if is_loopback(host) else None
+    if found is None or port not in (None, found.port):
+        return port or PORT, 1 if nodes is None else nodes
+    return found.port, found.nodes if nodes is None else nodes
 
 
 def note(parts: Components) -> Any:

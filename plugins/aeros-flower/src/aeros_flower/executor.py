@@ -30,6 +30,11 @@ PATIENCE = 10.0
 LONGEST = 2.0
 """Seconds between two attempts to reach a controller, at most."""
 
+POLL = 1.0
+"""Seconds between two questions to a SuperLink that lets nobody wait at its door."""
+
+DAY = 86400.0
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -59,6 +64,7 @@ class Executor:
         connect: Makes a connection; called until it succeeds. None: who has the executor
             brings its messages.
         tell: What it does, in words.
+        wait: Seconds to look for a controller at a time.
     """
 
     def __init__(
@@ -66,8 +72,9 @@ class Executor:
         place: Place,
         connect: Callable[[], Fleet] | None = None,
         tell: Callable[[str], None] = say,
+        wait: float = DAY,
     ) -> None:
-        self._place, self._connect, self._tell = place, connect, tell
+        self._place, self._connect, self._tell, self._wait = place, connect, tell, wait
         self._registry = plugins.discover()
         self._element = asdict(elements.this_machine(place.description))
         self._keeping = Keeping(place.state / place.name)
@@ -84,9 +91,9 @@ class Executor:
         """Serve whichever controller is at the address, until `stop`.
 
         Raises:
-            TaskError: The controller there does not admit this node.
+            TaskError: The controller there does not admit this node, or there was none.
         """
-        told, pause = "", 0.1
+        told, pause, since = "", 0.1, time.monotonic()
         while not self._stopped.is_set():
             try:
                 fleet = self._connect()  # type: ignore[misc]  # it has one that runs
@@ -96,6 +103,8 @@ class Executor:
                     hint="--key FILE here; beside the controller: aeros certs admit NAME FILE.pub",
                 ) from error
             except Lost as error:
+                if time.monotonic() - since > self._wait:
+                    raise self._alone(error) from error
                 if told != str(error):
                     self._say(f"waits for the controller ({error})")
                 told, pause = str(error), min(pause * 1.5, LONGEST)
@@ -104,6 +113,14 @@ class Executor:
             told, pause = "", 0.1
             self._say("is connected")
             self._serve(fleet)
+            since = time.monotonic()
+
+    def _alone(self, why: Lost) -> TaskError:
+        return TaskError(
+            f"executor {self._place.name} found no controller for {self._wait:g} s ({why})",
+            hint="aeros run deployment=flower there, then this command again; --wait SECONDS"
+            " waits longer",
+        )
 
     def stop(self) -> None:
         """End after what is being done."""
@@ -115,8 +132,11 @@ class Executor:
     def _serve(self, fleet: Fleet) -> None:
         try:
             while not self._stopped.is_set() and not fleet.lost.is_set():
+                began = time.monotonic()
                 message = fleet.pull(PATIENCE)
                 if message is None:
+                    if time.monotonic() - began < POLL:  # nobody held the question
+                        self._stopped.wait(POLL)
                     continue
                 began = time.monotonic()
                 answer = self.answer(message.content, fleet.lost.is_set)

@@ -29,7 +29,7 @@ fab-format-version = 1
 flwr-version-target = "{flwr}"
 
 [tool.flwr.app.components]
-serverapp = "aeros_flower.client_app:app"
+serverapp = "aeros_flower.server_app:app"
 clientapp = "aeros_flower.client_app:app"
 """
 

@@ -11,8 +11,9 @@ import contextlib
 import threading
 from typing import Any
 
+from aeros_core.errors import ConfigError
 from aeros_flower.doorbell import NODE, WAIT
-from aeros_flower.link import quiet
+from aeros_flower.link import TRIED, quiet, tried
 
 __all__ = ["Fleet", "Lost", "Unwelcome"]
 
@@ -46,7 +47,21 @@ class _Patience:
         if context.rpc_method.endswith("/PullMessages"):
             context.request.headers[NODE] = str(self.node)
             context.request.headers[WAIT] = f"{self.seconds:g}"
-        return call_next(context)
+        try:
+            response = call_next(context)
+        except SystemExit as error:  # so Flower ends a process that it will not have
+            raise _other("it ends the conversation") from error
+        if why := response.headers.get("flwr-version-incompatibility-message"):
+            raise _other(why)
+        return response
+
+
+def _other(why: str) -> ConfigError:
+    return ConfigError(
+        f"the controller speaks another version of Flower than this node: {why}",
+        exists=f"flwr {TRIED} here",
+        hint=f"pip install flwr=={TRIED} beside the controller, or there what is here",
+    )
 
 
 class Fleet:
@@ -61,6 +76,7 @@ class Fleet:
             made anew, which it takes only where it admits whoever comes.
 
     Raises:
+        ConfigError: It speaks another version of Flower, or another one is installed here.
         Lost: It cannot be reached.
         Unwelcome: It refuses this node.
     """
@@ -73,6 +89,7 @@ class Fleet:
         root_certificates: bytes | None = None,
         authentication_keys: tuple[Any, Any] | None = None,
     ) -> None:
+        tried()
         quiet()
         from flwr.supercore.interceptors.http.runtime_version import RuntimeVersionHttpInterceptor
         from flwr.supercore.primitives.asymmetric import generate_key_pairs, public_key_to_bytes

@@ -14,12 +14,16 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 from aeros_core.errors import ConfigError
 from aeros_flower.doorbell import App, Doorbell
 
-__all__ = ["Answer", "Link", "listen", "quiet"]
+__all__ = ["TRIED", "Answer", "Link", "listen", "quiet", "tried"]
+
+TRIED = "1.41.0"
+"""The version of flwr whose internals this module and `aeros_flower.fleet` know."""
 
 _BEAT = 10.0
 """Seconds between signs of life of the run; Flower gives it up after 60."""
@@ -37,6 +41,22 @@ def quiet() -> None:
 
     for name in ("flwr", "uvicorn", "uvicorn.error", "httpx"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def tried() -> None:
+    """Make sure that the installed flwr is the one whose internals are known.
+
+    Raises:
+        ConfigError: It is another.
+    """
+    found = version("flwr")
+    if found != TRIED:
+        raise ConfigError(
+            f"flwr {found} is installed; executors and deployment=flower go with flwr {TRIED}",
+            exists="with any version: flwr run of an app with"
+            " serverapp = 'aeros_flower.server_app:app', on stock SuperNodes",
+            hint=f"pip install flwr=={TRIED}",
+        )
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -86,6 +106,9 @@ class Link:
         certificate: Files of certificate and key (PEM); None: no TLS.
         wrap: What stands in front of the SuperLink: called with its application.
         fab: Bundle of the app that stock SuperNodes run; None: there are only executors.
+
+    Raises:
+        ConfigError: Another version of flwr is installed.
     """
 
     def __init__(
@@ -95,6 +118,7 @@ class Link:
         wrap: Callable[[App], App] | None = None,
         fab: bytes | None = None,
     ) -> None:
+        tried()
         quiet()
         import uvicorn
         from flwr.superlink.main import create_app

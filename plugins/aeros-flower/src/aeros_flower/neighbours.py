@@ -9,16 +9,41 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from aeros_core.errors import ConfigError, TaskError
+from aeros_flower.start import counted
 
-__all__ = ["FOLDER", "down", "up"]
+__all__ = ["FOLDER", "Standing", "down", "standing", "up"]
 
 FOLDER = Path(".aeros")
 _FILE = "executors.json"
 _PATIENCE = 120.0
 """Seconds that an executor may take to start, and ten times as long as it may to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Executors that `up` started and that live.
+
+    Args:
+        port: Of this machine, where they look for a controller.
+        nodes: How many there are.
+    """
+
+    port: int
+    nodes: int
+
+
+def standing(folder: Path) -> Standing | None:
+    """Return what `up` started and is still there; None if nothing is.
+
+    Raises:
+        ConfigError: The list of what was started cannot be read.
+    """
+    port, running = _running(folder)
+    return Standing(port, len(running)) if running else None
 
 
 def up(folder: Path, nodes: int, port: int) -> list[int]:
@@ -28,14 +53,14 @@ def up(folder: Path, nodes: int, port: int) -> list[int]:
         ConfigError: Some are running already.
         TaskError: One of them ended at once; none is left running.
     """
-    if running := _running(folder):
-        raise ConfigError(
-            f"{len(running)} executors of {folder} are running already", hint="aeros down"
-        )
+    if found := standing(folder):
+        many = f"{counted(found.nodes, 'executor')} of {folder}"
+        raise ConfigError(f"{many} run already, for port {found.port}", hint="aeros down")
     folder.mkdir(parents=True, exist_ok=True)
     began = [_start(folder, f"executor-{i + 1}", port) for i in range(nodes)]
     listed = [{"pid": process.pid, "since": _since(process.pid)} for process in began]
-    (folder / _FILE).write_text(json.dumps(listed), encoding="utf-8")
+    told = {"port": port, "executors": listed}
+    (folder / _FILE).write_text(json.dumps(told), encoding="utf-8")
     ends = time.monotonic() + _PATIENCE
     for number, process in enumerate(began, 1):
         log = folder / f"executor-{number}.log"
@@ -71,7 +96,7 @@ def down(folder: Path) -> int:
     """
     if not (folder / _FILE).exists():
         raise ConfigError(f"no executor was started from {folder}", hint="aeros up")
-    running = _running(folder)
+    _, running = _running(folder)
     for pid in running:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
@@ -85,13 +110,14 @@ def down(folder: Path) -> int:
     return len(running)
 
 
-def _running(folder: Path) -> list[int]:
-    """Return those of our processes that live; a number that was given anew is not ours."""
+def _running(folder: Path) -> tuple[int, list[int]]:
+    """Return port and those of our processes that live; a number given anew is not ours."""
     try:
-        listed = json.loads((folder / _FILE).read_text(encoding="utf-8"))
-        return [one["pid"] for one in listed if _lives(one["pid"], one["since"])]
+        told = json.loads((folder / _FILE).read_text(encoding="utf-8"))
+        listed = told["executors"]
+        return int(told["port"]), [e["pid"] for e in listed if _lives(e["pid"], e["since"])]
     except FileNotFoundError:
-        return []
+        return 0, []
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"{folder / _FILE} cannot be read: {error}", hint=f"rm {folder / _FILE}"

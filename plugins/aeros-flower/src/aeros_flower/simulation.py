@@ -18,13 +18,13 @@ from aeros_flower import controller
 from aeros_flower.link import Answer, quiet
 from aeros_flower.nodes import FlowerNodes
 from aeros_flower.roster import Roster
-from aeros_flower.start import say
+from aeros_flower.start import counted, say
 
 if TYPE_CHECKING:
     from flwr.app import Context
     from flwr.serverapp import Grid
 
-__all__ = ["GridPost", "SimulationController"]
+__all__ = ["GridPost", "SimulationController", "rounds"]
 
 _TICK = 0.01
 """Seconds between two looks for answers; the engine does not tell when there is one."""
@@ -35,10 +35,11 @@ class GridPost:
 
     Args:
         grid: What Flower hands to a ServerApp.
+        tick: Seconds between two looks for answers, at most.
     """
 
-    def __init__(self, grid: Grid) -> None:
-        self._grid = grid
+    def __init__(self, grid: Grid, tick: float = _TICK) -> None:
+        self._grid, self._tick = grid, tick
         self._here: dict[str, Answer] = {}
 
     def nodes(self) -> set[int]:
@@ -72,7 +73,7 @@ class GridPost:
 
     def wait(self, seconds: float) -> bool:
         """Wait a moment."""
-        time.sleep(min(max(seconds, 0), _TICK))
+        time.sleep(min(max(seconds, 0), self._tick))
         return True
 
 
@@ -121,7 +122,7 @@ class SimulationController:
         @server.main()
         def main(grid: Grid, context: Context) -> None:  # noqa: ARG001 - the form Flower calls
             try:
-                ended.append(self._rounds(task, parts, grid))
+                ended.append(rounds(task, parts, GridPost(grid), self._nodes, self._wait))
             except BaseException as error:  # it is raised where the task was asked for
                 ended.append(error)
 
@@ -137,22 +138,35 @@ class SimulationController:
             raise ended[0]
         return ended[0]
 
-    def _rounds(self, task: Task, parts: Components, grid: Grid) -> Result:
-        data = pipeline.prepare(parts.transformers, task.seed)
-        pipeline.check_schema(parts.trainer, data.schema)
-        post = GridPost(grid)
-        roster = Roster(post, controller.note(parts), controller.judge(task, parts, data), say)
-        ends = time.monotonic() + self._wait
-        while len(roster.members) < self._nodes and time.monotonic() < ends:
-            parts.control.check()
-            roster.refresh()
-            post.wait(_TICK)
-        if roster.unfit or not roster.fit:
-            raise TaskError(
-                f"{len(roster.fit)} of {self._nodes} virtual nodes came within {self._wait:g} s",
-                exists="; ".join(f"{name}: {why}" for name, why in roster.unfit.items()),
-                hint="controller.wait=SECONDS waits longer",
-            )
-        parts.events.aeros_on_status(task=task, status=Status.PLANNED)
-        codec = parts.collector.codec if isinstance(parts.collector, SupportsCodec) else None
-        return Rounds(task, parts, FlowerNodes(post, roster, data.partition, codec), data).run()
+
+def rounds(task: Task, parts: Components, post: GridPost, nodes: int, wait: float) -> Result:
+    """Prepare the data, wait for nodes that run the ClientApp of aeros, and run the rounds.
+
+    Args:
+        task: What to run.
+        parts: With what.
+        post: On whom.
+        nodes: To wait for before the first round.
+        wait: Seconds to wait for them.
+
+    Raises:
+        ConfigError: The parts do not fit; nothing began.
+        TaskError: Too few nodes came, or the task could not go on.
+    """
+    data = pipeline.prepare(parts.transformers, task.seed)
+    pipeline.check_schema(parts.trainer, data.schema)
+    roster = Roster(post, controller.note(parts), controller.judge(task, parts, data), say)
+    ends = time.monotonic() + wait
+    while len(roster.members) < nodes and time.monotonic() < ends:
+        parts.control.check()
+        roster.refresh()
+        post.wait(1.0)
+    if roster.unfit or len(roster.fit) < nodes:
+        raise TaskError(
+            f"{len(roster.fit)} of {counted(nodes, 'node')} came within {wait:g} s",
+            exists="; ".join(f"{name}: {why}" for name, why in roster.unfit.items()),
+            hint="controller.wait=SECONDS, or wait in an app's configuration, waits longer",
+        )
+    parts.events.aeros_on_status(task=task, status=Status.PLANNED)
+    codec = parts.collector.codec if isinstance(parts.collector, SupportsCodec) else None
+    return Rounds(task, parts, FlowerNodes(post, roster, data.partition, codec), data).run()

@@ -5,7 +5,10 @@ from __future__ import annotations
 import sys
 from ipaddress import ip_address
 
-__all__ = ["is_loopback", "say"]
+__all__ = ["PORT", "counted", "is_loopback", "say"]
+
+PORT = 9292
+"""Where a controller listens unless something else is said."""
 
 
 def is_loopback(host: str) -> bool:
@@ -14,6 +17,11 @@ def is_loopback(host: str) -> bool:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return ``1 executor``, ``2 executors``."""
+    return f"{number} {noun}" + "s" * (number != 1)
 
 
 def say(text: str) -> None:

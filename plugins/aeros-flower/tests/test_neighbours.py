@@ -1,0 +1,74 @@
+"""Executors on this machine: what was started, what of it lives, and who finds it."""
+
+import json
+import os
+
+import pytest
+
+from aeros_core.errors import ConfigError
+from aeros_flower import neighbours
+from aeros_flower.config import Flower
+from aeros_flower.controller import FlowerController
+
+
+def listed(folder, *pids, port=7001, since=None):
+    told = [{"pid": p, "since": since or neighbours._since(p)} for p in pids]
+    folder.mkdir(exist_ok=True)
+    (folder / "executors.json").write_text(json.dumps({"port": port, "executors": told}))
+
+
+def made(**options):
+    given = {k: v for k, v in vars(Flower()).items() if k != "_target_"}
+    return FlowerController(**given | options)
+
+
+def asked(**options):
+    controller = made(**options)
+    return controller._port, controller._expected
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / ".aeros"
+
+
+def test_nobody_was_started(here):
+    assert neighbours.standing(here) is None
+    assert asked() == (9292, 1)
+
+
+def test_a_controller_finds_what_up_started_in_this_directory(here):
+    listed(here, os.getpid(), os.getppid())
+    assert neighbours.standing(here) == neighbours.Standing(7001, 2)
+    assert asked() == (7001, 2)
+    assert asked(nodes=1) == (7001, 1)
+    assert asked(port=7001) == (7001, 2)
+    assert asked(port=8000) == (8000, 1)  # they look elsewhere
+    assert asked(host="0.0.0.0", insecure=True) == (9292, 1)
+
+
+def test_a_number_that_was_given_anew_is_not_ours(here):
+    listed(here, os.getpid(), since="1")
+    assert neighbours.standing(here) is None
+    assert asked() == (9292, 1)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"port": 1, "executors": [{}]}'])
+def test_a_list_that_cannot_be_read(here, text):
+    here.mkdir()
+    (here / "executors.json").write_text(text)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        neighbours.standing(here)
+
+
+def test_two_fleets_at_once_are_refused(here):
+    listed(here, os.getpid())
+    with pytest.raises(ConfigError, match=r"1 executor of .* run already, for port 7001"):
+        neighbours.up(here, 1, 7001)
+
+
+@pytest.mark.parametrize("wrong", [{"nodes": 0}, {"wait": -1.0}, {"window_mb": 0}])
+def test_options_out_of_their_range(here, wrong):
+    with pytest.raises(ConfigError, match="is below"):
+        made(**wrong)
