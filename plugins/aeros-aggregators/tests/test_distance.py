@@ -22,7 +22,9 @@ def exact(a, b):
     return float((difference * difference).sum())
 
 
-@pytest.mark.parametrize(("count", "size"), [(1, 100), (5, 100), (9, LARGE)])
+@pytest.mark.parametrize(
+    ("count", "size"), [(1, 100), (5, 100), *((n, LARGE) for n in (1, 2, 3, 4, 5, 9, 10))]
+)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("spread", [1.0, 1e-4])
 def test_pairs(count, size, dtype, spread):

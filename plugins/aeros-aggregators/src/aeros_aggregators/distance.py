@@ -29,12 +29,12 @@ def pairs(rows: Rows) -> Array:
         return _small_pairs(rows)
     from aeros_aggregators.kernels import distance as kernels
 
-    padded = list(rows) + [rows[0]] * (-count % kernels.COLUMNS)
+    padded = list(rows) + [rows[0]] * (-count % kernels.ROWS)
     partials = np.zeros((_spans(size), len(padded), len(padded)))
     like = np.empty(0, rows[0].dtype)
     threads.spread(kernels.pairs, size, partials, like, addresses(padded))
-    upper = np.triu(partials.sum(axis=0)[:count, :count], 1)
-    result: Array = upper + upper.T
+    once = partials.sum(axis=0)[:count, :count]
+    result: Array = once + once.T
     return result
 
 

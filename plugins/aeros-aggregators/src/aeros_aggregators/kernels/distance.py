@@ -17,7 +17,7 @@ from aeros_aggregators.kernels.memory import view
 from aeros_aggregators.threads import SPAN
 from aeros_core.parameters import Array
 
-__all__ = ["COLUMNS", "change", "from_mean", "gap", "pairs"]
+__all__ = ["ROWS", "change", "from_mean", "gap", "pairs"]
 
 ROWS, COLUMNS = 2, 4
 """Distances that are summed at once: their sums and vectors fill 16 registers."""
@@ -53,36 +53,6 @@ def _tile(
     sums[i + 1, j + 3] += bs
 
 
-@kernel
-def pairs(partials: Array, like: Array, table: Array, start: int, stop: int) -> None:
-    """Add squared distances of all pairs of arrays to the upper triangle of each span.
-
-    Args:
-        partials: Sums of shape (spans, arrays, arrays), zero at first.
-        like: Of the dtype of the arrays.
-        table: Their addresses, a multiple of `COLUMNS`.
-        start: First element, a multiple of `threads.SPAN`.
-        stop: Element before which to end.
-    """
-    for low in range(start, stop, BLOCK):
-        n = min(BLOCK, stop - low)
-        sums = partials[low // SPAN]
-        for i in range(0, table.size, ROWS):
-            a, b = view(table[i], low, n, like), view(table[i + 1], low, n, like)
-            for j in range(i // COLUMNS * COLUMNS, table.size, COLUMNS):
-                _tile(
-                    sums,
-                    i,
-                    j,
-                    a,
-                    b,
-                    view(table[j], low, n, like),
-                    view(table[j + 1], low, n, like),
-                    view(table[j + 2], low, n, like),
-                    view(table[j + 3], low, n, like),
-                )
-
-
 @reduction
 def _squared(a: Array, b: Array) -> float:
     total = 0.0
@@ -98,6 +68,71 @@ def _squared_length(a: Array) -> float:
     for i in range(a.size):
         total += np.float64(a[i]) * a[i]
     return total
+
+
+@reduction
+def _corner(sums: Array, i: int, p: Array, q: Array, r: Array, s: Array) -> None:
+    """Add the squared distances of four vectors to each other."""
+    zero = p.dtype.type(0)
+    pq = pr = ps = qr = qs = rs = zero
+    for k in range(p.size):
+        w, x, y, z = p[k], q[k], r[k], s[k]
+        pq += (w - x) * (w - x)
+        pr += (w - y) * (w - y)
+        ps += (w - z) * (w - z)
+        qr += (x - y) * (x - y)
+        qs += (x - z) * (x - z)
+        rs += (y - z) * (y - z)
+    sums[i, i + 1] += pq
+    sums[i, i + 2] += pr
+    sums[i, i + 3] += ps
+    sums[i + 1, i + 2] += qr
+    sums[i + 1, i + 3] += qs
+    sums[i + 2, i + 3] += rs
+
+
+@kernel
+def _row(sums: Array, like: Array, table: Array, i: int, j: int, low: int, n: int) -> None:
+    """Add the squared distances of two arrays, from ``i`` on, to four, from ``j`` on."""
+    a, b = view(table[i], low, n, like), view(table[i + 1], low, n, like)
+    p, q = view(table[j], low, n, like), view(table[j + 1], low, n, like)
+    r, s = view(table[j + 2], low, n, like), view(table[j + 3], low, n, like)
+    _tile(sums, i, j, a, b, p, q, r, s)
+
+
+@kernel
+def _group(sums: Array, like: Array, table: Array, i: int, low: int, n: int) -> None:
+    """Add the squared distances of four arrays, from ``i`` on, to each other."""
+    p, q = view(table[i], low, n, like), view(table[i + 1], low, n, like)
+    r, s = view(table[i + 2], low, n, like), view(table[i + 3], low, n, like)
+    _corner(sums, i, p, q, r, s)
+
+
+@kernel
+def pairs(partials: Array, like: Array, table: Array, start: int, stop: int) -> None:
+    """Add the squared distance of each pair of arrays to one of its two places, by span.
+
+    Args:
+        partials: Sums of shape (spans, arrays, arrays), zero at first.
+        like: Of the dtype of the arrays.
+        table: Their addresses, a multiple of `ROWS`.
+        start: First element, a multiple of `threads.SPAN`.
+        stop: Element before which to end.
+    """
+    whole = table.size // COLUMNS * COLUMNS
+    for low in range(start, stop, BLOCK):
+        n = min(BLOCK, stop - low)
+        sums = partials[low // SPAN]
+        for i in range(0, whole, COLUMNS):
+            _group(sums, like, table, i, low, n)
+            for j in range(i + COLUMNS, whole, COLUMNS):
+                _row(sums, like, table, i, j, low, n)
+                _row(sums, like, table, i + ROWS, j, low, n)
+        if whole < table.size:  # two are left
+            a, b = view(table[whole], low, n, like), view(table[whole + 1], low, n, like)
+            sums[whole, whole + 1] += _squared(a, b)
+            for j in range(0, whole, COLUMNS):
+                _row(sums, like, table, whole, j, low, n)
 
 
 @kernel
