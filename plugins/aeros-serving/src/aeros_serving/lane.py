@@ -159,6 +159,7 @@ class Lane:
     async def drain(self) -> None:
         """Take no more requests, and return once all that wait are answered."""
         self._closing = True
+        self._arrange()  # those that wait for company go now
         await self._idle.wait()
         if self._thread is not None:
             self._thread.shutdown(wait=False)
