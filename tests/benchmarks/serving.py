@@ -158,7 +158,7 @@ def mlserver(
     model = {
         "name": name,
         "implementation": "serving_mlserver.Dense",
-        "parameters": {"uri": str(folder / "weights.npz")},
+        "parameters": {"uri": str(folder / "weights.npz"), "version": "1"},
         "max_batch_size": batch,
         "max_batch_time": 0.001 if batch else 0,
     }

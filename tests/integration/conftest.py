@@ -1,7 +1,9 @@
 """Runs the real command line in a directory of its own."""
 
+import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,15 +22,17 @@ class Shell:
 
     folder: Path
 
-    def start(self, *words):
-        return subprocess.Popen(
-            [sys.executable, "-m", "aeros_core.cli", *words],
-            cwd=self.folder,
-            env={k: v for k, v in os.environ.items() if not k.startswith("AEROS_")},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    def start(self, *words, log=None):
+        """Start it; what it says goes into pipes, or into one file."""
+        with log.open("w") if log else contextlib.nullcontext() as file:
+            return subprocess.Popen(
+                [sys.executable, "-m", "aeros_core.cli", *words],
+                cwd=self.folder,
+                env={k: v for k, v in os.environ.items() if not k.startswith("AEROS_")},
+                stdout=file or subprocess.PIPE,
+                stderr=subprocess.STDOUT if file else subprocess.PIPE,
+                text=True,
+            )
 
     def __call__(self, *words, code=0):
         process = self.start(*words)
@@ -59,6 +63,73 @@ class Shell:
         process.stdout.close()
         process.stderr.close()
         assert process.returncode == -signal.SIGKILL
+
+
+class Serving:
+    """`aeros serve` on free ports, its words in a file; ends with SIGTERM."""
+
+    def __init__(self, aeros, number, *words):
+        self.log = aeros.folder / f"serve-{number}.log"
+        ports = ["serving.http_port=0", "serving.grpc_port=0"]
+        self.process = aeros.start("serve", *words, *ports, log=self.log)
+        end, found = time.monotonic() + 120, []
+        while len(found) < 2:
+            assert self.process.poll() is None, self.said
+            assert time.monotonic() < end, self.said
+            time.sleep(0.02)
+            found = re.findall(r"^(?:REST|gRPC) on .*:(\d+)$", self.said, re.MULTILINE)
+        self.http, self.grpc = (f"127.0.0.1:{port}" for port in found)
+
+    @property
+    def said(self):
+        return self.log.read_text()
+
+    def end(self):
+        """Return its status and all that it has said, once what was asked is answered."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=120), self.said
+
+
+@pytest.fixture
+def serve(aeros):
+    """A function that starts a server: ``serve("model=digits")``; all are ended afterwards."""
+    started = []
+
+    def start(*words):
+        started.append(Serving(aeros, len(started), *words))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.process.kill()
+        one.process.wait(timeout=60)
+
+
+RAW = """
+import sys, numpy as np
+from aeros_core import compose, config, plugins
+
+registry = plugins.discover()
+cfg = config.plain(config.load(sys.argv[2:], registry))
+name, source = next(iter(cfg["transformer"].items()))
+test = compose.build_part(registry, "transformer", source, name).load("test")
+np.savez(sys.argv[1], **test.batch())
+"""
+
+
+@pytest.fixture
+def raw_test(aeros):
+    """A function that returns a test split as its source delivers it, before any step."""
+    import numpy as np
+
+    def loaded(*words):
+        path = aeros.folder / "test.npz"
+        command = [sys.executable, "-c", RAW, str(path), *words]
+        subprocess.run(command, check=True, cwd=aeros.folder, timeout=300)
+        with np.load(path) as held:
+            return dict(held)
+
+    return loaded
 
 
 @pytest.fixture

@@ -1,12 +1,8 @@
 """`aeros serve` with a trained model, the real repository and tritonclient."""
 
 import json
-import re
-import signal
 import subprocess
 import sys
-import threading
-import time
 import urllib.error
 import urllib.request
 
@@ -15,66 +11,6 @@ import pytest
 
 triton_http = pytest.importorskip("tritonclient.http")
 triton_grpc = pytest.importorskip("tritonclient.grpc")
-
-from tritonclient.utils import InferenceServerException  # noqa: E402
-
-TEST = """
-import sys, numpy as np
-from aeros_core import compose, plugins
-from aeros_core import config
-registry = plugins.discover()
-cfg = config.plain(config.load(["experiment=EXPERIMENT"], registry))
-name, source = next(iter(cfg["transformer"].items()))
-test = compose.build_part(registry, "transformer", source, name).load("test")
-np.savez(sys.argv[1], **test.batch())
-"""
-
-
-class Serving:
-    """`aeros serve` on free ports; ends with SIGTERM."""
-
-    def __init__(self, aeros, *words):
-        ports = ["serving.http_port=0", "serving.grpc_port=0"]
-        self.process = aeros.start("serve", *words, *ports)
-        self.said, found = [], []
-        for line in self.process.stdout:
-            self.said.append(line)
-            found += re.findall(r":(\d+)$", line)
-            if len(found) == 2:
-                break
-        else:
-            raise AssertionError(self.process.communicate()[1])
-        self.http, self.grpc = (f"127.0.0.1:{port}" for port in found)
-
-    def end(self):
-        self.process.send_signal(signal.SIGTERM)
-        out, err = self.process.communicate(timeout=120)
-        return self.process.returncode, out + err
-
-
-@pytest.fixture
-def serve(aeros):
-    started = []
-
-    def start(*words):
-        started.append(Serving(aeros, *words))
-        return started[-1]
-
-    yield start
-    for one in started:
-        if one.process.poll() is None:
-            one.process.kill()
-            one.process.communicate()
-
-
-def raw_test(aeros, experiment):
-    """Return the test split as its source delivers it, in another process."""
-    path = aeros.folder / "test.npz"
-    script = TEST.replace("EXPERIMENT", experiment)
-    subprocess.run(
-        [sys.executable, "-c", script, str(path)], check=True, cwd=aeros.folder, timeout=300
-    )
-    return dict(np.load(path))
 
 
 def inputs(client, batch, metadata):
@@ -88,11 +24,13 @@ def inputs(client, batch, metadata):
 
 
 @pytest.mark.parametrize(("experiment", "target"), [("digits", "label"), ("breast_cancer", "")])
-def test_both_protocols_answer_with_the_accuracy_of_training(aeros, serve, experiment, target):
+def test_both_protocols_answer_with_the_accuracy_of_training(
+    aeros, serve, raw_test, experiment, target
+):
     aeros("run", f"experiment={experiment}", "task.rounds=3")
     trained = aeros.result()["metrics"]["accuracy"]
     server = serve(f"model={experiment}")
-    batch = raw_test(aeros, experiment)
+    batch = raw_test(f"experiment={experiment}")
     with triton_http.InferenceServerClient(server.http) as client:
         metadata = client.get_model_metadata(experiment)
         asked = inputs(triton_http, batch, metadata)
@@ -107,43 +45,6 @@ def test_both_protocols_answer_with_the_accuracy_of_training(aeros, serve, exper
     assert "ending: what was asked is answered first" in said
 
 
-def test_a_tag_that_moves_under_load_fails_no_request(aeros, serve):
-    aeros("run", "task.rounds=1")
-    aeros("run", "task.rounds=2")
-    aeros("models", "tag", "digits:1", "production")
-    server = serve("model=digits:production", "serving.poll=0.1")
-    ended, versions, wrong = threading.Event(), [], []
-    x = np.random.default_rng(0).random((1, 8, 8)).astype(np.float32)
-
-    def client():
-        with triton_http.InferenceServerClient(server.http) as one:
-            asked = triton_http.InferInput("image", [1, 8, 8], "FP32")
-            asked.set_data_from_numpy(x)
-            while not ended.is_set():
-                try:
-                    versions.append(one.infer("digits", [asked]).get_response()["model_version"])
-                except InferenceServerException as error:
-                    wrong.append(error)
-
-    threads = [threading.Thread(target=client) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for version in ("2", "1", "2"):
-        aeros("models", "tag", f"digits:{version}", "production")
-        end = time.monotonic() + 60
-        while versions[-1:] != [version]:
-            assert time.monotonic() < end
-            time.sleep(0.05)
-    ended.set()
-    for thread in threads:
-        thread.join()
-    assert not wrong
-    assert set(versions) == {"1", "2"}
-    code, said = server.end()
-    assert code == 0, said
-    assert said.count("version 2 answers") == 2
-
-
 def test_several_models_with_options_of_their_own(aeros, serve):
     aeros("run", "task.rounds=1")
     aeros("run", "task.rounds=1", "task.name=second")
@@ -155,7 +56,7 @@ def test_several_models_with_options_of_their_own(aeros, serve):
         {"inputs": [{"name": "pixels", "datatype": "FP32", "shape": [1], "data": [1]}]}
     )
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(f"http://{server.http}/v2/models/digits/infer", body.encode())
+        urllib.request.urlopen(f"http://{server.http}/v2/models/digits/infer", body.encode(), 60)
     assert json.loads(refused.value.read())["error"] == (
         "input 'image' is missing; input 'pixels' is not expected; the model takes image"
     )
