@@ -300,6 +300,17 @@ def test_a_stored_model_answers_as_its_data_were_prepared(build, toy):
     assert [(m, o) for m, _, o in told] == [(model, output)]
 
 
+def test_steps_that_answer_go_on_behind_the_model(toy, toys, flat, monkeypatch):
+    steps = {name: {"_target_": "toy_parts.Scale"} for name in ("scale", "again")}
+    model = Model("m", flat(1), toys.SCHEMA, transformers=steps)
+    monkeypatch.setattr(toys.Scores, "load", lambda *_: None)
+    assert compose.build_service(toy, model, {"_target_": "toy_parts.Scores"}).after == []
+    monkeypatch.setattr(toys.Scale, "answer", lambda self, output: output, raising=False)
+    service = compose.build_service(toy, model, {"_target_": "toy_parts.Scores"})
+    assert service.after == service.steps[::-1]
+    assert len(service.after) == 2
+
+
 def test_a_stored_model_whose_step_is_not_installed_is_told(toy, toys, flat):
     model = Model("m", flat(1), toys.SCHEMA, transformers={"gone": {"_target_": "gone.Gone"}})
     with pytest.raises(PluginError, match=r"gone: _target_=gone\.Gone is not registered"):

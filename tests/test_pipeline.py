@@ -206,3 +206,19 @@ def test_steps_are_applied_in_order_on_the_path_of_a_request(toys):
     out = pipeline.transform([half, quarter], batch)
     assert out["point"].tolist() == [[1, 2]]
     assert batch["point"].tolist() == [[2, 4], [6, 8]]
+
+
+class Behind:
+    """A step that goes on behind the model."""
+
+    def __init__(self, factor, shift):
+        self.factor, self.shift = factor, shift
+
+    def answer(self, output):
+        return {name: column * self.factor + self.shift for name, column in output.items()}
+
+
+def test_steps_behind_a_model_are_applied_in_order():
+    steps = [Behind(2, 0), Behind(1, 3)]
+    assert pipeline.answer(steps, {"scores": np.array([1.0])})["scores"] == [5.0]
+    assert pipeline.answer([], steps) is steps

@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from aeros_core import config, members, plugins
 from aeros_core.control import Control
 from aeros_core.errors import ConfigError, PluginError
-from aeros_core.powers import SupportsMembers, SupportsState
+from aeros_core.powers import SupportsAnswers, SupportsMembers, SupportsState
 from aeros_core.records import Model
 from aeros_core.registry import Option, Registry, versions
 from aeros_core.roles import (
@@ -208,7 +208,8 @@ def build_service(
             step.restore(model.fitted[name])
         steps.append(step)
     answering.load(model, build_module(registry, model.module))
-    return Service(model, steps, answering, plugins.hearing(listeners))
+    after = [step for step in reversed(steps) if isinstance(step, SupportsAnswers)]
+    return Service(model, steps, answering, plugins.hearing(listeners), after)
 
 
 def _nested(value: Any) -> bool:

@@ -11,11 +11,11 @@ from aeros_core import streams
 from aeros_core.data import Batch, Dataset, Partition
 from aeros_core.errors import ConfigError, DataError
 from aeros_core.messages import State
-from aeros_core.powers import SupportsFit, SupportsState
+from aeros_core.powers import SupportsAnswers, SupportsFit, SupportsState
 from aeros_core.roles import Partitioner, Source, Trainer, Transformer
 from aeros_core.schema import Schema
 
-__all__ = ["Prepared", "check_schema", "prepare", "transform"]
+__all__ = ["Prepared", "answer", "check_schema", "prepare", "transform"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +161,13 @@ def check_schema(trainer: Trainer, schema: Schema) -> None:
 
 def _indent(schema: Schema) -> str:
     return "\n".join(f"    {line}" for line in str(schema).splitlines())
+
+
+def answer(steps: Iterable[SupportsAnswers], output: Batch) -> Batch:
+    """Apply the steps behind a model in order, on the path of a request."""
+    for step in steps:
+        output = step.answer(output)
+    return output
 
 
 def transform(steps: Iterable[Transformer], batch: Batch) -> Batch:

@@ -17,6 +17,7 @@ from aeros_core.roles import Codec, Inferencer, Repository
 
 __all__ = [
     "SupportsAlgorithms",
+    "SupportsAnswers",
     "SupportsAveraging",
     "SupportsBriefing",
     "SupportsBroadcast",
@@ -109,6 +110,21 @@ class SupportsFit(SupportsState, Protocol):
 
     def fit(self, summaries: Iterable[State]) -> None:
         """Fit the step to the summaries of all nodes, in whatever order."""
+
+
+@runtime_checkable
+class SupportsAnswers(Protocol):
+    """A step that goes on behind the model: what it did to the target is undone.
+
+    It is stored with the model as every step is, in the state in which it was fitted.
+    """
+
+    def answer(self, output: Batch) -> Batch:
+        """Return an answer after this step; fields it does not know pass as they are.
+
+        Args:
+            output: What the model, or the step before, answers: ``scores`` and the like.
+        """
 
 
 @runtime_checkable

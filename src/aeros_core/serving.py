@@ -1,4 +1,4 @@
-"""A stored model, ready to answer: its transformers, then its inferencer."""
+"""A stored model, ready to answer: its transformers, its inferencer, the steps behind it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from aeros_core import pipeline
 from aeros_core.data import Batch
 from aeros_core.errors import ConfigError
 from aeros_core.events import Events
+from aeros_core.powers import SupportsAnswers
 from aeros_core.records import Model
 from aeros_core.roles import Inferencer, Module, Transformer
 
@@ -24,16 +25,19 @@ class Service:
         steps: Its transformers, in order, in the state in which it was trained.
         inferencer: Has loaded the model.
         events: Where answers are told of.
+        after: Those of the steps that go on behind the model, the last of them first.
     """
 
     model: Model
     steps: Sequence[Transformer]
     inferencer: Inferencer
     events: Events
+    after: Sequence[SupportsAnswers] = ()
 
     def predict(self, batch: Batch) -> Batch:
         """Return one row of predictions for each row of raw ``batch``."""
         output = self.inferencer.predict(pipeline.transform(self.steps, batch))
+        output = pipeline.answer(self.after, output)
         self.events.aeros_after_predict(model=self.model, batch=batch, output=output)
         return output
 

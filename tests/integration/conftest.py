@@ -112,19 +112,19 @@ from aeros_core import compose, config, plugins
 registry = plugins.discover()
 cfg = config.plain(config.load(sys.argv[2:], registry))
 name, source = next(iter(cfg["transformer"].items()))
-test = compose.build_part(registry, "transformer", source, name).load("test")
+test = compose.build_part(registry, "transformer", source, name).load(sys.argv[1][:-4])
 np.savez(sys.argv[1], **test.batch())
 """
 
 
 @pytest.fixture
 def raw_test(aeros):
-    """A function that returns a test split as its source delivers it, before any step."""
+    """A function that returns a split as its source delivers it, before any step."""
     import numpy as np
 
-    def loaded(*words):
-        path = aeros.folder / "test.npz"
-        command = [sys.executable, "-c", RAW, str(path), *words]
+    def loaded(*words, split="test"):
+        path = aeros.folder / f"{split}.npz"
+        command = [sys.executable, "-c", RAW, path.name, *words]
         subprocess.run(command, check=True, cwd=aeros.folder, timeout=300)
         with np.load(path) as held:
             return dict(held)

@@ -128,3 +128,24 @@ def test_fit_to_no_rows():
         with pytest.raises(DataError) as caught:
             step.fit(summaries)
         assert str(caught.value) == "transformer.min_max has no row to be fitted to"
+
+
+@pytest.mark.parametrize("limits", ["fitted", "declared"])
+def test_an_answer_is_in_the_units_of_the_target(limits):
+    rng = np.random.default_rng(1)
+    y = rng.uniform(100, 300, 30).astype(np.float32)
+    schema = Schema((Field("x", "float32"), Field("y", "float32", (), (100.0, 300.0))), "y")
+    step = make(fields=["y"], limits=limits, clip=False)
+    scaled, _ = fitted(step, Dataset(schema, {"x": y, "y": y}))
+    again = make(fields=["y"], limits=limits, clip=False)
+    again.restore(step.state())
+    np.testing.assert_allclose(again.answer({"scores": scaled["y"]})["scores"], y, rtol=1e-5)
+    hidden = {"hidden": y}
+    assert again.answer(hidden) is hidden
+
+
+def test_an_answer_is_left_alone_where_the_target_was():
+    step = make(fields=["image"])
+    fitted(step, table())
+    output = {"scores": np.ones(3, np.float32)}
+    assert step.answer(output) is output

@@ -145,3 +145,39 @@ def test_request_of_another_shape():
     with pytest.raises(DataError) as caught:
         step.transform({"image": np.zeros((1, 5), np.float32)})
     assert str(caught.value) == ("field 'image' has 5 values a row; the step was fitted to 6")
+
+
+@pytest.mark.parametrize("per", ["feature", "field"])
+@pytest.mark.parametrize("shape", [(), (4,)])
+def test_an_answer_is_in_the_units_of_the_target(per, shape):
+    rng = np.random.default_rng(1)
+    y = rng.normal(50, 20, (30, *shape)).astype(np.float32)
+    schema = Schema((Field("x", "float32"), Field("y", "float32", shape)), "y")
+    data = Dataset(schema, {"x": rng.random(30, dtype=np.float32), "y": y})
+    step = make(fields=["x", "y"], per=per)
+    fitted(step, data)
+    again = make(fields=["x", "y"], per=per)
+    again.restore(step.state())
+    scaled = step.transform(data.batch())["y"]
+    answer = again.answer({"scores": scaled, "other": scaled})
+    np.testing.assert_allclose(answer["scores"], y, rtol=1e-5)
+    assert answer["scores"].dtype == np.float32
+    assert answer["other"] is scaled
+    hidden = {"hidden": scaled}
+    assert again.answer(hidden) is hidden
+
+
+def test_an_answer_is_left_alone_where_the_target_was():
+    step = make()
+    fitted(step, table())
+    output = {"scores": np.ones(3, np.float32)}
+    assert step.answer(output) is output
+
+
+def test_an_answer_of_another_length():
+    schema = Schema((Field("x", "float32"), Field("y", "float32", (2,))), "y")
+    rng = np.random.default_rng(0)
+    step = make(fields=["y"])
+    fitted(step, Dataset(schema, {"x": rng.random(4), "y": rng.random((4, 2))}))
+    with pytest.raises(DataError, match="field 'y' has 3 values a row; the step was fitted to 2"):
+        step.answer({"scores": np.zeros((1, 3), np.float32)})

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-__all__ = ["LOOPBACK", "Serving", "Where"]
+__all__ = ["LOOPBACK", "Promote", "Serving", "Where"]
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -17,6 +17,24 @@ class Where(Enum):
     auto = "auto"
     inline = "inline"
     thread = "thread"
+
+
+@dataclass
+class Promote:
+    """``callback=[promote]``: a task that ends well moves a tag, which servers follow.
+
+    Args:
+        tag: Name that is to point to the new version.
+        metric: Name of a metric that decides; empty: every task that ends well.
+        least: Lowest value of the metric with which the tag is moved; null: any.
+        most: Highest value, as for a loss; null: any.
+    """
+
+    _target_: str = "aeros_serving.promotion.Promotion"
+    tag: str = "production"
+    metric: str = ""
+    least: float | None = None
+    most: float | None = None
 
 
 @dataclass

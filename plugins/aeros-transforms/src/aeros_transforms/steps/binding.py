@@ -64,6 +64,10 @@ class Binding:
             elif name != self.target:
                 raise DataError(f"field '{name}' is missing", exists=", ".join(batch) or "no field")
 
+    def answered(self, output: Batch) -> Array | None:
+        """Return the values that a model predicts; None where the target is no field here."""
+        return output.get("scores") if self.target in self.fields else None
+
     def state(self) -> State:
         """Return the binding as a state."""
         return {"fields": json.dumps(self.fields), "target": json.dumps(self.target)}

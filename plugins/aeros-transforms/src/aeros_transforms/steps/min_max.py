@@ -102,6 +102,19 @@ class MinMax:
             done[name] = np.clip(scaled, 0, 1, out=scaled) if self._clip else scaled
         return done
 
+    def answer(self, output: Batch) -> Batch:
+        """Return predictions of a target that was scaled as it was before that.
+
+        Raises:
+            DataError: They have another length than the target.
+        """
+        binding = bound(self._binding, _OPTION)
+        scores, target = binding.answered(output), str(binding.target)
+        if scores is None or target not in self._known:
+            return output
+        low, high = (aligned(target, limit, scores) for limit in self._known[target])
+        return {**output, "scores": scores * (high - low) + low}
+
     def state(self) -> State:
         """Return fields and limits."""
         if self._binding is None:

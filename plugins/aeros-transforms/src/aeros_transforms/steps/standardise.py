@@ -77,6 +77,19 @@ class Standardise:
             done[name] = np.divide(scaled, deviation, out=scaled)
         return done
 
+    def answer(self, output: Batch) -> Batch:
+        """Return predictions of a target that was standardised as it was before that.
+
+        Raises:
+            DataError: They have another length than the target.
+        """
+        binding = bound(self._binding, _OPTION)
+        scores, target = binding.answered(output), str(binding.target)
+        if scores is None or target not in self._fitted:
+            return output
+        mean, deviation = (aligned(target, v, scores) for v in self._fitted[target])
+        return {**output, "scores": scores * deviation + mean}
+
     def state(self) -> State:
         """Return fields, means and deviations."""
         if self._binding is None:

@@ -1,0 +1,42 @@
+"""A task whose last step is serving: a tag moves, and answers are in the target's own units."""
+
+import json
+import time
+import urllib.request
+
+import numpy as np
+import pytest
+
+WORDS = [
+    "experiment=none", "transformer=[diabetes,iid,standardise]", "trainer/model=mlp",
+    "transformer.standardise.fields=[features,target]", "task.name=sugar", "trainer.lr=0.01",
+    "callback=[promote]",
+]  # fmt: skip
+
+
+def answered(server, rows):
+    tensor = {"name": "features", "datatype": "FP32", "shape": list(rows.shape)}
+    body = json.dumps({"inputs": [{**tensor, "data": rows.ravel().tolist()}]}).encode()
+    url = f"http://{server.http}/v2/models/sugar/infer"
+    with urllib.request.urlopen(url, body, 60) as back:
+        told = json.loads(back.read())
+    scores = {each["name"]: each["data"] for each in told["outputs"]}["scores"]
+    return told["model_version"], np.array(scores)
+
+
+def test_what_a_task_has_trained_is_served_in_the_units_of_its_data(aeros, serve, raw_test):
+    aeros("run", *WORDS, "task.rounds=2")
+    server = serve("model=sugar:production", "serving.poll=0.1")
+    train, test = raw_test(*WORDS, split="train"), raw_test(*WORDS)
+    rows, truth = test["features"].astype(np.float32), test["target"]
+    for version, words in (("1", []), ("2", ["task.rounds=3"])):
+        if words:
+            aeros("run", *WORDS, *words)
+        end = time.monotonic() + 60
+        while (found := answered(server, rows))[0] != version:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        reported = aeros.result()["metrics"]["loss"] * train["target"].var()
+        assert np.mean((found[1] - truth) ** 2) == pytest.approx(reported, rel=1e-4)
+    said = aeros("models", "list", "--json")
+    assert "production" in said
