@@ -3,7 +3,9 @@
 import json
 import subprocess
 import sys
+import urllib.request
 
+import numpy as np
 import pytest
 
 ANSWER = """
@@ -46,7 +48,17 @@ def answers(aeros):
     return measured
 
 
-def test_models_answer_together(aeros, answers):
+def over_http(server, batch):
+    """Return the accuracy of the model digits on a server, asked in JSON."""
+    image = batch["image"]
+    tensor = {"name": "image", "datatype": "FP32", "shape": list(image.shape)}
+    body = json.dumps({"inputs": [{**tensor, "data": image.ravel().tolist()}]}).encode()
+    with urllib.request.urlopen(f"http://{server.http}/v2/models/digits/infer", body, 120) as back:
+        told = {each["name"]: each["data"] for each in json.loads(back.read())["outputs"]}
+    return float(np.mean(np.array(told["label"]) == batch["label"]))
+
+
+def test_models_answer_together(aeros, answers, serve, raw_test):
     aeros("run", "task.rounds=1", "task.name=early")
     early = aeros.result()["metrics"]["accuracy"]
     aeros("run", "task.rounds=5")
@@ -85,3 +97,10 @@ def test_models_answer_together(aeros, answers):
     assert min(early, late) < told["halves"] < max(early, late)
     assert told["foreign"].startswith("inferencer: _target_=os.system is not registered for inf")
     assert "nobody" in told["nobody"]
+    server = serve(
+        "model=digits", "inferencer=switch", "inferencer.order=[b,a]", "inferencer.threshold=1.0",
+        "+inferencer.members.b=early", "+inferencer.members.a=digits:1",
+    )  # fmt: skip
+    assert over_http(server, raw_test("experiment=digits")) == pytest.approx(late)
+    code, said = server.end()
+    assert code == 0, said

@@ -214,7 +214,7 @@ def test_a_deadline_and_a_cancelled_call_free_the_queue(toys, running):
         with pytest.raises(InferenceServerException, match="Deadline Exceeded"):
             client.infer("toy", row(), client_timeout=0.2)
         inferencer.gate.set()
-        first.join()
+        first.join(timeout=60)
         client.infer("toy", row())
     assert inferencer.sizes == [1, 1]
 

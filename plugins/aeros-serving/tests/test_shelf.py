@@ -58,7 +58,7 @@ def test_no_request_fails_while_tags_move(toys, running):
         until(lambda wanted=str(version): found and found[-1][0] == wanted)
     ended.set()
     for thread in threads:
-        thread.join()
+        thread.join(timeout=60)
     assert set(found) == {("1", 2.0), ("2", 5.0)}
 
 
@@ -77,7 +77,7 @@ def test_what_waits_for_the_old_version_is_answered_by_it(toys, running):
     until(lambda: b'"versions":["2"]' in server.ask("GET", "/v2/models/toy")[2])
     assert answered(server) == ("2", 5.0)
     slow.gate.set()
-    asking.join()
+    asking.join(timeout=60)
     assert found == [("1", 2.0)]
 
 

@@ -63,10 +63,13 @@ class Running:
 
         Raises:
             ConfigError: The graph cannot take them.
+            MemoryError: The device has no room for what is computed.
         """
         try:
             answers = self._session.run(self.outputs, dict(batch))
         except Exception as error:
+            if "allocate memory" in str(error).lower():
+                raise MemoryError(_first(error)) from error
             raise ConfigError(
                 f"the graph cannot take this batch: {_first(error)}",
                 exists=", ".join(f"{v.name}: {v.type} {v.shape}" for v in self.inputs.values()),

@@ -272,7 +272,8 @@ def _refusal(error: Exception) -> Refused:
         return error
     if isinstance(error, AerosError):
         return Malformed(str(error))
-    if isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__:
+    full = "OutOfMemory" in type(error).__name__ or "allocate memory" in str(error)
+    if isinstance(error, MemoryError) or full:
         return Exhausted(f"out of memory: {error}")
     _log.error("a model failed", exc_info=error)
     return Refused(f"{type(error).__name__}: {error}")

@@ -1,0 +1,36 @@
+import numpy as np
+import pytest
+
+from aeros_core.errors import ConfigError
+from aeros_onnx.session import Running
+from aeros_onnx.writing import written
+
+
+class Full:
+    """A session of a device without room; the words are those of onnxruntime."""
+
+    def __init__(self, words):
+        self.words = words
+
+    def run(self, outputs, batch):
+        raise RuntimeError(self.words)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Exception during initialization: "
+        "bfc_arena.cc:376 Failed to allocate memory for requested buffer of size 9",
+        "Non-zero status code: CUDA failure 2: out of memory; Failed to allocate memory",
+    ],
+)
+def test_a_device_without_room_is_no_fault_of_the_request(model, words):
+    running = Running(written(model))
+    running._session = Full(words)
+    with pytest.raises(MemoryError, match="allocate memory"):
+        running({})
+
+
+def test_a_batch_that_cannot_be_is_one(model):
+    with pytest.raises(ConfigError, match="the graph cannot take this batch"):
+        Running(written(model))({"nothing": np.zeros((1, 1))})
