@@ -200,6 +200,33 @@ def echo(folder: Path) -> Iterator[Running]:
         yield Running(process.pid, int(process.stdout.readline()[1:]), 0)
 
 
+GRPC_ECHO = """
+import asyncio, grpc
+async def main():
+    async def answer(request, context):
+        return request
+    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+    call = grpc.unary_unary_rpc_method_handler(answer)
+    handler = grpc.method_handlers_generic_handler(
+        "inference.GRPCInferenceService", {"ModelInfer": call})
+    server.add_generic_rpc_handlers((handler,))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    print(f":{port}", flush=True)
+    await server.wait_for_termination()
+import uvloop
+uvloop.new_event_loop().run_until_complete(main())
+"""
+
+
+@contextlib.contextmanager
+def grpc_echo(folder: Path) -> Iterator[Running]:
+    """Run a server of grpcio that gives every message back as it came, unread."""
+    with started([sys.executable, "-c", GRPC_ECHO], folder) as process:
+        assert process.stdout is not None
+        yield Running(process.pid, 0, int(process.stdout.readline()[1:]))
+
+
 # ---------------------------------------------------------------- requests
 
 
@@ -294,6 +321,10 @@ class Bench:
         with aeros(self.folder, "model=tiny") as server:
             for work, request, kind, _ in works:
                 ours[work] = self.row(work, "aeros", self.best(server, request, kind=kind))
+        work, request, _, _ = works[2]
+        with grpc_echo(self.folder) as server:
+            floor = self.row(work, "bare grpcio echo", self.best(server, request, kind="grpc"))
+        self.goal(work, "of the echo's requests", ours[work]["per_s"] / floor["per_s"], 0.0)
         if self.python is None:
             return
         for told, workers, batch in (
@@ -332,6 +363,33 @@ class Bench:
             seen = self.row(work, "batches up to 64", self.best(server, request, at=64))
         self.goal(work, "x one by one", seen["per_s"] / alone["per_s"], 3.0)
         self.goal(work, "p95 / one by one's", seen["p95"] / alone["p95"], 1.0, least=False)
+
+    def graph(self) -> None:
+        """A network in two stages on two servers, beside the same on one, and a bare echo."""
+        publish(self.folder, "tiny")
+        words = ["models", "split", "tiny", "--at", "layers.0", "repository.path=repository"]
+        command = [sys.executable, "-m", "aeros_core.cli", *words]
+        subprocess.run(command, cwd=self.folder, check=True, capture_output=True)
+        work, body = "two stages, one by one", http_request("tiny", binary=True)
+        staged = body.replace(b"/v2/models/tiny/", b"/v2/models/tiny.stage1/")
+        with grpc_echo(self.folder) as server:
+            seen = self.best(server, grpc_request("tiny"), kind="grpc", at=1)
+            echo = self.row(work, "bare grpcio echo", seen)
+        stages = ["+inferencer.members.a=tiny.stage1", "+inferencer.members.b=tiny.stage2"]
+        there = [
+            "+inferencer.members.a=tiny.stage1",
+            "+inferencer@inferencer.members.b.inferencer=remote",
+            "inferencer.members.b.inferencer.model=tiny.stage2",
+        ]
+        chain = ["model=tiny.stage1", "inferencer=sequence", "inferencer.order=[a,b]"]
+        with aeros(self.folder, *chain, *stages) as server:
+            one = self.row(work, "one server", self.best(server, staged, at=1))
+        with aeros(self.folder, "model=tiny.stage2", "inferencer=onnx") as second:
+            url = f"inferencer.members.b.inferencer.url=http://127.0.0.1:{second.http}"
+            with aeros(self.folder, *chain, *there, url) as server:
+                two = self.row(work, "two servers", self.best(server, staged, at=1))
+        hop = (two["p50"] - one["p50"]) / echo["p50"]
+        self.goal(work, "hop / bare grpcio echo", hop, 1.5, least=False)
 
     def swap(self) -> None:
         """A tag that moves under load."""
@@ -425,7 +483,7 @@ def main() -> None:
     print(f"{'work':24} {'subject':20} {'per s':>9} {'p50 ms':>8} {'p95':>8} {'p99':>8}", end="")
     print(f" {'busy us':>8} {'bad':>4}")
     rows: list[dict[str, Any]] = []
-    for name in ("tiny", "image", "wide", "swap", "first"):
+    for name in ("tiny", "image", "wide", "swap", "graph", "first"):
         if options.only in name:
             with tempfile.TemporaryDirectory() as folder:
                 bench = Bench(options, Path(folder))
