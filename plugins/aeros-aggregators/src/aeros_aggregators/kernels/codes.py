@@ -165,6 +165,12 @@ def _mix_four(
 
 
 @kernel
+def _mix_two(part: Array, a: Array, b: Array, wa: Any, wb: Any) -> None:
+    for i in range(part.size):
+        part[i] = _fma(wa, _number_of(a[i]), _fma(wb, _number_of(b[i]), part[i]))
+
+
+@kernel
 def _mix_one(part: Array, a: Array, wa: Any) -> None:
     for i in range(part.size):
         part[i] = _fma(wa, _number_of(a[i]), part[i])
@@ -194,6 +200,7 @@ def _mix(
     share: float,
     k: int,
     fours: int,
+    count: int,
     index: int,
     low: int,
 ) -> None:
@@ -204,7 +211,12 @@ def _mix(
     n = part.size
     if k >= fours:
         factor = _factor(share * weights[k], scales[k], index, part)
-        _mix_one(part, view(table[k], low, n, like), factor)
+        if count == 1:
+            _mix_one(part, view(table[k], low, n, like), factor)
+        else:
+            other = _factor(share * weights[k + 1], scales[k + 1], index, part)
+            a, b = view(table[k], low, n, like), view(table[k + 1], low, n, like)
+            _mix_two(part, a, b, factor, other)
         return
     _mix_four(
         part,
@@ -250,13 +262,24 @@ def add(
         weight = _heaviest(weights, first, last)
         k = first
         while k < last:  # memory is read fastest in long stretches of few updates
+            count = 4 if k < fours else min(2, last - k)
             for begin in range(0, sums.size, step):
                 piece = part[begin : min(begin + step, sums.size)]
                 here = low + begin
                 _mix(
-                    piece, like, table, scales, weights, 1.0 / weight, k, fours, here // block, here
+                    piece,
+                    like,
+                    table,
+                    scales,
+                    weights,
+                    1.0 / weight,
+                    k,
+                    fours,
+                    count,
+                    here // block,
+                    here,
                 )
-            k += 4 if k < fours else 1
+            k += count
         _widen(sums, part, weight)
 
 

@@ -19,9 +19,9 @@ from aeros_core.parameters import Array
 
 __all__ = ["BLOCK", "fold", "gather", "mean"]
 
-BLOCK = 8192
+BLOCK, OF_CODES = 8192, 16384
 """Elements that stay in cache: 64 KB of float64 sums; of each vector a stretch this long is
-read at once, which fetches codes of one or two bytes a third faster than 4,096."""
+read at once, which has to be longer for codes of one or two bytes."""
 
 
 @kernel
@@ -125,20 +125,25 @@ def gather(block: Array, sums: Sum, low: int) -> None:
 
 @kernel
 def _finish(out: Array, total: Array, before: Array, weight: float, kept: float) -> None:
-    if kept == 0.0:
+    scale = 1.0 / weight
+    if out.itemsize == 8:  # a quotient in float64 has to be exact
         for i in range(out.size):
-            out[i] = total[i] / weight
+            out[i] = total[i] / weight + kept * before[i] if kept else total[i] / weight
+    elif kept == 0.0:
+        for i in range(out.size):
+            out[i] = scale * total[i]
     else:
         for i in range(out.size):
-            out[i] = total[i] / weight + kept * before[i]
+            out[i] = scale * total[i] + kept * before[i]
 
 
 @kernel
 def mean(out: Array, sums: Sum, start: int, stop: int) -> None:
     """Write the mean to ``out``, differences added to the base they were taken from."""
-    buffer = np.empty(BLOCK, np.float64)
-    for low in range(start, stop, BLOCK):
-        n = min(BLOCK, stop - low)
+    step = BLOCK if sums.like.itemsize > 2 else OF_CODES
+    buffer = np.empty(step, np.float64)
+    for low in range(start, stop, step):
+        n = min(step, stop - low)
         gather(buffer[:n], sums, low)
         before = view(sums.base, low, n, out)
         _finish(out[low : low + n], buffer[:n], before, sums.weight, 1.0 - sums.share)
