@@ -121,4 +121,4 @@ def test_what_training_reported_is_what_is_served(aeros, serve, raw_test):
 @pytest.mark.soak
 def test_what_training_reported_of_mnist_is_what_is_served(aeros, serve, raw_test, real_data):
     words = ["experiment=mnist", f"transformer.mnist.path={real_data / 'mnist'}"]
-    proved(aeros, serve, raw_test, "mnist", "layers.2", words, (1, 8))
+    proved(aeros, serve, raw_test, "mnist", "convolutions.5", words, (15, 30))
