@@ -12,7 +12,7 @@ from aeros_core.intake import Intake
 from aeros_core.messages import Evaluation, Failure, Instruction, Update
 from aeros_core.parameters import Parameters
 from aeros_core.tally import Tally
-from aeros_core.task import Below, Task
+from aeros_core.task import Below, Late, Task
 
 COHORT = ("a", "b", "c")
 ROUND = 5
@@ -26,10 +26,10 @@ def update(node, **changed):
     return replace(Update(node, ROUND, packed(1, 2), 10, {"loss": 0.5}), **changed)
 
 
-def intake(nodes, *, cohort=COHORT, control=None, **options):
+def intake(nodes, *, cohort=COHORT, control=None, owed=None, **options):
     sent = [Instruction(ROUND, node, packed(0, 0)) for node in cohort]
     breathe = (control or Control()).check
-    return Intake(nodes, Task(**options), sent, packed(0, 0), breathe, Tally())
+    return Intake(nodes, Task(**options), sent, packed(0, 0), breathe, Tally(), owed)
 
 
 def taken(coming):
@@ -95,6 +95,24 @@ def test_a_late_reply_does_not_spend_the_nodes_turn(scripted):
     assert taken(coming) == ["a", "b", "c"]
     assert coming.tally.refused == {}
     assert coming.tally.dropped == {"b": {"late": 1}}
+
+
+def test_a_late_update_is_used_where_the_task_says_so(scripted):
+    """In place of what its node sends now; once; and only if that round waited for it."""
+    nodes = scripted(update("b", round=4), update("z", round=4), update("b"), update("c", round=4),
+                     update("z", round=4), update("a"), update("c"))  # fmt: skip
+    coming = intake(nodes, owed={"b": 4, "z": 4, "c": 3}, late=Late.use)
+    found = list(coming)
+    assert [(u.node, u.scalars.get("staleness", 0.0)) for u in found] == [
+        ("a", 0), ("b", 1), ("c", 0), ("z", 1),
+    ]  # fmt: skip
+    assert coming.tally.dropped == {"b": {"duplicate": 1}, "c": {"late": 1}, "z": {"late": 1}}
+
+
+def test_what_misses_its_round_is_owed_to_the_next(scripted):
+    owed = {}
+    assert taken(intake(scripted(update("a"), None), owed=owed, deadline=1.0)) == ["a"]
+    assert owed == {"b": ROUND, "c": ROUND}
 
 
 def test_a_second_update_of_a_node_is_counted_and_not_taken(scripted):

@@ -34,7 +34,7 @@ def fault(reply: Reply, base: Parameters, longest: float | None) -> Refusal | No
         longest: Largest L2 norm of the change; None: as long as it is.
     """
     if isinstance(reply, Failure):
-        return Refusal("failed", reply.reason)
+        return Refusal(reply.kind, reply.reason)
     if isinstance(reply, Evaluation):
         return Refusal("not an update", "an evaluation, not an update")
     parameters = reply.parameters

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -13,7 +14,7 @@ from aeros_core.admission import fault
 from aeros_core.messages import Instruction, Reply, Update
 from aeros_core.parameters import Parameters
 from aeros_core.tally import Refusal, Tally
-from aeros_core.task import Below, Task
+from aeros_core.task import Below, Late, Task
 
 __all__ = ["SILENT", "Intake", "Nodes"]
 
@@ -60,6 +61,8 @@ class Intake:
         base: The global parameters.
         breathe: Called between messages.
         tally: Counts of the round so far.
+        owed: Rounds of which nodes' updates are still to come, by node; kept from one round to
+            the next where the task uses late updates.
     """
 
     def __init__(
@@ -70,7 +73,9 @@ class Intake:
         base: Parameters,
         breathe: Callable[[], None],
         tally: Tally,
+        owed: dict[str, int] | None = None,
     ) -> None:
+        self._owed = {} if owed is None else owed
         self._nodes, self._task, self._sent = nodes, task, sent
         self._base, self._breathe = base, breathe
         self.tally = tally
@@ -93,17 +98,18 @@ class Intake:
                     yield waiting.pop(self.cohort[position])
                 position += 1
         yield from (waiting.pop(node) for node in self.cohort[position:] if node in waiting)
+        yield from (waiting.pop(node) for node in sorted(waiting))  # late, and not asked today
 
     def _arrivals(self) -> Iterator[Update]:
         self._nodes.dispatch(self._sent)
         self.tally.sent += sum(instruction.nbytes for instruction in self._sent)
-        enough = self._task.enough or len(self.cohort)
+        enough = self._task.enough
         for reply in self._replies():
             if self._admitted(reply) and isinstance(reply, Update):
                 self._good += 1
-                yield reply
+                yield self._dated(reply)
             del reply
-            if self._good >= enough:
+            if enough is not None and self._good >= enough:
                 break
         if self._pending:
             self._give_up()
@@ -124,17 +130,18 @@ class Intake:
                 return
 
     def _give_up(self) -> None:
-        if self._good < (self._task.enough or len(self.cohort)):
+        if self._task.enough is None or self._good < self._task.enough:
             for node in self._pending:
                 self.tally.refuse(node, SILENT)
         self._nodes.abandon()
+        self._owed.update(dict.fromkeys(self._pending, self._sent[0].round))
         self._pending.clear()
 
     def _admitted(self, reply: Reply) -> bool:
         self.tally.receive(reply)
         refusal = self._misplaced(reply)
         if refusal is None:
-            del self._pending[reply.node]
+            self._pending.pop(reply.node, None)
             refusal = fault(reply, self._base, self._task.max_norm)
         if refusal is not None:
             self.tally.refuse(reply.node, refusal)
@@ -144,6 +151,8 @@ class Intake:
 
     def _misplaced(self, reply: Reply) -> Refusal | None:
         number = self._sent[0].round
+        if reply.round != number and self._is_used(reply):
+            return None
         if reply.round != number:
             return Refusal("late", f"late: for round {reply.round}")
         if reply.node in self._pending:
@@ -151,3 +160,18 @@ class Intake:
         if reply.node in self.cohort:
             return Refusal("duplicate", "duplicate")
         return Refusal("not asked", "was not asked")
+
+    def _is_used(self, reply: Reply) -> bool:
+        """Tell whether a late reply is an update that is still wanted, and wanted no more then."""
+        wanted = self._task.late is Late.use and isinstance(reply, Update)
+        if wanted and self._owed.get(reply.node) == reply.round:
+            del self._owed[reply.node]
+            return True
+        return False
+
+    def _dated(self, update: Update) -> Update:
+        """Return the update; a late one says how many rounds it is old."""
+        age = self._sent[0].round - update.round
+        if not age:
+            return update
+        return replace(update, scalars={**update.scalars, "staleness": float(age)})

@@ -132,11 +132,20 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A node that could not do what it was asked, and why."""
+    """A node that could not do what it was asked, and why.
+
+    Args:
+        node: Its id.
+        round: The round it was asked in.
+        reason: What went wrong, in words.
+        kind: What it is counted by (`tally.Refusal`). What carries messages sets it where
+            something came that could not be read as an update.
+    """
 
     node: str
     round: int
     reason: str
+    kind: str = "failed"
 
 
 Reply: TypeAlias = Update | Evaluation | Failure

@@ -51,6 +51,7 @@ class Rounds:
         self._data = data
         self._keepers = sitting.keepers(parts, nodes)
         self._busy: Busy | None = None
+        self._owed: dict[str, int] = {}
         if isinstance(parts.collector, SupportsBuffer):
             buffer = parts.collector.buffer
             self._busy = Busy(nodes, task, parts.collector, buffer, self._breathe)
@@ -143,7 +144,7 @@ class Rounds:
         task, collector = self._task, self._parts.collector
         names = cohort.select(task, self._nodes, number, attempt)
         sent = cohort.instruct(task, collector, start, number, names, attempt)
-        return Intake(self._nodes, task, sent, start, self._breathe, tally)
+        return Intake(self._nodes, task, sent, start, self._breathe, tally, self._owed)
 
     def _check(self) -> None:
         there = len(self._nodes)

@@ -18,6 +18,7 @@ __all__ = [
     "Evaluating",
     "Goal",
     "Kind",
+    "Late",
     "Pin",
     "Requirements",
     "Stop",
@@ -50,6 +51,13 @@ class Below(Enum):
     fail = "fail"
     retry = "retry"
     extend = "extend"
+
+
+class Late(Enum):
+    """What becomes of an update that comes after its round's deadline."""
+
+    drop = "drop"
+    use = "use"
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +214,9 @@ class Task:
         deadline: Seconds a round waits for updates; None: until all have come.
         below: What to do below the quorum. fail: end the task; retry: run the round again
             with another cohort; extend: wait for the deadline's time again.
+        late: What becomes of an update that comes when its round is over. drop: it is refused
+            and counted; use: it counts in the round that runs then, in place of what its node
+            may send later in it, and says in ``scalars["staleness"]`` how many rounds it is old.
         attempts: Times that a round is run, or its deadline waited for, in all.
         max_norm: Largest L2 norm of an update's change; one above is refused. None: any.
         ordered: Aggregate in the order of selection whatever the order of arrival, so
@@ -226,6 +237,7 @@ class Task:
     enough: int | None = None
     deadline: float | None = None
     below: Below = Below.fail
+    late: Late = Late.drop
     attempts: int = 3
     max_norm: float | None = None
     ordered: bool = True

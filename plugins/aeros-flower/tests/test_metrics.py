@@ -64,7 +64,7 @@ def test_a_round_is_split_into_what_it_spent_its_time_on(heard, monkeypatch):
     task = Task(name="t")
     heard.aeros_on_status(task, Status.RUNNING)
     clock.now += 1
-    heard.aeros_before_round()
+    heard.aeros_before_round(["n"])
     spend(clock, "send", 2)
     spend(clock, "receive", 5)
     heard.aeros_after_update(task, an_update(seconds=3.0))
@@ -84,7 +84,7 @@ def test_bytes_updates_refusals_and_stragglers_are_counted(heard):
              "aeros_dropped_total": {"kind": "no reply"}}  # fmt: skip
     before = {name: figure(name, **labels) or 0 for name, labels in names.items()}
     dropped = {"a": {"no reply": 1, "norm": 2}, "b": {"late": 3}}
-    heard.aeros_before_round()
+    heard.aeros_before_round(["n"])
     heard.aeros_after_update(task, an_update())
     times = {"train": 1.0, "evaluate": 0.0, "total": 1.0}
     heard.aeros_after_round(task, a_round(times, dropped=dropped))
@@ -93,6 +93,16 @@ def test_bytes_updates_refusals_and_stragglers_are_counted(heard):
                      "aeros_stragglers_total": 4, "aeros_bytes_total": 10,
                      "aeros_dropped_total": 1}  # fmt: skip
     assert figure("aeros_metric", metric="loss") == 0.5
+
+
+def test_how_evenly_nodes_take_part(heard):
+    task, times = Task(name="t"), {"train": 1.0, "evaluate": 0.0, "total": 1.0}
+    for cohort, took in (("ab", "ab"), ("ab", "a"), ("ac", "a"), ("ac", "ac")):
+        heard.aeros_before_round(list(cohort))
+        heard.aeros_after_round(task, a_round(times, nodes={node: {} for node in took}))
+    assert figure("aeros_node_share", which="most") == 1
+    assert figure("aeros_node_share", which="least") == 0.5
+    assert figure("aeros_fairness") == pytest.approx((4 + 1 + 1) ** 2 / (3 * (16 + 1 + 1)))
 
 
 def test_a_task_has_one_status(heard):

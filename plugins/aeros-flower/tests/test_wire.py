@@ -120,14 +120,14 @@ def test_a_compressed_update_is_read_by_the_tasks_own_codec():
     assert found.parameters.vector.tolist() == [0, 1, 2, 3]
     assert found.nbytes == 8
     (refused,) = wire.unpack_replies(content, layout, None)
-    assert refused == Failure("a", 1, "a compressed update, but no codec is chosen")
+    assert refused == Failure("a", 1, "a compressed update, but no codec is chosen", "encoding")
 
 
 def test_an_update_of_another_layout_is_its_nodes_failure():
     other = Layout.of({"w": ((5,), "float32")})
     content = wire.pack_replies([Update("a", 1, parameters(layout=other), 2)])
     assert wire.unpack_replies(content, LAYOUT) == [
-        Failure("a", 1, "another layout than the global parameters")
+        Failure("a", 1, "another layout than the global parameters", "layout")
     ]
 
 
@@ -138,6 +138,7 @@ def test_vectors_that_do_not_fit_the_layout_they_claim_are_their_nodes_failure()
     content["aeros"]["head"] = json.dumps(head)
     (found,) = wire.unpack_replies(content, LAYOUT)
     assert isinstance(found, Failure)
+    assert found.kind == "layout"
     assert found.reason.startswith("vectors of lengths {'float32': 1,")
 
 

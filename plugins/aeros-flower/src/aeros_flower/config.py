@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = ["Flower", "FlowerSimulation", "Metrics"]
 
@@ -18,6 +18,8 @@ class Flower:
             directory, or 9292.
         nodes: Executors to wait for before the first round; None: as many as ``aeros up``
             started in this directory, or 1.
+        only: Names of the executors that may take part, or patterns of names as ``edge-*``;
+            none: all that come.
         wait: Seconds to wait for them, and later for one to come back where none is left.
         certificate: File of the server's certificate (PEM); ``aeros certs`` makes one.
         key: File of its private key (PEM).
@@ -35,6 +37,7 @@ class Flower:
     host: str = "127.0.0.1"
     port: int | None = None
     nodes: int | None = None
+    only: list[str] = field(default_factory=list)
     wait: float = 60.0
     certificate: str | None = None
     key: str | None = None

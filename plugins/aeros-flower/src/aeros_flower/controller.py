@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ class FlowerController:
         host: str,
         port: int | None,
         nodes: int | None,
+        only: Sequence[str],
         wait: float,
         certificate: str | None,
         key: str | None,
@@ -80,7 +81,7 @@ class FlowerController:
         self._host, self._port, self._expected, self._wait = host, port, nodes, wait
         self._certificate = (certificate, key) if certificate and key else None
         self._admitted, self._window = admitted, window_mb * 2**20
-        self._stock, self._app = stock, app
+        self._stock, self._app, self._only = stock, app, tuple(only)
 
     def run(self, task: Task, parts: Components) -> Result:
         """Prepare the data, wait for executors, and run the rounds on them.
@@ -95,7 +96,7 @@ class FlowerController:
         link = self._open()
         try:
             post = PlainPost(link, data.schema, _versions(parts)) if self._app else link
-            roster = Roster(post, note(parts), judge(task, parts, data), say)
+            roster = Roster(post, note(parts), judge(task, parts, data), say, self._only)
             codec = parts.collector.codec if isinstance(parts.collector, SupportsCodec) else None
             limits = Limits(window=self._window, patience=self._wait)
             self._gather(link, roster, parts)

@@ -8,7 +8,8 @@ gate, nodes and callback of one process add to the same figures.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections import Counter as Counted
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,6 +33,10 @@ BYTES = Counter("aeros_bytes", "Payload of messages", ["task", "direction"])
 DROPPED = Counter("aeros_dropped", "Contributions refused, by kind", ["task", "kind"])
 STRAGGLERS = Counter("aeros_stragglers", "Replies too late or never", ["task"])
 METRIC = Gauge("aeros_metric", "The model as last measured", ["task", "metric"])
+SHARE = Gauge(
+    "aeros_node_share", "Rounds a node took part in, of those it was asked to", ["task", "which"]
+)
+FAIRNESS = Gauge("aeros_fairness", "Jain's index of the rounds that nodes took part in", ["task"])
 STATUS = Gauge("aeros_status", "1 for the status the task is in", ["task", "status"])
 REFUSED = Counter("aeros_gate_refused", "Requests that the gate refused", ["why"])
 MESSAGES = Counter("aeros_executor_messages", "Messages an executor worked on", ["what"])
@@ -126,6 +131,8 @@ class PrometheusMetrics:
         self._mark = time.monotonic()
         self._select = self._longest = 0.0
         self._before = dict(WAITED)
+        self._asked: Counted[str] = Counted()
+        self._taken: Counted[str] = Counted()
 
     @hookimpl
     def aeros_on_status(self, task: Task, status: Status) -> None:
@@ -136,8 +143,9 @@ class PrometheusMetrics:
             self._mark = time.monotonic()
 
     @hookimpl
-    def aeros_before_round(self) -> None:
-        """Start the clock of the wait."""
+    def aeros_before_round(self, cohort: Sequence[str]) -> None:
+        """Start the clock of the wait; count whom the round asks."""
+        self._asked.update(cohort)
         self._select = time.monotonic() - self._mark
         self._longest, self._before = 0.0, dict(WAITED)
 
@@ -162,6 +170,8 @@ class PrometheusMetrics:
             for kind, times in kinds.items():
                 DROPPED.labels(task.name, kind).inc(times)
                 STRAGGLERS.labels(task.name).inc(times * (kind in {"late", "no reply"}))
+        self._taken.update(list(round.nodes))
+        self._weigh(task.name)
         for name, value in round.watched.items():
             METRIC.labels(task.name, name).set(value)
 
@@ -169,6 +179,15 @@ class PrometheusMetrics:
     def aeros_after_task(self) -> None:
         """Close the endpoint."""
         self.endpoint.close()
+
+    def _weigh(self, task: str) -> None:
+        """Show how evenly nodes take part (Jain, Chiu and Hawe 1984: 1 is even, 1/n is one)."""
+        taken = [self._taken[node] for node in self._asked]
+        shares = [self._taken[node] / times for node, times in self._asked.items()]
+        if any(taken):
+            FAIRNESS.labels(task).set(sum(taken) ** 2 / (len(taken) * sum(n * n for n in taken)))
+            SHARE.labels(task, "least").set(min(shares))
+            SHARE.labels(task, "most").set(max(shares))
 
     def _split(self, round: Round, whole: float) -> dict[str, float]:
         wire = {phase: WAITED[phase] - self._before[phase] for phase in WAITED}

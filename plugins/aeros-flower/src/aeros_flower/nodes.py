@@ -260,8 +260,10 @@ class FlowerNodes:
             member.strikes, member.rests = 0, 0.0
         why = "its executor sent no reply for it"
         try:
+            asked = set(sent.pending)
             for reply in self._read(answer.content):
-                if sent.pending.pop(reply.node, None) is not None:
+                sent.pending.pop(reply.node, None)
+                if reply.node in asked:  # also a second time: the round counts what it refuses
                     self._ready.append(reply)
         except WireError as error:
             why = str(error)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
 from aeros_core.elements import Description, InfrastructureElement
@@ -78,6 +79,7 @@ class Roster:
         preparing: What each is asked.
         judge: Returns why an executor cannot take part; empty if it can.
         tell: Hears of those who come, go, or cannot take part.
+        only: Names, or patterns of names, of those that may take part; none: all.
     """
 
     def __init__(
@@ -86,7 +88,9 @@ class Roster:
         preparing: Any,
         judge: Callable[[Member], str],
         tell: Callable[[str], None],
+        only: Sequence[str] = (),
     ) -> None:
+        self._only = only
         self._post, self._preparing, self._judge, self._tell = post, preparing, judge, tell
         self._asked: dict[str, int] = {}
         self._known: set[int] = set()
@@ -142,12 +146,16 @@ class Roster:
         for other in [m for m in self.members.values() if m.name == member.name]:
             self.forget(other.number)  # it came back before it was missed
             self._known.add(other.number)
+        self.members[number] = member
+        if self._only and not any(fnmatchcase(member.name, name) for name in self._only):
+            member.problem = "it is not among controller.only"
+            self._tell(f"executor {member.name} stands aside: {member.problem}")
+            return
         member.strikes, member.rests = self._strikes.pop(member.name, (0, 0.0))
         try:
             member.problem = self._judge(member)
         except (KeyError, TypeError) as error:
             member.problem = f"what it says of itself is incomplete: {error}"
-        self.members[number] = member
         if member.problem:
             self.unfit[member.name] = member.problem
             self._tell(f"executor {member.name} cannot take part: {member.problem}")

@@ -193,14 +193,14 @@ def _reply(
     if kind != "update":
         raise WireError(f"a reply of kind {kind!r}")
     if layout is None or row.get("digest") != layout.digest:
-        return Failure(node, at, "another layout than the global parameters")
+        return Failure(node, at, "another layout than the global parameters", "layout")
     found = named(row, "parameters", arrays)
     if of(row.get("encoded"), bool, "encoded"):
         if codec is None:
-            return Failure(node, at, "a compressed update, but no codec is chosen")
+            return Failure(node, at, "a compressed update, but no codec is chosen", "encoding")
         parameters = Parameters(layout, Encoded(found, layout.sizes, codec))
     elif wrong := _misfit(found, layout):
-        return Failure(node, at, wrong)
+        return Failure(node, at, wrong, "layout")
     else:
         parameters = Parameters(layout, found)
     return Update(
