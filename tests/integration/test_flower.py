@@ -96,6 +96,7 @@ def test_the_default_experiment_gives_the_same_bits_on_three_executors(aeros, fl
     assert "no executor was started" in aeros("down", code=2)
 
 
+@pytest.mark.soak
 def test_a_killed_controller_goes_on_where_it_was_with_executors_that_came_back(
     aeros, fleet, undisturbed
 ):
@@ -106,6 +107,7 @@ def test_a_killed_controller_goes_on_where_it_was_with_executors_that_came_back(
     same(aeros.result(), undisturbed)
 
 
+@pytest.mark.soak
 def test_the_clients_of_a_killed_executor_go_to_another(aeros, fleet, undisturbed):
     fleet.up(2)
     process = aeros.start("run", *fleet.words(2))
@@ -119,6 +121,7 @@ def test_the_clients_of_a_killed_executor_go_to_another(aeros, fleet, undisturbe
     same(aeros.result(), undisturbed)
 
 
+@pytest.mark.soak
 def test_when_everything_was_killed_everything_can_be_started_again(aeros, fleet, undisturbed):
     fleet.up(2)
     aeros.kill_after(2, *fleet.words(2))

@@ -292,3 +292,15 @@ def test_what_comes_twice_goes_on_to_be_counted(post):
     reply = Evaluation("client-0", 1, 1, {})
     post.answer(message, [reply, reply])
     assert [nodes.receive(1.0), nodes.receive(1.0)] == [reply, reply]
+
+
+def test_what_comes_late_ends_no_rest(post):
+    del post.there[2]
+    nodes = made(post)
+    nodes.dispatch(ask(0))
+    ((message, _, _),) = post.open()
+    post.delivered.add(message)
+    nodes.abandon()
+    post.answer(message)
+    assert nodes.receive(1.0).round == 1
+    assert nodes.roster.members[1].strikes == 1

@@ -256,7 +256,8 @@ class FlowerNodes:
             self._lose(answer.message)
             return
         sent = self._sent.pop(answer.message)
-        if member := self._roster.members.get(sent.number):
+        member = self._roster.members.get(sent.number)
+        if member and not sent.late:
             member.strikes, member.rests = 0, 0.0
         why = "its executor sent no reply for it"
         try:

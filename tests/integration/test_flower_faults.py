@@ -1,0 +1,139 @@
+"""Nodes that misbehave: real processes, a real controller, and what it makes of them."""
+
+import json
+import socket
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+
+pytest.importorskip("aeros_flower")
+
+BAD = """
+import sys, threading, time
+from dataclasses import replace
+from pathlib import Path
+import numpy as np
+from aeros_core.messages import Update
+from aeros_core.parameters import Parameters
+from aeros_flower import parcel, wire
+from aeros_flower.executor import Executor, Place
+from aeros_flower.fleet import Fleet, Lost
+from aeros_flower.reach import check
+
+address = sys.argv[1]
+
+
+def spoilt(update, kind):
+    if kind == "nan":
+        vector = update.parameters.vector.copy()
+        vector[-1] = np.nan
+        return replace(update, parameters=Parameters(update.parameters.layout, {"float32": vector}))
+    size = update.parameters.layout.sizes["float32"] * (10 if kind == "large" else 1)
+    return replace(update, parameters=Parameters.of({"other": np.zeros(size, "float32")}))
+
+
+class Bad(Executor):
+    kind = ""
+
+    def answer(self, content, lost=lambda: False):
+        answer = super().answer(content, lost)
+        if parcel.kind_of(answer) != "replies":
+            return answer
+        told = wire.unpack_instructions(content)
+        replies = wire.unpack_replies(answer, told[0].parameters.layout)
+        if self.kind == "late":
+            time.sleep(LATE)
+        elif self.kind == "twice":
+            replies = [reply for reply in replies for _ in range(2)]
+        elif self.kind in ("nan", "shape", "large"):
+            replies = [spoilt(r, self.kind) if isinstance(r, Update) else r for r in replies]
+        return wire.pack_replies(replies)
+
+
+def connect(kind):
+    if not check(address, None, insecure=True):
+        raise Lost("nobody answers")
+    fleet = Fleet(address, insecure=True)
+    push = fleet.push
+    if kind == "again":
+        fleet.push = lambda *given: (push(*given), push(*given))
+    return fleet
+
+
+threads = []
+for name, _, kind in (word.partition("=") for word in sys.argv[2:]):
+    made = Bad(Place(name, own=True, state=Path(name)), lambda kind=kind: connect(kind), wait=300.0)
+    made.kind = kind
+    threads.append(threading.Thread(target=made.run))
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+""".replace("LATE", "3.3")
+
+
+@pytest.fixture
+def port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+@pytest.fixture
+def nodes(aeros, port):
+    """A function that starts executors in one process: ``nodes(good="", bad="nan")``."""
+    running = []
+
+    def start(**kinds):
+        told = [f"{name}={kind}" for name, kind in kinds.items()]
+        command = [sys.executable, "-c", BAD, f"127.0.0.1:{port}", *told]
+        with (aeros.folder / "nodes.log").open("w") as log:
+            running.append(subprocess.Popen(command, cwd=aeros.folder, stdout=log, stderr=log))
+        return ("deployment=flower", f"controller.port={port}", f"controller.nodes={len(kinds)}",
+                "controller.wait=300", "task.name=faults", "task.deadline=3")  # fmt: skip
+
+    yield start
+    for process in running:
+        process.kill()
+        process.wait(60)
+
+
+def rounds(aeros):
+    [path] = aeros.folder.glob("outputs/*/*/rounds.jsonl")
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_what_nodes_do_wrong_is_refused_and_counted_by_node_and_reason(aeros, nodes):
+    kinds = {kind: kind for kind in ("nan", "shape", "large", "twice", "again", "late")}
+    aeros("run", *nodes(good="", **kinds), "task.rounds=8")
+    done, layout = rounds(aeros), "another layout than the global parameters"
+    assert len(done) == 8
+    for one in done:
+        assert set(one["nodes"]) == {"good", "twice", "again"}
+        assert one["refused"]["nan"] == "NaN or infinity"
+        assert one["refused"]["shape"] == one["refused"]["large"] == layout
+        assert one["dropped"]["nan"] == {"not finite": 1}
+        assert one["dropped"]["shape"] == one["dropped"]["large"] == {"layout": 1}
+        assert not {"again", "good"} & set(one["dropped"])
+    assert set(of(done, "late")) == {"no reply", "late"}
+    again = of(done, "twice")
+    assert again["duplicate"] >= 1
+    assert sum(again.values()) >= 7  # what came once the last round was over is counted nowhere
+    assert set(again) <= {"duplicate", "late"}
+    total = aeros.result()["dropped"]
+    assert (total["not finite"], total["layout"]) == (8, 16)
+
+
+def of(done, node):
+    """Return how often something of a node was refused, by kind."""
+    return sum((Counter(one["dropped"].get(node, {})) for one in done), Counter())
+
+
+def test_a_late_update_is_used_where_the_task_says_so(aeros, nodes):
+    aeros("run", *nodes(good="", slow="late"), "task.late=use", "task.rounds=8")
+    done = rounds(aeros)
+    assert all("good" in one["nodes"] for one in done)
+    assert "slow" in done[0]["refused"]
+    assert any("slow" in one["nodes"] for one in done[1:])  # where late ones are dropped: never
