@@ -16,7 +16,7 @@ from typing import Any, cast
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from aeros_core import config, members, plugins
+from aeros_core import config, members, origin, plugins
 from aeros_core.control import Control
 from aeros_core.errors import ConfigError, PluginError
 from aeros_core.powers import SupportsAnswers, SupportsMembers, SupportsState
@@ -71,9 +71,13 @@ def build(
     task = task_of(cfg)
     data = config.plain(cfg)
     data.pop("hydra", None)
+    repository = _role(registry, data, "repository", Repository)
+    if task.start is not None:  # a tag may have moved when the task is resumed
+        task = dataclasses.replace(task, start=origin.pinned(task.start, repository))
+        data["task"]["start"] = task.start
     parts = Components(
         collector=_collector(registry, data),
-        repository=_role(registry, data, "repository", Repository),
+        repository=repository,
         trainer=_role(registry, data, "trainer", Trainer),
         transformers=_many(registry, data, "transformer", Transformer | Source | Partitioner),
         events=plugins.hearing([*_many(registry, data, "callback", object).values(), *listeners]),

@@ -126,8 +126,13 @@ def _show(parsed: argparse.Namespace) -> int:
         )
     name, version = words.named(names[0])
     model = repository.model(name, version or "latest")
+    kept = [i for i in repository.models(name) if i.digest == model.parameters.digest]
+    info = next((i for i in reversed(kept) if version in (None, str(i.version), *i.tags)), None)
     described: dict[str, Any] = {
         "name": model.name,
+        "version": info.version if info else None,
+        "tags": list(info.tags) if info else [],
+        "created": info.created if info else "",
         "digest": model.parameters.digest,
         "run": model.run,
         "round": model.round,

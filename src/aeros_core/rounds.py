@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from aeros_core import cohort, sitting, streams
+from aeros_core import cohort, origin, sitting, streams
 from aeros_core.busy import Busy, Step
 from aeros_core.control import Cancelled
 from aeros_core.errors import AerosError, ConfigError, Interrupted, TaskError
@@ -164,8 +164,9 @@ class Rounds:
             )
 
     def _initial(self) -> Parameters:
-        seed = streams.seed(self._task.seed, "model")
-        return self._parts.trainer.initialise(self._data.schema, seed)
+        start, seed = self._task.start, streams.seed(self._task.seed, "model")
+        fresh = self._parts.trainer.initialise(self._data.schema, seed)
+        return fresh if start is None else origin.begin(start, self._parts.repository, fresh)
 
     def _told(self, coming: Intake | Step) -> Iterator[Update]:
         """Yield updates and tell of each; a missed quorum ends the rule before its step."""
@@ -278,6 +279,7 @@ class Rounds:
             round=here.number,
             metrics=here.measured,
             versions=parts.versions,
+            parents=origin.parents(self._task.start, parts.repository),
         )
 
 

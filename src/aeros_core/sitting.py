@@ -79,8 +79,9 @@ def open_run(
         versions=parts.versions,
         created=now(),
     )
+    start = initialise()  # where that fails, nothing was begun
     parts.repository.begin(run)
-    return Sitting(run, initialise())
+    return Sitting(run, start)
 
 
 def finished(task: Task, parts: Components, run: Run) -> Result | None:

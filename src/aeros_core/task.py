@@ -207,6 +207,8 @@ class Task:
         seed: Seed of every random stream of the task.
         rounds: Rounds to run in all.
         resume: Go on from the last committed round of the same task.
+        start: A model of the repository that the first round starts from, ``NAME``,
+            ``NAME:VERSION`` or ``NAME:TAG``; None: the trainer's own beginning.
         cohort: Nodes that take part in a round; None: all of them.
         quorum: Good updates a round needs to count.
         enough: Good updates after which a round waits for no more; None: for all. With
@@ -232,6 +234,7 @@ class Task:
     seed: int = 0
     rounds: int = 10
     resume: bool = False
+    start: str | None = None
     cohort: int | None = None
     quorum: int = 1
     enough: int | None = None

@@ -289,6 +289,7 @@ class Files:
             created="2026-01-01T00:00:00+00:00",
             nbytes=model.parameters.nbytes,
             tags=("latest",),
+            parents=tuple(model.parents),
         )
         data = {
             "info": asdict(info),
@@ -310,7 +311,7 @@ class Files:
 
     def models(self, name=None):
         return [
-            ModelInfo(**{**data["info"], "tags": tuple(data["info"]["tags"])})
+            ModelInfo(**{**data["info"], "tags": ("latest",), "parents": tuple(data["info"]["parents"])})
             for data in self._models(name)
         ]
 
@@ -323,8 +324,9 @@ class Files:
         parameters = Parameters(Layout.from_json(data["layout"]), {"float32": vector})
         schema = Schema.from_json(data["schema"])
         return Model(
-            name, parameters, schema, data["module"], data["transformers"], data["fitted"]
-        )
+            name, parameters, schema, data["module"], data["transformers"], data["fitted"],
+            parents=tuple(data["info"]["parents"]),
+        )  # fmt: skip
 
 
 class Tally:
