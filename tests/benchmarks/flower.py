@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
+import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -24,6 +27,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import table
+from flower_stock import stock_rounds
 from flwr.app import Array, ArrayRecord, RecordDict
 
 from aeros_core.data import Partition
@@ -207,7 +211,48 @@ def peak_of(clients: int, megabytes: int) -> None:
     print(next(int(x.split()[1]) // 1024 for x in status.splitlines() if x.startswith("VmHWM")))
 
 
-CASES = {"tiny": tiny, "many": many, "large": large, "memory": memory}
+def plain(quick: bool) -> Iterator[table.Row]:
+    """Two executors, and two stock nodes under `flwr run`, in the same minute."""
+    with fleet_of(2, 2) as (_, nodes):
+        ours = row("2 executors, 1,000 numbers", rounds(nodes, 2, 1000, 5 if quick else 20), 2)
+    yield ours
+    wall = statistics.median(stock_rounds(2 if quick else 5))
+    times = round(wall / float(str(ours["s_round"])), 1)
+    made = {"work": "plain flwr run, 2 stock nodes", "s_round": round(wall, 4)}
+    made |= {"times_slower": times, "goal": "20 times slower"}
+    print("  ".join(f"{k} {v}" for k, v in made.items()), flush=True)
+    yield made
+
+
+def same(quick: bool) -> Iterator[table.Row]:
+    """One experiment in one process and over three executors, in ordered mode."""
+    task = [f"task.rounds={2 if quick else 10}", "task.ordered=true"]
+    with tempfile.TemporaryDirectory() as folder:
+
+        def aeros(*words: str) -> None:
+            command = [sys.executable, "-m", "aeros_core.cli", *words]
+            subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=900)
+
+        def digest(path: str) -> str:
+            found = Path(folder).glob(f"{path}/result.json")
+            return str(json.loads(next(found).read_text())["model"]["digest"])
+
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        aeros("run", *task, "hydra.run.dir=local", "repository.path=one")
+        aeros("up", "--nodes", "3", "--port", str(port))
+        try:
+            aeros("run", "deployment=flower", *task, "hydra.run.dir=flower")
+        finally:
+            aeros("down")
+        bits = digest("local") == digest("flower")
+    made = {"work": "digits, local and flower", "same_bits": bits, "goal": "the same bits"}
+    print("  ".join(f"{k} {v}" for k, v in made.items()), flush=True)
+    yield made
+
+
+CASES = {"plain": plain, "same": same, "tiny": tiny, "many": many, "large": large, "memory": memory}
 
 
 def main() -> None:

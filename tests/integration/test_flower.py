@@ -89,7 +89,7 @@ def test_the_default_experiment_gives_the_same_bits_on_three_executors(aeros, fl
     pids = fleet.pids
     assert all(map(lives, pids))
     assert "3 executors of .aeros run already" in aeros("up", "--port", str(fleet.port), code=2)
-    aeros("run", *fleet.words(3))
+    aeros("run", "deployment=flower", *TASK)  # it finds what up started, and where
     same(aeros.result(), undisturbed)
     assert aeros("down") == "3 executors ended\n"
     assert not any(map(lives, pids))

@@ -131,9 +131,39 @@ def of(done, node):
     return sum((Counter(one["dropped"].get(node, {})) for one in done), Counter())
 
 
+@pytest.mark.soak
 def test_a_late_update_is_used_where_the_task_says_so(aeros, nodes):
     aeros("run", *nodes(good="", slow="late"), "task.late=use", "task.rounds=8")
     done = rounds(aeros)
     assert all("good" in one["nodes"] for one in done)
     assert "slow" in done[0]["refused"]
     assert any("slow" in one["nodes"] for one in done[1:])  # where late ones are dropped: never
+
+
+def test_an_executor_gives_up_where_nobody_listens(aeros, port):
+    err = aeros("executor", f"127.0.0.1:{port}", "--name", "edge", "--wait", "1", code=1)
+    assert "executor edge found no controller for 1 s (nobody answers at 127.0.0.1" in err
+    assert "--wait SECONDS" in err
+    assert "Traceback" not in err
+
+
+def test_data_that_are_missing_on_one_node_are_named_before_the_first_round(aeros, port):
+    rows = [f"{i % 7},{i % 5},{'ab'[i % 2]}" for i in range(60)]
+    (aeros.folder / "here.csv").write_text("\n".join(["x,y,kind", *rows]) + "\n")
+    log = aeros.folder / "edge.log"
+    words = ("executor", f"127.0.0.1:{port}", "--name", "edge", "--own",
+             "--set", "transformer.table.path=nowhere.csv")  # fmt: skip
+    process = aeros.start(*words, log=log)
+    try:
+        err = aeros(
+            "run", "deployment=flower", f"controller.port={port}", "controller.wait=200",
+            "transformer=[table,iid,standardise]", "transformer.table.path=here.csv",
+            "transformer.table.label=kind", code=2,
+        )  # fmt: skip
+    finally:
+        process.kill()
+        process.wait(60)
+    assert "executors cannot take part: edge: " in err
+    assert "nowhere.csv" in err
+    assert "mend this where they run" in err
+    assert "Traceback" not in err

@@ -54,7 +54,7 @@ fab-format-version = 1
 flwr-version-target = "1.41.0"
 
 [tool.flwr.app.components]
-serverapp = "np_app.server_app:app"
+serverapp = "{server}"
 clientapp = "{client}"
 
 [tool.flwr.app.config]
@@ -104,10 +104,11 @@ def main(grid: Grid, context: Context) -> None:
 '''
 
 
-def flower_app(folder, client, words="", **config):
+def flower_app(folder, client, words="", server="np_app.server_app:app", **config):
     (folder / "np_app").mkdir(parents=True)
-    more = "".join(f'{name} = "{value}"\n' for name, value in config.items())
-    project = PROJECT.format(client=client, words=words) + more
+    told = {n: v if isinstance(v, int) else f'"{v}"' for n, v in config.items()}
+    more = "".join(f"{name} = {value}\n" for name, value in told.items())
+    project = PROJECT.format(client=client, server=server, words=words) + more
     (folder / "pyproject.toml").write_text(project)
     (folder / "LICENSE").write_text("Apache-2.0")
     (folder / "np_app" / "__init__.py").touch()
@@ -296,11 +297,8 @@ def test_arrays_of_another_model_are_refused(here):
         client_app.app(a_message(arrays), grid.contexts[1])
 
 
-def test_a_plain_server_app_runs_our_client_app(flower, port, toys, local, tmp_path):
-    """`flwr run` with a SuperLink and two SuperNodes as Flower ships them."""
-    words = " ".join((*WORDS, "transformer.even.clients=2"))
-    out = tmp_path / "arrays.json"
-    folder = flower_app(tmp_path / "app", "aeros_flower.client_app:app", words, out=out)
+def flwr_run(flower, port, folder, tmp_path):
+    """Run an app on a SuperLink and two SuperNodes as Flower ships them; return its log."""
     (tmp_path / "flwr").mkdir()
     (tmp_path / "flwr" / "config.toml").write_text(
         f'[superlink]\ndefault = "here"\n[superlink.here]\naddress = "127.0.0.1:{port}"\n'
@@ -312,6 +310,26 @@ def test_a_plain_server_app_runs_our_client_app(flower, port, toys, local, tmp_p
         node(flower, port, number, "")
     process, log = flower("flwr", "run", folder, "here", "--stream")
     process.wait(550)
+    return log
+
+
+def test_our_rounds_run_on_an_external_superlink(flower, port, toys, local, tmp_path):
+    """Our ServerApp and ClientApp, public API alone: with the bits of one process."""
+    words = " ".join((*WORDS, "task.name=away", "task.rounds=2", "task.ordered=true"))
+    apps = ("aeros_flower.client_app:app", words, "aeros_flower.server_app:app")
+    folder = flower_app(tmp_path / "app", *apps, nodes=2)
+    log = flwr_run(flower, port, folder, tmp_path)
+    assert (tmp_path / "toy-store").exists(), log.read_text()
+    local("task.rounds=2", "task.ordered=true")
+    assert stored(toys, tmp_path, "away").digest == stored(toys, tmp_path, "task").digest
+
+
+def test_a_plain_server_app_runs_our_client_app(flower, port, toys, local, tmp_path):
+    """`flwr run` with a SuperLink and two SuperNodes as Flower ships them."""
+    words = " ".join((*WORDS, "transformer.even.clients=2"))
+    out = tmp_path / "arrays.json"
+    folder = flower_app(tmp_path / "app", "aeros_flower.client_app:app", words, out=out)
+    log = flwr_run(flower, port, folder, tmp_path)
     assert out.exists(), log.read_text()
     local("transformer.even.clients=2", "task.rounds=2")
     found = json.loads(out.read_text())
