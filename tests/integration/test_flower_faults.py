@@ -157,7 +157,7 @@ def test_data_that_are_missing_on_one_node_are_named_before_the_first_round(aero
     try:
         err = aeros(
             "run", "deployment=flower", f"controller.port={port}", "controller.wait=200",
-            "transformer=[table,iid,standardise]", "transformer.table.path=here.csv",
+            "transformer=[table,stack,iid,standardise]", "transformer.table.path=here.csv",
             "transformer.table.label=kind", code=2,
         )  # fmt: skip
     finally:
