@@ -105,6 +105,7 @@ def rounds(aeros):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+@pytest.mark.soak  # seven nodes on two cores: who is late is late by seconds
 def test_what_nodes_do_wrong_is_refused_and_counted_by_node_and_reason(aeros, nodes):
     kinds = {kind: kind for kind in ("nan", "shape", "large", "twice", "again", "late")}
     aeros("run", *nodes(good="", **kinds), "task.rounds=8")
