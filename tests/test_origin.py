@@ -68,3 +68,19 @@ def test_a_model_with_other_tensors_is_refused(kept, parts):
     with pytest.raises(ConfigError, match=r"task\.start=toy:1 has other tensors") as refused:
         origin.begin("toy:1", kept.repository, other)
     assert "aeros models show toy:1" in refused.value.hint
+
+
+def test_a_parent_that_goes_while_the_task_runs_fails_nothing(kept, monkeypatch):
+    first = kept.repository.model("toy", 1).parameters.digest
+    models = kept.repository.models
+    commit = kept.repository.commit
+
+    def gone(*given):
+        monkeypatch.setattr(
+            kept.repository, "models", lambda name=None: [] if name == "toy" else models(name)
+        )
+        return commit(*given)
+
+    monkeypatch.setattr(kept.repository, "commit", gone)
+    LocalController().run(Task(name="more", rounds=1, start="toy:1"), kept)
+    assert kept.repository.model("more").parents == (first,)

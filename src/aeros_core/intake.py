@@ -134,7 +134,8 @@ class Intake:
             for node in self._pending:
                 self.tally.refuse(node, SILENT)
         self._nodes.abandon()
-        self._owed.update(dict.fromkeys(self._pending, self._sent[0].round))
+        if self._task.late is Late.use:
+            self._owed.update(dict.fromkeys(self._pending, self._sent[0].round))
         self._pending.clear()
 
     def _admitted(self, reply: Reply) -> bool:

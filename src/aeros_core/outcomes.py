@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from aeros_core.messages import Metrics
 
-__all__ = ["Result", "Round", "Status"]
+__all__ = ["Result", "Round", "Status", "dropped"]
 
 
 class Status(StrEnum):
@@ -149,3 +150,12 @@ class Result:
             versions=data["versions"],
             dropped=data["dropped"],
         )
+
+
+def dropped(history: Iterable[Round]) -> dict[str, int]:
+    """Return how many contributions were refused in all, by kind."""
+    total: Counter[str] = Counter()
+    for done in history:
+        for kinds in done.dropped.values():
+            total.update(kinds)
+    return dict(sorted(total.items()))

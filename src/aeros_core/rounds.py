@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from aeros_core import cohort, origin, sitting, streams
@@ -12,7 +11,7 @@ from aeros_core.control import Cancelled
 from aeros_core.errors import AerosError, ConfigError, Interrupted, TaskError
 from aeros_core.intake import Intake, Nodes
 from aeros_core.messages import Metrics, Update
-from aeros_core.outcomes import Result, Round, Status
+from aeros_core.outcomes import Result, Round, Status, dropped
 from aeros_core.parameters import Parameters
 from aeros_core.pipeline import Prepared
 from aeros_core.powers import SupportsAveraging, SupportsBuffer
@@ -65,6 +64,7 @@ class Rounds:
                 committed stays.
         """
         self._check()
+        self._parents = origin.parents(self._task.start, self._parts.repository)
         self._began = time.monotonic()
         task, events = self._task, self._parts.events
         here = sitting.open_run(task, self._parts, self._keepers, self._initial)
@@ -241,7 +241,7 @@ class Rounds:
             sent=sum(r.sent for r in here.history),
             received=sum(r.received for r in here.history),
             versions=self._parts.versions,
-            dropped=_dropped(here.history),
+            dropped=dropped(here.history),
         )
         try:
             self._parts.repository.finish(here.run.id, result)
@@ -279,7 +279,7 @@ class Rounds:
             round=here.number,
             metrics=here.measured,
             versions=parts.versions,
-            parents=origin.parents(self._task.start, parts.repository),
+            parents=self._parents,
         )
 
 
@@ -291,11 +291,3 @@ def _status(error: BaseException) -> Status:
 
 def _spent(started: float, trained: float, ended: float) -> dict[str, float]:
     return {"train": trained - started, "evaluate": ended - trained, "total": ended - started}
-
-
-def _dropped(history: Sequence[Round]) -> dict[str, int]:
-    total: Counter[str] = Counter()
-    for done in history:
-        for kinds in done.dropped.values():
-            total.update(kinds)
-    return dict(sorted(total.items()))

@@ -17,13 +17,6 @@ ROUNDS = 6
 TASK = (f"task.rounds={ROUNDS}", "task.name=digits")
 
 
-@pytest.fixture
-def port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
-
-
 class Fleet:
     """Executors of one folder, started by `aeros up`."""
 

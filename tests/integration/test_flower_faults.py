@@ -1,7 +1,6 @@
 """Nodes that misbehave: real processes, a real controller, and what it makes of them."""
 
 import json
-import socket
 import subprocess
 import sys
 from collections import Counter
@@ -72,13 +71,6 @@ for thread in threads:
 for thread in threads:
     thread.join()
 """.replace("LATE", "3.3")
-
-
-@pytest.fixture
-def port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 @pytest.fixture

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from aeros_core.elements import Description
 from aeros_core.errors import ConfigError
+from aeros_core.words import counted
 from aeros_flower import neighbours
 from aeros_flower.reach import check, split
-from aeros_flower.start import PORT, counted, is_loopback
+from aeros_flower.start import PORT, is_loopback
 
 if TYPE_CHECKING:
     from aeros_flower.fleet import Fleet

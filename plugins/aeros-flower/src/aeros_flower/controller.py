@@ -16,6 +16,7 @@ from aeros_core.roles import Components
 from aeros_core.rounds import Rounds
 from aeros_core.schema import Schema
 from aeros_core.task import Kind, Task
+from aeros_core.words import counted
 from aeros_flower import certs, fab, neighbours, wire
 from aeros_flower.gate import App, Gate
 from aeros_flower.job import digest
@@ -26,7 +27,7 @@ from aeros_flower.metrics import count_refusal
 from aeros_flower.nodes import FlowerNodes
 from aeros_flower.plain import PlainPost
 from aeros_flower.roster import Member, Roster
-from aeros_flower.start import PORT, counted, is_loopback, say
+from aeros_flower.start import PORT, is_loopback, say
 
 __all__ = ["FlowerController", "judge", "note"]
 

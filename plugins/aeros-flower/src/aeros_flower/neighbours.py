@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aeros_core.errors import ConfigError, TaskError
-from aeros_flower.start import counted
+from aeros_core.words import counted
 
 __all__ = ["FOLDER", "Standing", "down", "standing", "up"]
 

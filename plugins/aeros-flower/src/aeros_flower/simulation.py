@@ -14,11 +14,12 @@ from aeros_core.powers import SupportsCodec
 from aeros_core.roles import Components
 from aeros_core.rounds import Rounds
 from aeros_core.task import Task
+from aeros_core.words import counted
 from aeros_flower import controller
 from aeros_flower.link import Answer, quiet
 from aeros_flower.nodes import FlowerNodes
 from aeros_flower.roster import Roster
-from aeros_flower.start import counted, say
+from aeros_flower.start import say
 
 if TYPE_CHECKING:
     from flwr.app import Context

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from ipaddress import ip_address
 
-__all__ = ["PORT", "counted", "is_loopback", "say"]
+__all__ = ["PORT", "is_loopback", "say"]
 
 PORT = 9292
 """Where a controller listens unless something else is said."""
@@ -17,11 +17,6 @@ def is_loopback(host: str) -> bool:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def counted(number: int, noun: str) -> str:
-    """Return ``1 executor``, ``2 executors``."""
-    return f"{number} {noun}" + "s" * (number != 1)
 
 
 def say(text: str) -> None:

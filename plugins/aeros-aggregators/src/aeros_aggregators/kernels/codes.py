@@ -199,24 +199,23 @@ def _mix(
     weights: Array,
     share: float,
     k: int,
-    fours: int,
     count: int,
     index: int,
     low: int,
 ) -> None:
-    """Add update ``k``, the next three too if it is below ``fours``, from ``low`` on.
+    """Add ``count`` updates, one, two or four, from ``k`` on, and of each from ``low`` on.
 
     Their weights are multiplied by ``share``; ``index`` is that of their scales.
     """
     n = part.size
-    if k >= fours:
-        factor = _factor(share * weights[k], scales[k], index, part)
-        if count == 1:
-            _mix_one(part, view(table[k], low, n, like), factor)
-        else:
-            other = _factor(share * weights[k + 1], scales[k + 1], index, part)
-            a, b = view(table[k], low, n, like), view(table[k + 1], low, n, like)
-            _mix_two(part, a, b, factor, other)
+    first = _factor(share * weights[k], scales[k], index, part)
+    if count == 1:
+        _mix_one(part, view(table[k], low, n, like), first)
+        return
+    second = _factor(share * weights[k + 1], scales[k + 1], index, part)
+    if count == 2:
+        a, b = view(table[k], low, n, like), view(table[k + 1], low, n, like)
+        _mix_two(part, a, b, first, second)
         return
     _mix_four(
         part,
@@ -224,8 +223,8 @@ def _mix(
         view(table[k + 1], low, n, like),
         view(table[k + 2], low, n, like),
         view(table[k + 3], low, n, like),
-        _factor(share * weights[k], scales[k], index, part),
-        _factor(share * weights[k + 1], scales[k + 1], index, part),
+        first,
+        second,
         _factor(share * weights[k + 2], scales[k + 2], index, part),
         _factor(share * weights[k + 3], scales[k + 3], index, part),
     )
@@ -258,27 +257,15 @@ def add(
     step, part = min(block, sums.size), np.zeros(sums.size, np.float32)
     for first in range(0, table.size, GROUP):
         last = min(first + GROUP, table.size)
-        fours = first + (last - first) // 4 * 4
         weight = _heaviest(weights, first, last)
         k = first
         while k < last:  # memory is read fastest in long stretches of few updates
-            count = 4 if k < fours else min(2, last - k)
+            count = 4 if last - k >= 4 else min(2, last - k)
             for begin in range(0, sums.size, step):
                 piece = part[begin : min(begin + step, sums.size)]
                 here = low + begin
-                _mix(
-                    piece,
-                    like,
-                    table,
-                    scales,
-                    weights,
-                    1.0 / weight,
-                    k,
-                    fours,
-                    count,
-                    here // block,
-                    here,
-                )
+                place = here // block
+                _mix(piece, like, table, scales, weights, 1.0 / weight, k, count, place, here)
             k += count
         _widen(sums, part, weight)
 

@@ -125,16 +125,12 @@ def gather(block: Array, sums: Sum, low: int) -> None:
 
 @kernel
 def _finish(out: Array, total: Array, before: Array, weight: float, kept: float) -> None:
-    scale = 1.0 / weight
-    if out.itemsize == 8:  # a quotient in float64 has to be exact
+    if kept == 0.0:
         for i in range(out.size):
-            out[i] = total[i] / weight + kept * before[i] if kept else total[i] / weight
-    elif kept == 0.0:
-        for i in range(out.size):
-            out[i] = scale * total[i]
+            out[i] = total[i] / weight
     else:
         for i in range(out.size):
-            out[i] = scale * total[i] + kept * before[i]
+            out[i] = total[i] / weight + kept * before[i]
 
 
 @kernel
