@@ -111,7 +111,9 @@ def test_a_late_update_is_used_where_the_task_says_so(scripted):
 
 def test_what_misses_its_round_is_owed_to_the_next(scripted):
     owed = {}
-    assert taken(intake(scripted(update("a"), None), owed=owed, late=Late.use, deadline=1.0)) == ["a"]
+    assert taken(intake(scripted(update("a"), None), owed=owed, late=Late.use, deadline=1.0)) == [
+        "a"
+    ]
     assert owed == {"b": ROUND, "c": ROUND}
 
 
