@@ -39,17 +39,18 @@ def spread(kernel: Kernel, size: int, *arguments: object) -> None:
         kernel(*arguments, 0, size)
         return
     share = -(-size // (4 * threads * SPAN)) * SPAN  # four ranges a thread even out the load
-    starts = iter(range(0, size, share))
+    starts, held = iter(range(0, size, share)), list(arguments)
 
     def work() -> None:
         for start in starts:
-            kernel(*arguments, start, min(start + share, size))
+            kernel(*held, start, min(start + share, size))
 
     others = [_pool(threads - 1).submit(work) for _ in range(threads - 1)]
     work()
     for other in others:
         if not other.cancel():
             other.result()
+    held.clear()  # a thread that wakes only now would keep the memory of a result from use
 
 
 @cache

@@ -1,14 +1,15 @@
 """How one of many creates a file where conditions on writes are ignored.
 
 Everybody who wants the file first puts a claim of its own beside it, and then lists the
-claims. Who finds no other one, and no file, writes the file and withdraws the claim. Who
-finds another one withdraws and tries again after a random pause. So two can never both
-go on: of two claims, the one that was put later is put before its owner lists, and the
-other one is withdrawn only after its file is there. No clock is involved, and nobody
-waits for one who was killed: a claim that stays is given up on, as if the file were there.
+claims. Who finds no other one, and no file, writes the file and withdraws the claim. Of
+those who find each other, the one whose claim is named first stays and lists again; the
+others withdraw, and try again after a random pause. So two can never both go on: of two
+claims, the one that was put later is put before its owner lists, and the other one is
+withdrawn only after its file is there. No clock is involved, and nobody waits for one who
+was killed: a claim that stays is given up on, as if the file were there.
 
-It is safe on endpoints whose lists are consistent, as those of S3 are since 2020. Under
-heavy contention it is slow, where a conditional write is not.
+It is safe on endpoints whose lists are consistent, as those of S3 are since 2020. It takes
+several requests where a conditional write takes one.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def create(store: _Claimable, key: str, data: bytes) -> bool:
     end = time.monotonic() + PATIENCE
     pause = _PAUSE
     while not store.exists(key):
-        if _alone(store, key, data):
+        if _won(store, key, data, end):
             return True
         if time.monotonic() > end:
             return False
@@ -51,12 +52,16 @@ def create(store: _Claimable, key: str, data: bytes) -> bool:
     return False
 
 
-def _alone(store: _Claimable, key: str, data: bytes) -> bool:
+def _won(store: _Claimable, key: str, data: bytes, end: float) -> bool:
     folder = f"tmp/claims/{key.replace('/', ':')}"
     name = f"{secrets.token_hex(8)}.json"
     store.replace(f"{folder}/{name}", b"")
     try:
-        if store.names(folder) != [name] or store.exists(key):
+        while (claims := store.names(folder)) != [name]:
+            if min(claims, default="") != name or time.monotonic() > end:
+                return False
+            time.sleep(_PAUSE)
+        if store.exists(key):
             return False
         store.replace(key, data)
     finally:
