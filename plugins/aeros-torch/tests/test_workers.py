@@ -19,6 +19,7 @@ from aeros_core.errors import ConfigError
 from aeros_core.messages import Failure, Instruction
 from aeros_torch import models
 from aeros_torch.engines import WAYS
+from aeros_torch.hand import Hand
 from aeros_torch.workers import Workers, devices, workers
 
 BRITTLE = '''
@@ -146,6 +147,29 @@ def test_the_same_bits_as_sequential_in_the_same_order(engine, cohort, count):
     sent, members, expected = cohort
     assert set(expected[0].parameters.vectors) == {"float32", "float64", "int64"}
     same(list(engine(count).train(sent, members, rates(members))), expected)
+
+
+def test_what_took_longest_goes_out_first(engine, cohort, monkeypatch):
+    """Not who has most examples: with ``trainer.steps`` they tell nothing."""
+    sent, members, expected = cohort
+    found, order, give = engine(1), [], Hand.give
+    found._shop.pace.__init__()
+
+    def noted(hand, ticket, job, table):
+        order.append(job.instruction.node)
+        give(hand, ticket, job, table)
+
+    monkeypatch.setattr(Hand, "give", noted)
+    chosen = [1, 3, 4]  # of 2, 90 and 33 examples
+    few = [sent[i] for i in chosen], [members[i] for i in chosen]
+    same(list(found.train(*few, rates(chosen))), [expected[i] for i in chosen])
+    assert order == ["client-3", "client-4", "client-1"]
+    assert found._shop.pace.clients == 3
+    assert found._shop.pace.seconds > 0.004 * (12 + 5 + 1)
+    order.clear()
+    found._shop.pace.note("client-1", 2, 1000.0)
+    list(found.train(*few, rates(chosen)))
+    assert order == ["client-1", "client-3", "client-4"]
 
 
 def test_updates_have_vectors_of_their_own(engine, cohort):

@@ -22,7 +22,7 @@ _PATIENCE = 1.0
 
 
 class Crew:
-    """Gives jobs to processes, the longest first, and takes them back.
+    """Gives jobs to processes, those that cost most time first, and takes them back.
 
     Processes are started once and kept; one that dies is replaced, and what it had is
     trained again. They end with the crew, or with this process.
@@ -36,7 +36,7 @@ class Crew:
     def __init__(self, shop: Workshop, told: Mapping[str, Any], devices: Sequence[str]):
         self._shop, self._told, self._devices = shop, told, devices
         self._hands: dict[int, Hand] = {}
-        self._waiting: list[tuple[int, int, Job]] = []
+        self._waiting: list[tuple[float, int, Job]] = []
         self._tickets = itertools.count()
         self._table: Table | None = None
         self._events = selectors.DefaultSelector()
@@ -82,7 +82,8 @@ class Crew:
 
     def give(self, job: Job) -> None:
         """Have a job done, when there is somebody to do it."""
-        heapq.heappush(self._waiting, (-len(job.data), next(self._tickets), job))
+        cost = self._shop.pace.expected(job.instruction.node, len(job.data))
+        heapq.heappush(self._waiting, (-cost, next(self._tickets), job))
 
     def drop(self, jobs: Iterable[Job]) -> None:
         """Forget jobs; those in training are trained to their end for nobody."""
@@ -119,7 +120,7 @@ class Crew:
             place = min(free, key=lambda p: len(self._hands[p].jobs))
             self._send(place, heapq.heappop(self._waiting))
 
-    def _send(self, place: int, entry: tuple[int, int, Job]) -> None:
+    def _send(self, place: int, entry: tuple[float, int, Job]) -> None:
         _, ticket, job = entry
         if self._table is None or not self._table.holds(job.data):
             self._table = Table(job.data)
@@ -131,7 +132,7 @@ class Crew:
 
     def _take(self, place: int, hand: Hand) -> None:
         try:
-            hand.take()
+            job = hand.take()
         except ChildProcessError as error:
             self.broken = str(error)
             self._bury(place)
@@ -139,6 +140,8 @@ class Crew:
             self._bury(place)
         else:
             self.began = self.began or hand.ready
+            if job is not None and job.seconds is not None:
+                self._shop.pace.note(job.instruction.node, len(job.data), job.seconds)
 
     def _stop_late(self, place: int) -> None:
         hand = self._hands[place]

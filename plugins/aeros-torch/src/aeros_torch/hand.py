@@ -130,8 +130,8 @@ class Hand:
         deadline = next((job.instruction.deadline for job in self.jobs.values()), None)
         return math.inf if deadline is None else self.since + deadline - time.monotonic()
 
-    def take(self) -> None:
-        """Receive a message, and take up what it says.
+    def take(self) -> Job | None:
+        """Receive a message, and take up what it says; return the client that is done, if any.
 
         Raises:
             EOFError: The process has ended.
@@ -143,13 +143,14 @@ class Hand:
             raise ChildProcessError(told["unable"])
         if "ready" in told:
             self.ready = True
-            return
+            return None
         job = self.jobs.pop(told["ticket"])
         self.since = time.monotonic()
         if "error" in told:
             job.failed(told["error"])
         elif not job.dropped:
             job.done(told, self.bench.made(told["ticket"] % SEATS))
+        return job
 
     def end(self, patience: float = 0.0) -> str:
         """End the process; return how it ended.

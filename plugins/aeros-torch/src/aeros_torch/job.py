@@ -28,6 +28,7 @@ class Job:
         reply: What came back; an error is one of the whole task.
         deaths: Workers that ended while they trained it.
         dropped: Whether nobody asks for the reply any more.
+        seconds: That training took; None unless it came to its end.
     """
 
     instruction: Instruction
@@ -36,6 +37,7 @@ class Job:
     reply: Update | Failure | ConfigError | None = None
     deaths: int = 0
     dropped: bool = False
+    seconds: float | None = None
 
     def told(self) -> dict[str, Any]:
         """Return what a worker has to know beside the arrays, as JSON can say it."""
@@ -54,6 +56,7 @@ class Job:
         """Take up what came of the training."""
         sent, figures = self.instruction, (told["metrics"], told["scalars"])
         self.reply = Update(sent.node, sent.round, parameters, len(self.data), *figures)
+        self.seconds = told["seconds"]
 
     def failed(self, wrong: Mapping[str, Any]) -> None:
         """Take up what `fault` told: this node's failure, unless every node would have it."""

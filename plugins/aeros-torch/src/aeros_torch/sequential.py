@@ -42,7 +42,8 @@ class Sequential:
     def _train(self, instruction: Instruction, data: Dataset, lr: float) -> Update:
         network, recipe = self._network, self._recipe
         calm = reproducible(network.device, instruction.seed, recipe.threads)
-        with self._shop.pace.client(), calm, torch.enable_grad():
+        pace = self._shop.pace.client(instruction.node, len(data))
+        with pace, calm, torch.enable_grad():
             network.load(instruction.parameters)
             network.module.train()
             loss, steps = self._descend(instruction, data, lr)

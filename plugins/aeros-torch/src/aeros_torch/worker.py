@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from queue import SimpleQueue
 from threading import Thread
@@ -111,9 +112,15 @@ class Place:
             vectors={"drift": self._bench.drift(seat)} if told["drift"] else {},
         )
         data = self._table if told["whole"] else self._table.take(np.frombuffer(rows, np.int64))
+        began = time.perf_counter()
         update = next(self._engine.train([sent], [data], [told["rate"]]))
+        seconds = time.perf_counter() - began
         self._bench.put_made(seat, update.parameters)
-        return {"metrics": dict(update.metrics), "scalars": dict(update.scalars)}
+        return {
+            "metrics": dict(update.metrics),
+            "scalars": dict(update.scalars),
+            "seconds": seconds,
+        }
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ class Workshop:
         workers: Clients trained at the same time; 0: one for each core.
         eval_batch_size: Examples in a batch of an evaluation.
         eval_threads: Batches evaluated at the same time; 0: as many as torch has threads.
-        pace: What training one client after the other has taken so far.
+        pace: What training has taken so far, except by compiled kernels and stacked.
     """
 
     model: Module
