@@ -23,6 +23,7 @@ from aggregation_codecs import codecs, encodings
 from aggregation_processes import peak_memory, starts
 from aggregation_subjects import (
     as_records,
+    as_results,
     as_updates,
     copier,
     draw,
@@ -92,16 +93,18 @@ def means(scale: int) -> Iterator[Work]:
             goals.append(Goal("aeros fedavg", 0.75, ("the same with float32 sums",)))
         if count < 100:  # flwr holds every update twice over
             replies = [([v], n) for v, n in zip(vectors, examples, strict=True)]
-            records = as_records(vectors, examples)
+            results, records = as_results(vectors, examples), as_records(vectors, examples)
             subjects |= {
                 "numpy multiply, add": lambda v=vectors, n=examples: numpy_mean(v, n),
                 "flwr aggregate (legacy)": lambda r=replies: legacy.aggregate(r),
+                "flwr aggregate_inplace (legacy)": lambda r=results: legacy.aggregate_inplace(r),
                 "flwr aggregate_arrayrecords": lambda r=records: aggregate_arrayrecords(r, "n"),
             }
             times = 9.0 if count == 10 else 6.0
             goals += [
                 Goal("aeros fedavg", times, ("flwr aggregate_arrayrecords",)),
                 Goal("aeros fedavg", 20.0, ("flwr aggregate (legacy)",)),
+                Goal("aeros fedavg", 20.0, ("flwr aggregate_inplace (legacy)",)),
             ]
         name = f"mean {count} x {size(vectors)}"
         yield Work.of(name, subjects, sum(v.nbytes for v in vectors), goals)
@@ -219,7 +222,8 @@ def distances(scale: int) -> Iterator[Work]:
                     3.0 if count == 10 else 1.3,
                     ("OpenBLAS Gram matrix", "MKL Gram matrix"),
                 ),
-                Goal("aeros pairs", 40.0, ("flwr (Gram)", "flwr legacy")),
+                Goal("aeros pairs", 40.0, ("flwr legacy",)),
+                Goal("aeros pairs", 40.0, ("flwr (Gram)",)),
             ],
         )
 

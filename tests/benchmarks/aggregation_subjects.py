@@ -21,6 +21,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import flwr.serverapp.strategy as current
     from flwr.app import Array, ArrayRecord, MetricRecord, RecordDict
+    from flwr.common import Code, FitRes, Status, ndarrays_to_parameters
 
 Vectors = list[NDArray[np.float32]]
 
@@ -43,6 +44,14 @@ def as_updates(vectors: Vectors) -> tuple[Parameters, list[Update]]:
 def as_records(vectors: Vectors, examples: Sequence[int]) -> list[RecordDict]:
     return [
         RecordDict({"arrays": ArrayRecord({"w": Array(v)}), "metrics": MetricRecord({"n": n})})
+        for v, n in zip(vectors, examples, strict=True)
+    ]
+
+
+def as_results(vectors: Vectors, examples: Sequence[int]) -> list[tuple[Any, FitRes]]:
+    status = Status(Code.OK, "")
+    return [
+        (None, FitRes(status, ndarrays_to_parameters([v]), n, {}))
         for v, n in zip(vectors, examples, strict=True)
     ]
 

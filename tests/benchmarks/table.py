@@ -14,6 +14,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
+REST = 0.05
+"""Seconds before each call in which others' threads, which spin after their work, fall asleep."""
+
 PATIENCE = 5_000.0
 """Milliseconds after which a subject takes no more turns."""
 
@@ -83,6 +86,9 @@ def measure(work: Work, repeats: int) -> list[Row]:
             if sum(times[subject.name]) > PATIENCE:
                 continue
             subject.before()
+            rest = time.perf_counter() + REST
+            while time.perf_counter() < rest:
+                pass
             start = time.perf_counter()
             subject.call()
             if turn:  # the first turn warms up

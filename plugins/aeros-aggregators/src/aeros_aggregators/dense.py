@@ -37,7 +37,7 @@ class Float16:
             if vector.size < small.SMALL:
                 out[:] = np.clip(vector, -65504.0, 65504.0)
             else:
-                from aeros_aggregators.kernels import codes as kernels
+                from aeros_aggregators.kernels import rounding as kernels
 
                 threads.spread(kernels.to_half, out.size, out.view(np.int16), vector)
             arrays[dtype] = out
@@ -83,7 +83,7 @@ class BFloat16:
                 out[:] = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
                 out[np.isnan(vector)] = 0x7FC0
             else:
-                from aeros_aggregators.kernels import codes as kernels
+                from aeros_aggregators.kernels import rounding as kernels
 
                 threads.spread(kernels.to_brain, out.size, out, vector.view(np.uint32))
             arrays[dtype] = out
@@ -141,7 +141,7 @@ class Int8:
             if vector.size < small.SMALL:
                 small.to_int8(out, scales, vector, self._block)
             else:
-                from aeros_aggregators.kernels import codes as kernels
+                from aeros_aggregators.kernels import rounding as kernels
 
                 bits = vector.view(np.uint32)
                 threads.spread(kernels.to_int8, out.size, out, scales, vector, bits, self._block)

@@ -101,12 +101,15 @@ def fold(total: Array, rows: Sequence[Row], weights: Sequence[float], fresh: boo
 
 
 def _scatter(total: Array, rows: Sequence[Entries], weights: Sequence[float], fresh: bool) -> None:
-    if fresh:
-        total[:] = 0.0
-    for (places, values), weight in zip(rows, weights, strict=True):
-        if total.size < small.SMALL:
+    if total.size < small.SMALL:
+        if fresh:
+            total[:] = 0.0
+        for (places, values), weight in zip(rows, weights, strict=True):
             total[places] += np.multiply(values, weight, dtype=np.float64)
-            continue
-        from aeros_aggregators.kernels import entries as kernels
+        return
+    from aeros_aggregators.kernels import entries as kernels
 
-        threads.spread(kernels.scatter, total.size, total, places, values, weight)
+    like = (np.empty(0, rows[0].places.dtype), np.empty(0, rows[0].values.dtype))
+    spots, numbers = addresses([r.places for r in rows]), addresses([r.values for r in rows])
+    table = np.stack([spots, numbers, np.array([r.places.size for r in rows])], axis=1)
+    threads.spread(kernels.scatter, total.size, total, like, table, np.array(weights), fresh)

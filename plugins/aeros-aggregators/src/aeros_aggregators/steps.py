@@ -64,7 +64,8 @@ class Term:
         base = int(self.base.ctypes.data)
         like, table, scales, block = pointers(self.arrays, self.out)
         rows = (self.total, table, weights, self.fresh)
-        return Sum(*rows, base, self.weight, self.share, like, scales, block)
+        alone = self.fresh and len(self.arrays) == 1 and not isinstance(self.arrays[0], Code)
+        return Sum(*rows, base, self.weight, self.share, like, scales, block, alone)
 
 
 Step = Callable[[Term], None]

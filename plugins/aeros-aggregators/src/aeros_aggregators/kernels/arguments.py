@@ -28,6 +28,7 @@ class Sum(NamedTuple):
             of floating-point numbers, see `kernels.codes`.
         scales: Addresses of the codes' scales; 0 where there are none.
         block: Elements that share a scale.
+        alone: Whether the sum is of one vector alone, which a step can read in place.
     """
 
     total: Array
@@ -40,6 +41,7 @@ class Sum(NamedTuple):
     like: Array
     scales: Array
     block: int
+    alone: bool
 
 
 class Decay(NamedTuple):

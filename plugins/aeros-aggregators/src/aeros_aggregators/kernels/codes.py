@@ -1,4 +1,4 @@
-"""Numbers in fewer bits: made, read, and added up in one pass over memory.
+"""Numbers in fewer bits: read, and added up in one pass over memory.
 
 A dozen updates at a time are added up in float32, whose rounding is far below that of
 any code, and their sum is added to float64. A code is int8, to be multiplied by the scale of
@@ -18,13 +18,13 @@ from aeros_aggregators.kernels.compiling import instruction, kernel
 from aeros_aggregators.kernels.memory import view
 from aeros_core.parameters import Array
 
-__all__ = ["BLOCK", "add", "decode", "fold", "to_brain", "to_half", "to_int8"]
+__all__ = ["BLOCK", "add", "decode", "fold", "mix"]
 
 BLOCK = 8192
 """Elements that stay in cache: 64 KB of float64 sums, and half as much of float32."""
 
 
-HALF, FLOAT, INT, SHORT = ir.HalfType(), ir.FloatType(), ir.IntType(32), ir.IntType(16)
+HALF, FLOAT, INT = ir.HalfType(), ir.FloatType(), ir.IntType(32)
 
 
 def _number(_typing: Any, code: Any) -> Any:
@@ -42,15 +42,6 @@ def _number(_typing: Any, code: Any) -> Any:
     return types.float32(code), build
 
 
-def _half(_typing: Any, value: Any) -> Any:
-    """Round float32 to the bits of float16."""
-
-    def build(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return builder.bitcast(builder.fptrunc(arguments[0], HALF), SHORT)
-
-    return types.int16(value), build
-
-
 def _fused(_typing: Any, _a: Any, _b: Any, _c: Any) -> Any:
     """Multiply and add, rounded once: left to the compiler, bits would depend on the place."""
 
@@ -62,74 +53,6 @@ def _fused(_typing: Any, _a: Any, _b: Any, _c: Any) -> Any:
 
 _fma = instruction(_fused)
 _number_of = instruction(_number)
-_half_of = instruction(_half)
-
-
-@kernel
-def to_half(out: Array, vector: Array, start: int, stop: int) -> None:
-    """Write the bits of float16; what lies beyond its range becomes its greatest number."""
-    most = np.float32(65504.0)
-    for i in range(start, stop):
-        value = vector[i]
-        value = most if value > most else value
-        value = -most if value < -most else value
-        out[i] = _half_of(value)
-
-
-@kernel
-def to_brain(out: Array, bits: Array, start: int, stop: int) -> None:
-    """Write the bits of bfloat16, rounded to the nearest even, given those of float32."""
-    for i in range(start, stop):
-        value = bits[i]
-        rounded = (value + np.uint32(0x7FFF) + (value >> np.uint32(16) & np.uint32(1))) >> 16
-        nan = value & np.uint32(0x7FFFFFFF) > np.uint32(0x7F800000)
-        out[i] = np.uint16(0x7FC0) if nan else np.uint16(rounded)
-
-
-@kernel
-def _greatest(bits: Array) -> int:
-    """Return the bits of the greatest magnitude; NaN counts for more than infinity."""
-    most = np.uint32(0)
-    for i in range(bits.size):
-        magnitude = bits[i] & np.uint32(0x7FFFFFFF)
-        most = max(most, magnitude)
-    return int(most)
-
-
-@kernel
-def _round(out: Array, vector: Array, factor: Any) -> None:
-    for i in range(out.size):
-        out[i] = np.int8(np.rint(vector[i] * factor))
-
-
-@kernel
-def to_int8(
-    out: Array, scales: Array, vector: Array, bits: Array, block: int, start: int, stop: int
-) -> None:
-    """Write whole numbers of steps, and each block's step; see `small.to_int8`.
-
-    Args:
-        out: int8, as long as ``vector``.
-        scales: The steps, float32.
-        vector: float32.
-        bits: The same memory as uint32.
-        block: Elements in a block.
-        start: First element, a multiple of ``block``.
-        stop: Element before which to end.
-    """
-    most = np.empty(1, np.uint32)
-    for low in range(start, stop, block):
-        high = min(low + block, stop)
-        most[0] = _greatest(bits[low:high])
-        greatest = most.view(np.float32)[0]
-        good = np.float32(1e-30) <= greatest < np.float32(np.inf)
-        factor = np.float32(127.0) / greatest if good else np.float32(0.0)
-        scales[low // block] = greatest / np.float32(127.0)
-        if good:
-            _round(out[low:high], vector[low:high], factor)
-        else:
-            for i in range(low, high):
-                out[i] = 0
 
 
 @kernel
@@ -148,16 +71,17 @@ def decode(out: Array, values: Array, scales: Array, block: int, start: int, sto
 
 
 @kernel
+def _set_four(
+    part: Array, a: Array, b: Array, c: Array, d: Array, wa: Any, wb: Any, wc: Any, wd: Any
+) -> None:
+    for i in range(part.size):
+        abc = _fma(wa, _number_of(a[i]), _fma(wb, _number_of(b[i]), wc * _number_of(c[i])))
+        part[i] = _fma(wd, _number_of(d[i]), abc)
+
+
+@kernel
 def _mix_four(
-    part: Array,
-    a: Array,
-    b: Array,
-    c: Array,
-    d: Array,
-    wa: Any,
-    wb: Any,
-    wc: Any,
-    wd: Any,
+    part: Array, a: Array, b: Array, c: Array, d: Array, wa: Any, wb: Any, wc: Any, wd: Any
 ) -> None:
     for i in range(part.size):
         abc = _fma(wa, _number_of(a[i]), _fma(wb, _number_of(b[i]), wc * _number_of(c[i])))
@@ -177,10 +101,13 @@ def _mix_one(part: Array, a: Array, wa: Any) -> None:
 
 
 @kernel
-def _widen(sums: Array, part: Array, weight: float) -> None:
-    for i in range(sums.size):
-        sums[i] += weight * part[i]
-        part[i] = 0.0
+def _widen(sums: Array, part: Array, weight: float, fresh: bool) -> None:
+    if fresh:
+        for i in range(sums.size):
+            sums[i] = weight * part[i]
+    else:
+        for i in range(sums.size):
+            sums[i] += weight * part[i]
 
 
 @kernel
@@ -202,32 +129,33 @@ def _mix(
     count: int,
     index: int,
     low: int,
+    fresh: bool,
 ) -> None:
     """Add ``count`` updates, one, two or four, from ``k`` on, and of each from ``low`` on.
 
-    Their weights are multiplied by ``share``; ``index`` is that of their scales.
+    Their weights are multiplied by ``share``; ``index`` is that of their scales; ``fresh``:
+    what ``part`` holds is junk.
     """
     n = part.size
     first = _factor(share * weights[k], scales[k], index, part)
+    if fresh and count < 4:
+        for i in range(n):
+            part[i] = 0.0
     if count == 1:
         _mix_one(part, view(table[k], low, n, like), first)
         return
     second = _factor(share * weights[k + 1], scales[k + 1], index, part)
+    a, b = view(table[k], low, n, like), view(table[k + 1], low, n, like)
     if count == 2:
-        a, b = view(table[k], low, n, like), view(table[k + 1], low, n, like)
         _mix_two(part, a, b, first, second)
         return
-    _mix_four(
-        part,
-        view(table[k], low, n, like),
-        view(table[k + 1], low, n, like),
-        view(table[k + 2], low, n, like),
-        view(table[k + 3], low, n, like),
-        first,
-        second,
-        _factor(share * weights[k + 2], scales[k + 2], index, part),
-        _factor(share * weights[k + 3], scales[k + 3], index, part),
-    )
+    c, d = view(table[k + 2], low, n, like), view(table[k + 3], low, n, like)
+    third = _factor(share * weights[k + 2], scales[k + 2], index, part)
+    fourth = _factor(share * weights[k + 3], scales[k + 3], index, part)
+    if fresh:
+        _set_four(part, a, b, c, d, first, second, third, fourth)
+    else:
+        _mix_four(part, a, b, c, d, first, second, third, fourth)
 
 
 @kernel
@@ -240,34 +168,67 @@ def _heaviest(weights: Array, first: int, last: int) -> float:
 
 
 @kernel
-def add(
-    sums: Array, like: Array, table: Array, scales: Array, weights: Array, block: int, low: int
-) -> None:
-    """Add to ``sums`` the elements from ``low`` on of every update, times its weight.
+def mix(
+    part: Array,
+    like: Array,
+    table: Array,
+    scales: Array,
+    weights: Array,
+    block: int,
+    first: int,
+    last: int,
+    low: int,
+) -> float:
+    """Write to float32 ``part`` the sum of one group of updates, `GROUP` of them at most.
 
     Args:
-        sums: float64.
+        part: What to write to.
         like: Of the dtype of the codes.
         table: Addresses of the codes.
         scales: Addresses of each update's scales; 0 where it has none.
         weights: Weights of the updates.
         block: Elements that share a scale.
+        first: The group's first update.
+        last: Update before which it ends.
         low: First element, a multiple of ``block`` or within one of them to the end.
+
+    Returns:
+        What the sum is to be multiplied by.
     """
-    step, part = min(block, sums.size), np.zeros(sums.size, np.float32)
+    step, weight, k = min(block, part.size), _heaviest(weights, first, last), first
+    while k < last:  # memory is read fastest in long stretches of few updates
+        count = 4 if last - k >= 4 else min(2, last - k)
+        for begin in range(0, part.size, step):
+            piece, here = part[begin : min(begin + step, part.size)], low + begin
+            place, new, share = here // block, k == first, 1.0 / weight
+            _mix(piece, like, table, scales, weights, share, k, count, place, here, new)
+        k += count
+    return weight
+
+
+@kernel
+def add(
+    sums: Array,
+    like: Array,
+    table: Array,
+    scales: Array,
+    weights: Array,
+    block: int,
+    fresh: bool,
+    low: int,
+) -> None:
+    """Add to float64 ``sums`` the elements from ``low`` on of every update; see `mix`.
+
+    ``fresh``: what ``sums`` holds is junk.
+    """
+    if fresh and table.size == 0:
+        for i in range(sums.size):
+            sums[i] = 0.0
+    part = np.empty(sums.size, np.float32)
     for first in range(0, table.size, GROUP):
         last = min(first + GROUP, table.size)
-        weight = _heaviest(weights, first, last)
-        k = first
-        while k < last:  # memory is read fastest in long stretches of few updates
-            count = 4 if last - k >= 4 else min(2, last - k)
-            for begin in range(0, sums.size, step):
-                piece = part[begin : min(begin + step, sums.size)]
-                here = low + begin
-                place = here // block
-                _mix(piece, like, table, scales, weights, 1.0 / weight, k, count, place, here)
-            k += count
-        _widen(sums, part, weight)
+        weight = mix(part, like, table, scales, weights, block, first, last, low)
+        _widen(sums, part, weight, fresh and first == 0)
 
 
 @kernel
@@ -285,7 +246,4 @@ def fold(
     """Add every update, times its weight, to float64 ``sums``; ``fresh``: they hold junk."""
     for low in range(start, stop, BLOCK):
         part = sums[low : min(low + BLOCK, stop)]
-        if fresh:
-            for i in range(part.size):
-                part[i] = 0.0
-        add(part, like, table, scales, weights, block, low)
+        add(part, like, table, scales, weights, block, fresh, low)

@@ -22,7 +22,7 @@ __all__ = ["ROWS", "change", "from_mean", "gap", "pairs"]
 ROWS, COLUMNS = 2, 4
 """Distances that are summed at once: their sums and vectors fill 16 registers."""
 
-BLOCK = 1024
+BLOCK = 2048
 """Elements whose squares are summed in the dtype of the vectors, and stay in cache."""
 
 

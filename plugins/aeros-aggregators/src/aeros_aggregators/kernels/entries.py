@@ -5,27 +5,68 @@ from __future__ import annotations
 import numpy as np
 
 from aeros_aggregators.kernels.compiling import kernel
+from aeros_aggregators.kernels.memory import view
 from aeros_core.parameters import Array
 
-__all__ = ["count", "draw", "gather", "pick", "scatter"]
+__all__ = ["BLOCK", "count", "draw", "gather", "pick", "scatter"]
+
+
+BLOCK = 8192
+"""Elements of the total that stay in cache while every vector's entries are added to them."""
+
+
+@kernel
+def _first(places: Array, least: int) -> int:
+    """Return the number of the first of rising ``places`` that is ``least`` or more."""
+    low, high = 0, places.size
+    while low < high:
+        middle = (low + high) // 2
+        if places[middle] < least:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 @kernel
 def scatter(
-    total: Array, places: Array, values: Array, weight: float, start: int, stop: int
+    total: Array,
+    like: tuple[Array, Array],
+    table: Array,
+    weights: Array,
+    fresh: bool,
+    start: int,
+    stop: int,
 ) -> None:
-    """Add ``weight`` times the entries from ``start`` to ``stop`` to float64 ``total``.
+    """Add entries, times the weight of their vector, to float64 ``total``.
 
     Args:
         total: What to add to.
-        places: Where, rising, none twice, within ``total``.
-        values: What, float32.
-        weight: Times what.
+        like: Of the dtypes of places and values.
+        table: Of each vector the address of its places, rising, none twice, within
+            ``total``; that of its values, float32; and their number: shape (vectors, 3).
+        weights: Times what.
+        fresh: Whether what ``total`` holds is junk.
         start: First element of ``total`` to work on.
         stop: Element before which to end.
     """
-    for k in range(np.searchsorted(places, start), np.searchsorted(places, stop)):
-        total[places[k]] += weight * values[k]
+    index, number = like
+    following = np.empty(table.shape[0], np.int64)
+    for k in range(table.shape[0]):
+        following[k] = _first(view(table[k, 0], 0, table[k, 2], index), start)
+    for low in range(start, stop, BLOCK):
+        high = min(low + BLOCK, stop)
+        if fresh:
+            for i in range(low, high):
+                total[i] = 0.0
+        for k in range(table.shape[0]):
+            places = view(table[k, 0], 0, table[k, 2], index)
+            values = view(table[k, 1], 0, table[k, 2], number)
+            i, weight = following[k], weights[k]
+            while i < places.size and places[i] < high:
+                total[places[i]] += weight * values[i]
+                i += 1
+            following[k] = i
 
 
 @kernel

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
+from aeros_aggregators.coding import GROUP
 from aeros_aggregators.kernels import codes
 from aeros_aggregators.kernels.arguments import Sum
 from aeros_aggregators.kernels.compiling import chosen, kernel
@@ -19,9 +20,27 @@ from aeros_core.parameters import Array
 
 __all__ = ["BLOCK", "fold", "gather", "mean"]
 
+CODES = (types.int8, types.int16, types.uint16)
+
 BLOCK, OF_CODES = 8192, 16384
 """Elements that stay in cache: 64 KB of float64 sums; of each vector a stretch this long is
 read at once, which has to be longer for codes of one or two bytes."""
+
+
+@kernel
+def _set_four(
+    sums: Array,
+    a: Array,
+    b: Array,
+    c: Array,
+    d: Array,
+    wa: float,
+    wb: float,
+    wc: float,
+    wd: float,
+) -> None:
+    for i in range(sums.size):
+        sums[i] = wa * a[i] + wb * b[i] + wc * c[i] + wd * d[i]
 
 
 @kernel
@@ -53,21 +72,26 @@ def _add_one(sums: Array, a: Array, weight: float) -> None:
 
 
 @kernel
-def _add(block: Array, like: Array, table: Array, weights: Array, low: int) -> None:
-    """Add to ``block`` the elements from ``low`` on of every array, times its weight."""
+def _zero(block: Array) -> None:
+    # loops, because numba takes seconds to compile an assignment of slices
+    for i in range(block.size):
+        block[i] = 0.0
+
+
+@kernel
+def _add(block: Array, like: Array, table: Array, weights: Array, fresh: bool, low: int) -> None:
+    """Add to ``block`` the elements from ``low`` on of every array; ``fresh``: it holds junk."""
     n, fours = block.size, table.size // 4 * 4
+    if fresh and fours == 0:
+        _zero(block)
     for k in range(0, fours, 4):
-        _add_four(
-            block,
-            view(table[k], low, n, like),
-            view(table[k + 1], low, n, like),
-            view(table[k + 2], low, n, like),
-            view(table[k + 3], low, n, like),
-            weights[k],
-            weights[k + 1],
-            weights[k + 2],
-            weights[k + 3],
-        )
+        wa, wb, wc, wd = weights[k], weights[k + 1], weights[k + 2], weights[k + 3]
+        a, b = view(table[k], low, n, like), view(table[k + 1], low, n, like)
+        c, d = view(table[k + 2], low, n, like), view(table[k + 3], low, n, like)
+        if fresh and k == 0:
+            _set_four(block, a, b, c, d, wa, wb, wc, wd)
+        else:
+            _add_four(block, a, b, c, d, wa, wb, wc, wd)
     twos = table.size // 2 * 2
     for k in range(fours, twos, 2):
         a, b = view(table[k], low, n, like), view(table[k + 1], low, n, like)
@@ -86,11 +110,7 @@ def fold(
     arrivals are grouped into calls changes no bit. ``fresh``: what ``sums`` holds is junk.
     """
     for low in range(start, stop, BLOCK):
-        block = sums[low : min(low + BLOCK, stop)]
-        if fresh:
-            for i in range(block.size):
-                block[i] = 0.0
-        _add(block, like, table, weights, low)
+        _add(sums[low : min(low + BLOCK, stop)], like, table, weights, fresh, low)
 
 
 def _add_last(block: Array, like: Array, sums: Sum, low: int) -> None:
@@ -101,22 +121,19 @@ def _add_last(block: Array, like: Array, sums: Sum, low: int) -> None:
 @chosen(_add_last)  # type: ignore[untyped-decorator]
 def _for_last(block: Any, like: Any, sums: Any, low: Any) -> Any:  # noqa: ARG001 - numba's names
     def of_vectors(block: Array, like: Array, sums: Sum, low: int) -> None:
-        _add(block, like, sums.table, sums.weights, low)
+        _add(block, like, sums.table, sums.weights, sums.fresh, low)
 
     def of_codes(block: Array, like: Array, sums: Sum, low: int) -> None:
-        codes.add(block, like, sums.table, sums.scales, sums.weights, sums.block, low)
+        table, scales, weights = sums.table, sums.scales, sums.weights
+        codes.add(block, like, table, scales, weights, sums.block, sums.fresh, low)
 
-    return of_codes if like.dtype in (types.int8, types.int16, types.uint16) else of_vectors
+    return of_codes if like.dtype in CODES else of_vectors
 
 
 @kernel
 def gather(block: Array, sums: Sum, low: int) -> None:
     """Write the whole sum, from element ``low`` on, to a block of float64."""
-    # loops, because numba takes seconds to compile an assignment of slices
-    if sums.fresh:
-        for i in range(block.size):
-            block[i] = 0.0
-    else:
+    if not sums.fresh:
         total = sums.total[low : low + block.size]
         for i in range(block.size):
             block[i] = total[i]
@@ -124,22 +141,49 @@ def gather(block: Array, sums: Sum, low: int) -> None:
 
 
 @kernel
-def _finish(out: Array, total: Array, before: Array, weight: float, kept: float) -> None:
+def _finish(out: Array, total: Array, times: float, base: int, low: int, sums: Sum) -> None:
+    before, weight, kept = view(base, low, out.size, out), sums.weight, 1.0 - sums.share
     if kept == 0.0:
         for i in range(out.size):
-            out[i] = total[i] / weight
+            out[i] = times * total[i] / weight
     else:
         for i in range(out.size):
-            out[i] = total[i] / weight + kept * before[i]
+            out[i] = times * total[i] / weight + kept * before[i]
+
+
+@kernel
+def _gathered(out: Array, sums: Sum, low: int) -> None:
+    total = np.empty(out.size, np.float64)
+    gather(total, sums, low)
+    _finish(out, total, 1.0, sums.base, low, sums)
+
+
+def _write(out: Array, like: Array, sums: Sum, low: int) -> None:
+    """Write the mean from element ``low`` on."""
+    raise NotImplementedError
+
+
+@chosen(_write)  # type: ignore[untyped-decorator]
+def _for_write(out: Any, like: Any, sums: Any, low: Any) -> Any:  # noqa: ARG001 - numba's names
+    def of_vectors(out: Array, like: Array, sums: Sum, low: int) -> None:  # noqa: ARG001
+        _gathered(out, sums, low)
+
+    def of_codes(out: Array, like: Array, sums: Sum, low: int) -> None:
+        count = sums.table.size
+        if sums.fresh and 0 < count <= GROUP:  # their sum needs no float64
+            part, block = np.empty(out.size, np.float32), sums.block
+            table, scales, weights = sums.table, sums.scales, sums.weights
+            times = codes.mix(part, like, table, scales, weights, block, 0, count, low)
+            _finish(out, part, times, sums.base, low, sums)
+        else:
+            _gathered(out, sums, low)
+
+    return of_codes if like.dtype in CODES else of_vectors
 
 
 @kernel
 def mean(out: Array, sums: Sum, start: int, stop: int) -> None:
     """Write the mean to ``out``, differences added to the base they were taken from."""
     step = BLOCK if sums.like.itemsize > 2 else OF_CODES
-    buffer = np.empty(step, np.float64)
     for low in range(start, stop, step):
-        n = min(step, stop - low)
-        gather(buffer[:n], sums, low)
-        before = view(sums.base, low, n, out)
-        _finish(out[low : low + n], buffer[:n], before, sums.weight, 1.0 - sums.share)
+        _write(out[low : min(low + step, stop)], sums.like, sums, low)

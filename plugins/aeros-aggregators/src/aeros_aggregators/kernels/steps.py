@@ -65,11 +65,18 @@ def _move(out: Array, before: Array, first: Array, second: Array, rate: float, t
 
 @kernel
 def _walk(
-    out: Array, before: Array, first: Array, second: Array, total: Array, sums: Sum, decay: Decay
+    out: Array,
+    before: Array,
+    first: Array,
+    second: Array,
+    total: Array,
+    times: float,
+    sums: Sum,
+    decay: Decay,
 ) -> None:
     scale, share, beta1, beta2 = 1.0 / sums.weight, sums.share, decay.beta1, decay.beta2
     for i in range(out.size):  # one loop: each number is in a register from sum to step
-        change = scale * total[i] - share * before[i]
+        change = scale * (times * total[i]) - share * before[i]
         first[i] = beta1 * first[i] + (1.0 - beta1) * change
         moment = first[i]
         second[i] = beta2 * second[i] + (1.0 - beta2) * (change * change)
@@ -78,11 +85,18 @@ def _walk(
 
 @kernel
 def _walk_apart(
-    out: Array, before: Array, first: Array, second: Array, total: Array, sums: Sum, decay: Decay
+    out: Array,
+    before: Array,
+    first: Array,
+    second: Array,
+    total: Array,
+    times: float,
+    sums: Sum,
+    decay: Decay,
 ) -> None:
     scale, share, beta1, beta2 = 1.0 / sums.weight, sums.share, decay.beta1, decay.beta2
     for i in range(out.size):
-        change = scale * total[i] - share * before[i]
+        change = scale * (times * total[i]) - share * before[i]
         old, square = np.float64(second[i]), change * change
         first[i] = beta1 * first[i] + (1.0 - beta1) * change
         moment = first[i]
@@ -106,9 +120,14 @@ def adam(
     for low in range(start, stop, BLOCK):
         n = min(BLOCK, stop - low)
         high = low + n
-        total, before = buffer[:n], view(sums.base, low, n, out)
-        gather(total, sums, low)
-        _walk(out[low:high], before, first[low:high], second[low:high], total, sums, decay)
+        after, before = out[low:high], view(sums.base, low, n, out)
+        one, two = first[low:high], second[low:high]
+        if sums.alone:
+            vector = view(sums.table[0], low, n, out)
+            _walk(after, before, one, two, vector, sums.weights[0], sums, decay)
+        else:
+            gather(buffer[:n], sums, low)
+            _walk(after, before, one, two, buffer[:n], 1.0, sums, decay)
 
 
 @kernel
@@ -120,9 +139,14 @@ def yogi(
     for low in range(start, stop, BLOCK):
         n = min(BLOCK, stop - low)
         high = low + n
-        total, before = buffer[:n], view(sums.base, low, n, out)
-        gather(total, sums, low)
-        _walk_apart(out[low:high], before, first[low:high], second[low:high], total, sums, decay)
+        after, before = out[low:high], view(sums.base, low, n, out)
+        one, two = first[low:high], second[low:high]
+        if sums.alone:
+            vector = view(sums.table[0], low, n, out)
+            _walk_apart(after, before, one, two, vector, sums.weights[0], sums, decay)
+        else:
+            gather(buffer[:n], sums, low)
+            _walk_apart(after, before, one, two, buffer[:n], 1.0, sums, decay)
 
 
 @kernel
