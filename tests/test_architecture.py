@@ -13,17 +13,17 @@ SOURCE = Path(aeros_core.__file__).parent
 
 LAYERS = [
     # contracts and data
-    "errors hookspecs streams encoding parameters messages schema data task outcomes tally records"
-    " control events roles powers",
+    "errors hookspecs streams encoding parameters messages schema data subtask task outcomes tally"
+    " records control events roles powers",
     # the algorithms of the system, and how results look
-    "admission intake cohort busy survey node origin sitting rounds pipeline elements serving"
-    " retention"
+    "admission intake cohort busy survey node origin sitting ending rounds figures answering"
+    " scoring pipeline elements serving retention"
     " tables curves safetensors",
     # transport
     "controllers controllers.local",
     # configuration and discovery, and what a person sees
-    "builtin registry plugins guard loading config members compose locks delivery report progress"
-    " compare commands formats words gc_cli models_cli results_cli cli",
+    "builtin registry plugins guard loading config parts members compose locks delivery report"
+    " progress compare commands formats words gc_cli models_cli results_cli cli",
 ]
 LAYER = {name: level for level, names in enumerate(LAYERS) for name in names.split()}
 

@@ -65,8 +65,8 @@ def test_an_experiment_may_preset_what_the_command_line_replaces(load):
         ),
         (
             "inferencer=onnx",
-            "Could not override 'inferencer'. No match in the defaults list.\n"
-            "  next: aeros run --help",
+            "inferencer=onnx does not exist\n  exists: scores\n  provider: toy 1.0\n"
+            "  next: aeros plugins shows what is installed",
         ),
         (
             "nosuch=3",

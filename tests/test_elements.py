@@ -6,7 +6,8 @@ import pytest
 from aeros_core import elements
 from aeros_core.elements import Description, InfrastructureElement, check, this_machine, unmet
 from aeros_core.errors import ConfigError
-from aeros_core.task import Requirements, Subtask, Task
+from aeros_core.subtask import Requirements, Subtask
+from aeros_core.task import Task
 
 EDGE = InfrastructureElement(
     name="edge-1",

@@ -53,4 +53,4 @@ def test_the_payload_is_parameters_and_extra_vectors(messages):
 
 
 def test_an_action_is_its_word():
-    assert [str(action) for action in Action] == ["train", "evaluate"]
+    assert [str(action) for action in Action] == ["train", "evaluate", "infer"]

@@ -130,7 +130,7 @@ def test_time_left_reads_as_a_clock(seconds, text):
 
 def test_a_task_without_a_model_ends_without_one():
     result = Result("toy", Status.CANCELLED, 2, {}, {}, 1.25, 0, 0, {})
-    assert conclusion(result) == "toy: CANCELLED after 2 rounds, 1.2 s"
+    assert conclusion(Task(), result) == "toy: CANCELLED after 2 rounds, 1.2 s"
 
 
 def test_the_task_goes_on_when_nobody_listens_any_more(parts, listening):

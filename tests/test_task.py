@@ -3,7 +3,8 @@ import pickle
 import pytest
 
 from aeros_core.errors import ConfigError
-from aeros_core.task import Below, Evaluating, Goal, Kind, Stop, Subtask, Task
+from aeros_core.subtask import Kind, Subtask
+from aeros_core.task import Below, Evaluating, Goal, Stop, Task
 
 
 @pytest.mark.parametrize(

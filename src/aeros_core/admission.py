@@ -35,8 +35,9 @@ def fault(reply: Reply, base: Parameters, longest: float | None) -> Refusal | No
     """
     if isinstance(reply, Failure):
         return Refusal(reply.kind, reply.reason)
-    if isinstance(reply, Evaluation):
-        return Refusal("not an update", "an evaluation, not an update")
+    if not isinstance(reply, Update):
+        what = "an evaluation" if isinstance(reply, Evaluation) else "answers"
+        return Refusal("not an update", f"{what}, not an update")
     parameters = reply.parameters
     if parameters.layout is not base.layout and parameters.layout != base.layout:
         return Refusal("layout", "another layout than the global parameters")

@@ -7,13 +7,31 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from aeros_core import streams
+from aeros_core.errors import ConfigError
 from aeros_core.intake import Nodes
 from aeros_core.messages import Action, Broadcast, Instruction, Metrics
 from aeros_core.parameters import Parameters
 from aeros_core.roles import Collector
 from aeros_core.task import Task
 
-__all__ = ["ask", "broadcast", "instruct", "mean", "select"]
+__all__ = ["ask", "broadcast", "check", "instruct", "mean", "select"]
+
+
+def check(task: Task, nodes: Nodes) -> None:
+    """Make sure that there are as many nodes as a round asks for.
+
+    Raises:
+        ConfigError: There are fewer.
+    """
+    there = len(nodes)
+    for option in ("cohort", "quorum", "enough"):
+        asked = getattr(task, option)
+        if asked is not None and asked > there:
+            raise ConfigError(
+                f"task.{option}={asked} asks for more nodes than there are",
+                exists=f"{there} nodes",
+                hint=f"task.{option}={there}, or cut the data into more clients",
+            )
 
 
 def select(task: Task, nodes: Nodes, number: int, attempt: int = 0) -> list[str]:

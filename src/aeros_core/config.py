@@ -28,7 +28,7 @@ from aeros_core.errors import AerosError, ConfigError
 from aeros_core.loading import GuardedLoader
 from aeros_core.registry import Health, Option, Plugin, Registry
 from aeros_core.sitting import identity_of
-from aeros_core.task import Task
+from aeros_core.task import Inference, Task
 
 __all__ = [
     "MANY",
@@ -67,6 +67,7 @@ def register(registry: Registry) -> None:
     """Store every option of every plugin where Hydra will look for it."""
     store = ConfigStore.instance()
     store.store(group="task", name="federated", node=thawed(Task))
+    store.store(group="task", name="inference", node=thawed(Inference))
     store.store(group="infrastructure", name="this_machine", node=thawed(Description))
     for option in registry.options.values():
         package = f"{option.group}.{option.name}" if option.group in MANY else None

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from aeros_core.errors import ConfigError
-from aeros_core.task import Requirements, Task
+from aeros_core.subtask import Requirements
+from aeros_core.task import Task
 
 __all__ = ["Description", "InfrastructureElement", "check", "this_machine", "unmet"]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from aeros_core.data import Batch
-from aeros_core.messages import Update
+from aeros_core.messages import Scores, Update
 from aeros_core.outcomes import Result, Round, Status
 from aeros_core.parameters import Parameters
 from aeros_core.records import Model, Run
@@ -29,6 +29,9 @@ class Events(Protocol):
 
     def aeros_after_update(self, *, task: Task, update: Update) -> object:
         """See `hookspecs.Callbacks.aeros_after_update`."""
+
+    def aeros_after_scores(self, *, task: Task, scores: Scores) -> object:
+        """See `hookspecs.Callbacks.aeros_after_scores`."""
 
     def aeros_after_round(self, *, task: Task, round: Round, parameters: Parameters) -> object:
         """See `hookspecs.Callbacks.aeros_after_round`."""

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from aeros_core.data import Batch
-    from aeros_core.messages import Update
+    from aeros_core.messages import Scores, Update
     from aeros_core.outcomes import Result, Round, Status
     from aeros_core.parameters import Parameters
     from aeros_core.records import Model, Run
@@ -147,6 +147,10 @@ class Callbacks:
     @hookspec
     def aeros_after_update(self, task: Task, update: Update) -> None:
         """Hear that an update was accepted, before it is aggregated."""
+
+    @hookspec
+    def aeros_after_scores(self, task: Task, scores: Scores) -> None:
+        """Hear what a node answered about its own data, in a task that infers."""
 
     @hookspec
     def aeros_after_round(self, task: Task, round: Round, parameters: Parameters) -> None:

@@ -13,7 +13,7 @@ from aeros_core.registry import Registry
 from aeros_core.roles import Repository
 from aeros_core.serving import Member, Service
 
-__all__ = ["give"]
+__all__ = ["give", "usual"]
 
 
 class _Builds(Protocol):
@@ -55,15 +55,17 @@ def _member(
     def service(model: Model) -> Service:
         if named and repository is not None:
             model = repository.model(named, version or "latest")
-        return build(
-            model, node.get("inferencer") or _usual(registry, model), repository=repository
-        )
+        return build(model, node.get("inferencer") or usual(registry, model), repository=repository)
 
     return Member(service)
 
 
-def _usual(registry: Registry, model: Model) -> dict[str, Any]:
-    """Return the inferencer that goes with a model: torch for a module, onnx for a graph."""
+def usual(registry: Registry, model: Model) -> dict[str, Any]:
+    """Return the inferencer that goes with a model: torch for a module, onnx for a graph.
+
+    Raises:
+        PluginError: It is not installed here.
+    """
     name = "torch" if model.module else "onnx"
     option = registry.options.get(("inferencer", name))
     if option is None:

@@ -17,6 +17,7 @@ __all__ = [
     "Instruction",
     "Metrics",
     "Reply",
+    "Scores",
     "State",
     "Update",
 ]
@@ -33,6 +34,7 @@ class Action(StrEnum):
 
     TRAIN = "train"
     EVALUATE = "evaluate"
+    INFER = "infer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class Instruction:
         round: Number of the round, from 1.
         node: Id of the node it is for.
         parameters: The global parameters to start from.
-        action: Train or evaluate.
+        action: Train, evaluate or infer.
         seed: Seed of this node's stream in this round.
         scalars: Numbers the collector announces: ``proximal_mu`` is the weight of a pull
             to ``parameters``.
@@ -131,6 +133,31 @@ class Evaluation:
 
 
 @dataclass(frozen=True, slots=True)
+class Scores:
+    """What a node answered about its own data.
+
+    Args:
+        node: Id of the node.
+        round: The round it was asked in.
+        examples: Number of rows it answered.
+        metrics: Figures of the answers; see `aeros_core.figures`.
+        outputs: The answers themselves, where they were asked for: arrays of one length by
+            name, and ``row``, the number of each row in the node's data.
+    """
+
+    node: str
+    round: int
+    examples: int
+    metrics: Metrics
+    outputs: Mapping[str, Vector] = field(default_factory=dict)
+
+    @property
+    def nbytes(self) -> int:
+        """Payload in bytes."""
+        return sum(int(array.nbytes) for array in self.outputs.values())
+
+
+@dataclass(frozen=True, slots=True)
 class Failure:
     """A node that could not do what it was asked, and why.
 
@@ -148,4 +175,4 @@ class Failure:
     kind: str = "failed"
 
 
-Reply: TypeAlias = Update | Evaluation | Failure
+Reply: TypeAlias = Update | Evaluation | Scores | Failure

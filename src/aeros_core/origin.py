@@ -7,7 +7,7 @@ from aeros_core.parameters import Layout, Parameters
 from aeros_core.records import ModelInfo
 from aeros_core.roles import Repository
 
-__all__ = ["begin", "parents", "pinned"]
+__all__ = ["begin", "parents", "pinned", "used"]
 
 
 def pinned(start: str, repository: Repository) -> str:
@@ -25,6 +25,16 @@ def pinned(start: str, repository: Repository) -> str:
 def parents(start: str | None, repository: Repository) -> tuple[str, ...]:
     """Return the digest of the model that a task starts from, if it starts from one."""
     return () if start is None else (_found(start, repository).digest,)
+
+
+def used(start: str, repository: Repository) -> dict[str, str | int]:
+    """Return name, version and digest of the model that a task answers with.
+
+    Raises:
+        ConfigError: There is no such model.
+    """
+    info = _found(start, repository)
+    return {"name": info.name, "version": info.version, "digest": info.digest}
 
 
 def begin(start: str, repository: Repository, fresh: Parameters) -> Parameters:

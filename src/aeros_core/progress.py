@@ -9,9 +9,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
 from aeros_core.hookspecs import hookimpl
+from aeros_core.messages import Metrics
 from aeros_core.outcomes import Result, Round
 from aeros_core.records import Run
 from aeros_core.task import Task
+from aeros_core.words import counted
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -60,17 +62,20 @@ class Lines:
         """Say what the round did."""
         rate, left = self._pace.add(round)
         figures = "  ".join(f"{name} {value:.4f}" for name, value in shown(round).items())
-        self._say(
-            f"round {round.number}/{task.rounds}  {figures}"
-            f"  {rate:.0f} updates/s  eta {_clock(left)}"
-        )
+        if task.infers:
+            self._say(f"{answered(round)}  {figures}")
+        else:
+            self._say(
+                f"round {round.number}/{task.rounds}  {figures}"
+                f"  {rate:.0f} updates/s  eta {_clock(left)}"
+            )
         for reason, nodes in _reasons(round).items():
             self._say(f"  refused {len(nodes)} ({reason}): {', '.join(nodes[:5])}")
 
     @hookimpl
-    def aeros_after_task(self, result: Result) -> None:
+    def aeros_after_task(self, task: Task, result: Result) -> None:
         """Say how the task ended."""
-        self._say(conclusion(result))
+        self._say(conclusion(task, result))
 
     def _say(self, text: str) -> None:
         with suppress(BrokenPipeError):  # `aeros run | head`: nobody listens, the task goes on
@@ -101,10 +106,10 @@ class Live:
             )
 
     @hookimpl
-    def aeros_after_task(self, result: Result) -> None:
+    def aeros_after_task(self, task: Task, result: Result) -> None:
         """Leave the bar where it is, and say how the task ended."""
         self._bar.stop()
-        self._bar.console.print(conclusion(result), highlight=False)
+        self._bar.console.print(conclusion(task, result), highlight=False)
 
 
 def _bar(task: Task, done: int) -> tuple[Progress, TaskID]:
@@ -118,25 +123,43 @@ def _bar(task: Task, done: int) -> tuple[Progress, TaskID]:
         TextColumn("[dim]{task.fields[rate]}  eta {task.fields[eta]}"),
     )
     row = bar.add_task(
-        task.name, total=task.rounds, completed=done, figures="", rate="", eta="-:--:--"
+        task.name,
+        total=1 if task.infers else task.rounds,
+        completed=done,
+        figures="",
+        rate="",
+        eta="-:--:--",
     )
     return bar, row
 
 
 def shown(round: Round) -> Mapping[str, float]:
-    """Return the figures of a round worth a person's glance: loss first."""
-    figures = dict(sorted((round.watched or round.training).items()))
+    """Return the figures of a round worth a person's glance: loss first, no class by itself."""
+    figures = _plain(round.watched or round.training)
     return {k: figures[k] for k in sorted(figures, key=lambda name: name != "loss")}
 
 
-def conclusion(result: Result) -> str:
+def answered(round: Round) -> str:
+    """Return in words how many nodes answered about how many rows."""
+    rows = int(sum(figures["examples"] for figures in round.nodes.values()))
+    return f"{counted(len(round.nodes), 'node')} answered {rows:,} rows"
+
+
+def conclusion(task: Task, result: Result) -> str:
     """Return in words how a task ended."""
-    figures = ", ".join(f"{name} {value:.4f}" for name, value in sorted(result.metrics.items()))
-    text = f"{result.task}: {result.status} after {result.rounds} rounds, {result.seconds:.1f} s"
+    figures = ", ".join(f"{name} {value:.4f}" for name, value in _plain(result.metrics).items())
+    after = "" if task.infers else f" after {result.rounds} rounds"
+    text = f"{result.task}: {result.status}{after}, {result.seconds:.1f} s"
     text += f"; {figures}" if figures else ""
     if result.model:
-        text += f"\nmodel {result.model['name']} version {result.model['version']} is stored"
+        named = f"model {result.model['name']} version {result.model['version']}"
+        text += f"\n{named} answered" if task.infers else f"\n{named} is stored"
     return text
+
+
+def _plain(metrics: Metrics) -> dict[str, float]:
+    """Return figures by name, without those of one class or one output: ``share.cat``."""
+    return {name: value for name, value in sorted(metrics.items()) if "." not in name}
 
 
 def _reasons(round: Round) -> dict[str, list[str]]:

@@ -7,11 +7,14 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+import numpy as np
 from omegaconf import OmegaConf
 
 from aeros_core import curves
 from aeros_core.hookspecs import hookimpl
+from aeros_core.messages import Scores
 from aeros_core.outcomes import Result, Round
 from aeros_core.task import Task
 
@@ -23,7 +26,7 @@ class RunDirectory:
 
     ``config.yaml`` is the resolved configuration, ``rounds.jsonl`` one line a committed
     round (earlier ones too, where a run is resumed), ``curve.png`` the learning curve,
-    ``result.json`` how it ended.
+    ``result.json`` how it ended, ``predictions`` what nodes answered, if that was asked for.
 
     Args:
         folder: The run's directory; made if need be.
@@ -44,6 +47,18 @@ class RunDirectory:
         (self.folder / "rounds.jsonl").write_text(lines, encoding="utf-8")
 
     @hookimpl
+    def aeros_after_scores(self, scores: Scores) -> None:
+        """Write a node's answers, if they came, to ``predictions/NODE.npz``."""
+        if not scores.outputs:
+            return
+        place = self.folder / "predictions" / f"{quote(scores.node, safe=' ')}.npz"
+        place.parent.mkdir(exist_ok=True)
+        half = place.with_suffix(".part")
+        with half.open("wb") as file:
+            np.savez(file, **scores.outputs)
+        half.replace(place)
+
+    @hookimpl
     def aeros_after_round(self, round: Round) -> None:
         """Add the round to ``rounds.jsonl``."""
         self._rounds.append(round)
@@ -55,7 +70,7 @@ class RunDirectory:
         """Write ``result.json`` and ``curve.png``."""
         text = json.dumps(_finite(result.to_json()), indent=2, allow_nan=False)
         (self.folder / "result.json").write_text(text + "\n", encoding="utf-8")
-        if self._rounds:
+        if self._rounds and not task.infers:
             curves.draw({task.name: self._rounds}, self.folder / "curve.png", task.name)
 
 

@@ -31,6 +31,7 @@ __all__ = [
     "Inferencer",
     "Module",
     "Partitioner",
+    "Predictor",
     "Repository",
     "Source",
     "Split",
@@ -163,6 +164,13 @@ class Inferencer(Protocol):
         """Return predictions, one row for each row of ``batch``."""
 
 
+class Predictor(Protocol):
+    """What answers with a loaded model: rows as they come, prepared for it as it asks."""
+
+    def predict(self, batch: Batch) -> Batch:
+        """Return predictions, one row for each row of ``batch``."""
+
+
 @runtime_checkable
 class Transformer(Protocol):
     """A step that maps data, and says what it does to the schema.
@@ -251,6 +259,8 @@ class Components:
         identity: Digest of everything in it that decides the result.
         versions: Versions of Python, aeros-core and the plugins chosen.
         control: Pause and cancel from outside.
+        serve: Makes what answers with a model of the repository; None where the task was
+            put together by hand and only trains.
     """
 
     collector: Collector
@@ -262,3 +272,4 @@ class Components:
     identity: str
     versions: Mapping[str, str]
     control: Control
+    serve: Callable[[Model], Predictor] | None = None

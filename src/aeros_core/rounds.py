@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Iterator, Sequence
 
-from aeros_core import cohort, origin, sitting, streams
+from aeros_core import cohort, ending, origin, sitting, streams
 from aeros_core.busy import Busy, Step
-from aeros_core.control import Cancelled
-from aeros_core.errors import AerosError, ConfigError, Interrupted, TaskError
+from aeros_core.errors import ConfigError, TaskError
 from aeros_core.intake import Intake, Nodes
 from aeros_core.messages import Metrics, Update
-from aeros_core.outcomes import Result, Round, Status, dropped
+from aeros_core.outcomes import Result, Round, Status
 from aeros_core.parameters import Parameters
 from aeros_core.pipeline import Prepared
 from aeros_core.powers import SupportsAveraging, SupportsBuffer
@@ -48,6 +48,7 @@ class Rounds:
         self._parts = parts
         self._nodes = nodes
         self._data = data
+        self._breathe = functools.partial(ending.breathe, task, parts)
         self._keepers = sitting.keepers(parts, nodes)
         self._busy: Busy | None = None
         self._owed: dict[str, int] = {}
@@ -78,9 +79,11 @@ class Rounds:
                 self._round(here)
             if self._busy is not None:
                 self._nodes.abandon()
-            return self._end(here, Status.FINISHED)
+            model = self._publish(here)
+            return ending.conclude(task, self._parts, here, Status.FINISHED, self._began, model)
         except BaseException as error:
-            self._fail(here, error)
+            self._nodes.abandon()
+            ending.fail(task, self._parts, here, self._began, error)
             raise
 
     def _reached(self, here: Sitting) -> bool:
@@ -147,15 +150,7 @@ class Rounds:
         return Intake(self._nodes, task, sent, start, self._breathe, tally, self._owed)
 
     def _check(self) -> None:
-        there = len(self._nodes)
-        for option in ("cohort", "quorum", "enough"):
-            asked = getattr(self._task, option)
-            if asked is not None and asked > there:
-                raise ConfigError(
-                    f"task.{option}={asked} asks for more nodes than there are",
-                    exists=f"{there} nodes",
-                    hint=f"task.{option}={there}, or cut the data into more clients",
-                )
+        cohort.check(self._task, self._nodes)
         if self._busy is not None and self._task.evaluation.federated:
             raise ConfigError(
                 "task.evaluation.federated=true has to wait for nodes that an asynchronous"
@@ -179,20 +174,10 @@ class Rounds:
         if good < task.quorum:
             raise _Missed(good)
 
-    def _breathe(self) -> None:
-        """Stop between two messages where somebody outside asks for it."""
-        control = self._parts.control
-        if control.paused:
-            self._parts.events.aeros_on_status(task=self._task, status=Status.PAUSED)
-            control.check()
-            self._parts.events.aeros_on_status(task=self._task, status=Status.RUNNING)
-        control.check()
-
     def _below_quorum(self, number: int, good: int, tally: Tally) -> TaskError:
-        reasons = [f"{node}: {reason}" for node, reason in tally.refused.items()]
         return TaskError(
             f"round {number} has {good} good updates, its quorum is {self._task.quorum}",
-            exists="; ".join(reasons[:3]) + (f"; and {len(reasons) - 3} more" * (len(reasons) > 3)),
+            exists=tally.reasons,
             hint="mend what the nodes report, then the same command with task.resume=true",
         )
 
@@ -218,39 +203,6 @@ class Rounds:
         if isinstance(collector, SupportsAveraging):
             return collector.averaged(parameters)
         return parameters
-
-    def _fail(self, here: Sitting, error: BaseException) -> None:
-        self._nodes.abandon()
-        self._parts.events.aeros_on_error(task=self._task, error=error)
-        self._end(here, _status(error))
-        if isinstance(error, KeyboardInterrupt):
-            kept = f"rounds 1 to {here.number} are" if here.number else "no round is"
-            raise Interrupted(
-                f"interrupted; {kept} committed in run {here.run.id}",
-                hint="the same command with task.resume=true goes on",
-            ) from None
-
-    def _end(self, here: Sitting, status: Status) -> Result:
-        result = Result(
-            task=self._task.name,
-            status=status,
-            rounds=here.number,
-            metrics=here.measured,
-            model=self._publish(here) if status is Status.FINISHED else {},
-            seconds=here.before + time.monotonic() - self._began,
-            sent=sum(r.sent for r in here.history),
-            received=sum(r.received for r in here.history),
-            versions=self._parts.versions,
-            dropped=dropped(here.history),
-        )
-        try:
-            self._parts.repository.finish(here.run.id, result)
-        except AerosError:  # the repository may be what failed: the others hear of the end
-            if status is Status.FINISHED:
-                raise
-        self._parts.events.aeros_on_status(task=self._task, status=status)
-        self._parts.events.aeros_after_task(task=self._task, result=result)
-        return result
 
     def _publish(self, here: Sitting) -> dict[str, str | int]:
         repository = self._parts.repository
@@ -281,12 +233,6 @@ class Rounds:
             versions=parts.versions,
             parents=self._parents,
         )
-
-
-def _status(error: BaseException) -> Status:
-    if isinstance(error, KeyboardInterrupt):
-        return Status.INTERRUPTED
-    return Status.CANCELLED if isinstance(error, Cancelled) else Status.FAILED
 
 
 def _spent(started: float, trained: float, ended: float) -> dict[str, float]:

@@ -22,7 +22,9 @@ __all__ = ["Keepers", "Sitting", "keepers", "now", "open_run", "state_of"]
 Keepers: TypeAlias = Mapping[str, SupportsState]
 """Who has a state that an exact resume has to bring back, by role."""
 
-NOT_IDENTITY = ("name", "rounds", "resume", "stop", "subtasks", "deadline", "below", "attempts")
+NOT_IDENTITY = (
+    "name", "rounds", "resume", "stop", "subtasks", "deadline", "below", "attempts", "collect",
+)  # fmt: skip
 """Options of a task that may change between two sittings of one run."""
 
 
@@ -134,6 +136,7 @@ def state_of(keepers: Keepers) -> dict[str, State]:
 def identity_of(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return what in a configuration decides the result: data, algorithms, seeds."""
     kept = {name: config.get(name) for name in ("trainer", "collector")}
+    kept |= {"inferencer": inferencer} if (inferencer := config.get("inferencer")) else {}
     steps = config.get("transformer") or {}
     kept |= {"transformer": f"[{','.join(steps)}]"}  # their order decides, too
     kept |= {f"transformer.{name}": options for name, options in steps.items()}

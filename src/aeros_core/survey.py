@@ -1,17 +1,22 @@
-"""Federated evaluation: nodes measure the global parameters on data they keep for it."""
+"""What nodes are asked beside training: to measure, or to answer about, data of their own."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 from aeros_core import cohort
 from aeros_core.intake import SILENT, Nodes
-from aeros_core.messages import Evaluation, Failure, Instruction, Metrics, Reply
+from aeros_core.messages import Evaluation, Failure, Instruction, Metrics, Reply, Scores
 from aeros_core.tally import Refusal, Tally
 from aeros_core.task import Task
 
-__all__ = ["survey"]
+__all__ = ["gather", "survey"]
+
+Wanted = TypeVar("Wanted", Evaluation, Scores)
+
+_KINDS = {Evaluation: "evaluation", Scores: "inference"}
 
 
 def survey(
@@ -21,11 +26,25 @@ def survey(
     breathe: Callable[[], None],
     tally: Tally,
 ) -> Metrics:
-    """Return the mean of what nodes measure, weighted by examples.
+    """Return the mean of what nodes measure, weighted by examples; see `gather`."""
+    replies = gather(Evaluation, nodes, task, sent, breathe, tally)
+    return cohort.mean({"examples": reply.examples, **reply.metrics} for reply in replies)
+
+
+def gather(
+    wanted: type[Wanted],
+    nodes: Nodes,
+    task: Task,
+    sent: Sequence[Instruction],
+    breathe: Callable[[], None],
+    tally: Tally,
+) -> Iterator[Wanted]:
+    """Yield what nodes reply, as it arrives.
 
     A node that fails, or misses the deadline, is counted in ``tally`` and left out.
 
     Args:
+        wanted: The kind of reply that was asked for.
         nodes: Where replies come from.
         task: For its deadline.
         sent: What each is asked.
@@ -35,33 +54,35 @@ def survey(
     tally.sent += sum(instruction.nbytes for instruction in sent)
     nodes.dispatch(sent)
     ends = None if task.deadline is None else time.monotonic() + task.deadline
-    number, pending, figures = sent[0].round, {told.node for told in sent}, []
+    number, pending = sent[0].round, {told.node for told in sent}
     while pending:
         breathe()
         reply = nodes.receive(None if ends is None else ends - time.monotonic())
         if reply is None:
             break
         tally.receive(reply)
-        if (refusal := _fault(reply, number, pending)) is not None:
+        if (refusal := _fault(reply, number, pending, wanted)) is not None:
             tally.refuse(reply.node, refusal)
-        elif isinstance(reply, Evaluation):
-            figures.append({"examples": reply.examples, **reply.metrics})
+        elif isinstance(reply, wanted):
+            yield reply
         if reply.round == number:
             pending.discard(reply.node)
     for node in sorted(pending):
         tally.refuse(node, SILENT)
     if pending:
         nodes.abandon()
-    return cohort.mean(figures)
 
 
-def _fault(reply: Reply, number: int, pending: set[str]) -> Refusal | None:
+def _fault(
+    reply: Reply, number: int, pending: set[str], wanted: type[Evaluation | Scores]
+) -> Refusal | None:
+    kind = _KINDS[wanted]
     if reply.round != number:
         return Refusal("late", f"late: for round {reply.round}")
     if reply.node not in pending:
-        return Refusal("duplicate", "a second evaluation")
+        return Refusal("duplicate", f"a second {kind}")
     if isinstance(reply, Failure):
-        return Refusal("evaluation", f"evaluation: {reply.reason}")
-    if not isinstance(reply, Evaluation):
-        return Refusal("evaluation", "an update, not an evaluation")
+        return Refusal(kind, f"{kind}: {reply.reason}")
+    if not isinstance(reply, wanted):
+        return Refusal(kind, f"no {kind}, but something else")
     return None if reply.examples > 0 else Refusal("examples", f"{reply.examples} examples")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from aeros_core.messages import Reply, Update
+from aeros_core.messages import Reply, Scores, Update
 
 __all__ = ["Refusal", "Tally"]
 
@@ -16,7 +16,8 @@ class Refusal:
     Args:
         kind: What refusals are counted by: ``late``, ``duplicate``, ``not asked``,
             ``failed``, ``not an update``, ``layout``, ``dtype``, ``examples``,
-            ``not finite``, ``norm``, ``encoding``, ``no reply`` or ``evaluation``.
+            ``not finite``, ``norm``, ``encoding``, ``no reply``, ``evaluation`` or
+            ``inference``.
         text: What a person is told.
     """
 
@@ -45,14 +46,20 @@ class Tally:
 
     def receive(self, reply: Reply) -> None:
         """Count the bytes of a reply."""
-        if isinstance(reply, Update):
+        if isinstance(reply, Update | Scores):
             self.received += reply.nbytes
 
-    def accept(self, update: Update) -> None:
-        """Note what a good update reports."""
-        self.accepted[update.node] = {"examples": update.examples, **update.metrics}
+    def accept(self, reply: Update | Scores) -> None:
+        """Note what a good update, or a good answer, reports."""
+        self.accepted[reply.node] = {"examples": reply.examples, **reply.metrics}
         if self.refused:  # an earlier reply of this node may have come to nothing
-            self.refused.pop(update.node, None)
+            self.refused.pop(reply.node, None)
+
+    @property
+    def reasons(self) -> str:
+        """Why nodes are missing, the first three of them, in words."""
+        told = [f"{node}: {reason}" for node, reason in self.refused.items()]
+        return "; ".join(told[:3]) + (f"; and {len(told) - 3} more" if len(told) > 3 else "")
 
     def refuse(self, node: str, refusal: Refusal) -> None:
         """Count a refusal; it is why the node is missing, unless the node is not."""

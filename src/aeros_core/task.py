@@ -12,29 +12,19 @@ from enum import Enum
 
 from aeros_core.errors import ConfigError
 from aeros_core.messages import Metrics
+from aeros_core.subtask import Kind, Subtask
 
 __all__ = [
     "Below",
+    "Collect",
     "Evaluating",
     "Goal",
-    "Kind",
+    "Inference",
     "Late",
     "Pin",
-    "Requirements",
     "Stop",
-    "Subtask",
     "Task",
 ]
-
-
-class Kind(Enum):
-    """What a sub-task does."""
-
-    train = "train"
-    evaluate = "evaluate"
-    infer = "infer"
-    transform = "transform"
-    export = "export"
 
 
 class Goal(Enum):
@@ -53,56 +43,18 @@ class Below(Enum):
     extend = "extend"
 
 
+class Collect(Enum):
+    """What an inference brings home from the nodes."""
+
+    statistics = "statistics"
+    predictions = "predictions"
+
+
 class Late(Enum):
     """What becomes of an update that comes after its round's deadline."""
 
     drop = "drop"
     use = "use"
-
-
-@dataclass(frozen=True, slots=True)
-class Requirements:
-    """What a sub-task asks of the infrastructure element it runs on.
-
-    Args:
-        cpu_cores: Cores, at least.
-        memory_mb: Memory in MB, at least.
-        gpu_memory_mb: GPU memory in MB, at least; 0: no GPU needed.
-        architecture: x64, arm64, arm32 or risc-v; None: any.
-        tier: Cloud, Edge, FarEdge or IoT; None: any.
-        plugins: Distributions with version ranges, as in ``aeros-torch>=0.1``.
-        data: Data sets the element must hold.
-        labels: Labels the element must carry, with their values.
-    """
-
-    cpu_cores: float = 0.0
-    memory_mb: int = 0
-    gpu_memory_mb: int = 0
-    architecture: str | None = None
-    tier: str | None = None
-    plugins: list[str] = field(default_factory=list)
-    data: list[str] = field(default_factory=list)
-    labels: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Subtask:
-    """One step of a task's workflow.
-
-    Args:
-        kind: What it does.
-        roles: Choices of its own by role, ``{"trainer": "torch"}``; a role that is not
-            named here is the one the configuration chose for the whole task.
-        requires: What it asks of the element it runs on.
-        inputs: Names of what it reads, as other sub-tasks' outputs name it.
-        outputs: Names of what it makes.
-    """
-
-    kind: Kind = Kind.train
-    roles: dict[str, str] = field(default_factory=dict)
-    requires: Requirements = field(default_factory=Requirements)
-    inputs: list[str] = field(default_factory=list)
-    outputs: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +150,10 @@ def _one_training() -> dict[str, Subtask]:
     return {"train": Subtask(outputs=["model"])}
 
 
+def _one_inference() -> dict[str, Subtask]:
+    return {"infer": Subtask(kind=Kind.infer, outputs=["predictions"])}
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """A task that a user submits.
@@ -227,6 +183,8 @@ class Task:
         stop: When to end early.
         algorithms: What it takes from the repository, by name: signed wheels that are
             verified, installed for this task alone, and offer their options in it.
+        collect: What comes home where the task answers instead of training. statistics:
+            figures of each node's answers; predictions: the answers too.
         subtasks: The workflow, by name.
     """
 
@@ -247,6 +205,7 @@ class Task:
     evaluation: Evaluating = field(default_factory=Evaluating)
     stop: Stop = field(default_factory=Stop)
     algorithms: dict[str, Pin] = field(default_factory=dict)
+    collect: Collect = Collect.statistics
     subtasks: dict[str, Subtask] = field(default_factory=_one_training)
 
     def __post_init__(self) -> None:
@@ -289,3 +248,33 @@ class Task:
                 "task.below=extend waits for the deadline again, but there is none",
                 hint="task.deadline=60, or task.below=retry",
             )
+        self._check_workflow()
+
+    @property
+    def infers(self) -> bool:
+        """Whether nodes answer with a stored model instead of training one."""
+        return any(subtask.kind is Kind.infer for subtask in self.subtasks.values())
+
+    def _check_workflow(self) -> None:
+        made = {name for subtask in self.subtasks.values() for name in subtask.outputs}
+        for name, subtask in self.subtasks.items():
+            if lost := sorted(set(subtask.inputs) - made):
+                raise ConfigError(
+                    f"sub-task '{name}' reads '{lost[0]}', which no sub-task makes",
+                    exists=", ".join(sorted(made)) or "no output at all",
+                    hint=f"task.subtasks.{name}.inputs=[…]",
+                )
+        kinds = {subtask.kind for subtask in self.subtasks.values()}
+        if {Kind.train, Kind.infer} <= kinds:
+            raise ConfigError(
+                "a task trains or infers; task.subtasks does both",
+                hint="aeros run, then aeros run task=inference task.start=MODEL",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Inference(Task):
+    """A task whose nodes answer with a stored model, each over its own data; see `Task`."""
+
+    name: str = "inference"
+    subtasks: dict[str, Subtask] = field(default_factory=_one_inference)

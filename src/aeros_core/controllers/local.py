@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from aeros_core import elements, pipeline, streams
+from aeros_core import elements, pipeline, scoring, streams
+from aeros_core.answering import Answering
 from aeros_core.data import Dataset
 from aeros_core.errors import AerosError, ConfigError
 from aeros_core.messages import Action, Evaluation, Failure, Instruction, Reply, State, Update
@@ -18,6 +19,7 @@ from aeros_core.pipeline import Prepared
 from aeros_core.powers import SupportsCodec, SupportsCohort
 from aeros_core.roles import Codec, Components, Trainer
 from aeros_core.rounds import Rounds
+from aeros_core.scoring import Scoring
 from aeros_core.task import Task
 
 __all__ = ["LocalController", "LocalNodes"]
@@ -33,7 +35,7 @@ class LocalController:
     """Simulates the nodes of a task, one client of the partition each (``controller=local``)."""
 
     def run(self, task: Task, parts: Components) -> Result:
-        """Prepare the data, cut them into clients, and run the rounds.
+        """Prepare the data, cut them into clients, and have them train or answer.
 
         Raises:
             ConfigError: The parts do not fit; nothing was started.
@@ -43,11 +45,21 @@ class LocalController:
         parts.events.aeros_on_status(task=task, status=Status.SUBMITTED)
         description = elements.Description(**(parts.config.get("infrastructure") or {}))
         elements.check(task, elements.this_machine(description), parts.versions)
+        if task.infers:
+            return _infer(task, parts)
         data = pipeline.prepare(parts.transformers, task.seed)
         pipeline.check_schema(parts.trainer, data.schema)
         parts.events.aeros_on_status(task=task, status=Status.PLANNED)
         codec = parts.collector.codec if isinstance(parts.collector, SupportsCodec) else None
         return Rounds(task, parts, LocalNodes(task, parts.trainer, data, codec), data).run()
+
+
+def _infer(task: Task, parts: Components) -> Result:
+    model = scoring.model_of(task, parts)
+    data = scoring.prepare(task, parts, model)
+    parts.events.aeros_on_status(task=task, status=Status.PLANNED)
+    worker = Answering(scoring.server(parts, model), model.schema, task.collect)
+    return Scoring(task, parts, LocalNodes(task, worker, data), model).run()
 
 
 class LocalNodes:
@@ -57,7 +69,7 @@ class LocalNodes:
 
     Args:
         task: For its seed and its hold-out.
-        trainer: Trains every client.
+        worker: Trains every client, or answers for it.
         data: The table and its partition.
         codec: Compresses what clients send; None: nothing does.
 
@@ -66,11 +78,12 @@ class LocalNodes:
     """
 
     def __init__(
-        self, task: Task, trainer: Trainer, data: Prepared, codec: Codec | None = None
+        self, task: Task, worker: Trainer | Answering, data: Prepared, codec: Codec | None = None
     ) -> None:
         self._task = task
-        self._trainer = trainer
-        self._together = trainer if isinstance(trainer, SupportsCohort) else None
+        self._worker = worker
+        self._together = worker if isinstance(worker, SupportsCohort) else None
+        self._holds_out = task.evaluation.federated and not task.infers
         self._data = data
         self._partition = data.partition
         names = data.partition.names
@@ -80,7 +93,7 @@ class LocalNodes:
         self._cohort: Iterator[Reply] = iter(())
         self._desk = Desk(codec)
         self._sizes = data.partition.sizes
-        least = 2 if task.evaluation.federated else 1
+        least = 2 if self._holds_out else 1
         if (self._sizes < least).any():
             client = int(self._sizes.argmin())
             raise ConfigError(
@@ -156,10 +169,13 @@ class LocalNodes:
 
     def _carry_out(self, instruction: Instruction) -> Reply:
         try:
-            data, prepared = self._rows(instruction), self._desk.prepare(instruction)
+            data, worker = self._rows(instruction), self._worker
+            if isinstance(worker, Answering):
+                return worker.answer(instruction, data)
+            prepared = self._desk.prepare(instruction)
             if instruction.action is Action.TRAIN:
-                return self._desk.finish(instruction, self._trainer.train(prepared, data))
-            metrics = self._trainer.evaluate(prepared.parameters, data)
+                return self._desk.finish(instruction, worker.train(prepared, data))
+            metrics = worker.evaluate(prepared.parameters, data)
         except ConfigError:
             raise  # the same on every node: not this one's failure
         except _ITS_OWN as error:
@@ -170,7 +186,7 @@ class LocalNodes:
     def _rows(self, instruction: Instruction) -> Dataset:
         """Return the node's data; with federated evaluation the part that is meant."""
         rows = self._partition[self._number(instruction.node)]
-        if self._task.evaluation.federated:
+        if self._holds_out:
             rng = streams.stream(self._task.seed, "holdout", instruction.node)
             mixed = rng.permutation(rows)
             kept = int(np.clip(round(len(rows) * self._task.evaluation.holdout), 1, len(rows) - 1))

@@ -181,7 +181,8 @@ class Scores:
         self.module = module
 
     def predict(self, batch):
-        return {"scores": _softmax(self.parameters, batch)}
+        scores = _softmax(self.parameters, batch)
+        return {"scores": scores, "label": scores.argmax(axis=1)}
 
 
 class Mean:
@@ -296,6 +297,7 @@ class Files:
             "layout": model.parameters.layout.to_json(),
             "vector": model.parameters.vector.tolist(),
             "schema": model.schema.to_json(),
+            "inputs": model.inputs and model.inputs.to_json(),
             "module": dict(model.module),
             "transformers": {k: dict(v) for k, v in model.transformers.items()},
             "fitted": {k: dict(v) for k, v in model.fitted.items()},
@@ -326,6 +328,7 @@ class Files:
         return Model(
             name, parameters, schema, data["module"], data["transformers"], data["fitted"],
             parents=tuple(data["info"]["parents"]),
+            inputs=data["inputs"] and Schema.from_json(data["inputs"]),
         )  # fmt: skip
 
 

@@ -15,7 +15,8 @@ from aeros_core.powers import SupportsCodec
 from aeros_core.roles import Components
 from aeros_core.rounds import Rounds
 from aeros_core.schema import Schema
-from aeros_core.task import Kind, Task
+from aeros_core.subtask import Kind
+from aeros_core.task import Task
 from aeros_core.words import counted
 from aeros_flower import certs, fab, neighbours, wire
 from aeros_flower.gate import App, Gate

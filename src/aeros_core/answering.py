@@ -1,0 +1,74 @@
+"""What a node does that is asked to answer: a stored model over the node's own rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from aeros_core import figures
+from aeros_core.data import Dataset
+from aeros_core.messages import Instruction, Scores
+from aeros_core.parameters import Array, Parameters
+from aeros_core.roles import Predictor
+from aeros_core.schema import Schema
+from aeros_core.task import Collect
+
+__all__ = ["Answering"]
+
+ROWS = 4096
+"""Rows that are answered at once, so that memory does not grow with a node's data."""
+
+
+class Answering:
+    """Carries out instructions to infer; warm as long as the parameters stay the same.
+
+    Args:
+        serve: Makes what answers, given the model's parameters.
+        schema: Of the model's data behind its transformers: what it predicts.
+        collect: Whether answers are sent, or their figures alone.
+    """
+
+    def __init__(
+        self, serve: Callable[[Parameters], Predictor], schema: Schema, collect: Collect
+    ) -> None:
+        self._serve, self._schema, self._collect = serve, schema, collect
+        self._warm: tuple[Parameters, Predictor] | None = None
+
+    def answer(self, instruction: Instruction, data: Dataset) -> Scores:
+        """Return the answers to a node's rows, or their figures.
+
+        Args:
+            instruction: Brings the parameters.
+            data: Raw rows: the model's own transformers prepare them.
+
+        Raises:
+            AerosError: The model cannot be built here, or does not take such rows.
+        """
+        outputs = self._outputs(self._predictor(instruction.parameters), data)
+        target = self._schema.target
+        truth = data.schema.target
+        measured = figures.of(
+            outputs,
+            None if target is None else self._schema[target],
+            None if truth is None else data.batch()[truth],
+        )
+        sent: dict[str, Array] = {}
+        if self._collect is Collect.predictions:
+            rows = np.arange(len(data)) if data.rows is None else data.rows
+            sent = {"row": np.asarray(rows, np.int64), **outputs}
+        return Scores(instruction.node, instruction.round, len(data), measured, sent)
+
+    def _predictor(self, parameters: Parameters) -> Predictor:
+        if self._warm is None or self._warm[0] is not parameters:
+            self._warm = None  # memory for one
+            self._warm = (parameters, self._serve(parameters))
+        return self._warm[1]
+
+    def _outputs(self, predictor: Predictor, data: Dataset) -> dict[str, Array]:
+        parts = []
+        names = [field.name for field in data.schema.features]
+        for start in range(0, len(data), ROWS):
+            batch = data.take(np.arange(start, min(start + ROWS, len(data)))).batch()
+            parts.append(predictor.predict({name: batch[name] for name in names}))
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
