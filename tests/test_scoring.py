@@ -193,7 +193,7 @@ def test_what_comes_home_is_figures_unless_more_is_asked_for(aeros, toy_words, t
         (["task.start=nothing"], "task.start=nothing names no stored model"),
         (["task.start=toy:9"], "task.start=toy:9: toy has no version and no tag '9'"),
         (
-            ["task.start=toy", "+task.subtasks.train.kind=train"],
+            ["task.start=toy", "++task.subtasks={train:{kind:train}}"],
             "a task trains or infers; task.subtasks does both",
         ),
         (

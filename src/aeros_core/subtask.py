@@ -19,7 +19,7 @@ class Kind(Enum):
     serve = "serve"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Requirements:
     """What a sub-task asks of the infrastructure element it runs on.
 
@@ -44,7 +44,7 @@ class Requirements:
     labels: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # OmegaConf lets nobody type an entry of a dictionary that is frozen
 class Subtask:
     """One step of a task's workflow.
 
