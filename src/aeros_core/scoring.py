@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from aeros_core import cohort, ending, figures, origin, pipeline, sitting, streams
@@ -15,7 +15,7 @@ from aeros_core.outcomes import Result, Round, Status
 from aeros_core.parameters import Parameters
 from aeros_core.pipeline import Prepared
 from aeros_core.records import Checkpoint, Model
-from aeros_core.roles import Components, Partitioner, Predictor, Source
+from aeros_core.roles import Components, Partitioner, Predictor, Source, Transformer
 from aeros_core.schema import Schema
 from aeros_core.sitting import Sitting
 from aeros_core.survey import gather
@@ -41,7 +41,9 @@ def model_of(task: Task, parts: Components) -> Model:
     return parts.repository.model(name, int(version) if version.isdigit() else version)
 
 
-def prepare(task: Task, parts: Components, model: Model) -> Prepared:
+def prepare(
+    transformers: Mapping[str, Transformer | Source | Partitioner], seed: int, model: Model
+) -> Prepared:
     """Return the rows to be answered, raw: loaded, and cut into clients.
 
     The task's own steps stay out: the model brings the steps it was trained with.
@@ -50,8 +52,8 @@ def prepare(task: Task, parts: Components, model: Model) -> Prepared:
         ConfigError: They are no rows that the model takes.
         DataError: The data are damaged, empty, or not finite.
     """
-    kept = {n: s for n, s in parts.transformers.items() if isinstance(s, Source | Partitioner)}
-    data = pipeline.prepare(kept, task.seed)
+    kept = {n: s for n, s in transformers.items() if isinstance(s, Source | Partitioner)}
+    data = pipeline.prepare(kept, seed)
     check_schema(data.schema, model)
     return data
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from aeros_core import elements, pipeline, scoring, streams
+from aeros_core import elements, streams, workflow
 from aeros_core.answering import Answering
 from aeros_core.data import Dataset
 from aeros_core.errors import AerosError, ConfigError
@@ -18,8 +18,6 @@ from aeros_core.outcomes import Result, Status
 from aeros_core.pipeline import Prepared
 from aeros_core.powers import SupportsCodec, SupportsCohort
 from aeros_core.roles import Codec, Components, Trainer
-from aeros_core.rounds import Rounds
-from aeros_core.scoring import Scoring
 from aeros_core.task import Task
 
 __all__ = ["LocalController", "LocalNodes"]
@@ -45,21 +43,11 @@ class LocalController:
         parts.events.aeros_on_status(task=task, status=Status.SUBMITTED)
         description = elements.Description(**(parts.config.get("infrastructure") or {}))
         elements.check(task, elements.this_machine(description), parts.versions)
-        if task.infers:
-            return _infer(task, parts)
-        data = pipeline.prepare(parts.transformers, task.seed)
-        pipeline.check_schema(parts.trainer, data.schema)
+        data, model = workflow.prepare(task, parts)
         parts.events.aeros_on_status(task=task, status=Status.PLANNED)
         codec = parts.collector.codec if isinstance(parts.collector, SupportsCodec) else None
-        return Rounds(task, parts, LocalNodes(task, parts.trainer, data, codec), data).run()
-
-
-def _infer(task: Task, parts: Components) -> Result:
-    model = scoring.model_of(task, parts)
-    data = scoring.prepare(task, parts, model)
-    parts.events.aeros_on_status(task=task, status=Status.PLANNED)
-    worker = Answering(scoring.server(parts, model), model.schema, task.collect)
-    return Scoring(task, parts, LocalNodes(task, worker, data), model).run()
+        nodes = LocalNodes(task, workflow.worker(task, parts, model), data, codec)
+        return workflow.run(task, parts, nodes, data, model)
 
 
 class LocalNodes:
