@@ -75,3 +75,21 @@ def test_rows_without_a_target_are_answered_too(flat):
     scores = Answering(Doubles, RAW, Collect.statistics).answer(infer(flat), data)
     assert "mae" not in scores.metrics
     assert scores.metrics["scores.max"] == 2.0
+
+
+def test_classes_are_told_apart_by_their_names(flat):
+    """A node that holds owls alone calls them class 0."""
+
+    class Owls:
+        def predict(self, batch):
+            return {"label": np.full(len(batch["x"]), 2)}
+
+    known = Schema(
+        (Field("x", "float32", ()), Field("y", "int64", (), categories=("a", "b", "owl"))), "y"
+    )
+    mine = Schema(
+        (Field("x", "float32", ()), Field("y", "int64", (), categories=("owl", "yeti"))), "y"
+    )
+    data = Dataset(mine, {"x": np.zeros(4, "float32"), "y": np.array([0, 0, 0, 1])})
+    scores = Answering(lambda _: Owls(), known, Collect.statistics).answer(infer(flat), data)
+    assert scores.metrics["accuracy"] == 0.75

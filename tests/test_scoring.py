@@ -12,11 +12,11 @@ from aeros_core.outcomes import Status
 from aeros_core.records import Model
 from aeros_core.schema import Field, Schema
 from aeros_core.scoring import Scoring
-from aeros_core.task import Collect, Inference
+from aeros_core.task import Collect, Inference, Over
 
 POINT = Field("point", "float32", (2,))
 LABEL = Field("label", "int64", (), categories=("a", "b", "c"))
-SCHEMA = Schema((POINT, LABEL), target="label")
+SCHEMA = Schema((replace(POINT, range=(0.0, 1.0)), LABEL), target="label")
 
 
 @pytest.fixture
@@ -131,7 +131,9 @@ def test_it_can_be_cancelled_between_two_answers(model, scripted, heard):
         ((Field("point", "float32", (3,)), LABEL), "label", "point: length 3 in dimension 0"),
         ((LABEL,), "label", "point: missing"),
         ((POINT, LABEL, Field("age", "int64", ())), "label", "age: not expected"),
-        ((POINT, replace(LABEL, categories=("a", "b"))), "label", "label: categories"),
+        ((POINT, replace(LABEL, categories=("b",))), "label", None),
+        ((replace(POINT, range=(-9.0, 9.0)), LABEL), "label", None),
+        ((POINT, replace(LABEL, dtype="float32")), "label", "label: dtype float32, not int64"),
     ],
 )
 def test_rows_have_to_be_what_the_model_takes_but_for_the_target(fields, target, line, flat):
@@ -159,21 +161,46 @@ def test_a_trained_model_answers_where_the_data_lie(aeros, toy_words, tmp_path, 
     more = ["task=inference", "task.start=toy", "inferencer=scores", "task.collect=predictions"]
     done = aeros("run", *words, *more, "task.name=ask")
     assert done.returncode == 0, done.stderr
-    assert "6 nodes answered 240 rows  accuracy " in done.stdout
+    assert "6 nodes answered 480 rows  accuracy " in done.stdout
     assert "model toy version 1 answered" in done.stdout
     [folder] = tmp_path.glob("outputs/ask/*")
     result = json.loads((folder / "result.json").read_text())
-    data = toys.Blobs(examples=240, nan=False).load("train")
+    splits = [toys.Blobs(examples=240, nan=False).load(name) for name in ("train", "test")]
+    labels = np.concatenate([data.columns["label"] for data in splits])
     right, rows = 0, []
     for number in range(6):
         with np.load(folder / "predictions" / f"client-{number}.npz") as answers:
-            right += int((answers["label"] == data.columns["label"][answers["row"]]).sum())
+            right += int((answers["label"] == labels[answers["row"]]).sum())
             rows += answers["row"].tolist()
             np.testing.assert_array_equal(answers["scores"].argmax(1), answers["label"])
-    assert sorted(rows) == list(range(240))
-    assert result["metrics"]["accuracy"] == pytest.approx(right / 240)
+    assert sorted(rows) == list(range(480))
+    assert result["metrics"]["accuracy"] == pytest.approx(right / 480)
     assert result["metrics"]["accuracy"] > 0.9
     assert not (folder / "curve.png").exists()
+
+
+@pytest.mark.parametrize(("over", "rows"), [("train", 240), ("test", 240), ("all", 480)])
+def test_which_rows_are_answered_about_is_an_option(toys, flat, over, rows):
+    model = Model("toy", flat(1.0), SCHEMA, inputs=SCHEMA)
+    steps = {"blobs": toys.Blobs(examples=240, nan=False), "even": toys.Even(clients=3)}
+    task = Inference(start="toy", over=Over[over])
+    data = scoring.prepare({**steps, "scale": toys.Scale()}, task, model)
+    assert (len(data.train), len(data.partition), data.fitted) == (rows, 3, {})
+    split = "test" if over == "test" else "train"
+    was = steps["blobs"].load(split)
+    np.testing.assert_array_equal(data.train.columns["point"][:240], was.columns["point"])
+
+
+def test_a_source_without_the_rows_that_are_asked_for_is_told(toys, flat):
+    class Trains(toys.Blobs):
+        def load(self, split):
+            return super().load(split) if split == "train" else None
+
+    model = Model("toy", flat(1.0), SCHEMA, inputs=SCHEMA)
+    source = {"blobs": Trains(examples=9, nan=False)}
+    assert len(scoring.prepare(source, Inference(start="toy"), model).train) == 9
+    with pytest.raises(ConfigError, match=r"task\.over=test: the source has no such rows"):
+        scoring.prepare(source, Inference(start="toy", over=Over.test), model)
 
 
 def test_what_comes_home_is_figures_unless_more_is_asked_for(aeros, toy_words, tmp_path):

@@ -11,7 +11,7 @@ from aeros_core.data import Dataset
 from aeros_core.messages import Instruction, Scores
 from aeros_core.parameters import Array, Parameters
 from aeros_core.roles import Predictor
-from aeros_core.schema import Schema
+from aeros_core.schema import Field, Schema
 from aeros_core.task import Collect
 
 __all__ = ["Answering"]
@@ -47,12 +47,8 @@ class Answering:
         """
         outputs = self._outputs(self._predictor(instruction.parameters), data)
         target = self._schema.target
-        truth = data.schema.target
-        measured = figures.of(
-            outputs,
-            None if target is None else self._schema[target],
-            None if truth is None else data.batch()[truth],
-        )
+        field = None if target is None else self._schema[target]
+        measured = figures.of(outputs, field, _truth(field, data))
         sent: dict[str, Array] = {}
         if self._collect is Collect.predictions:
             rows = np.arange(len(data)) if data.rows is None else data.rows
@@ -67,8 +63,24 @@ class Answering:
 
     def _outputs(self, predictor: Predictor, data: Dataset) -> dict[str, Array]:
         parts = []
-        names = [field.name for field in data.schema.features]
+        names = [name for name in data.schema.names if name != self._schema.target]
         for start in range(0, len(data), ROWS):
             batch = data.take(np.arange(start, min(start + ROWS, len(data)))).batch()
             parts.append(predictor.predict({name: batch[name] for name in names}))
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _truth(target: Field | None, data: Dataset) -> Array | None:
+    """Return the rows' own values of what a model predicts, in its codes; None without.
+
+    Who holds only some of the classes numbers them in a way of its own, so they are looked
+    up by name; one that the model does not know is -1.
+    """
+    if target is None or target.name not in data.schema.names:
+        return None
+    values, names = data.batch()[target.name], data.schema[target.name].categories
+    if names is None or target.categories is None or names == target.categories:
+        return values
+    code = {name: number for number, name in enumerate(target.categories)}
+    found: Array = np.array([code.get(name, -1) for name in names], np.int64)[values]
+    return found

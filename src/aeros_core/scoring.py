@@ -7,7 +7,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+import numpy as np
+
 from aeros_core import cohort, ending, figures, origin, pipeline, sitting, streams
+from aeros_core.data import Dataset
 from aeros_core.errors import ConfigError, TaskError
 from aeros_core.intake import Nodes
 from aeros_core.messages import Action, Instruction, Scores
@@ -15,12 +18,12 @@ from aeros_core.outcomes import Result, Round, Status
 from aeros_core.parameters import Parameters
 from aeros_core.pipeline import Prepared
 from aeros_core.records import Checkpoint, Model
-from aeros_core.roles import Components, Partitioner, Predictor, Source, Transformer
-from aeros_core.schema import Schema
+from aeros_core.roles import Components, Partitioner, Predictor, Source, Split, Transformer
+from aeros_core.schema import Field, Schema
 from aeros_core.sitting import Sitting
 from aeros_core.survey import gather
 from aeros_core.tally import Tally
-from aeros_core.task import Task
+from aeros_core.task import Over, Task
 
 __all__ = ["Scoring", "check_schema", "model_of", "prepare", "server"]
 
@@ -42,7 +45,7 @@ def model_of(task: Task, parts: Components) -> Model:
 
 
 def prepare(
-    transformers: Mapping[str, Transformer | Source | Partitioner], seed: int, model: Model
+    transformers: Mapping[str, Transformer | Source | Partitioner], task: Task, model: Model
 ) -> Prepared:
     """Return the rows to be answered, raw: loaded, and cut into clients.
 
@@ -52,8 +55,12 @@ def prepare(
         ConfigError: They are no rows that the model takes.
         DataError: The data are damaged, empty, or not finite.
     """
-    kept = {n: s for n, s in transformers.items() if isinstance(s, Source | Partitioner)}
-    data = pipeline.prepare(kept, seed)
+    kept = {
+        name: _Rows(step, task.over) if isinstance(step, Source) else step
+        for name, step in transformers.items()
+        if isinstance(step, Source | Partitioner)
+    }
+    data = pipeline.prepare(kept, task.seed)
     check_schema(data.schema, model)
     return data
 
@@ -76,21 +83,55 @@ def check_schema(schema: Schema, model: Model) -> None:
     Raises:
         ConfigError: They differ; names each difference.
     """
-    wanted = model.inputs or (None if model.transformers else model.schema)
-    if wanted is None:
+    told = model.inputs or (None if model.transformers else model.schema)
+    if told is None:
         raise ConfigError(
             f"model '{model.name}' does not say what its data are before its transformers",
             hint="train it again; models keep this since their inputs are stored",
         )
-    absent = wanted.target if wanted.target not in schema.names else None
-    wanted = wanted.without(absent) if absent else wanted
-    here = schema if schema.target == wanted.target else Schema(schema.fields, wanted.target)
-    if lines := here.mismatches(wanted):
+    wanted = Schema(
+        tuple(
+            _asked(f, told.target)
+            for f in told.fields
+            if f.name in schema.names or f.name != told.target
+        )
+    )
+    if lines := Schema(schema.fields).mismatches(wanted):
         raise ConfigError(
             f"the data are not what model '{model.name}' takes: " + "; ".join(lines),
-            exists=f"the model takes\n{wanted}",
+            exists=f"the model takes\n{told}",
             hint="transformer=[…]: the source of such data, and what cuts them into clients",
         )
+
+
+def _asked(field: Field, target: str | None) -> Field:
+    """Return what rows have to meet: new ones may go beyond the ranges of those seen."""
+    free = field.dtype == "str" or field.name == target  # names of classes are looked up
+    return replace(field, range=None, categories=None if free else field.categories)
+
+
+class _Rows:
+    """A source of nothing but the rows that are to be answered about."""
+
+    def __init__(self, source: Source, over: Over) -> None:
+        self._source, self._over = source, over
+
+    def load(self, split: Split) -> Dataset | None:
+        """Return them as the training split."""
+        if split != "train":
+            return None
+        names: tuple[Split, ...] = ("train", "test")
+        asked = [n for n in names if self._over in (Over.all, Over[n])]
+        found = [data for name in asked if (data := self._source.load(name)) is not None]
+        if not found:
+            raise ConfigError(
+                f"task.over={self._over.name}: the source has no such rows", hint="task.over=all"
+            )
+        columns = {
+            name: np.concatenate([data.batch()[name] for data in found])
+            for name in found[0].schema.names
+        }
+        return Dataset(found[0].schema, columns)
 
 
 class Scoring:

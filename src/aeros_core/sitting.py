@@ -22,10 +22,11 @@ __all__ = ["Keepers", "Sitting", "keepers", "now", "open_run", "state_of"]
 Keepers: TypeAlias = Mapping[str, SupportsState]
 """Who has a state that an exact resume has to bring back, by role."""
 
-NOT_IDENTITY = (
-    "name", "rounds", "resume", "stop", "subtasks", "deadline", "below", "attempts", "collect",
-)  # fmt: skip
+NOT_IDENTITY = ("name", "rounds", "resume", "stop", "subtasks", "deadline", "below", "attempts")
 """Options of a task that may change between two sittings of one run."""
+
+LATER = {"collect": "statistics", "over": "all"}
+"""Options that earlier runs do not have: left out where they are as they would have been."""
 
 
 @dataclass(slots=True)
@@ -141,7 +142,8 @@ def identity_of(config: Mapping[str, Any]) -> dict[str, Any]:
     kept |= {"transformer": f"[{','.join(steps)}]"}  # their order decides, too
     kept |= {f"transformer.{name}": options for name, options in steps.items()}
     task = dict(config.get("task") or {})
-    return {**kept, "task": {k: v for k, v in task.items() if k not in NOT_IDENTITY}}
+    left = {k for k, v in LATER.items() if task.get(k, v) == v} | set(NOT_IDENTITY)
+    return {**kept, "task": {k: v for k, v in task.items() if k not in left}}
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

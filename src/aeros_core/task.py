@@ -21,6 +21,7 @@ __all__ = [
     "Goal",
     "Inference",
     "Late",
+    "Over",
     "Pin",
     "Stop",
     "Task",
@@ -48,6 +49,14 @@ class Collect(Enum):
 
     statistics = "statistics"
     predictions = "predictions"
+
+
+class Over(Enum):
+    """Which of the rows of its source a node answers about."""
+
+    all = "all"
+    train = "train"
+    test = "test"
 
 
 class Late(Enum):
@@ -185,6 +194,8 @@ class Task:
             verified, installed for this task alone, and offer their options in it.
         collect: What comes home where the task answers instead of training. statistics:
             figures of each node's answers; predictions: the answers too.
+        over: The rows that are answered about: those of the source's training split, of its
+            test split, or of both, in this order.
         subtasks: The workflow, by name.
     """
 
@@ -206,6 +217,7 @@ class Task:
     stop: Stop = field(default_factory=Stop)
     algorithms: dict[str, Pin] = field(default_factory=dict)
     collect: Collect = Collect.statistics
+    over: Over = Over.all
     subtasks: dict[str, Subtask] = field(default_factory=_one_training)
 
     def __post_init__(self) -> None:

@@ -26,7 +26,7 @@ def prepare(task: Task, parts: Components) -> tuple[Prepared, Model | None]:
     """
     if task.infers:
         model = scoring.model_of(task, parts)
-        return scoring.prepare(parts.transformers, task.seed, model), model
+        return scoring.prepare(parts.transformers, task, model), model
     data = pipeline.prepare(parts.transformers, task.seed)
     pipeline.check_schema(parts.trainer, data.schema)
     return data, None
@@ -39,9 +39,7 @@ def worker(task: Task, parts: Components, model: Model | None) -> Trainer | Answ
     return Answering(scoring.server(parts, model), model.schema, task.collect)
 
 
-def run(
-    task: Task, parts: Components, nodes: Nodes, data: Prepared, model: Model | None
-) -> Result:
+def run(task: Task, parts: Components, nodes: Nodes, data: Prepared, model: Model | None) -> Result:
     """Drive a task on its nodes to its end; see `rounds.Rounds` and `scoring.Scoring`.
 
     Args:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aeros_core.encoding import Encoded
-from aeros_core.messages import Action, Evaluation, Failure, Instruction, Update
+from aeros_core.messages import Action, Evaluation, Failure, Instruction, Scores, Update
 from aeros_core.parameters import Layout, Parameters
 from aeros_flower import parcel, wire
 
@@ -200,6 +200,35 @@ def test_a_message_that_is_not_what_it_should_be_is_refused_with_its_reason(path
 def test_a_message_of_somebody_else_is_refused(content, reason):
     with pytest.raises(wire.WireError, match=reason.replace("[", r"\[")):
         wire.unpack_instructions(content)
+
+
+def test_answers_about_data_come_back_in_their_shapes():
+    outputs = {
+        "row": np.array([3, 1], "int64"),
+        "scores": np.arange(6, dtype="float32").reshape(2, 3),
+        "none": np.empty((2, 0)),
+    }
+    sent = [Scores("a", 1, 2, {"accuracy": 0.5}, outputs), Scores("b", 1, 9, {})]
+    first, second = wire.unpack_replies(through_flower(wire.pack_replies(sent))[0], None)
+    assert (first.node, first.round, first.examples, first.metrics) == (
+        "a",
+        1,
+        2,
+        {"accuracy": 0.5},
+    )
+    for name, was in outputs.items():
+        assert (first.outputs[name].dtype, first.outputs[name].shape) == (was.dtype, was.shape)
+        assert first.outputs[name].tobytes() == was.tobytes()
+    assert second == sent[1]
+
+
+def test_answers_of_another_shape_than_they_say_are_refused():
+    content = wire.pack_replies([Scores("a", 1, 2, {}, {"scores": np.ones((2, 3))})])
+    head = json.loads(content["aeros"]["head"])
+    head["replies"][0]["shapes"]["scores"] = [2, 4]
+    content["aeros"]["head"] = json.dumps(head)
+    with pytest.raises(wire.WireError, match="has 6 elements, not those of shape"):
+        wire.unpack_replies(content, None)
 
 
 def test_a_note_is_plain_data():

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from aeros_core import elements, pipeline
+from aeros_core import elements, workflow
 from aeros_core.errors import ConfigError, TaskError
 from aeros_core.outcomes import Result, Status
 from aeros_core.pipeline import Prepared
 from aeros_core.powers import SupportsCodec
+from aeros_core.records import Model
 from aeros_core.roles import Components
-from aeros_core.rounds import Rounds
 from aeros_core.schema import Schema
 from aeros_core.subtask import Kind
 from aeros_core.task import Task
@@ -86,25 +86,30 @@ class FlowerController:
         self._stock, self._app, self._only = stock, app, tuple(only)
 
     def run(self, task: Task, parts: Components) -> Result:
-        """Prepare the data, wait for executors, and run the rounds on them.
+        """Prepare the data, wait for executors, and have them train or answer.
 
         Raises:
             ConfigError: The parts do not fit, or executors cannot take part; nothing began.
             TaskError: No executor came in time, or the task could not go on.
         """
         parts.events.aeros_on_status(task=task, status=Status.SUBMITTED)
-        data = pipeline.prepare(parts.transformers, task.seed)
-        pipeline.check_schema(parts.trainer, data.schema)
+        data, model = workflow.prepare(task, parts)
+        if model is not None and self._app:
+            raise ConfigError(
+                "other people's ClientApps train and evaluate, they do not answer with a model",
+                hint="controller.app=null, and aeros executor on the nodes",
+            )
         link = self._open()
         try:
             post = PlainPost(link, data.schema, _versions(parts)) if self._app else link
-            roster = Roster(post, note(parts), judge(task, parts, data), say, self._only)
+            asked, judged = note(parts, model), judge(task, parts, data, model)
+            roster = Roster(post, asked, judged, say, self._only)
             codec = parts.collector.codec if isinstance(parts.collector, SupportsCodec) else None
             limits = Limits(window=self._window, patience=self._wait)
             self._gather(link, roster, parts)
             parts.events.aeros_on_status(task=task, status=Status.PLANNED)
             nodes = FlowerNodes(post, roster, data.partition, codec, limits)
-            return Rounds(task, parts, nodes, data).run()
+            return workflow.run(task, parts, nodes, data, model)
         finally:
             link.close()
 
@@ -175,16 +180,25 @@ def _asked(host: str, port: int | None, nodes: int | None) -> tuple[int, int]:
     return found.port, found.nodes if nodes is None else nodes
 
 
-def note(parts: Components) -> Any:
-    """Return the message that asks an executor to prepare for a task."""
-    config = {name: parts.config.get(name) for name in ("task", "trainer", "transformer")}
+def note(parts: Components, model: Model | None = None) -> Any:
+    """Return the message that asks an executor to prepare for a task.
+
+    Args:
+        parts: For the configuration.
+        model: What executors are to answer with; None: they are to train.
+    """
+    names = ("task", "transformer", "trainer" if model is None else "inferencer")
+    config = {name: parts.config.get(name) for name in names}
     config["collector"] = {"codec": (parts.config.get("collector") or {}).get("codec")}
-    return wire.pack_note("prepare", {"identity": parts.identity, "config": config})
+    return wire.pack_preparation(parts.identity, config, model)
 
 
-def judge(task: Task, parts: Components, data: Prepared) -> Callable[[Member], str]:
+def judge(
+    task: Task, parts: Components, data: Prepared, model: Model | None = None
+) -> Callable[[Member], str]:
     """Return what holds an executor against what the task needs."""
-    here, wanted = digest(data.partition), _versions(parts)
+    here, wanted = digest(data.partition), _versions(parts, model)
+    kind = Kind.train if model is None else Kind.infer
 
     def judged(member: Member) -> str:
         has = member.versions
@@ -197,9 +211,11 @@ def judge(task: Task, parts: Components, data: Prepared) -> Callable[[Member], s
             return "; ".join(other) or str(member.told["error"])
         for subtask in task.subtasks.values():
             lines = elements.unmet(subtask.requires, member.element, has)
-            if subtask.kind is Kind.train and lines:
+            if subtask.kind is kind and lines:
                 return "it lacks " + "; ".join(lines)
         there = Schema.from_json(member.told["schema"])
+        if model is not None and member.own:
+            return ""  # it has held its rows against the model itself
         if lines := there.mismatches(data.schema):
             return "its data are other data: " + "; ".join(lines)
         if not member.own and member.told.get("digest") != here:
@@ -209,10 +225,13 @@ def judge(task: Task, parts: Components, data: Prepared) -> Callable[[Member], s
     return judged
 
 
-def _versions(parts: Components) -> dict[str, str]:
+def _versions(parts: Components, model: Model | None = None) -> dict[str, str]:
     """Return the versions of what a node needs: the core, and who offers its parts."""
     config = parts.config
-    chosen = [config.get("trainer"), (config.get("trainer") or {}).get("model")]
+    if model is None:
+        chosen = [config.get("trainer"), (config.get("trainer") or {}).get("model")]
+    else:
+        chosen = [config.get("inferencer"), model.module, *model.transformers.values()]
     chosen += (config.get("transformer") or {}).values()
     chosen.append((config.get("collector") or {}).get("codec"))
     packages = {str(node.get("_target_")).partition(".")[0] for node in chosen if node}

@@ -79,7 +79,7 @@ class Executor:
         self._element = asdict(elements.this_machine(place.description))
         self._keeping = Keeping(place.state / place.name)
         self._job: Job | None = None
-        self._made_from: tuple[Any, ...] | None = None
+        self._made_from: Any = None
         self._stopped = threading.Event()
 
     @property
@@ -175,7 +175,7 @@ class Executor:
 
     def _prepare(self, content: Any) -> dict[str, Any]:
         """Build what the task needs, unless it is there already, and say how that went."""
-        asked = wire.unpack_note(content, "prepare")
+        config, model = wire.unpack_preparation(content)
         told: dict[str, Any] = {
             "name": self._place.name,
             "own": self._place.own,
@@ -183,14 +183,14 @@ class Executor:
             "element": self._element,
             "error": "",
         }
-        made_from = (asked.get("identity"), parcel.of(asked.get("config"), dict, "config"))
         try:
-            if self._job is None or self._made_from != made_from:
+            if self._job is None or self._made_from != content:
                 self._job = None  # memory for one
                 self._keeping = Keeping(self._place.state / self._place.name)
-                config = overridden(made_from[1], self._place.settings)
+                config = overridden(config, self._place.settings)
                 client = self._place.name if self._place.own else None
-                self._job, self._made_from = Job(self._registry, config, client), made_from
+                self._job = Job(self._registry, config, client, model)
+                self._made_from = content
         except AerosError as error:
             return told | {"error": str(error)}
         except Exception as error:

@@ -12,15 +12,20 @@ from typing import Any
 
 import numpy as np
 
-from aeros_core import compose, pipeline, streams
+from aeros_core import compose, members, pipeline, scoring, streams
+from aeros_core.answering import Answering
 from aeros_core.controllers.local import LocalNodes
 from aeros_core.data import Partition
-from aeros_core.errors import ConfigError, PluginError
+from aeros_core.errors import ConfigError
 from aeros_core.messages import Failure, Instruction, Reply, Update
 from aeros_core.parameters import Layout, Parameters
+from aeros_core.parts import build_module, build_part, demand
+from aeros_core.records import Model
 from aeros_core.registry import Registry
 from aeros_core.roles import Partitioner, Trainer
-from aeros_core.task import Evaluating, Task
+from aeros_core.serving import Service
+from aeros_core.subtask import Kind, Subtask
+from aeros_core.task import Collect, Evaluating, Over, Task
 
 __all__ = ["Job", "overridden"]
 
@@ -36,38 +41,49 @@ class Job:
         config: The task's configuration as plain data, with what this executor sets itself.
         client: Name of the one client that all data here belong to; None: this executor
             serves any of the clients that the task's partition has.
+        model: What it is to answer with, without its parameters; None: it is to train.
 
     Raises:
         AerosError: A plugin is missing, or the data cannot be used.
     """
 
-    def __init__(self, registry: Registry, config: Mapping[str, Any], client: str | None) -> None:
-        told = config.get("task") or {}
-        task = Task(
-            name=told.get("name", "task"),
-            seed=told.get("seed", 0),
-            evaluation=Evaluating(**(told.get("evaluation") or {})),
-        )
-        trainer = compose.build_part(registry, "trainer", config.get("trainer") or {})
-        if not isinstance(trainer, Trainer):
-            raise PluginError("what is registered as a trainer here is none")
+    def __init__(
+        self,
+        registry: Registry,
+        config: Mapping[str, Any],
+        client: str | None,
+        model: Model | None = None,
+    ) -> None:
+        task = _task(config.get("task") or {}, model)
         steps = {
-            name: compose.build_part(registry, "transformer", node, name)
+            name: build_part(registry, "transformer", node, name)
             for name, node in (config.get("transformer") or {}).items()
         }
         if client is not None:
             steps = {n: step for n, step in steps.items() if not isinstance(step, Partitioner)}
-        data = pipeline.prepare(steps, task.seed)
-        pipeline.check_schema(trainer, data.schema)
+        worker: Trainer | Answering
+        if model is None:
+            worker = _trainer(registry, config)
+            data = pipeline.prepare(steps, task.seed)
+            pipeline.check_schema(worker, data.schema)
+        else:
+            worker = _answering(registry, config, model, task.collect)
+            data = scoring.prepare(steps, task, model)
         if client is not None:
             whole = Partition(np.arange(len(data.train)), np.array([0, len(data.train)]), (client,))
             data = replace(data, partition=whole)
-        self._data, self._trainer, self._seed = data, trainer, task.seed
-        self.nodes = LocalNodes(task, trainer, data, compose.build_codec(registry, config))
+        self._data, self._worker, self._seed = data, worker, task.seed
+        self.nodes = LocalNodes(task, worker, data, compose.build_codec(registry, config))
 
     def initial(self) -> Parameters:
-        """Return the parameters that the task starts from."""
-        return self._trainer.initialise(self._data.schema, streams.seed(self._seed, "model"))
+        """Return the parameters that the task starts from.
+
+        Raises:
+            ConfigError: It answers with a stored model.
+        """
+        if isinstance(self._worker, Answering):
+            raise ConfigError("this task trains nothing: it answers with a stored model")
+        return self._worker.initialise(self._data.schema, streams.seed(self._seed, "model"))
 
     @cached_property
     def layout(self) -> Layout:
@@ -109,6 +125,42 @@ class Job:
             why = f"{type(error).__name__}: {error}"
         self.nodes.abandon()
         yield from (Failure(told.node, told.round, why) for told in left.values())
+
+
+def _task(told: Mapping[str, Any], model: Model | None) -> Task:
+    """Return what of a task matters on a node."""
+    task = Task(
+        name=told.get("name", "task"),
+        seed=told.get("seed", 0),
+        evaluation=Evaluating(**(told.get("evaluation") or {})),
+    )
+    if model is None:
+        return task
+    collect = Collect[told.get("collect", Collect.statistics.name)]
+    over, subtasks = Over[told.get("over", Over.all.name)], {"infer": Subtask(kind=Kind.infer)}
+    return replace(task, collect=collect, over=over, subtasks=subtasks)
+
+
+def _trainer(registry: Registry, config: Mapping[str, Any]) -> Trainer:
+    trainer: Trainer = build_part(registry, "trainer", config.get("trainer") or {})
+    demand(trainer, Trainer, "trainer", "what is chosen")
+    return trainer
+
+
+def _answering(
+    registry: Registry, config: Mapping[str, Any], model: Model, collect: Collect
+) -> Answering:
+    """Return what answers; what it needs and is not installed here is told at once."""
+    node = config.get("inferencer") or members.usual(registry, model)
+    build_part(registry, "inferencer", node)
+    build_module(registry, model.module)
+    for name, step in model.transformers.items():
+        build_part(registry, "transformer", step, name)
+
+    def serve(parameters: Parameters) -> Service:
+        return compose.build_service(registry, replace(model, parameters=parameters), node)
+
+    return Answering(serve, model.schema, collect)
 
 
 def _timed(reply: Reply, seconds: float) -> Reply:

@@ -7,12 +7,11 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from aeros_core import pipeline
+from aeros_core import workflow
 from aeros_core.errors import ConfigError, TaskError
 from aeros_core.outcomes import Result, Status
 from aeros_core.powers import SupportsCodec
 from aeros_core.roles import Components
-from aeros_core.rounds import Rounds
 from aeros_core.task import Task
 from aeros_core.words import counted
 from aeros_flower import controller
@@ -154,9 +153,9 @@ def rounds(task: Task, parts: Components, post: GridPost, nodes: int, wait: floa
         ConfigError: The parts do not fit; nothing began.
         TaskError: Too few nodes came, or the task could not go on.
     """
-    data = pipeline.prepare(parts.transformers, task.seed)
-    pipeline.check_schema(parts.trainer, data.schema)
-    roster = Roster(post, controller.note(parts), controller.judge(task, parts, data), say)
+    data, model = workflow.prepare(task, parts)
+    judged = controller.judge(task, parts, data, model)
+    roster = Roster(post, controller.note(parts, model), judged, say)
     ends = time.monotonic() + wait
     while len(roster.members) < nodes and time.monotonic() < ends:
         parts.control.check()
@@ -170,4 +169,5 @@ def rounds(task: Task, parts: Components, post: GridPost, nodes: int, wait: floa
         )
     parts.events.aeros_on_status(task=task, status=Status.PLANNED)
     codec = parts.collector.codec if isinstance(parts.collector, SupportsCodec) else None
-    return Rounds(task, parts, FlowerNodes(post, roster, data.partition, codec), data).run()
+    there = FlowerNodes(post, roster, data.partition, codec)
+    return workflow.run(task, parts, there, data, model)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from flwr.app import RecordDict
 
 from aeros_core.encoding import Decoder, Encoded
-from aeros_core.messages import Action, Evaluation, Failure, Instruction, Reply, Update
+from aeros_core.messages import Action, Evaluation, Failure, Instruction, Reply, Scores, Update
 from aeros_core.parameters import Array, Layout, Parameters, TensorSpec
+from aeros_core.records import Model
+from aeros_flower.brief import described, read, shaped
 from aeros_flower.parcel import (
     Block,
     WireError,
@@ -27,10 +30,12 @@ from aeros_flower.parcel import (
 __all__ = [
     "pack_instructions",
     "pack_note",
+    "pack_preparation",
     "pack_replies",
     "session_of",
     "unpack_instructions",
     "unpack_note",
+    "unpack_preparation",
     "unpack_replies",
 ]
 
@@ -40,6 +45,23 @@ __all__ = [
 def pack_note(kind: str, head: Mapping[str, Any]) -> RecordDict:
     """Return a message without arrays: plain data."""
     return pack(kind, dict(head), {})
+
+
+def pack_preparation(
+    identity: str, config: Mapping[str, Any], model: Model | None = None
+) -> RecordDict:
+    """Return the message that asks a node to prepare for a task.
+
+    Args:
+        identity: Of what decides the task's result.
+        config: What of the task's configuration a node needs.
+        model: What nodes are to answer with; None: they are to train.
+    """
+    block = Block()
+    head: dict[str, Any] = {"identity": identity, "config": dict(config)}
+    if model is not None:
+        head["model"] = described(model, block)
+    return pack("prepare", head, {"fitted": block})
 
 
 def pack_instructions(instructions: Sequence[Instruction], session: str = "") -> RecordDict:
@@ -90,6 +112,12 @@ def _reply_row(reply: Reply, block: Block, kept: list[Any]) -> dict[str, Any]:
     if isinstance(reply, Failure):
         return row | {"kind": "failure", "reason": reply.reason}
     row |= {"examples": reply.examples, "metrics": _floats(reply.metrics)}
+    if isinstance(reply, Scores):
+        arrays = {name: np.asarray(array) for name, array in reply.outputs.items()}
+        kept += arrays.values()
+        shapes = {name: list(array.shape) for name, array in arrays.items()}
+        places = {name: block.add(array) for name, array in arrays.items()}
+        return row | {"kind": "scores", "outputs": places, "shapes": shapes}
     if isinstance(reply, Evaluation):
         return row | {"kind": "evaluation"}
     vectors = reply.parameters.vectors
@@ -121,6 +149,21 @@ def unpack_note(content: RecordDict, kind: str) -> dict[str, Any]:
         WireError: It is another kind of message.
     """
     return opened_head(content, kind)
+
+
+def unpack_preparation(content: RecordDict) -> tuple[dict[str, Any], Model | None]:
+    """Return the configuration in what `pack_preparation` wrote, and the model, if any.
+
+    The model has no parameters yet.
+
+    Raises:
+        WireError: Something is missing, or of another type or size.
+    """
+    head, blocks = opened(content, "prepare")
+    told, config = head.get("model"), of(head.get("config"), dict, "config")
+    if told is None:
+        return config, None
+    return config, read(of(told, dict, "model"), blocks.get("fitted", []))
 
 
 def session_of(content: RecordDict) -> str:
@@ -190,6 +233,11 @@ def _reply(
     examples, metrics = of(row.get("examples"), int, "examples"), numbers(row, "metrics")
     if kind == "evaluation":
         return Evaluation(node, at, examples, metrics)
+    if kind == "scores":
+        shapes = of(row.get("shapes"), dict, "shapes")
+        found = named(row, "outputs", arrays)
+        outputs = {name: shaped(array, shapes.get(name), name) for name, array in found.items()}
+        return Scores(node, at, examples, metrics, outputs)
     if kind != "update":
         raise WireError(f"a reply of kind {kind!r}")
     if layout is None or row.get("digest") != layout.digest:

@@ -130,7 +130,7 @@ class Table:
         test_fraction: Part of ``path`` (of each class of it) kept for the test split where
             there is no ``test_path``, 0 to below 1; 0: none.
         seed: Seed of the draw of the test split.
-        label: Column to predict.
+        label: Column to predict; None: there is none, the rows are to be answered about.
         label_kind: Whether the label is a category (a class) or a number; auto: a number
             where the column holds fractions, else a category.
         group: A column that tells clients apart, kept for the partitioner ``by_group``.
@@ -147,7 +147,7 @@ class Table:
     test_path: str | None = None
     test_fraction: float = 0.2
     seed: int = 0
-    label: str = ""
+    label: str | None = ""
     label_kind: LabelKind = LabelKind.auto
     group: str | None = None
     columns: list[str] = field(default_factory=list)

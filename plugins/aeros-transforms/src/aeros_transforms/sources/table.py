@@ -40,7 +40,7 @@ class Table:
         test_path: str | None,
         test_fraction: float,
         seed: int,
-        label: str,
+        label: str | None,
         label_kind: LabelKind | str,
         group: str | None,
         columns: Sequence[str],
@@ -80,19 +80,21 @@ class Table:
     def _kept(self, names: list[str]) -> list[str]:
         """Return the columns to use, in the order of the file, the label last."""
         where = str(self._path)
-        known(f"{_OPTION}.label", self._label, names, where)
+        if self._label is not None:
+            known(f"{_OPTION}.label", self._label, names, where)
         if self._group is not None:
             known(f"{_OPTION}.group", self._group, names, where)
         for option, listed in (("columns", self._columns), ("drop", self._drop)):
             for name in listed:
                 known(f"{_OPTION}.{option}", name, names, where)
-        always = {self._label, self._group}
+        last = [] if self._label is None else [self._label]
+        always = {self._group, *last} - {None}
         if always & set(self._drop):
             raise ConfigError(
                 f"{_OPTION}.drop names the label or the group", exists=", ".join(names)
             )
-        wanted = (set(self._columns or names) - set(self._drop) | always) - {self._label}
-        return [*(name for name in names if name in wanted), self._label]
+        wanted = (set(self._columns or names) - set(self._drop) | always) - set(last)
+        return [*(name for name in names if name in wanted), *last]
 
     def _clean(self, frame: Any, path: Path) -> Any:
         kept = frame.dropna() if self._drop_missing else frame
