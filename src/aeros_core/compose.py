@@ -221,9 +221,14 @@ def _nested(value: Any) -> bool:
 
 
 def _inner(registry: Registry, group: str, key: str) -> str:
-    """Return the group that a nested option is of; a second collector's is ``collector/rule``."""
+    """Return the group that a nested option is of.
+
+    A second collector's is ``collector/rule``; a model within a model is one of its own group.
+    """
     own = f"{group}/{key}"
-    return own if registry.names(own) or group != "collector" else f"{group}/rule"
+    if registry.names(own):
+        return own
+    return {"collector": "collector/rule", "trainer/model": group}.get(group, own)
 
 
 def _bound(registry: Registry, group: str, node: Mapping[str, Any]) -> Any:
@@ -286,7 +291,8 @@ def _options(registry: Registry, data: Mapping[str, Any]) -> list[Option]:
         (role, data.get(role)) for role in ("controller", "collector", "repository", "trainer")
     ]
     nodes += [(g, node) for g in config.MANY for node in (data.get(g) or {}).values()]
-    nodes.append(("trainer/model", (data.get("trainer") or {}).get("model")))
+    model = (data.get("trainer") or {}).get("model") or {}
+    nodes += [("trainer/model", node) for node in (model, *model.values()) if _nested(node)]
     nodes += [("collector/rule", n) for n in (data.get("collector") or {}).values() if _nested(n)]
     nodes.append(("collector/codec", (data.get("collector") or {}).get("codec")))
     found = [registry.by_target(g, str(node.get("_target_"))) for g, node in nodes if node]
