@@ -101,6 +101,13 @@ def test_a_nested_choice_is_built_with_its_options_bound(build):
     assert steep.parts.trainer.lr == 3 * plain.parts.trainer.lr
 
 
+def test_a_model_within_a_model_is_bound_too(toy):
+    inner = {"_target_": "toy_parts.Steep", "slope": 2.0}
+    made = compose.build_module(toy, {"_target_": "toy_parts.Steep", "slope": inner})
+    held = made(inputs=(4,), outputs=2).slope
+    assert held(inputs=(1,), outputs=1).slope == 2.0
+
+
 def test_a_model_can_be_bound_on_its_own(toy, toys):
     node = {"_target_": "toy_parts.Steep", "slope": 2.0}
     made = compose.build_module(toy, node)(inputs=(4,), outputs=2)

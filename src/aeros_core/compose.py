@@ -221,22 +221,19 @@ def _nested(value: Any) -> bool:
 
 
 def _inner(registry: Registry, group: str, key: str) -> str:
-    """Return the group that a nested option is of.
-
-    A second collector's is ``collector/rule``; a model within a model is one of its own group.
-    """
+    """Return the group of a nested option: its own, or that of rules, or of models in models."""
     own = f"{group}/{key}"
-    if registry.names(own):
-        return own
-    return {"collector": "collector/rule", "trainer/model": group}.get(group, own)
+    held = {"collector": "collector/rule", "trainer/model": "trainer/model"}
+    return own if registry.names(own) else held.get(group, own)
 
 
-def _bound(registry: Registry, group: str, node: Mapping[str, Any]) -> Any:
-    option = _registered(registry, group, node, "")
+def _bound(registry: Registry, group: str, node: Mapping[str, Any], where: str = "") -> Any:
+    option = _registered(registry, group, node, where)
     options = {key: value for key, value in node.items() if key != "_target_"}
     for key, value in options.items():
         if _nested(value):
-            options[key] = _bound(registry, _inner(registry, group, key), value)
+            inner = _inner(registry, group, key)
+            options[key] = _bound(registry, inner, value, f"{group}/{key}")
     return functools.partial(plugins.implementation(option.target), **options)
 
 
