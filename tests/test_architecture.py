@@ -22,8 +22,8 @@ LAYERS = [
     # transport
     "controllers controllers.local",
     # configuration and discovery, and what a person sees
-    "builtin registry plugins guard loading config members compose locks delivery report progress"
-    " compare commands formats words gc_cli models_cli results_cli cli",
+    "builtin registry plugins guard loading config parts members compose locks delivery report"
+    " progress compare commands formats words gc_cli models_cli results_cli cli",
 ]
 LAYER = {name: level for level, names in enumerate(LAYERS) for name in names.split()}
 

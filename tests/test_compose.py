@@ -316,6 +316,9 @@ def test_steps_that_answer_go_on_behind_the_model(toy, toys, flat, monkeypatch):
     service = compose.build_service(toy, model, {"_target_": "toy_parts.Scores"})
     assert service.after == service.steps[::-1]
     assert len(service.after) == 2
+    last = replace(model, behind=tuple(model.transformers)[:1])
+    stage = compose.build_service(toy, last, {"_target_": "toy_parts.Scores"})
+    assert (len(stage.steps), len(stage.after)) == (1, 2)  # one of them goes on behind alone
 
 
 def test_a_stored_model_whose_step_is_not_installed_is_told(toy, toys, flat):

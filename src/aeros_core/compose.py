@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -18,7 +17,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from aeros_core import config, members, origin, plugins
 from aeros_core.control import Control
-from aeros_core.errors import ConfigError, PluginError
+from aeros_core.errors import ConfigError
+from aeros_core.parts import build_module, build_part, demand, nested
 from aeros_core.powers import SupportsAnswers, SupportsMembers, SupportsState
 from aeros_core.records import Model
 from aeros_core.registry import Option, Registry, versions
@@ -28,7 +28,6 @@ from aeros_core.roles import (
     Components,
     Controller,
     Inferencer,
-    Module,
     Partitioner,
     Repository,
     Source,
@@ -38,7 +37,16 @@ from aeros_core.roles import (
 from aeros_core.serving import Service
 from aeros_core.task import Task
 
-__all__ = ["Job", "build", "build_codec", "build_module", "build_part", "build_service", "task_of"]
+__all__ = [
+    "Job",
+    "build",
+    "build_codec",
+    "build_module",
+    "build_part",
+    "build_service",
+    "build_steps",
+    "task_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +123,7 @@ def _role(registry: Registry, data: Mapping[str, Any], role: str, kind: Any) -> 
             hint=f"{role}=<one of these>",
         )
     part = build_part(registry, role, node)
-    _demand(part, kind, role, str(node["_target_"]))
+    demand(part, kind, role, str(node["_target_"]))
     return part
 
 
@@ -139,7 +147,7 @@ def build_codec(registry: Registry, data: Mapping[str, Any]) -> Codec | None:
     if not node:
         return None
     codec = build_part(registry, "collector/codec", node)
-    _demand(codec, Codec, "codec", str(node["_target_"]))
+    demand(codec, Codec, "codec", str(node["_target_"]))
     return cast("Codec", codec)
 
 
@@ -147,33 +155,8 @@ def _many(registry: Registry, data: Mapping[str, Any], group: str, kind: Any) ->
     parts = {}
     for name, node in (data.get(group) or {}).items():
         parts[name] = build_part(registry, group, node, name)
-        _demand(parts[name], kind, group, name)
+        demand(parts[name], kind, group, name)
     return parts
-
-
-def build_part(registry: Registry, group: str, node: Mapping[str, Any], name: str = "") -> Any:
-    """Build one object from its configuration.
-
-    Nested configurations are built too where a group ``<group>/<option>`` exists, as
-    callables with their options bound.
-
-    Raises:
-        PluginError: Its ``_target_`` was not registered for this group.
-        ConfigError: Its class does not take these options.
-    """
-    option = _registered(registry, group, node, name)
-    options = {
-        key: _bound(registry, _inner(registry, group, key), value) if _nested(value) else value
-        for key, value in node.items()
-        if key != "_target_"
-    }
-    _check_names(option, options)
-    return _call(plugins.implementation(option.target), options, option)
-
-
-def build_module(registry: Registry, node: Mapping[str, Any]) -> Module | None:
-    """Return the callable that builds a stored model's module; None if it names none."""
-    return cast("Module", _bound(registry, "trainer/model", node)) if node else None
 
 
 def build_service(
@@ -200,87 +183,30 @@ def build_service(
         ConfigError: A member names a model, and there is no repository.
     """
     answering: Inferencer = build_part(registry, "inferencer", inferencer)
-    _demand(answering, Inferencer, "inferencer", str(inferencer["_target_"]))
+    demand(answering, Inferencer, "inferencer", str(inferencer["_target_"]))
     if isinstance(answering, SupportsMembers):
         members.give(answering, registry, repository, functools.partial(build_service, registry))
         answering.load(model)
         return Service(model, (), answering, plugins.hearing(listeners))
-    steps = []
-    for name, node in model.transformers.items():
-        step = build_part(registry, "transformer", node, name)
-        if name in model.fitted and isinstance(step, SupportsState):
-            step.restore(model.fitted[name])
-        steps.append(step)
+    chain = build_steps(registry, model)
     answering.load(model, build_module(registry, model.module))
-    after = [step for step in reversed(steps) if isinstance(step, SupportsAnswers)]
+    after = [step for step in reversed(chain.values()) if isinstance(step, SupportsAnswers)]
+    steps = [step for name, step in chain.items() if name not in model.behind]
     return Service(model, steps, answering, plugins.hearing(listeners), after)
 
 
-def _nested(value: Any) -> bool:
-    return isinstance(value, Mapping) and "_target_" in value
+def build_steps(registry: Registry, model: Model) -> dict[str, Transformer]:
+    """Build a model's transformers by name, in the state in which they were fitted.
 
-
-def _inner(registry: Registry, group: str, key: str) -> str:
-    """Return the group of a nested option: its own, or that of rules, or of models in models."""
-    own = f"{group}/{key}"
-    held = {"collector": "collector/rule", "trainer/model": "trainer/model"}
-    return own if registry.names(own) else held.get(group, own)
-
-
-def _bound(registry: Registry, group: str, node: Mapping[str, Any], where: str = "") -> Any:
-    option = _registered(registry, group, node, where)
-    options = {key: value for key, value in node.items() if key != "_target_"}
-    for key, value in options.items():
-        if _nested(value):
-            inner = _inner(registry, group, key)
-            options[key] = _bound(registry, inner, value, f"{group}/{key}")
-    return functools.partial(plugins.implementation(option.target), **options)
-
-
-def _registered(registry: Registry, group: str, node: Mapping[str, Any], name: str) -> Option:
-    target = str(node.get("_target_", "nothing")) if isinstance(node, Mapping) else str(node)
-    option = registry.options.get((group, name))  # several options may share a target
-    if option is None or option.target != target:
-        option = registry.by_target(group, target)
-    if option is None:
-        raise PluginError(
-            f"{name or group}: _target_={target} is not registered for {group}",
-            exists=", ".join(registry.names(group)) or f"no {group} at all",
-            hint=f"choose one by name, as in {group}=<option>; configuration never runs code",
-        )
-    return option
-
-
-def _check_names(option: Option, options: Mapping[str, Any]) -> None:
-    known = {field.name for field in dataclasses.fields(option.config)} - {"_target_", "defaults"}
-    if unknown := sorted(options.keys() - known):
-        raise ConfigError(
-            f"option '{unknown[0]}' does not exist for {option.group}={option.name}",
-            exists=", ".join(sorted(known)) or "none",
-            provider=str(option.plugin),
-            hint="aeros run --cfg job shows every option",
-        )
-
-
-def _call(implementation: Any, options: Mapping[str, Any], option: Option) -> Any:
-    try:
-        inspect.signature(implementation).bind(**options)
-    except TypeError as error:
-        raise PluginError(
-            f"{option.target} does not take the options of {option.group}={option.name}: {error}",
-            provider=str(option.plugin),
-            hint="its dataclass and its constructor must name the same options",
-        ) from error
-    return implementation(**options)
-
-
-def _demand(part: object, kind: Any, role: str, name: str) -> None:
-    if not isinstance(part, kind):
-        raise PluginError(
-            f"{name} does not do what a {role} must",
-            exists=f"the Protocols of aeros_core.roles: {kind}",
-            hint="run the conformance kit of aeros_core.testing on it",
-        )
+    Raises:
+        PluginError: One of them is not installed here.
+    """
+    steps: dict[str, Transformer] = {}
+    for name, node in model.transformers.items():
+        steps[name] = build_part(registry, "transformer", node, name)
+        if name in model.fitted and isinstance(step := steps[name], SupportsState):
+            step.restore(model.fitted[name])
+    return steps
 
 
 def _options(registry: Registry, data: Mapping[str, Any]) -> list[Option]:
@@ -289,8 +215,8 @@ def _options(registry: Registry, data: Mapping[str, Any]) -> list[Option]:
     ]
     nodes += [(g, node) for g in config.MANY for node in (data.get(g) or {}).values()]
     model = (data.get("trainer") or {}).get("model") or {}
-    nodes += [("trainer/model", node) for node in (model, *model.values()) if _nested(node)]
-    nodes += [("collector/rule", n) for n in (data.get("collector") or {}).values() if _nested(n)]
+    nodes += [("trainer/model", node) for node in (model, *model.values()) if nested(node)]
+    nodes += [("collector/rule", n) for n in (data.get("collector") or {}).values() if nested(n)]
     nodes.append(("collector/codec", (data.get("collector") or {}).get("codec")))
     found = [registry.by_target(g, str(node.get("_target_"))) for g, node in nodes if node]
     return [option for option in found if option is not None]

@@ -142,6 +142,7 @@ def _show(parsed: argparse.Namespace) -> int:
         "metrics": dict(model.metrics),
         "module": dict(model.module),
         "transformers": {k: dict(v) for k, v in model.transformers.items()},
+        **({"behind": list(model.behind)} if model.behind else {}),
         "schema": model.schema.to_json(),
         "tensors": {t.name: [t.dtype, *t.shape] for t in model.parameters.layout.tensors},
         "versions": dict(model.versions),

@@ -57,6 +57,41 @@ def test_the_first_stage_keeps_the_transformers():
     assert (one.inputs, two.inputs) == (raw, None)
 
 
+class Halves:
+    """A step that goes on behind the model."""
+
+    def transform(self, batch):
+        return batch
+
+    def output_schema(self, schema):
+        return schema
+
+    def state(self):
+        return {"by": self.by}
+
+    def restore(self, state):
+        self.by = state["by"]
+
+    def answer(self, output):
+        return {**output, "scores": output["scores"] / self.by}
+
+
+def test_the_second_stage_keeps_what_goes_on_behind_a_number(monkeypatch, rows):
+    built = {"fit": Halves(), "other": object()}
+    monkeypatch.setattr(parts.compose, "build_part", lambda _r, _g, node, name: built[name])
+    number = Field("label", "float32", (3,))
+    schema = Schema((SCHEMA["x"], number), "label")
+    steps = {"fit": {"_target_": "x.Halves"}, "other": {"_target_": "x.Other"}}
+    told = {"transformers": steps, "fitted": {"fit": {"by": 2.0}}}
+    proto = dense()
+    del proto.graph.output[1], proto.graph.node[4]
+    one, two = parts.split(graph.packed(proto, "dense", schema=schema, **told), "act")
+    assert (one.transformers, one.behind) == (steps, ())
+    assert (two.transformers, two.fitted) == ({"fit": steps["fit"]}, {"fit": {"by": 2.0}})
+    assert two.behind == ("fit",)
+    assert two.schema[two.schema.target] == number
+
+
 def test_an_unknown_layer_is_told_with_those_that_exist(model):
     with pytest.raises(ConfigError) as caught:
         parts.split(model, "third")

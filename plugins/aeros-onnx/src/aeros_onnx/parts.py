@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import onnx
 from onnx import ModelProto, NodeProto, ValueInfoProto, helper
 
+from aeros_core import compose, plugins
 from aeros_core.data import Batch
 from aeros_core.errors import ConfigError
+from aeros_core.powers import SupportsAnswers
 from aeros_core.records import Model
 from aeros_core.schema import Schema
 from aeros_onnx.agreement import agree
@@ -25,8 +27,8 @@ def split(model: Model, layer: str, *, early: bool = False) -> Sequence[Model]:
     """Return a model as two: up to and with a layer, and what comes after it.
 
     The first takes what the whole takes, with its transformers, and answers the values
-    between the two; the second takes those and answers as the whole does. Both together
-    were compared with the whole.
+    between the two; the second takes those and answers as the whole does, in the units of
+    the target, whose steps go on behind it. Both together were compared with the whole.
 
     Args:
         model: The whole.
@@ -37,6 +39,7 @@ def split(model: Model, layer: str, *, early: bool = False) -> Sequence[Model]:
         ConfigError: There is no such layer, the model cannot be parted behind it, or has
             no exit before it.
         DataError: The parts do not answer as the whole does.
+        PluginError: A step behind the model is not installed here.
     """
     whole = written(model, exits=early)
     cuts = {cut.layer: cut for cut in _cuts(whole)}
@@ -189,15 +192,26 @@ def _stage(model: Model, proto: ModelProto, number: int, *, early: bool = False)
     answers = early or number == 2
     last = (model.schema[target],) if answers and target is not None else ()
     fields = model.schema.features if number == 1 else map(field_of, proto.graph.input)
+    steps = list(model.transformers) if number == 1 else _behind(model)
     return packed(
         proto,
         f"{model.name}.stage{number}",
         schema=Schema((*fields, *last), target if last else None),
-        transformers=model.transformers if number == 1 else {},
-        fitted=model.fitted if number == 1 else {},
+        transformers={name: model.transformers[name] for name in steps},
+        fitted={name: model.fitted[name] for name in steps if name in model.fitted},
+        behind=() if number == 1 else tuple(steps),
         inputs=model.inputs if number == 1 else None,
         run=model.run,
         round=model.round,
         versions=model.versions,
         parents=(model.parameters.digest,),
     )
+
+
+def _behind(model: Model) -> list[str]:
+    """Return the transformers that go on behind a model; those of classes leave answers alone."""
+    target = model.schema.target
+    if target is None or model.schema[target].categories is not None:
+        return []
+    built = compose.build_steps(plugins.discover(), model)
+    return [name for name, step in built.items() if isinstance(step, SupportsAnswers)]
