@@ -101,6 +101,13 @@ def test_a_nested_choice_is_built_with_its_options_bound(build):
     assert steep.parts.trainer.lr == 3 * plain.parts.trainer.lr
 
 
+def test_a_model_within_a_model_is_bound_too(toy):
+    inner = {"_target_": "toy_parts.Steep", "slope": 2.0}
+    made = compose.build_module(toy, {"_target_": "toy_parts.Steep", "slope": inner})
+    held = made(inputs=(4,), outputs=2).slope
+    assert held(inputs=(1,), outputs=1).slope == 2.0
+
+
 def test_a_model_can_be_bound_on_its_own(toy, toys):
     node = {"_target_": "toy_parts.Steep", "slope": 2.0}
     made = compose.build_module(toy, node)(inputs=(4,), outputs=2)
@@ -309,6 +316,9 @@ def test_steps_that_answer_go_on_behind_the_model(toy, toys, flat, monkeypatch):
     service = compose.build_service(toy, model, {"_target_": "toy_parts.Scores"})
     assert service.after == service.steps[::-1]
     assert len(service.after) == 2
+    last = replace(model, behind=tuple(model.transformers)[:1])
+    stage = compose.build_service(toy, last, {"_target_": "toy_parts.Scores"})
+    assert (len(stage.steps), len(stage.after)) == (1, 2)  # one of them goes on behind alone
 
 
 def test_a_stored_model_whose_step_is_not_installed_is_told(toy, toys, flat):

@@ -176,7 +176,8 @@ def test_a_format_that_nobody_offers(models, stored):
 class Halves:
     """A format that parts a model at the middle of its name."""
 
-    def split(self, model, layer):
+    def split(self, model, layer, *, early=False):
+        layer = f"{layer}.early" if early else layer
         return [replace(model, name=f"{model.name}.{layer}{n}") for n in (1, 2)]
 
 
@@ -191,6 +192,15 @@ def test_a_model_becomes_two_stages(models, stored, toys, monkeypatch):
     assert [(info["name"], info["version"]) for info in told] == [
         ("mine.half1", 2), ("mine.half2", 2),
     ]  # fmt: skip
+
+
+def test_the_first_stage_may_answer_early(models, stored, toys, monkeypatch):
+    monkeypatch.setattr(formats, "choose", lambda path, named: Halves())
+    done = models("split", "mine:1", "--at", "half", "--exit")
+    first, second = done.stdout.splitlines()
+    takes = "is stored, 36 bytes, takes point: float32 (2), -1 to 1"
+    assert first == f"mine.half.early1:1 {takes}, and answers at its exit"
+    assert second == f"mine.half.early2:1 {takes}"
 
 
 def test_a_format_that_cannot_part_models(models, stored, monkeypatch):

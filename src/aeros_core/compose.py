@@ -37,7 +37,16 @@ from aeros_core.roles import (
 from aeros_core.serving import Service
 from aeros_core.task import Task
 
-__all__ = ["Job", "build", "build_codec", "build_module", "build_part", "build_service", "task_of"]
+__all__ = [
+    "Job",
+    "build",
+    "build_codec",
+    "build_module",
+    "build_part",
+    "build_service",
+    "build_steps",
+    "task_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,14 +190,10 @@ def build_service(
         members.give(answering, registry, repository, functools.partial(build_service, registry))
         answering.load(model)
         return Service(model, (), answering, plugins.hearing(listeners))
-    steps = []
-    for name, node in model.transformers.items():
-        step = build_part(registry, "transformer", node, name)
-        if name in model.fitted and isinstance(step, SupportsState):
-            step.restore(model.fitted[name])
-        steps.append(step)
+    chain = build_steps(registry, model)
     answering.load(model, build_module(registry, model.module))
-    after = [step for step in reversed(steps) if isinstance(step, SupportsAnswers)]
+    after = [step for step in reversed(chain.values()) if isinstance(step, SupportsAnswers)]
+    steps = [step for name, step in chain.items() if name not in model.behind]
     return Service(model, steps, answering, plugins.hearing(listeners), after)
 
 
@@ -204,13 +209,28 @@ def _service(
     return build_service(registry, model, node, listeners, repository)
 
 
+def build_steps(registry: Registry, model: Model) -> dict[str, Transformer]:
+    """Build a model's transformers by name, in the state in which they were fitted.
+
+    Raises:
+        PluginError: One of them is not installed here.
+    """
+    steps: dict[str, Transformer] = {}
+    for name, node in model.transformers.items():
+        steps[name] = build_part(registry, "transformer", node, name)
+        if name in model.fitted and isinstance(step := steps[name], SupportsState):
+            step.restore(model.fitted[name])
+    return steps
+
+
 def _options(registry: Registry, data: Mapping[str, Any]) -> list[Option]:
     nodes: list[tuple[str, Any]] = [
         (role, data.get(role))
         for role in ("controller", "collector", "repository", "trainer", "inferencer")
     ]
     nodes += [(g, node) for g in config.MANY for node in (data.get(g) or {}).values()]
-    nodes.append(("trainer/model", (data.get("trainer") or {}).get("model")))
+    model = (data.get("trainer") or {}).get("model") or {}
+    nodes += [("trainer/model", node) for node in (model, *model.values()) if nested(node)]
     nodes += [("collector/rule", n) for n in (data.get("collector") or {}).values() if nested(n)]
     nodes.append(("collector/codec", (data.get("collector") or {}).get("codec")))
     found = [registry.by_target(g, str(node.get("_target_"))) for g, node in nodes if node]

@@ -46,8 +46,14 @@ class Format(Protocol):
 class Splits(Protocol):
     """A format whose module can also part a model in two."""
 
-    def split(self, model: Model, layer: str) -> Sequence[Model]:
-        """Return the stages, of which each takes what the one before answers."""
+    def split(self, model: Model, layer: str, *, early: bool = False) -> Sequence[Model]:
+        """Return the stages, of which each takes what the one before answers.
+
+        Args:
+            model: The whole.
+            layer: The last layer of the first stage.
+            early: Whether the first also answers by itself, at the model's early exit.
+        """
 
 
 def choose(path: str, named: str | None) -> Format:

@@ -64,6 +64,9 @@ def _options(verb: str, sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--name", required=True, help="name of the model")
     if verb == "split":
         sub.add_argument("--at", required=True, metavar="LAYER", help="last of the first stage")
+        sub.add_argument(
+            "--exit", action="store_true", help="the first stage answers too, at its early exit"
+        )
     if verb == "gc":
         gc_cli.add_options(sub)
 
@@ -139,6 +142,7 @@ def _show(parsed: argparse.Namespace) -> int:
         "metrics": dict(model.metrics),
         "module": dict(model.module),
         "transformers": {k: dict(v) for k, v in model.transformers.items()},
+        **({"behind": list(model.behind)} if model.behind else {}),
         "schema": model.schema.to_json(),
         "tensors": {t.name: [t.dtype, *t.shape] for t in model.parameters.layout.tensors},
         "versions": dict(model.versions),
@@ -260,12 +264,15 @@ def _split(parsed: argparse.Namespace) -> int:
     if not isinstance(format_, formats.Splits):
         raise ConfigError("the format onnx cannot part models", hint="pip install -U aeros-onnx")
     name, version = words.named(names[0])
-    stages = format_.split(repository.model(name, version or "latest"), parsed.at)
+    stages = format_.split(
+        repository.model(name, version or "latest"), parsed.at, early=parsed.exit
+    )
     infos = [repository.publish(stage) for stage in stages]
     if parsed.json:
         print(json.dumps([asdict(info) for info in infos], indent=2))
         return 0
     for stage, info in zip(stages, infos, strict=True):
         takes = ", ".join(str(field) for field in stage.schema.features)
-        print(f"{info.name}:{info.version} is stored, {info.nbytes:,} bytes, takes {takes}")
+        early = ", and answers at its exit" if parsed.exit and stage is stages[0] else ""
+        print(f"{info.name}:{info.version} is stored, {info.nbytes:,} bytes, takes {takes}{early}")
     return 0

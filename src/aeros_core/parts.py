@@ -1,7 +1,7 @@
-"""One object from its configuration.
+"""One object from its configuration: what a plugin registered, with its options.
 
-Only what a plugin registered for a role is built: a ``_target_`` from a file or from the
-command line that was not registered is refused, so configuration can never run code.
+Only what was registered for a role is built: a ``_target_`` from a file or from the command
+line that was not is refused, so configuration can never run code.
 """
 
 from __future__ import annotations
@@ -46,22 +46,24 @@ def build_module(registry: Registry, node: Mapping[str, Any]) -> Module | None:
 
 
 def nested(value: Any) -> bool:
-    """Tell whether a value is the configuration of a further object."""
+    """Tell whether an option is itself something to be built."""
     return isinstance(value, Mapping) and "_target_" in value
 
 
 def _inner(registry: Registry, group: str, key: str) -> str:
-    """Return the group that a nested option is of; a second collector's is ``collector/rule``."""
+    """Return the group of a nested option: its own, or that of rules, or of models in models."""
     own = f"{group}/{key}"
-    return own if registry.names(own) or group != "collector" else f"{group}/rule"
+    held = {"collector": "collector/rule", "trainer/model": "trainer/model"}
+    return own if registry.names(own) else held.get(group, own)
 
 
-def _bound(registry: Registry, group: str, node: Mapping[str, Any]) -> Any:
-    option = _registered(registry, group, node, "")
+def _bound(registry: Registry, group: str, node: Mapping[str, Any], where: str = "") -> Any:
+    option = _registered(registry, group, node, where)
     options = {key: value for key, value in node.items() if key != "_target_"}
     for key, value in options.items():
         if nested(value):
-            options[key] = _bound(registry, _inner(registry, group, key), value)
+            inner = _inner(registry, group, key)
+            options[key] = _bound(registry, inner, value, f"{group}/{key}")
     return functools.partial(plugins.implementation(option.target), **options)
 
 
@@ -103,10 +105,10 @@ def _call(implementation: Any, options: Mapping[str, Any], option: Option) -> An
 
 
 def demand(part: object, kind: Any, role: str, name: str) -> None:
-    """Make sure that a part does what its role must.
+    """Hold what was built against the Protocol of its role.
 
     Raises:
-        PluginError: It does not follow the Protocol ``kind``.
+        PluginError: It is something else.
     """
     if not isinstance(part, kind):
         raise PluginError(

@@ -99,6 +99,8 @@ class Model:
         parents: Digests of the models it was made from.
         inputs: Schema of the data before the transformers: what a request brings; None
             where nobody knows.
+        behind: Names of the transformers that only go on behind the model
+            (`powers.SupportsAnswers`): those of the last stage of a model that was parted.
     """
 
     name: str
@@ -113,6 +115,7 @@ class Model:
     versions: Mapping[str, str] = field(default_factory=dict)
     parents: tuple[str, ...] = ()
     inputs: Schema | None = None
+    behind: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

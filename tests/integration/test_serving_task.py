@@ -1,6 +1,8 @@
 """A task whose last step is serving: a tag moves, and answers are in the target's own units."""
 
 import json
+import subprocess
+import sys
 import time
 import urllib.request
 
@@ -12,6 +14,23 @@ WORDS = [
     "transformer.standardise.fields=[features,target]", "task.name=sugar", "trainer.lr=0.01",
     "callback=[promote]",
 ]  # fmt: skip
+
+
+STAGES = """
+import json
+import numpy as np
+from aeros_core import compose, config, plugins
+
+words = ["+inferencer=sequence", "inferencer.order=[a,b]"]
+words += [f"+inferencer.members.{name}=sugar.stage{n}" for n, name in ((1, "a"), (2, "b"))]
+registry = plugins.discover()
+cfg = config.plain(config.load(words, registry, root="models"))
+repository = compose.build_part(registry, "repository", cfg["repository"])
+model = repository.model("sugar.stage1")
+service = compose.build_service(registry, model, cfg["inferencer"], repository=repository)
+rows = np.load("test.npz")["features"].astype(np.float32)
+print(json.dumps(service.predict({"features": rows})["scores"].tolist()))
+"""
 
 
 def answered(server, rows):
@@ -40,3 +59,11 @@ def test_what_a_task_has_trained_is_served_in_the_units_of_its_data(aeros, serve
         assert np.mean((found[1] - truth) ** 2) == pytest.approx(reported, rel=1e-4)
     said = aeros("models", "list", "--json")
     assert "production" in said
+
+    aeros("models", "split", "sugar", "--at", "layers.1")
+    command = [sys.executable, "-c", STAGES]
+    done = subprocess.run(command, cwd=aeros.folder, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    staged = np.array(json.loads(done.stdout))
+    np.testing.assert_allclose(staged, found[1], rtol=1e-4)  # as the whole, in its units
+    assert np.mean((staged - truth) ** 2) == pytest.approx(reported, rel=1e-4)

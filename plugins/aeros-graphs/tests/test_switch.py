@@ -6,7 +6,7 @@ from aeros_core.errors import ConfigError, DataError
 from aeros_core.testing import InferencerTests
 from aeros_graphs.switch import SwitchInferencer
 
-OPTIONS = {"threshold": 0.8, "field": None, "cases": {}, "otherwise": None}
+OPTIONS = {"threshold": 0.8, "onward": "request", "field": None, "cases": {}, "otherwise": None}
 
 
 def switch(members, **options):
@@ -53,6 +53,63 @@ def test_all_or_none_go_on(threshold, asked):
     made.load(model())
     made.predict(rows())
     assert large.asked == asked
+
+
+class First:
+    """A first stage with an exit: answers by the sign of ``x``, and hands on its double."""
+
+    def __init__(self, sure):
+        self.sure, self.asked = sure, []
+
+    def predict(self, batch):
+        self.asked.append(len(batch["x"]))
+        label = (batch["x"][:, 0] > 0).astype(np.int64)
+        scores = np.repeat(np.reshape(1 - self.sure, (-1, 1)) * np.ones((len(label), 1)), 2, axis=1)
+        scores[np.arange(len(label)), label] = self.sure
+        return {"scores": scores, "label": label, "doubled": 2 * batch["x"]}
+
+
+class Second:
+    """What comes behind it: answers from the double alone, never sure of anything."""
+
+    def __init__(self):
+        self.batches = []
+
+    def predict(self, batch):
+        self.batches.append(batch)
+        label = (batch["doubled"][:, 1] > 0).astype(np.int64)
+        return {"scores": np.full((len(label), 2), 0.5), "label": label}
+
+
+def test_what_is_not_sure_at_an_exit_goes_on_from_there():
+    batch, sure = rows(40), np.where(np.arange(40) % 3, 0.9, 0.6)
+    first, second = First(sure), Second()
+    made = switch({"edge": first, "cloud": second}, onward="answer")
+    answer = made.predict(batch)
+    assert set(answer) == {"scores", "label"}
+    here = batch["x"][:, 0] > 0
+    there = batch["x"][:, 1] > 0
+    assert answer["label"].tolist() == np.where(sure > 0.8, here, there).tolist()
+    (asked,) = second.batches
+    assert set(asked) == {"doubled"}  # what was computed already, not the request
+    np.testing.assert_array_equal(asked["doubled"], 2 * batch["x"][sure < 0.8])
+    assert first.asked == [40]
+
+
+@pytest.mark.parametrize(("sure", "further"), [(0.95, 0), (0.5, 1), (1.0, 1)])
+def test_the_answer_has_the_same_fields_whoever_gives_it(sure, further):
+    second = Second()
+    threshold = 1.0 if sure == 1 else 0.8  # a score that was rounded to 1 is not kept at 1
+    made = switch({"edge": First(sure), "cloud": second}, onward="answer", threshold=threshold)
+    assert set(made.predict(rows(4))) == {"scores", "label"}
+    assert len(second.batches) == further
+
+
+def test_a_member_without_anything_to_go_on_with_is_told():
+    made = switch({"edge": Fixed(scores=[0.5, 0.5], label=0), "cloud": Second()}, onward="answer")
+    with pytest.raises(ConfigError, match="'edge' answers scores and label alone") as caught:
+        made.predict(rows(2))
+    assert "aeros models split NAME --at LAYER --exit" in caught.value.hint
 
 
 def test_three_in_a_row():

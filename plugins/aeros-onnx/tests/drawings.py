@@ -41,6 +41,27 @@ def dense(seed=0, hidden=6, dtype=np.float32):
     return helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
 
 
+def branched(behind="h"):
+    """Return `dense` with an exit: a dense layer of its own behind this value."""
+    proto = dense()
+    weight = np.random.default_rng(9).standard_normal((6, 3)).astype(np.float32)
+    proto.graph.initializer.append(numpy_helper.from_array(weight, "exit.weight"))
+    proto.graph.node.extend(
+        [
+            helper.make_node("MatMul", [behind, "exit.weight"], ["e"], name="exit"),
+            helper.make_node("Softmax", ["e"], ["exit.scores"], name="exit.scores", axis=1),
+            helper.make_node("ArgMax", ["exit.scores"], ["exit.label"], axis=1, keepdims=0),
+        ]
+    )
+    proto.graph.output.extend(
+        [
+            helper.make_tensor_value_info("exit.scores", TensorProto.FLOAT, ["rows", 3]),
+            helper.make_tensor_value_info("exit.label", TensorProto.INT64, ["rows"]),
+        ]
+    )
+    return proto
+
+
 def by_hand(proto, x):
     """Return the scores of `dense`, computed by numpy."""
     t = {i.name: numpy_helper.to_array(i).astype(np.float64) for i in proto.graph.initializer}

@@ -1,12 +1,17 @@
+from importlib.metadata import EntryPoint
+
 import numpy as np
 import pytest
-from drawings import SCHEMA, dense
+from drawings import SCHEMA, branched, by_hand, dense
 from onnx import helper
 
 from aeros_core.errors import ConfigError
+from aeros_core.parameters import Parameters
+from aeros_core.records import Model
 from aeros_core.schema import Field, Schema
-from aeros_onnx import graph, parts
+from aeros_onnx import graph, parts, writing
 from aeros_onnx.inferencer import OnnxInferencer
+from aeros_onnx.session import Running
 
 
 def answers(model, batch):
@@ -52,6 +57,41 @@ def test_the_first_stage_keeps_the_transformers():
     assert (one.inputs, two.inputs) == (raw, None)
 
 
+class Halves:
+    """A step that goes on behind the model."""
+
+    def transform(self, batch):
+        return batch
+
+    def output_schema(self, schema):
+        return schema
+
+    def state(self):
+        return {"by": self.by}
+
+    def restore(self, state):
+        self.by = state["by"]
+
+    def answer(self, output):
+        return {**output, "scores": output["scores"] / self.by}
+
+
+def test_the_second_stage_keeps_what_goes_on_behind_a_number(monkeypatch, rows):
+    built = {"fit": Halves(), "other": object()}
+    monkeypatch.setattr(parts.compose, "build_part", lambda _r, _g, node, name: built[name])
+    number = Field("label", "float32", (3,))
+    schema = Schema((SCHEMA["x"], number), "label")
+    steps = {"fit": {"_target_": "x.Halves"}, "other": {"_target_": "x.Other"}}
+    told = {"transformers": steps, "fitted": {"fit": {"by": 2.0}}}
+    proto = dense()
+    del proto.graph.output[1], proto.graph.node[4]
+    one, two = parts.split(graph.packed(proto, "dense", schema=schema, **told), "act")
+    assert (one.transformers, one.behind) == (steps, ())
+    assert (two.transformers, two.fitted) == ({"fit": steps["fit"]}, {"fit": {"by": 2.0}})
+    assert two.behind == ("fit",)
+    assert two.schema[two.schema.target] == number
+
+
 def test_an_unknown_layer_is_told_with_those_that_exist(model):
     with pytest.raises(ConfigError) as caught:
         parts.split(model, "third")
@@ -79,3 +119,65 @@ def test_a_model_that_needs_its_input_again_is_not_split_there():
     proto.graph.node.insert(2, helper.make_node("ReduceSum", ["x"], ["s"], name="sum", keepdims=0))
     proto.graph.node.insert(3, helper.make_node("Add", ["a", "s"], ["r"], name="more"))
     assert parts.layers(graph.packed(proto, "dense", schema=SCHEMA)) == ["more", "second"]
+
+
+@pytest.fixture
+def with_exit(monkeypatch):
+    """A trained model whose graph has an exit behind `first`, as a plugin would write it."""
+    proto = branched()
+    running = Running(proto)
+    written = (proto.SerializeToString(), running)
+    entry = EntryPoint("toy", "toy:graph", writing.GROUP)
+    monkeypatch.setattr(writing, "entry_points", lambda group: [entry])
+    monkeypatch.setattr(writing, "_loaded", lambda _: lambda model, module: written)
+    monkeypatch.setattr(writing.compose, "build_module", lambda *_: object())
+    return Model("toy", Parameters.of({"w": np.zeros(1)}), SCHEMA, {"_target_": "toy"}), running
+
+
+def test_a_graph_is_written_without_its_exit(with_exit, rows):
+    model, running = with_exit
+    proto = writing.written(model)
+    assert [output.name for output in proto.graph.output] == ["scores", "label"]
+    assert {t.name for t in proto.graph.initializer} == {t.name for t in dense().graph.initializer}
+    assert [node.name for node in proto.graph.node] == [node.name for node in dense().graph.node]
+    np.testing.assert_allclose(answers(model, {"x": rows})["scores"], by_hand(dense(), rows), 1e-4)
+    assert "exit.scores" in running.outputs
+
+
+@pytest.mark.parametrize("layer", ["first", "act", "second"])
+def test_the_first_stage_answers_at_the_exit(with_exit, rows, layer):
+    model, running = with_exit
+    one, two = parts.split(model, layer, early=True)
+    whole, first = running({"x": rows}), answers(one, {"x": rows})
+    np.testing.assert_array_equal(first["scores"], whole["exit.scores"])
+    np.testing.assert_array_equal(first["label"], whole["exit.label"])
+    onward = {field.name: first[field.name] for field in two.schema.features}
+    assert set(first) == {"scores", "label", *onward}
+    assert set(onward) == {{"first": "h", "act": "r", "second": "z"}[layer]}
+    np.testing.assert_allclose(answers(two, onward)["scores"], whole["scores"], rtol=1e-6)
+    assert one.schema == SCHEMA  # so that its labels have names
+    held = {t.name for t in two.parameters.layout.tensors}
+    assert not any(name.startswith("exit") for name in held)
+
+
+def test_without_being_asked_for_an_exit_is_left_out(with_exit, rows):
+    one, _ = parts.split(with_exit[0], "act")
+    assert set(answers(one, {"x": rows})) == {"r"}
+
+
+def test_an_exit_that_comes_later_or_is_not_there_is_told(with_exit, model, monkeypatch):
+    with pytest.raises(ConfigError) as caught:
+        parts.split(model, "act", early=True)
+    assert str(caught.value) == (
+        "model 'dense' has no exit, so its first stage cannot answer\n"
+        "  next: aeros run trainer/model=early_exit trainer.model.at=LAYER"
+    )
+    late = branched(behind="r")
+    written = (late.SerializeToString(), Running(late))
+    monkeypatch.setattr(writing, "_loaded", lambda _: lambda model, module: written)
+    with pytest.raises(ConfigError) as caught:
+        parts.split(with_exit[0], "first", early=True)
+    assert str(caught.value) == (
+        "model 'toy' has its exit behind 'first', in the second stage\n"
+        "  exists: act, second\n  next: aeros models split toy --at act --exit"
+    )

@@ -12,17 +12,19 @@ import pytest
 import aeros_torch
 from aeros_torch import config
 
+MODELS = [*aeros_torch.aeros_models().values()]
 OFFERED = [
     *aeros_torch.aeros_trainers().values(),
     *aeros_torch.aeros_inferencers().values(),
-    *aeros_torch.aeros_models().values(),
+    *MODELS,
 ]
 
 
 def test_offers_what_users_type():
     assert set(aeros_torch.aeros_trainers()) == {"torch"}
     assert set(aeros_torch.aeros_inferencers()) == {"torch"}
-    assert set(aeros_torch.aeros_models()) == {"softmax", "mlp", "cnn", "lenet", "lstm"}
+    models = {"softmax", "mlp", "cnn", "lenet", "lstm", "early_exit"}
+    assert set(aeros_torch.aeros_models()) == models
 
 
 def test_import_is_light():
@@ -39,7 +41,7 @@ def test_options_are_said_once(option):
     """The constructor takes the dataclass's options by keyword, without defaults."""
     module, _, name = option._target_.rpartition(".")
     taken = inspect.signature(getattr(importlib.import_module(module), name)).parameters
-    given = {"inputs", "outputs", "categories"} if module.endswith("models") else set()
+    given = {"inputs", "outputs", "categories"} if option in MODELS else set()
     assert set(taken) - given == {f.name for f in fields(option)} - {"_target_", "defaults"}
     assert all(p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in taken.values())
 

@@ -115,6 +115,7 @@ def model(name: str = "model", seed: int = 0) -> Model:
         versions={"python": "3.11"},
         parents=("e" * 64,),
         inputs=Schema((Field("pixels", "uint8", (784,)), fields[1]), "label"),
+        behind=("standardise",),
     )
 
 

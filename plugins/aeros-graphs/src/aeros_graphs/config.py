@@ -16,7 +16,7 @@ from dataclasses import field as made
 from enum import Enum
 from typing import Any
 
-__all__ = ["Combine", "Ensemble", "Remote", "Sequence", "Splitter", "Switch"]
+__all__ = ["Combine", "Ensemble", "Onward", "Remote", "Sequence", "Splitter", "Switch"]
 
 
 @dataclass
@@ -58,17 +58,28 @@ class Ensemble:
     parallel: bool = False
 
 
+class Onward(Enum):
+    """What goes on to the next member where one is not sure."""
+
+    request = "request"
+    answer = "answer"
+
+
 @dataclass
 class Switch:
     """``inferencer=switch``: which member answers a row is decided row by row.
 
     Without ``field`` the first of ``order`` answers all, and rows whose highest score is below
-    ``threshold`` go on to the next one, and so on to the last.
+    ``threshold`` go on to the next one, and so on to the last. With ``onward=answer`` the
+    members are stages of one model with an early exit: what each has computed already goes on,
+    not the request, so that nothing is computed twice.
 
     Args:
         members: By name.
         order: Their names, the one that answers first in front; unused with ``field``.
-        threshold: Highest score from which an answer is kept, 0 to 1.
+        threshold: Highest score from which an answer is kept, 0 to 1; 1: none is kept.
+        onward: What goes on: the rows of the request; or, of the member's answer, all beside
+            ``scores`` and ``label``.
         field: Name of a field of the request whose value chooses the member.
         cases: ``{value of the field: member}``; values as text.
         otherwise: Member for every other value; null: such a row is refused.
@@ -78,6 +89,7 @@ class Switch:
     members: dict[str, Any] = made(default_factory=dict)
     order: list[str] = made(default_factory=list)
     threshold: float = 0.8
+    onward: Onward = Onward.request
     field: str | None = None
     cases: dict[str, str] = made(default_factory=dict)
     otherwise: str | None = None

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from aeros_core.data import Batch
 from aeros_core.errors import ConfigError, DataError
 from aeros_core.parameters import Array
+from aeros_graphs.config import Onward
 from aeros_graphs.graph import Graph, deal, ordered
 
 __all__ = ["SwitchInferencer"]
@@ -32,6 +33,7 @@ class SwitchInferencer(Graph):
         members: Mapping[str, Any],
         order: Sequence[str],
         threshold: float,
+        onward: Onward | str,
         field: str | None,
         cases: Mapping[str, str],
         otherwise: str | None,
@@ -57,6 +59,7 @@ class SwitchInferencer(Graph):
                 )
         self._order = ordered(members, order) if field is None else []
         self._threshold, self._field = threshold, field
+        self._onward = Onward(onward)
         self._cases, self._otherwise = cases, otherwise
 
     def predict(self, batch: Batch) -> Batch:
@@ -64,7 +67,7 @@ class SwitchInferencer(Graph):
 
         Raises:
             ConfigError: The field that decides is not in the batch, or a member that has to
-                be sure answers without ``scores`` for classes.
+                be sure answers without ``scores`` for classes, or with nothing else to go on.
             DataError: A value is no case, and there is no ``otherwise``.
         """
         if self._field is None:
@@ -95,11 +98,27 @@ class SwitchInferencer(Graph):
         if len(names) == 1:
             return answer
         unsure = _highest(names[0], answer) < self._threshold
+        unsure |= self._threshold == 1  # a score of 1 was rounded to it
+        if self._onward is Onward.answer:
+            batch, answer = _parted(names[0], answer)
         if not unsure.any():
             return answer
         further = self._surest({n: column[unsure] for n, column in batch.items()}, names[1:])
         kept = {n: column[~unsure] for n, column in answer.items()}
-        return deal(batch, unsure.astype(np.int64), lambda place, _: further if place else kept)
+        places = unsure.astype(np.int64)
+        return deal(batch, places, lambda place, _: further if place else kept)
+
+
+def _parted(name: str, answer: Batch) -> tuple[Batch, Batch]:
+    """Return what the next stage takes, and what is answered."""
+    onward = {n: column for n, column in answer.items() if n not in ("scores", "label")}
+    if not onward:
+        raise ConfigError(
+            f"member '{name}' answers scores and label alone, so nothing can go on from there",
+            hint="aeros models split NAME --at LAYER --exit makes stages that do;"
+            " inferencer.onward=request sends the request",
+        )
+    return onward, {n: column for n, column in answer.items() if n not in onward}
 
 
 def _text(value: object) -> str:

@@ -8,7 +8,8 @@ group ``aeros.onnx``::
 
 It is called with the model and its module, and returns None if the module is not of its
 kind; else a serialised ONNX model whose inputs are the schema's features and whose outputs
-are what the plugin's own inferencer answers, and a function that answers so.
+are what the plugin's own inferencer answers, and a function that answers so. Outputs whose
+names begin with ``exit.`` are those of an early exit, and of no use but to stages.
 """
 
 from __future__ import annotations
@@ -25,9 +26,10 @@ from aeros_core.records import Model
 from aeros_core.roles import Module
 from aeros_onnx import graph, reading
 from aeros_onnx.agreement import agree
+from aeros_onnx.paths import sources, takes
 from aeros_onnx.session import Running
 
-__all__ = ["GROUP", "Written", "written"]
+__all__ = ["EXIT", "GROUP", "Written", "written"]
 
 GROUP = "aeros.onnx"
 
@@ -35,12 +37,17 @@ Written = tuple[bytes, Callable[[Batch], Batch]]
 """A serialised graph, and what answers as it should."""
 
 
-def written(model: Model, module: Module | None = None) -> ModelProto:
+EXIT = "exit."
+"""How the outputs of an early exit begin."""
+
+
+def written(model: Model, module: Module | None = None, *, exits: bool = False) -> ModelProto:
     """Return a model as a graph that was compared with the original.
 
     Args:
         model: The model.
         module: What builds its module, where the caller has it.
+        exits: Whether to keep what an early exit answers.
 
     Raises:
         ConfigError: It does not say which module it is, or no plugin can write it.
@@ -58,7 +65,26 @@ def written(model: Model, module: Module | None = None) -> ModelProto:
     data, answer = _asked(model, module)
     proto = reading.checked(reading.parsed(data, f"the graph of '{model.name}'"), model.name)
     agree(model.name, model.schema, Running(proto), answer)
-    return graph.described(proto, model)
+    return graph.described(proto if exits else _without_exits(proto), model)
+
+
+def _without_exits(proto: ModelProto) -> ModelProto:
+    """Return a graph without early exits, and without what is computed for them alone."""
+    kept = [value for value in proto.graph.output if not value.name.startswith(EXIT)]
+    if len(kept) == len(proto.graph.output):
+        return proto
+    nodes = list(proto.graph.node)
+    needed = sources(nodes, [value.name for value in kept])
+    used = {name for i in needed for name in takes(nodes[i])}
+    tensors = [tensor for tensor in proto.graph.initializer if tensor.name in used]
+    for held, left in (
+        (proto.graph.node, [node for i, node in enumerate(nodes) if i in needed]),
+        (proto.graph.output, kept),
+        (proto.graph.initializer, tensors),
+    ):
+        del held[:]
+        held.extend(left)
+    return proto
 
 
 def _asked(model: Model, module: Module) -> Written:

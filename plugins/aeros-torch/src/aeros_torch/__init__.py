@@ -34,4 +34,5 @@ def aeros_models() -> dict[str, type[Any]]:
         "cnn": config.Cnn,
         "lenet": config.Lenet,
         "lstm": config.Lstm,
+        "early_exit": config.EarlyExit,
     }

@@ -20,20 +20,35 @@ __all__ = ["draw", "rebuild"]
 
 def draw(shop: Workshop) -> dict[str, Any] | str:
     """Return what `rebuild` needs, as JSON can say it, or why that cannot be said."""
-    model, options = _parts(shop.model)
-    name = f"{getattr(model, '__module__', '')}:{getattr(model, '__qualname__', '')}"
-    if name.startswith("__main__:") or "<" in name or name.endswith(":"):
-        return f"the model {name.rpartition(':')[2] or model} is not in a module of its own"
+    drawn = _drawn(shop.model)
+    if isinstance(drawn, str):
+        return drawn
     given = {o: v.value if isinstance(v, Enum) else v for o, v in shop.options.items()}
-    if (odd := _odd(options) or _odd(given)) is not None:
+    if (odd := _odd(given)) is not None:
         return f"the option {odd} is not plain data"
     return {
-        "model": name,
-        "model_options": options,
+        **drawn,
         "options": {**given, "engine": "sequential"},
         "schema": shop.schema.to_json(),
         "layout": shop.network.layout.digest,
     }
+
+
+def _drawn(model: Module) -> dict[str, Any] | str:
+    """Return a model and the models it holds, or why that cannot be said."""
+    cls, options = _parts(model)
+    name = f"{getattr(cls, '__module__', '')}:{getattr(cls, '__qualname__', '')}"
+    if name.startswith("__main__:") or "<" in name or name.endswith(":"):
+        return f"the model {name.rpartition(':')[2] or cls} is not in a module of its own"
+    held: dict[str, Any] = {}
+    for option in [option for option, value in options.items() if callable(value)]:
+        inner = _drawn(options.pop(option))
+        if isinstance(inner, str):
+            return inner
+        held[option] = inner
+    if (odd := _odd(options)) is not None:
+        return f"the option {odd} is not plain data"
+    return {"model": name, "model_options": options, "held": held}
 
 
 def _parts(model: Module) -> tuple[Any, dict[str, Any]]:
@@ -61,11 +76,15 @@ def rebuild(told: Mapping[str, Any], device: str) -> Workshop:
         ImportError: The model's module is not there.
         ConfigError: It builds another model than it did there.
     """
-    module, _, name = told["model"].partition(":")
-    model = attrgetter(name)(importlib.import_module(module))
-    bound = functools.partial(model, **told["model_options"])
-    trainer = TorchTrainer(model=bound, **{**told["options"], "device": device})
+    trainer = TorchTrainer(model=_bound(told), **{**told["options"], "device": device})
     shop = trainer.workshop(Schema.from_json(told["schema"]))
     if shop.network.layout.digest != told["layout"]:
         raise ImportError(f"{told['model']} builds another model in another process")
     return shop
+
+
+def _bound(told: Mapping[str, Any]) -> Module:
+    module, _, name = told["model"].partition(":")
+    model = attrgetter(name)(importlib.import_module(module))
+    held = {option: _bound(inner) for option, inner in told["held"].items()}
+    return functools.partial(model, **told["model_options"], **held)

@@ -9,6 +9,7 @@ from typing import Any
 __all__ = [
     "Activation",
     "Cnn",
+    "EarlyExit",
     "Engine",
     "Lenet",
     "Lstm",
@@ -238,3 +239,27 @@ class Lstm:
     hidden: int = 128
     layers: int = 1
     dropout: float = 0.0
+
+
+@dataclass
+class EarlyExit:
+    """``trainer/model=early_exit``: a model that can answer behind one of its layers.
+
+    Teerapittayanon et al. 2016, "BranchyNet" (arXiv:1709.01686), with one exit.
+
+    Args:
+        trunk: The model, an option of this group: ``trainer/model@trainer.model.trunk=cnn``.
+        at: Name of the layer behind which the exit is, such as ``convolutions.2``.
+        hidden: Width of each hidden layer of the exit, in order.
+        weight: Weight of the exit's loss beside that of the whole, above 0.
+        joint: Whether the exit's loss trains the layers before it too, as in BranchyNet;
+            false: the exit alone, and the trunk becomes what it would be without.
+    """
+
+    _target_: str = "aeros_torch.exits.EarlyExit"
+    defaults: list[Any] = field(default_factory=lambda: ["_self_", {"/trainer/model@trunk": "mlp"}])
+    trunk: Any = "???"
+    at: str = ""
+    hidden: list[int] = field(default_factory=list)
+    weight: float = 1.0
+    joint: bool = True

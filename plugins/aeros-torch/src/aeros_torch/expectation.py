@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from aeros_core.errors import AerosError, ConfigError
 from aeros_core.roles import Module
 from aeros_core.schema import Field, Schema
+from aeros_torch.exits import EarlyExit
 from aeros_torch.network import Network
 from aeros_torch.runtime import reproducible
 
@@ -74,6 +75,8 @@ def _is_number(dtype: str) -> bool:
 
 def _wish(model: Module) -> Callable[[Field], Field]:
     cls = model.func if isinstance(model, functools.partial) else model
+    if isinstance(model, functools.partial) and cls is EarlyExit:
+        return _wish(model.keywords["trunk"])
     own: Callable[[Field], Field] | None = getattr(cls, "expects", None)
     return own or functools.partial(_anything, takes_codes=_takes_categories(model))
 

@@ -16,7 +16,7 @@ from aeros_core.errors import ConfigError
 from aeros_core.schema import Field
 from aeros_torch.config import Activation, Padding
 
-__all__ = ["ACTIVATIONS", "Cnn", "Lstm", "Mlp", "Softmax"]
+__all__ = ["ACTIVATIONS", "Cnn", "Lstm", "Mlp", "Softmax", "dense"]
 
 ACTIVATIONS = {
     Activation.relu: nn.ReLU,
@@ -62,7 +62,7 @@ class Mlp(nn.Module):
     ):
         super().__init__()
         _positive(hidden=hidden)
-        self.layers = _dense(prod(inputs), hidden, outputs, Activation(activation), dropout)
+        self.layers = dense(prod(inputs), hidden, outputs, Activation(activation), dropout)
 
     @staticmethod
     def expects(field: Field) -> Field:
@@ -101,7 +101,7 @@ class Cnn(nn.Module):
             layers += [ACTIVATIONS[function](), nn.MaxPool2d(2, ceil_mode=True)]
         self.convolutions = nn.Sequential(*layers)
         features = ([depth, *channels][-1]) * prod(size)
-        self.dense = _dense(features, hidden, outputs, function, dropout)
+        self.dense = dense(features, hidden, outputs, function, dropout)
 
     @staticmethod
     def expects(field: Field) -> Field:
@@ -183,9 +183,10 @@ def _numbers(field: Field, dimensions: int) -> Field:
     return Field(field.name, "float32", (None,) * dimensions)
 
 
-def _dense(
+def dense(
     inputs: int, hidden: Sequence[int], outputs: int, function: Activation, dropout: float
 ) -> nn.Sequential:
+    """Return dense layers with activations between them, and dropout behind those."""
     _share(dropout)
     widths = [inputs, *hidden]
     layers: list[nn.Module] = []

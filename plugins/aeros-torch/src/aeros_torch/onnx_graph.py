@@ -25,6 +25,7 @@ from aeros_core.records import Model
 from aeros_core.roles import Module
 from aeros_core.schema import Field
 from aeros_torch import models
+from aeros_torch.exits import EarlyExit
 from aeros_torch.expectation import build, outputs, target_of
 from aeros_torch.inferencer import TorchInferencer
 from aeros_torch.onnx_layers import Nodes, linear, lstm, sequence
@@ -45,7 +46,8 @@ def graph(model: Model, module: Module) -> tuple[bytes, Callable[[Batch], Batch]
         module: What makes its module.
 
     Returns:
-        None if the module is no ``nn.Module``.
+        None if the module is no ``nn.Module``. What an early exit answers is in outputs of
+        its own, ``exit.scores`` and ``exit.label``.
 
     Raises:
         ConfigError: The parameters are not the module's, or torch cannot write it.
@@ -62,20 +64,37 @@ def graph(model: Model, module: Module) -> tuple[bytes, Callable[[Batch], Batch]
         device="cpu", batch_size=512, threads=1, execution="eager", quantise="none"
     )
     inferencer.load(model, module)
-    return proto.SerializeToString(deterministic=True), inferencer.predict
+    answer: Callable[[Batch], Batch] = inferencer.predict
+    if isinstance(whole, EarlyExit):
+        answer = _with_exit(answer, whole, field.name)
+    return proto.SerializeToString(deterministic=True), answer
+
+
+def _with_exit(
+    answer: Callable[[Batch], Batch], module: EarlyExit, name: str
+) -> Callable[[Batch], Batch]:
+    def both(batch: Batch) -> Batch:
+        with torch.no_grad():
+            scores = module.both(torch.from_numpy(batch[name]))[1].softmax(1).numpy()
+        return {**answer(batch), "exit.scores": scores, "exit.label": scores.argmax(1)}
+
+    return both
 
 
 # ---------------------------------------------------------------- layer by layer
 
 
 def _drawn(module: nn.Module, field: Field, target: Field) -> ModelProto | None:
-    draw = _MODELS.get(type(module))
+    trunk = module.trunk if isinstance(module, EarlyExit) else module
+    draw = _MODELS.get(type(trunk))
     nodes = Nodes()
-    value = None if draw is None else draw(nodes, module, field)
-    if value is None:
+    value = None if draw is None else draw(nodes, trunk, field)
+    early = _exit(nodes, module) if isinstance(module, EarlyExit) else ""
+    if value is None or early is None:
         return None
-    classes = target.categories is not None
-    answers = _answers(nodes, value, target, classes=classes)
+    answers = _answers(nodes, value, target)
+    if early:
+        answers += _answers(nodes, early, target, "exit.")
     made = helper.make_graph(
         nodes.nodes,
         type(module).__name__.lower(),
@@ -87,21 +106,30 @@ def _drawn(module: nn.Module, field: Field, target: Field) -> ModelProto | None:
     return helper.make_model(made, opset_imports=opset, ir_version=IR, producer_name="aeros")
 
 
-def _answers(nodes: Nodes, value: str, target: Field, *, classes: bool) -> list[Any]:
+def _exit(nodes: Nodes, module: EarlyExit) -> str | None:
+    """Add an exit's layers; None if the layer before it is none that was drawn."""
+    if module.at not in nodes.values:
+        return None
+    flat = nodes.add("Flatten", "exit.flatten", [nodes.values[module.at]])
+    return sequence(nodes, module.exit, "exit", flat)
+
+
+def _answers(nodes: Nodes, value: str, target: Field, prefix: str = "") -> list[Any]:
     width = outputs(target)
     floats, numbers = TensorProto.FLOAT, TensorProto.INT64
-    if not classes:
+    if target.categories is None:
         shape = [width] if target.shape else []
         axes = nodes.tensor("scores.shape", np.array([-1, *shape], np.int64))
         nodes.nodes.append(helper.make_node("Reshape", [value, axes], ["scores"], name="scores"))
         return [helper.make_tensor_value_info("scores", floats, ["rows", *shape])]
+    scores, label = f"{prefix}scores", f"{prefix}label"
     nodes.nodes += [
-        helper.make_node("Softmax", [value], ["scores"], name="scores", axis=1),
-        helper.make_node("ArgMax", ["scores"], ["label"], name="label", axis=1, keepdims=0),
+        helper.make_node("Softmax", [value], [scores], name=scores, axis=1),
+        helper.make_node("ArgMax", [scores], [label], name=label, axis=1, keepdims=0),
     ]
     return [
-        helper.make_tensor_value_info("scores", floats, ["rows", width]),
-        helper.make_tensor_value_info("label", numbers, ["rows"]),
+        helper.make_tensor_value_info(scores, floats, ["rows", width]),
+        helper.make_tensor_value_info(label, numbers, ["rows"]),
     ]
 
 
@@ -168,17 +196,19 @@ class _Answering(nn.Module):
         self.eval()
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        output = self.module(x)
+        module = self.module
+        found = module.both(x) if isinstance(module, EarlyExit) else (module(x),)
         if not self.classes:
-            return (output.reshape(-1, *self.shape),)
-        scores = output.softmax(1)
-        return scores, scores.argmax(1)
+            return (found[0].reshape(-1, *self.shape),)
+        scores = [output.softmax(1) for output in found]
+        return tuple(column for one in scores for column in (one, one.argmax(1)))
 
 
 def _exported(module: nn.Module, field: Field, target: Field) -> ModelProto:
     answering = _Answering(module, target)
     example = torch.zeros((2, *_lengths(field)), dtype=getattr(torch, field.dtype))
     names = ["scores", "label"] if answering.classes else ["scores"]
+    names += [f"exit.{name}" for name in names] if isinstance(module, EarlyExit) else []
     try:
         with _quiet():
             program = torch.onnx.export(
@@ -220,7 +250,7 @@ def _scope(node: onnx.NodeProto) -> str:
         if entry.key == "pkg.torch.onnx.name_scopes":
             paths = [word.strip(" '\"") for word in entry.value.strip("[]").split(",")]
             inner = [path for path in paths if path.startswith("module.")]
-            return inner[-1].removeprefix("module.") if inner else ""
+            return inner[-1].removeprefix("module.").removeprefix("trunk.") if inner else ""
     return ""
 
 

@@ -17,10 +17,15 @@ __all__ = ["LAYERS", "Nodes", "lstm", "sequence"]
 
 
 class Nodes:
-    """A graph in the making: nodes one behind the other, and their initialisers."""
+    """A graph in the making: nodes one behind the other, and their initialisers.
+
+    Attributes:
+        values: What each layer of a sequence gives, also one that does nothing, by its path.
+    """
 
     def __init__(self) -> None:
         self.nodes: list[NodeProto] = []
+        self.values: dict[str, str] = {}
         self.initialisers: dict[str, TensorProto] = {}
 
     def add(self, op: str, layer: str, inputs: Sequence[str], **attributes: Any) -> str:
@@ -41,12 +46,14 @@ class Nodes:
 def sequence(nodes: Nodes, module: nn.Sequential, path: str, value: str) -> str | None:
     """Add layers one behind the other; None if one of them is of no kind in `LAYERS`."""
     for name, layer in module.named_children():
-        if isinstance(layer, nn.Dropout | nn.Identity):
-            continue
-        draw = LAYERS.get(type(layer))
-        if draw is None:
-            return None
-        value = draw(nodes, layer, f"{path}.{name}" if path else name, value)
+        inner = f"{path}.{name}" if path else name
+        if not isinstance(layer, nn.Dropout | nn.Identity):
+            draw = LAYERS.get(type(layer))
+            if draw is None:
+                return None
+            value = draw(nodes, layer, inner, value)
+        nodes.values[inner] = value
+    nodes.values[path] = value
     return value
 
 

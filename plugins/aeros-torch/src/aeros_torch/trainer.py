@@ -15,6 +15,7 @@ from aeros_core.schema import Schema
 from aeros_torch.batches import Feed, Resident
 from aeros_torch.config import Engine, Precision
 from aeros_torch.engines import Engines
+from aeros_torch.exits import EarlyExit
 from aeros_torch.expectation import build, expected, outputs, target_of
 from aeros_torch.labels import Labels
 from aeros_torch.losses import Loss
@@ -179,6 +180,9 @@ class TorchTrainer:
         """
         network = build(schema, self._model, self._device, seed)
         target = target_of(schema)
+        criterion = self._loss.of(target)
+        if isinstance(network.module, EarlyExit):
+            criterion = network.module.criterion(criterion, target)
         feed = Feed(
             feature=schema.features[0].name,
             target=target.name,
@@ -195,7 +199,7 @@ class TorchTrainer:
             feed=feed,
             target=target,
             loss=self._loss,
-            criterion=self._loss.of(target),
+            criterion=criterion,
             recipe=self._recipe,
             workers=self._workers,
             eval_batch_size=self._eval_batch_size,

@@ -104,6 +104,7 @@ def content_of_model(model: Model, blobs: Blobs, folder: str, bases: Mapping[str
         "inputs": None if model.inputs is None else model.inputs.to_json(),
         "module": model.module,
         "transformers": model.transformers,
+        "behind": model.behind,
         "fitted": _named_states(model.fitted, names),
         "run": model.run,
         "round": model.round,
@@ -126,6 +127,7 @@ def model_of(name: str, content: Content, blobs: Blobs, folder: str) -> Model:
         inputs=None if (inputs := content.get("inputs")) is None else Schema.from_json(inputs),
         fitted=_read_states(content["fitted"], blobs, folder),
         parents=tuple(content["parents"]),
+        behind=tuple(content.get("behind", ())),
         **{key: content[key] for key in _SAME},
     )
 
