@@ -83,7 +83,8 @@ def check_schema(schema: Schema, model: Model) -> None:
     Raises:
         ConfigError: They differ; names each difference.
     """
-    told = model.inputs or (None if model.transformers else model.schema)
+    before = model.transformers.keys() - set(model.behind)
+    told = model.inputs or (None if before else model.schema)
     if told is None:
         raise ConfigError(
             f"model '{model.name}' does not say what its data are before its transformers",

@@ -36,6 +36,7 @@ MODEL = Model(
     module={"_target_": "pkg.Net", "hidden": [4, 5]},
     transformers={"scale": {"_target_": "pkg.Scale", "fields": ["x"]}},
     fitted=FITTED,
+    behind=("scale",),
     inputs=SCHEMA.without("y"),
 )
 
@@ -45,7 +46,7 @@ def test_a_model_comes_back_as_it_was_without_its_parameters():
     content = wire.pack_preparation("identity", config, MODEL)
     told, found = wire.unpack_preparation(content)
     assert told == config
-    for name in ("name", "schema", "inputs", "module", "transformers"):
+    for name in ("name", "schema", "inputs", "module", "transformers", "behind"):
         assert getattr(found, name) == getattr(MODEL, name)
     assert found.parameters.nbytes == 0
     state = dict(found.fitted["scale"])
@@ -63,7 +64,7 @@ def test_a_task_that_trains_describes_none():
 
 PLACES = [
     ("name",), ("schema",), ("schema", "fields"), ("schema", "target"), ("inputs",), ("module",),
-    ("transformers",), ("fitted",), ("fitted", "scale"), ("fitted", "scale", "arrays"),
+    ("transformers",), ("behind",), ("fitted",), ("fitted", "scale"), ("fitted", "scale", "arrays"),
     ("fitted", "scale", "arrays", "mean"), ("fitted", "scale", "shapes"),
     ("fitted", "scale", "shapes", "mean"), ("fitted", "scale", "told"),
 ]  # fmt: skip

@@ -27,6 +27,7 @@ def described(model: Model, block: Block) -> dict[str, Any]:
         "inputs": None if model.inputs is None else model.inputs.to_json(),
         "module": dict(model.module),
         "transformers": {name: dict(node) for name, node in model.transformers.items()},
+        "behind": list(model.behind),
         "fitted": {name: _state(state, block) for name, state in model.fitted.items()},
     }
 
@@ -56,6 +57,7 @@ def read(told: Mapping[str, Any], arrays: Sequence[Array]) -> Model:
         inputs=None if inputs is None else _schema(inputs),
         module=of(told.get("module"), dict, "module"),
         transformers=of(told.get("transformers"), dict, "transformers"),
+        behind=tuple(of(n, str, "behind") for n in of(told.get("behind"), list, "behind")),
         fitted={name: _read_state(of(s, dict, "state"), arrays) for name, s in fitted.items()},
     )
 
