@@ -13,8 +13,8 @@ SOURCE = Path(aeros_core.__file__).parent
 
 LAYERS = [
     # contracts and data
-    "errors hookspecs streams encoding parameters messages schema data subtask task outcomes tally"
-    " records control events roles powers",
+    "errors hookspecs streams encoding parameters messages schema data subtask task presets"
+    " outcomes tally records control events roles powers",
     # the algorithms of the system, and how results look
     "admission intake cohort busy survey node origin sitting ending rounds figures answering"
     " scoring workflow pipeline elements serving retention"
@@ -23,7 +23,7 @@ LAYERS = [
     "controllers controllers.local",
     # configuration and discovery, and what a person sees
     "builtin registry plugins guard loading config parts members compose locks delivery report"
-    " progress compare commands formats words gc_cli models_cli results_cli cli",
+    " progress compare commands followups formats words gc_cli models_cli results_cli cli",
 ]
 LAYER = {name: level for level, names in enumerate(LAYERS) for name in names.split()}
 

@@ -9,10 +9,11 @@ from aeros_core.control import Cancelled, Control
 from aeros_core.errors import ConfigError, TaskError
 from aeros_core.messages import Action, Evaluation, Failure, Scores
 from aeros_core.outcomes import Status
+from aeros_core.presets import Inference
 from aeros_core.records import Model
 from aeros_core.schema import Field, Schema
 from aeros_core.scoring import Scoring
-from aeros_core.task import Collect, Inference, Over
+from aeros_core.task import Collect, Over
 
 POINT = Field("point", "float32", (2,))
 LABEL = Field("label", "int64", (), categories=("a", "b", "c"))

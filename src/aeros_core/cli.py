@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from aeros_core.delivery import Delivery
+    from aeros_core.followups import FollowUp
+    from aeros_core.outcomes import Result
 
 __all__ = ["main"]
 
@@ -189,16 +191,18 @@ def _job(cfg: DictConfig, delivery: Delivery) -> float | None:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    from aeros_core import compose, config
+    from aeros_core import compose, config, followups
     from aeros_core.progress import progress
     from aeros_core.report import RunDirectory
 
     runtime = HydraConfig.get()
     try:
-        delivery.check(compose.task_of(cfg))
+        task = compose.task_of(cfg)
+        delivery.check(task)
         config.check_choices(runtime.runtime.choices, delivery.registry)
         data = config.plain(cfg)
         config.check_typed(runtime.overrides.task, data)
+        after = followups.due(task, data, sweep=runtime.mode == RunMode.MULTIRUN)
         report = RunDirectory(Path(runtime.runtime.output_dir), data)
         job = compose.build(cfg, delivery.registry, listeners=[report, progress()])
         result = job.controller.run(job.task, job.parts)
@@ -207,7 +211,17 @@ def _job(cfg: DictConfig, delivery: Delivery) -> float | None:
             raise  # Hydra tells which job it was, goes on with the next, and fails in the end
         raise SystemExit(_failed(error)) from error
     print(f"files are in {report.folder}")
+    _carry_out(after, result)
     return result.metrics.get(job.task.stop.metric)
+
+
+def _carry_out(after: Sequence[FollowUp], result: Result) -> None:
+    """Do what comes when a task has ended well."""
+    try:
+        for follow in after:
+            follow(result.model)
+    except AerosError as error:
+        raise SystemExit(_failed(error)) from error
 
 
 # ---------------------------------------------------------------- the others

@@ -26,9 +26,9 @@ from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseExceptio
 from aeros_core.elements import Description
 from aeros_core.errors import AerosError, ConfigError
 from aeros_core.loading import GuardedLoader
+from aeros_core.presets import TASKS
 from aeros_core.registry import Health, Option, Plugin, Registry
 from aeros_core.sitting import identity_of
-from aeros_core.task import Inference, Task
 
 __all__ = [
     "MANY",
@@ -66,8 +66,8 @@ class _PluginConfigs(SearchPathPlugin):
 def register(registry: Registry) -> None:
     """Store every option of every plugin where Hydra will look for it."""
     store = ConfigStore.instance()
-    store.store(group="task", name="federated", node=thawed(Task))
-    store.store(group="task", name="inference", node=thawed(Inference))
+    for name, kind in TASKS.items():
+        store.store(group="task", name=name, node=thawed(kind))
     store.store(group="infrastructure", name="this_machine", node=thawed(Description))
     for option in registry.options.values():
         package = f"{option.group}.{option.name}" if option.group in MANY else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 __all__ = ["Kind", "Requirements", "Subtask"]
 
@@ -55,6 +56,7 @@ class Subtask:
         requires: What it asks of the element it runs on.
         inputs: Names of what it reads, as other sub-tasks' outputs name it.
         outputs: Names of what it makes.
+        options: What else it is told, where a plugin carries it out.
     """
 
     kind: Kind = Kind.train
@@ -62,3 +64,4 @@ class Subtask:
     requires: Requirements = field(default_factory=Requirements)
     inputs: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
+    options: dict[str, Any] = field(default_factory=dict)

@@ -19,7 +19,6 @@ __all__ = [
     "Collect",
     "Evaluating",
     "Goal",
-    "Inference",
     "Late",
     "Over",
     "Pin",
@@ -159,10 +158,6 @@ def _one_training() -> dict[str, Subtask]:
     return {"train": Subtask(outputs=["model"])}
 
 
-def _one_inference() -> dict[str, Subtask]:
-    return {"infer": Subtask(kind=Kind.infer, outputs=["predictions"])}
-
-
 @dataclass(frozen=True, slots=True)
 class Task:
     """A task that a user submits.
@@ -282,11 +277,3 @@ class Task:
                 "a task trains or infers; task.subtasks does both",
                 hint="aeros run, then aeros run task=inference task.start=MODEL",
             )
-
-
-@dataclass(frozen=True, slots=True)
-class Inference(Task):
-    """A task whose nodes answer with a stored model, each over its own data; see `Task`."""
-
-    name: str = "inference"
-    subtasks: dict[str, Subtask] = field(default_factory=_one_inference)

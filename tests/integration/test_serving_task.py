@@ -1,9 +1,11 @@
 """A task whose last step is serving: a tag moves, and answers are in the target's own units."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 
 import numpy as np
@@ -67,3 +69,39 @@ def test_what_a_task_has_trained_is_served_in_the_units_of_its_data(aeros, serve
     staged = np.array(json.loads(done.stdout))
     np.testing.assert_allclose(staged, found[1], rtol=1e-4)  # as the whole, in its units
     assert np.mean((staged - truth) ** 2) == pytest.approx(reported, rel=1e-4)
+
+
+def test_the_same_command_again_updates_what_is_served(aeros, port):
+    words = ["task=served", "task.rounds=1", f"+task.subtasks.serve.options.http_port={port}",
+             "+task.subtasks.serve.options.grpc_port=-1",
+             "+task.subtasks.serve.options.poll=0.1"]  # fmt: skip
+    server = aeros.start("run", *words)
+    versions = []
+    try:
+        for _ in range(2):
+            end = time.monotonic() + 120
+            wanted = [str(len(versions) + 1)]
+            while (found := _versions(port)) != wanted:
+                assert server.poll() is None, server.communicate()
+                assert time.monotonic() < end, found
+                time.sleep(0.05)
+            versions += found
+            if len(versions) < 2:
+                said = aeros("run", *words, "task.seed=1")
+                assert "digits:2 is tagged production" in said
+                assert f"the server on port {port} answers for digits" in said
+        server.send_signal(signal.SIGTERM)
+        out, err = server.communicate(timeout=120)
+    finally:
+        server.kill()
+    assert server.returncode == 0, err
+    assert "model digits version 1 is ready" in out
+    assert "ending: what was asked is answered first" in out
+
+
+def _versions(port):
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/models/digits", timeout=5) as back:
+            return json.loads(back.read())["versions"]
+    except (urllib.error.URLError, ConnectionError):
+        return []

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import logging
-import signal
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
@@ -35,13 +33,14 @@ def _serve(parsed: argparse.Namespace) -> int:
     cfg = config.plain(config.load(overrides, registry, root="serve"))
     options = _options(cfg["serving"])
     repository = compose.build_part(registry, "repository", cfg["repository"])
+    from aeros_serving.running import run
     from aeros_serving.served import Loader
     from aeros_serving.server import Server
 
     logging.basicConfig(level=logging.WARNING, format="aeros: %(message)s")
     logging.getLogger("aeros_serving").setLevel(logging.INFO)
     server = Server(Loader(registry, repository, cfg["inferencer"]), options)
-    _run(server, models, options)
+    run(server, models)
     return 0
 
 
@@ -75,28 +74,3 @@ def _options(node: dict[str, Any]) -> Serving:
     known = {each.name for each in fields(Serving)}
     values = {key: value for key, value in node.items() if key in known}
     return Serving(**values | {"where": Where[str(node["where"])]})
-
-
-def _run(server: Any, models: Sequence[str], options: Serving) -> None:
-    import uvloop
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_served(server, models, options))
-
-
-async def _served(server: Any, models: Sequence[str], options: Serving) -> None:
-    ended = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ended.set)
-    await server.start(models)
-    for slot in server.shelf:
-        print(f"model {slot.name} version {slot.live.served.version} is ready", flush=True)
-    scheme = "https" if options.certificate else "http"
-    if server.http_port >= 0:
-        print(f"REST on {scheme}://{options.host}:{server.http_port}", flush=True)
-    if server.grpc_port >= 0:
-        print(f"gRPC on {options.host}:{server.grpc_port}", flush=True)
-    await ended.wait()
-    print("ending: what was asked is answered first", flush=True)
-    await server.stop()

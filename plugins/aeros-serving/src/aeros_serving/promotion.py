@@ -12,13 +12,28 @@ from aeros_core.outcomes import Result, Status
 from aeros_core.powers import SupportsTags
 from aeros_core.records import Run
 
-__all__ = ["Promotion"]
+__all__ = ["Promotion", "movable"]
 
 _log = logging.getLogger(__name__)
 
 
 def _repository(node: Mapping[str, Any]) -> object:
     return compose.build_part(plugins.discover(), "repository", node)
+
+
+def movable(option: str, tag: str) -> str:
+    """Return a tag that can be moved.
+
+    Raises:
+        ConfigError: It is the repository's own, or a version.
+    """
+    if not tag or tag == "latest" or tag.isdecimal():
+        raise ConfigError(
+            f"{option}={tag} cannot be moved",
+            exists="any name but latest and numbers",
+            hint=f"{option}=production",
+        )
+    return tag
 
 
 class Promotion:
@@ -44,12 +59,7 @@ class Promotion:
         most: float | None,
         open_: Callable[[Mapping[str, Any]], object] = _repository,
     ) -> None:
-        if not tag or tag == "latest" or tag.isdecimal():
-            raise ConfigError(
-                f"callback.promote.tag={tag} cannot be moved",
-                exists="any name but latest and numbers",
-                hint="callback.promote.tag=production",
-            )
+        movable("callback.promote.tag", tag)
         if bool(metric) != (least is not None or most is not None):
             raise ConfigError(
                 "callback.promote.metric goes with callback.promote.least or .most",

@@ -114,7 +114,7 @@ class Server:
 
     def __init__(self, loader: Loader, options: Serving) -> None:
         _check(options)
-        self._options = options
+        self.options = options
         self._security = Security.of(options)
         self.shelf = Shelf(loader, options)
         self.http_port = self.grpc_port = -1
@@ -136,17 +136,17 @@ class Server:
                 await self.shelf.load(name, ref)
             except Refused as refused:
                 raise ConfigError(str(refused), hint="aeros models list") from refused
-        if self._options.http_port >= 0:
+        if self.options.http_port >= 0:
             await self._open_http()
-        if self._options.grpc_port >= 0:
+        if self.options.grpc_port >= 0:
             await self._open_grpc()
         loop = asyncio.get_running_loop()
         self._tasks.append(loop.create_task(self._sweep()))
-        if self._options.poll:
+        if self.options.poll:
             self._tasks.append(loop.create_task(self.shelf.follow()))
 
     async def _open_http(self) -> None:
-        options = self._options
+        options = self.options
         rest = Rest(self.shelf, self._security.token, options.max_body, options.control)
         limits = Limits(
             options.max_body,
@@ -167,7 +167,7 @@ class Server:
 
         from aeros_serving import rpc
 
-        options, security = self._options, self._security
+        options, security = self.options, self._security
         self._rpc = rpc.server(self.shelf, security.token, options.max_body, options.control)
         host = f"[{options.host}]" if ":" in options.host else options.host
         address = f"{host}:{options.grpc_port}"
@@ -188,7 +188,7 @@ class Server:
     async def _sweep(self) -> None:
         """Close connections that are too slow, or ask nothing."""
         loop = asyncio.get_running_loop()
-        every = min(1.0, self._options.read_timeout / 4)
+        every = min(1.0, self.options.read_timeout / 4)
         while True:
             await asyncio.sleep(every)
             now = loop.time()
@@ -203,13 +203,13 @@ class Server:
             self._listening.close()
         closing = asyncio.gather(self.shelf.drain(), self._quiet(), self._stop_grpc())
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(closing, self._options.drain + 1)
+            await asyncio.wait_for(closing, self.options.drain + 1)
         for connection in list(self._connections):
             connection.finish()
 
     async def _stop_grpc(self) -> None:
         if self._rpc is not None:
-            await self._rpc.stop(self._options.drain)
+            await self._rpc.stop(self.options.drain)
 
     async def _quiet(self) -> None:
         """Return once every connection has been answered what it asked."""
