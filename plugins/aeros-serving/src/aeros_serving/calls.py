@@ -1,0 +1,260 @@
+"""gRPC over HTTP/2: which method a request is for, its messages, and their answers.
+
+The protocol is described in doc/PROTOCOL-HTTP2.md of the project gRPC.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import math
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aeros_core.errors import AerosError
+from aeros_serving.codec import inflated
+from aeros_serving.failures import Malformed, Refused, TooLarge, Unauthorised
+from aeros_serving.headers import Headers
+from aeros_serving.status import HEAD, OK, failed, refused
+from aeros_serving.streams import Stream
+from aeros_serving.tensors import Buffer
+
+__all__ = ["Call", "Calls", "Method"]
+
+_log = logging.getLogger(__name__)
+
+_UNITS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A method of a service: how it reads a message, and one of three ways to answer.
+
+    Args:
+        read: Makes a message of bytes.
+        now: Called with message and call; it answers the call itself, now or later.
+        soon: Awaited with message and call; returns the answer.
+        stream: Called with an iterator of messages, and the call; yields answers.
+        open: Whether no token is asked for.
+    """
+
+    read: Callable[[bytes], Any]
+    now: Callable[[Any, Call], None] | None = None
+    soon: Callable[[Any, Call], Awaitable[Any]] | None = None
+    stream: Callable[[AsyncIterator[Any], Call], AsyncIterator[Any]] | None = None
+    open: bool = False
+
+
+class Calls:
+    """Answers the streams of every connection (`http2.Accept`).
+
+    Args:
+        methods: By path, ``/package.Service/Method``.
+        token: What a call has to bear; empty: nothing.
+        max_body: Bytes of a message.
+        read_timeout: Seconds in which a message has to come whole.
+    """
+
+    def __init__(
+        self, methods: Mapping[str, Method], token: str, max_body: int, read_timeout: float
+    ) -> None:
+        self._methods = {path.encode(): method for path, method in methods.items()}
+        self._token = f"Bearer {token}".encode() if token else b""
+        self.max_body, self.read_timeout = max_body, read_timeout
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __call__(self, stream: Stream, headers: Headers) -> None:
+        """Take up a request."""
+        if headers.get(b":method") != b"POST":
+            stream.finish(refused(405))
+        elif not headers.get(b"content-type", b"").startswith(b"application/grpc"):
+            stream.finish(refused(415))
+        elif (method := self._methods.get(headers.get(b":path", b""))) is None:
+            path = headers.get(b":path", b"").decode("latin-1")
+            stream.finish(HEAD + failed("UNIMPLEMENTED", f"there is no method {path}"))
+        else:
+            call = Call(self, stream, method, headers)
+            if not (method.open or self._admits(headers)):
+                call.fail(Unauthorised("the call bears no token that is known here"))
+            elif method.stream is not None:
+                self.spawn(call.converse(method.stream))
+
+    def _admits(self, headers: Headers) -> bool:
+        given = headers.get(b"authorization", b"")
+        return not self._token or hmac.compare_digest(given, self._token)
+
+    def spawn(self, work: Any) -> asyncio.Task[None]:
+        """Run a coroutine as a task that is kept until it ends."""
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+class Call:
+    """A call of a method, and the way to answer it.
+
+    Attributes:
+        gone: Called if the client leaves before the answer.
+    """
+
+    __slots__ = ("_calls", "_come", "_ended", "_inbox", "_loop", "_method", "_packing", "_size",
+                 "_started", "_stream", "_until", "gone")  # fmt: skip
+
+    def __init__(self, calls: Calls, stream: Stream, method: Method, headers: Headers) -> None:
+        self._calls, self._stream, self._method = calls, stream, method
+        self._loop = asyncio.get_running_loop()
+        self._packing = headers.get(b"grpc-encoding", b"identity").decode("latin-1")
+        self._until = self._deadline(headers.get(b"grpc-timeout"))
+        self._inbox: deque[bytes] = deque()
+        self._size, self._ended, self._started = 0, False, False
+        self._come: asyncio.Event | None = None
+        self.gone: Callable[[], None] | None = None
+        stream.receive, stream.gone, stream.late = self._receive, self._left, self._late
+        stream.deadline = self._loop.time() + calls.read_timeout
+
+    def _deadline(self, timeout: bytes | None) -> float:
+        if timeout is None:
+            return math.inf
+        digits, unit = timeout[:-1], _UNITS.get(timeout[-1:])
+        if unit is None or not digits.isdigit() or len(digits) > 8:
+            return math.inf
+        return self._loop.time() + int(digits) * unit
+
+    def time_remaining(self) -> float:
+        """Seconds that the client still waits; infinity where it does not say."""
+        return self._until - self._loop.time()
+
+    # ------------------------------------------------------------ what comes
+
+    def _receive(self, data: bytes, ended: bool) -> None:
+        self._inbox.append(data)
+        self._size += len(data)
+        self._ended = ended
+        if self._method.stream is not None:
+            self._stream.deadline = math.inf  # who converses may be silent for a while
+            if self._size > self._calls.max_body + 5:
+                self.fail(TooLarge(f"a message is longer than {self._calls.max_body:,} bytes"))
+            elif self._come is not None:
+                self._come.set()
+        elif self._size > self._calls.max_body + 5:
+            self.fail(TooLarge(f"a message is longer than {self._calls.max_body:,} bytes"))
+        elif ended:
+            self._stream.deadline = math.inf
+            self._begin()
+
+    def _begin(self) -> None:
+        """Have the one message of the call answered."""
+        try:
+            found = list(self._messages())
+            if len(found) != 1 or self._size:
+                raise Malformed(f"{len(found)} whole messages, not one")
+            if self._method.now is not None:
+                self._method.now(found[0], self)
+            elif self._method.soon is not None:
+                task = self._calls.spawn(self._later(self._method.soon(found[0], self)))
+                self.gone = task.cancel  # type: ignore[assignment]
+        except Exception as failure:
+            self.fail(failure)
+
+    async def _later(self, work: Awaitable[Any]) -> None:
+        try:
+            left = self.time_remaining()
+            async with asyncio.timeout(None if left == math.inf else max(left, 0)):
+                self.reply(await work)
+        except Exception as failure:
+            self.fail(failure)
+
+    def _messages(self) -> Iterator[Any]:
+        """Take out the messages that are whole (section "Length-Prefixed-Message")."""
+        data: Buffer = self._inbox[0] if len(self._inbox) == 1 else b"".join(self._inbox)
+        self._inbox.clear()
+        place, total = 0, len(data)
+        while total - place >= 5:
+            after = place + 5 + int.from_bytes(data[place + 1 : place + 5], "big")
+            if after > total:
+                break
+            body = data[place + 5 : after]
+            if data[place]:
+                body = inflated(self._packing, body, self._calls.max_body)
+            place = after
+            yield self._read(bytes(body))
+        self._size = total - place
+        if self._size:
+            self._inbox.append(bytes(data[place:]))
+
+    def _read(self, body: bytes) -> Any:
+        try:
+            return self._method.read(body)
+        except Exception as error:
+            raise Malformed(f"the message cannot be read: {error}") from None
+
+    async def _coming(self) -> AsyncIterator[Any]:
+        """Yield messages as they come."""
+        while True:
+            for message in self._messages():
+                yield message
+            if self._ended:
+                if self._size:
+                    raise Malformed("the last message is not whole")
+                return
+            self._come = asyncio.Event()
+            await self._come.wait()
+
+    # ------------------------------------------------------------ answers
+
+    async def converse(
+        self, method: Callable[[AsyncIterator[Any], Call], AsyncIterator[Any]]
+    ) -> None:
+        """Answer messages as they come, each when the client has taken what was before it."""
+        task = asyncio.current_task()
+        self.gone = None if task is None else task.cancel  # type: ignore[assignment]
+        try:
+            left = self.time_remaining()
+            async with asyncio.timeout(None if left == math.inf else max(left, 0)):
+                async for answer in method(self._coming(), self):
+                    self._say(answer)
+                    await self._stream.drained()
+            self._stream.finish((b"" if self._started else HEAD) + OK)
+        except Exception as failure:
+            self.fail(failure)
+
+    def _say(self, answer: Any) -> None:
+        head, self._started = (b"" if self._started else HEAD), True
+        self._stream.send(head, _framed(answer))
+
+    def reply(self, answer: Any) -> None:
+        """Send the one answer of the call."""
+        self.gone = None
+        self._stream.answer(HEAD, _framed(answer), OK)
+
+    def fail(self, failure: Exception) -> None:
+        """End the call with what is wrong."""
+        self.gone = None
+        self._inbox.clear()
+        if isinstance(failure, Refused):
+            status, text = failure.grpc, str(failure)
+        elif isinstance(failure, AerosError):
+            status, text = "FAILED_PRECONDITION", str(failure)
+        elif isinstance(failure, TimeoutError):
+            status, text = "DEADLINE_EXCEEDED", "the call was past its deadline"
+        else:
+            _log.error("a call failed", exc_info=failure)
+            status, text = "INTERNAL", f"{type(failure).__name__}: {failure}"
+        self._stream.finish((b"" if self._started else HEAD) + failed(status, text))
+
+    def _left(self) -> None:
+        self._inbox.clear()
+        if self.gone is not None:
+            self.gone()
+
+    def _late(self) -> None:
+        self.fail(TimeoutError())
+
+
+def _framed(answer: Any) -> bytes:
+    body: bytes = answer.SerializeToString()
+    return b"\0" + len(body).to_bytes(4, "big") + body
