@@ -16,7 +16,8 @@ LAYERS = [
     "errors hookspecs streams encoding parameters messages schema data task outcomes tally records"
     " control events roles powers",
     # the algorithms of the system, and how results look
-    "admission intake cohort busy survey node origin sitting rounds pipeline elements serving"
+    "admission intake cohort busy survey node origin sitting rounds pipeline elements"
+    " explanation serving"
     " retention"
     " tables curves safetensors",
     # transport

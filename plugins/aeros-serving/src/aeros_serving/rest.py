@@ -26,7 +26,7 @@ from aeros_serving.failures import (
 )
 from aeros_serving.http1 import Exchange, error
 from aeros_serving.inference import Request, outputs_of, rows_of
-from aeros_serving.lane import Job
+from aeros_serving.job import Job
 from aeros_serving.served import Served
 from aeros_serving.shelf import Shelf
 
@@ -183,7 +183,7 @@ class Rest:
         def gone() -> None:
             job.cancelled = True
 
-        job = Job(batch, rows_of(batch), done, deadline)
+        job = Job(batch, rows_of(batch), done, deadline, how=request.how)
         exchange.gone = gone
         lane.submit(job)
 

@@ -20,7 +20,7 @@ from aeros_core.errors import AerosError
 from aeros_serving import account, grpc_codec
 from aeros_serving.failures import Forbidden, Refused, Unauthorised, Unknown
 from aeros_serving.inference import outputs_of, rows_of
-from aeros_serving.lane import Job
+from aeros_serving.job import Job
 from aeros_serving.shelf import Shelf
 from aeros_serving.wire import METHODS, POOL, SERVICE, message
 
@@ -119,7 +119,8 @@ class Rpc:
         loop = asyncio.get_running_loop()
         waiting: asyncio.Future[Batch | Refused] = loop.create_future()
         left = min(asked.timeout, _left(context))
-        job = Job(batch, rows_of(batch), waiting.set_result, time.monotonic() + left)
+        deadline = time.monotonic() + left
+        job = Job(batch, rows_of(batch), waiting.set_result, deadline, how=asked.how)
         lane.submit(job)
         try:
             answer = await waiting
