@@ -22,6 +22,9 @@ __all__ = [
     "refusal",
 ]
 
+_FULL = ("allocate memory", "out of memory", "ALLOC_FAILED")
+"""What devices without room say, in torch, onnxruntime, cuBLAS and cuDNN."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -111,8 +114,8 @@ def refusal(error: Exception) -> Refused:
         return Unsupported(str(error))
     if isinstance(error, AerosError):
         return Malformed(str(error))
-    full = "OutOfMemory" in type(error).__name__ or "allocate memory" in str(error)
+    full = "OutOfMemory" in type(error).__name__ or any(word in str(error) for word in _FULL)
     if isinstance(error, MemoryError) or full:
-        return Exhausted(f"out of memory: {error}")
+        return Exhausted(f"out of memory: {error}".rstrip(": "))
     _log.error("a model failed", exc_info=error)
     return Refused(f"{type(error).__name__}: {error}")

@@ -222,9 +222,17 @@ class Lane:
         try:
             answers, seconds = self.served.answer(batches)
         except Exception as error:
-            if len(batches) > 1:
-                return [done for batch in batches for done in self._work([batch])]
-            return [(refusal(error), 0, 0, (0.0, 0.0, 0.0))]
+            refused = refusal(error)
+        else:
+            return self._whole(batches, answers, seconds)
+        # Only here is what the attempt held free again: the error had its frames.
+        if len(batches) > 1:
+            return [done for batch in batches for done in self._work([batch])]
+        return [(refused, 0, 0, (0.0, 0.0, 0.0))]
+
+    def _whole(
+        self, batches: Sequence[Batch], answers: Sequence[Batch], seconds: _Seconds
+    ) -> list[_Done]:
         rows = sum(len(next(iter(batch.values()))) for batch in batches)
         first = (answers[0], len(batches), rows, seconds)
         return [first, *((answer, 0, 0, seconds) for answer in answers[1:])]

@@ -23,6 +23,7 @@ from aeros_serving.failures import (
     NotAllowed,
     Refused,
     Unknown,
+    refusal,
 )
 from aeros_serving.http1 import Exchange, error
 from aeros_serving.inference import Request, outputs_of, rows_of
@@ -243,6 +244,8 @@ class Rest:
             headers["allow"] = failure.args[0]
             exchange.reply(405, error(f"this is asked with {failure.args[0]}"), headers)
             return
+        if isinstance(failure, MemoryError):
+            failure = refusal(failure)
         if isinstance(failure, Refused):
             exchange.reply(failure.http, error(str(failure)), headers)
         elif isinstance(failure, AerosError):
