@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent
 PLUGINS = sorted(path.name for path in (ROOT / "plugins").iterdir() if path.is_dir())
 CONSTRAINTS = ["-c", "tests/constraints.txt"]
 TESTING = ("pytest", "pytest-timeout", "pytest-xdist", "hypothesis")
-CLIENTS = ("tritonclient[grpc,http]", "schemathesis")
+CLIENTS = ("tritonclient[grpc,http]", "schemathesis", "captum")
 PATIENCE = "--timeout=600"  # what hangs is named, with its stacks, and the others go on
 SIDE_BY_SIDE = ["-n", "auto", "--dist", "worksteal", PATIENCE]
 DISCOVERING = [  # what may come out otherwise where plugins are installed

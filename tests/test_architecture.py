@@ -17,7 +17,7 @@ LAYERS = [
     " outcomes tally records control events roles powers",
     # the algorithms of the system, and how results look
     "admission intake cohort busy survey node origin sitting ending rounds figures answering"
-    " scoring workflow pipeline elements serving retention"
+    " scoring workflow pipeline elements explanation serving retention"
     " tables curves safetensors",
     # transport
     "controllers controllers.local",

@@ -9,15 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from aeros_core.data import Batch, Dataset
 from aeros_core.messages import Broadcast, Failure, Instruction, State, Update
-from aeros_core.parameters import Parameters
+from aeros_core.parameters import Array, Parameters
 from aeros_core.records import Algorithm, ModelInfo
 from aeros_core.roles import Codec, Inferencer, Repository
 
 __all__ = [
     "SupportsAlgorithms",
     "SupportsAnswers",
+    "SupportsAttribution",
     "SupportsAveraging",
     "SupportsBriefing",
     "SupportsBroadcast",
@@ -25,6 +29,7 @@ __all__ = [
     "SupportsCodec",
     "SupportsCohort",
     "SupportsCollection",
+    "SupportsExplanation",
     "SupportsFit",
     "SupportsHealing",
     "SupportsMembers",
@@ -124,6 +129,46 @@ class SupportsAnswers(Protocol):
 
         Args:
             output: What the model, or the step before, answers: ``scores`` and the like.
+        """
+
+
+@runtime_checkable
+class SupportsAttribution(Protocol):
+    """A step through which shares in an answer are brought back to the request."""
+
+    def attributed(self, shares: Batch, batch: Batch) -> Batch:
+        """Return the shares of the features before this step, given those behind it.
+
+        Args:
+            shares: Of every feature that the step gives, in its shape.
+            batch: What the step was given, without a target.
+
+        Returns:
+            For every field of ``batch`` its shares, in its shape; a row's add up to what
+            they added up to before.
+        """
+
+
+@runtime_checkable
+class SupportsExplanation(Protocol):
+    """An inferencer whose answers can be attributed to what it was given."""
+
+    def explain(
+        self, batch: Batch, columns: NDArray[np.int64], *, steps: int, baseline: Batch | None
+    ) -> tuple[Batch, Array]:
+        """Return what each value of prepared rows contributed, by integrated gradients.
+
+        Args:
+            batch: Prepared rows.
+            columns: Which of the scores is explained, for each row (rows,).
+            steps: Points at which gradients are taken.
+            baseline: Rows to start from; None: zeros.
+
+        Returns:
+            For every feature its shares, in its shape; the score at the baseline (rows,).
+
+        Raises:
+            PluginError: A library is missing, or this model has no gradients.
         """
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from aeros_core import pipeline
+from aeros_core import explanation, pipeline
 from aeros_core.data import Batch
 from aeros_core.errors import ConfigError
 from aeros_core.events import Events
@@ -38,6 +39,21 @@ class Service:
         """Return one row of predictions for each row of raw ``batch``."""
         output = self.inferencer.predict(pipeline.transform(self.steps, batch))
         output = pipeline.answer(self.after, output)
+        self.events.aeros_after_predict(model=self.model, batch=batch, output=output)
+        return output
+
+    def explain(self, batch: Batch, **how: Any) -> Batch:
+        """Return the answer to raw rows, with what each of their values contributed to it.
+
+        Args:
+            batch: Raw rows.
+            how: As `explanation.explain` takes it: method, target, steps, baseline.
+
+        Raises:
+            ConfigError: What is asked for cannot be.
+            PluginError: The inferencer, a transformer or this installation cannot explain.
+        """
+        output = explanation.explain(self, batch, **how)
         self.events.aeros_after_predict(model=self.model, batch=batch, output=output)
         return output
 

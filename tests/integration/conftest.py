@@ -85,6 +85,11 @@ class Serving:
     def said(self):
         return self.log.read_text()
 
+    @property
+    def status(self):
+        """What the system tells of its process."""
+        return Path(f"/proc/{self.process.pid}/status").read_text()
+
     def end(self):
         """Return its status and all that it has said, once what was asked is answered."""
         self.process.send_signal(signal.SIGTERM)

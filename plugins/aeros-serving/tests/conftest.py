@@ -18,7 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from aeros_core.errors import RepositoryError
+from aeros_core.errors import PluginError, RepositoryError
 from aeros_core.parameters import Parameters
 from aeros_core.records import Model, ModelInfo
 from aeros_core.schema import Field, Schema
@@ -44,8 +44,9 @@ class Times:
 
     def __init__(self, factor):
         self.factor, self.seconds, self.sizes = factor, 0.0, []
-        self.gate = threading.Event()
+        self.gate, self.door, self.explaining = threading.Event(), threading.Event(), []
         self.gate.set()
+        self.door.set()
 
     def load(self, model, module=None):
         pass
@@ -63,6 +64,20 @@ class Times:
             return {"echo": x}
         scores = x * x.dtype.type(self.factor)
         return {"scores": scores, "label": scores.reshape(len(x), -1).argmax(1)}
+
+    def explain(self, batch, columns, *, steps, baseline):
+        """Each score is made of one value: the others have no share in it."""
+        self.explaining.append(steps)
+        self.door.wait(20)
+        if (batch["x"] == 15).any():
+            raise PluginError("explanations need captum, which is not installed", hint="pip")
+        if (batch["x"] == 16).any():
+            raise MemoryError("no room")
+        start = np.zeros_like(batch["x"]) if baseline is None else baseline["x"]
+        rows = np.arange(len(columns))
+        shares = np.zeros_like(start)
+        shares[rows, columns] = ((batch["x"] - start) * self.factor)[rows, columns]
+        return {"x": shares}, (start * self.factor)[rows, columns]
 
 
 @dataclass
@@ -156,10 +171,16 @@ class Running:
         finally:
             connection.close()
 
+    def request(self, data=(1, 2, 3), **more):
+        """Return the bytes of a request for an inference of one row."""
+        tensor = {"name": "x", "datatype": "FP32", "shape": [1, 3], "data": list(data)}
+        body = json.dumps({"inputs": [tensor], **more}).encode()
+        head = f"POST /v2/models/toy/infer HTTP/1.1\r\ncontent-length: {len(body)}\r\n\r\n"
+        return head.encode() + body
+
     def infer(self, name="toy", data=(1, 2, 3), **more):
         """Return status and JSON of an inference of one row."""
-        tensor = {"name": "x", "datatype": "FP32", "shape": [1, 3], "data": list(data)}
-        body = json.dumps({"inputs": [tensor], **more})
+        body = self.request(data, **more).partition(b"\r\n\r\n")[2]
         status, _, answer = self.ask("POST", f"/v2/models/{name}/infer", body)
         return status, json.loads(answer)
 

@@ -95,6 +95,7 @@ def test_a_sample_keeps_the_contract():
         "age": (3,), "image": (3, 2, 4), "job": (3,), "code": (3,),
     }  # fmt: skip
     assert sample["age"].tolist() == [18.0] * 3
+    assert sample["job"].tolist() == [CONTRACT.fields["job"].categories[0]] * 3
     raw = {n: c.astype(object) if c.dtype.kind == "U" else c for n, c in sample.items()}
     raw["job"] = np.array([value.encode() for value in sample["job"]], dtype=object)
     CONTRACT.check(raw, dict.fromkeys(raw, ""))

@@ -1,10 +1,12 @@
 """HTTP/1.1 with clients that are slow, half-closed, greedy, or no clients at all."""
 
+import contextlib
 import json
 import re
 import socket
 import ssl
 import struct
+import threading
 import time
 
 import pytest
@@ -12,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aeros_serving.config import Where
+from aeros_serving.http1 import Connection
 
 GET = b"GET /v2/health/live HTTP/1.1\r\nhost: x\r\n\r\n"
 
@@ -21,6 +24,15 @@ def refusal(answer):
     head, _, body = answer.partition(b"\r\n\r\n")
     assert b"connection: close" in head
     return int(head.split()[1]), json.loads(body)["error"]
+
+
+def read(client):
+    """Return all that a client is sent until the connection ends."""
+    found = b""
+    with contextlib.suppress(ConnectionResetError):
+        while piece := client.recv(65536):
+            found += piece
+    return found
 
 
 def infer(data=(1, 2, 3), more=""):
@@ -52,6 +64,29 @@ def test_bytes_may_come_one_by_one(running):
 def test_a_half_closed_client_gets_its_answer(running):
     answer = running().raw(infer(), end=True)
     assert b"[2.0,4.0,6.0]" in answer
+
+
+@pytest.mark.parametrize("cut", [10, 60, -3])
+def test_half_a_request_of_a_half_closed_client_is_told(running, cut):
+    server = running()
+    told = "the client closed the connection before its request was whole"
+    assert refusal(server.raw(infer()[:cut], end=True)) == (400, told)
+    answer = server.raw(infer() + infer()[:cut], end=True)  # what came whole is answered
+    assert b"[2.0,4.0,6.0]" in answer
+    assert server.infer()[0] == 200
+
+
+def test_a_body_without_room_is_told(running, monkeypatch):
+    server = running()
+
+    def full(_self, _body):
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Connection, "on_body", full)
+        told = "out of memory: the request has no room here"
+        assert refusal(server.raw(infer(), end=True)) == (503, told)
+    assert server.infer()[0] == 200
 
 
 def test_a_body_that_is_too_large_is_refused_before_it_is_there(running):
@@ -110,6 +145,35 @@ def test_a_slow_client_is_sent_away(running):
     assert refusal(server.raw(infer()[:-4], wait=20))[0] == 408
     assert server.raw(b"", wait=20) == b""
     assert time.monotonic() - start < 20
+    assert server.infer()[0] == 200
+
+
+@pytest.mark.parametrize("whole", [40, -4], ids=["headers", "body"])
+def test_clients_that_drip_are_sent_away_and_delay_nobody(running, whole):
+    """Slow loris: a byte now and then keeps no connection open beyond its time."""
+    server, ended = running(read_timeout=0.6), threading.Event()
+    with contextlib.ExitStack() as stack:
+        address = ("127.0.0.1", server.http)
+        clients = [stack.enter_context(socket.create_connection(address, 20)) for _ in range(30)]
+
+        def drip():
+            for byte in infer()[:whole] * 50:
+                for client in clients:
+                    with contextlib.suppress(OSError):
+                        client.send(bytes([byte]))
+                if ended.wait(0.02):
+                    return
+
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        while len(server.server._connections) < 30:
+            time.sleep(0.01)
+        for _ in range(10):
+            assert server.infer()[0] == 200
+        refusals = [read(client) for client in clients]
+        ended.set()
+        dripping.join(30)
+    assert {status for status, _ in map(refusal, refusals)} == {408}
     assert server.infer()[0] == 200
 
 

@@ -9,7 +9,8 @@ import pytest
 from aeros_core.errors import ConfigError
 from aeros_serving.config import Serving, Where
 from aeros_serving.failures import Exhausted, Expired, Overloaded, Refused, Unavailable
-from aeros_serving.lane import Batching, Job, Lane
+from aeros_serving.job import Job
+from aeros_serving.lane import Batching, Lane
 
 PLAIN = {"max_batch": 8, "preferred": (), "delay": 0.0, "max_queue": 100, "deadline": 0.0}
 

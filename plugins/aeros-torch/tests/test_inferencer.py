@@ -189,6 +189,21 @@ def test_cuda_agrees_with_the_cpu():
     np.testing.assert_allclose(there.predict({"image": images()})["scores"], expected, rtol=1e-4)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_device_without_room_says_so_and_goes_on():
+    wide = partial(models.Mlp, hidden=[2**16], activation="relu", dropout=0)
+    inferencer = made(device="cuda", batch_size=2**24)
+    inferencer.load(model_of(IMAGE, wide), wide)
+    few = inferencer.predict({"image": images()})["scores"]
+    rows = (
+        torch.cuda.mem_get_info()[1] // (4 * 2**16) + 1
+    )  # more than there is, whoever else is there
+    with pytest.raises(torch.cuda.OutOfMemoryError, match="CUDA out of memory"):
+        inferencer.predict({"image": np.zeros((rows, *IMAGE.shape), np.float32)})
+    np.testing.assert_array_equal(inferencer.predict({"image": images()})["scores"], few)
+
+
 def test_eight_bits_are_not_compiled():
     with pytest.raises(ConfigError, match="int8 does not go with inferencer"):
         made(execution="compile", quantise="int8")

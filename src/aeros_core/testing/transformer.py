@@ -7,7 +7,8 @@ import pytest
 
 from aeros_core.data import Batch, Dataset, Partition
 from aeros_core.messages import State
-from aeros_core.powers import SupportsFit, SupportsState
+from aeros_core.parameters import Array
+from aeros_core.powers import SupportsAttribution, SupportsFit, SupportsState
 from aeros_core.roles import Partitioner, Source, Transformer
 from aeros_core.schema import Schema
 from aeros_core.testing.agreement import (
@@ -161,6 +162,19 @@ class TransformerTests:
         wanted = {n: column for n, column in whole.items() if n != schema.target}
         assert_same(step.transform(given), wanted)
 
+    def test_shares_add_up_to_what_they_did(self) -> None:
+        """Shares in an answer come back in the shape of every field, and none is lost."""
+        step, schema = self.ready()
+        if not isinstance(step, SupportsAttribution):
+            pytest.skip("the step brings no shares back")
+        data, rng = self.example(), np.random.default_rng(0)
+        given = {n: column for n, column in data.batch().items() if n != data.schema.target}
+        after = {n: c for n, c in step.transform(given).items() if n != schema.target}
+        shares = {name: np.asarray(rng.random(column.shape)) for name, column in after.items()}
+        back = step.attributed(shares, given)
+        assert {n: c.shape for n, c in back.items()} == {n: c.shape for n, c in given.items()}
+        np.testing.assert_allclose(_added(back), _added(shares), rtol=1e-5)
+
     def test_state_brings_everything_back(self) -> None:
         """A new step that is given the state gives the same bits, without any schema."""
         step, _ = self.ready()
@@ -281,6 +295,11 @@ class PartitionerTests:
         after = self.make().output_schema(schema)
         assert set(after.fields) <= set(schema.fields)
         assert after.target == schema.target
+
+
+def _added(shares: Batch) -> Array:
+    sums = [column.reshape(len(column), -1).sum(axis=1) for column in shares.values()]
+    return np.asarray(np.sum(sums, axis=0))
 
 
 def _table(partition: Partition) -> Batch:

@@ -16,12 +16,14 @@ __all__ = ["EXTENSIONS", "config", "metadata", "server", "statistics"]
 EXTENSIONS = (
     "binary_tensor_data",
     "classification",
+    "explanation",
     "model_configuration",
     "model_repository",
     "schedule_policy",
     "statistics",
 )
-"""Extensions of the protocol that are spoken here; of schedule_policy the timeout alone."""
+"""Extensions that are spoken here: those of the protocol, of schedule_policy the timeout alone,
+and ``explanation``, which is of this server."""
 
 
 def server() -> dict[str, Any]:

@@ -11,7 +11,7 @@ import orjson
 
 from aeros_core.parameters import Array
 from aeros_serving.failures import Malformed, TooLarge
-from aeros_serving.inference import Output, Request, patience
+from aeros_serving.inference import Output, Request, explain_of, patience
 from aeros_serving.served import Served
 from aeros_serving.tensors import Buffer, datatype_of, of_json, of_raw, to_json, to_raw
 
@@ -89,6 +89,7 @@ def request_of(body: Buffer, length: str | None) -> Request:
     request = Request(id_, tensors, datatypes, binary=binary)
     if "timeout" in parameters:
         request.timeout = patience(parameters["timeout"])
+    request.how = explain_of(parameters)
     if head.get("outputs"):
         request.outputs = [_output(each, binary) for each in _objects(head, "outputs")]
     return request

@@ -192,6 +192,6 @@ def _finite(column: Array) -> bool:
 def _sample(field: Field, rows: int, free: int) -> Array:
     shape = (rows, *(free if n is None else n for n in field.shape))
     if field.dtype == "str":
-        return np.full(shape, field.categories[0] if field.categories else "", dtype=np.str_)
+        return np.full(shape, field.categories[0] if field.categories else "")
     low = 0.0 if field.range is None or not np.isfinite(field.range[0]) else field.range[0]
     return np.full(shape, low, dtype="float32" if field.dtype == "*" else field.dtype)

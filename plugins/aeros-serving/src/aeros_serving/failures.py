@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+
+from aeros_core.errors import AerosError, PluginError
+
 __all__ = [
     "Exhausted",
     "Expired",
@@ -14,7 +18,14 @@ __all__ = [
     "Unauthorised",
     "Unavailable",
     "Unknown",
+    "Unsupported",
+    "refusal",
 ]
+
+_FULL = ("allocate memory", "out of memory", "ALLOC_FAILED")
+"""What devices without room say, in torch, onnxruntime, cuBLAS and cuDNN."""
+
+_log = logging.getLogger(__name__)
 
 
 class Refused(Exception):
@@ -87,3 +98,24 @@ class Forbidden(Refused):
     """The server was started so that this is not done."""
 
     http, grpc = 403, "PERMISSION_DENIED"
+
+
+class Unsupported(Refused):
+    """The model, or what is installed here, cannot do what is asked."""
+
+    http, grpc = 501, "UNIMPLEMENTED"
+
+
+def refusal(error: Exception) -> Refused:
+    """Return what an error of a model means to the one who asked."""
+    if isinstance(error, Refused):
+        return error
+    if isinstance(error, PluginError):
+        return Unsupported(str(error))
+    if isinstance(error, AerosError):
+        return Malformed(str(error))
+    full = "OutOfMemory" in type(error).__name__ or any(word in str(error) for word in _FULL)
+    if isinstance(error, MemoryError) or full:
+        return Exhausted(f"out of memory: {error}".rstrip(": "))
+    _log.error("a model failed", exc_info=error)
+    return Refused(f"{type(error).__name__}: {error}")

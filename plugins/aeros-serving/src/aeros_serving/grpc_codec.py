@@ -9,7 +9,7 @@ import numpy as np
 
 from aeros_core.parameters import Array
 from aeros_serving.failures import Malformed
-from aeros_serving.inference import Output, Request, patience
+from aeros_serving.inference import Output, Request, explain_of, patience
 from aeros_serving.served import Served
 from aeros_serving.tensors import DATATYPES, datatype_of, of_raw, to_raw
 from aeros_serving.wire import message
@@ -61,6 +61,9 @@ def request_of(message: Any) -> Request:
     request.outputs = [_output(each, request.binary) for each in message.outputs]
     if "timeout" in message.parameters:
         request.timeout = patience(value(message.parameters["timeout"]))
+    if message.parameters:
+        told = {name: value(parameter) for name, parameter in message.parameters.items()}
+        request.how = explain_of(told)
     return request
 
 

@@ -107,8 +107,7 @@ class Connection(asyncio.Protocol):
         self._next: deque[Exchange] = deque()
         self._size = self._head = 0
         self._eof = self._refused = self._full = False
-        self.closing = False
-        self.deadline = math.inf
+        self.closing, self.deadline = False, math.inf
 
     @property
     def busy(self) -> bool:
@@ -145,7 +144,9 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserUpgrade:
             self._refuse(400, "this server speaks HTTP/1.1 alone, without upgrades")
         except httptools.HttpParserError as bad:
-            if not self._refused:
+            if isinstance(bad.__context__, MemoryError):
+                self._refuse(503, "out of memory: the request has no room here")
+            elif not self._refused:
                 self._refuse(400, f"this is no HTTP/1.1 request: {bad.__context__ or bad}")
         else:
             if self._coming is not None and not self._refused and self._head > HEAD:
@@ -154,6 +155,8 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Let a client that sends no more still read its answers."""
         self._eof = True
+        if self._coming is not None and not self._refused:
+            self._refuse(400, "the client closed the connection before its request was whole")
         tls = self._transport.get_extra_info("sslcontext") is not None
         return not tls and self._current is not None and not self._refused
 

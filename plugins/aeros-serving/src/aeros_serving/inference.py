@@ -9,11 +9,15 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from aeros_core.data import Batch
+from aeros_core.explanation import METHODS, SUFFIX
 from aeros_core.parameters import Array
 from aeros_serving.failures import Malformed
-from aeros_serving.served import Served
+from aeros_serving.served import Explain, Served
 
-__all__ = ["Output", "Request", "outputs_of", "patience", "rows_of"]
+__all__ = ["STEPS", "Output", "Request", "explain_of", "outputs_of", "patience", "rows_of"]
+
+STEPS = 1000
+"""Points at which gradients are taken, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,7 @@ class Request:
         outputs: What is asked for; empty: everything.
         binary: Whether what is asked for comes as binary data where it does not say.
         timeout: Seconds it may wait.
+        how: How the answer is to be explained; None: not at all.
     """
 
     id: str
@@ -50,6 +55,7 @@ class Request:
     outputs: Sequence[Output] = field(default_factory=tuple)
     binary: bool = False
     timeout: float = math.inf
+    how: Explain | None = None
 
 
 def rows_of(batch: Batch) -> int:
@@ -68,6 +74,41 @@ def patience(microseconds: object) -> float:
     return microseconds / 1e6 if microseconds else math.inf
 
 
+def explain_of(parameters: Mapping[str, object]) -> Explain | None:
+    """Return how a request wants its answer explained; None: not at all.
+
+    Args:
+        parameters: Of the request: ``explain``, and perhaps ``explain_target``,
+            ``explain_steps``, ``explain_baseline``.
+
+    Raises:
+        Malformed: One of them cannot be.
+    """
+    if "explain" not in parameters:
+        if alone := [name for name in parameters if name.startswith("explain_")]:
+            raise Malformed(f"parameter '{alone[0]}' goes with 'explain': {', '.join(METHODS)}")
+        return None
+    method, target = parameters["explain"], parameters.get("explain_target")
+    steps, baseline = parameters.get("explain_steps", 50), parameters.get("explain_baseline")
+    if not isinstance(method, str) or method not in METHODS:
+        raise Malformed(f"parameter 'explain' is {method!r}, not one of {', '.join(METHODS)}")
+    if isinstance(target, bool) or not isinstance(target, int | str | None):
+        raise Malformed("parameter 'explain_target' is a class, by number or name")
+    if type(steps) is not int or not 1 <= steps <= STEPS:
+        raise Malformed(f"parameter 'explain_steps' is a number from 1 to {STEPS}, not {steps!r}")
+    return Explain(method, target, steps, _number(baseline))
+
+
+def _number(baseline: object) -> float | None:
+    if baseline is None:
+        return None
+    if isinstance(baseline, bool) or not isinstance(baseline, int | float):
+        raise Malformed(f"parameter 'explain_baseline' is a number, not {baseline!r}")
+    if not math.isfinite(baseline):
+        raise Malformed(f"parameter 'explain_baseline' is {baseline}, which is not finite")
+    return float(baseline)
+
+
 def outputs_of(request: Request, served: Served, answer: Batch) -> list[tuple[Output, Array]]:
     """Return what is asked for of an answer, in the order asked.
 
@@ -76,6 +117,9 @@ def outputs_of(request: Request, served: Served, answer: Batch) -> list[tuple[Ou
     """
     if not request.outputs:
         return [(Output(name, request.binary), column) for name, column in answer.items()]
+    if request.how is not None and not any(o.name.endswith(SUFFIX) for o in request.outputs):
+        told = ", ".join(name for name in answer if name.endswith(SUFFIX))
+        raise Malformed(f"'explain' is asked for, and none of its outputs; they are {told}")
     found = []
     for output in request.outputs:
         if output.name not in answer:

@@ -10,18 +10,20 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from aeros_core.data import Batch
-from aeros_core.errors import AerosError, ConfigError
+from aeros_core.errors import ConfigError
 from aeros_serving.config import Serving, Where
-from aeros_serving.failures import Exhausted, Expired, Malformed, Overloaded, Refused, Unavailable
+from aeros_serving.explaining import Explainer
+from aeros_serving.failures import Expired, Overloaded, Refused, Unavailable, refusal
+from aeros_serving.job import Job
 from aeros_serving.served import Served
 
-__all__ = ["INLINE", "Batching", "Job", "Lane"]
+__all__ = ["INLINE", "Batching", "Lane"]
 
 _log = logging.getLogger(__name__)
 
@@ -80,28 +82,6 @@ class Batching:
         return cls(**values | {"preferred": tuple(sorted(values["preferred"]))})
 
 
-@dataclass(slots=True, eq=False)
-class Job:
-    """A request in a lane.
-
-    Args:
-        batch: Its rows, checked.
-        rows: How many.
-        done: Told the answer, or why there is none; in the event loop's thread, and not
-            where the request was cancelled.
-        deadline: Monotonic time after which nobody waits for it.
-        entered: Monotonic time when it came.
-        cancelled: Whether nobody waits for it any more.
-    """
-
-    batch: Batch
-    rows: int
-    done: Callable[[Batch | Refused], None]
-    deadline: float = math.inf
-    entered: float = 0.0
-    cancelled: bool = False
-
-
 class Lane:
     """Brings requests to a served version, batch by batch.
 
@@ -129,6 +109,7 @@ class Lane:
         self._thread = ThreadPoolExecutor(1, f"lane-{served.name}") if own else None
         self._enough = batching.preferred[0] if batching.preferred else batching.max_batch
         self._free = served.contract.free
+        self._explainer = Explainer(served, loop)
 
     @property
     def waiting(self) -> int:
@@ -136,14 +117,18 @@ class Lane:
         return len(self._waiting)
 
     def submit(self, job: Job) -> None:
-        """Let a request wait for its batch.
+        """Let a request wait for its batch, or one for an explanation for its turn.
 
         Raises:
             Overloaded: Too many wait already.
+            Malformed: An explanation would take too long.
             Unavailable: The version is being taken down.
         """
         if self._closing:
             raise Unavailable(f"model '{self.served.name}' is being unloaded")
+        if job.how is not None:
+            self._explainer.submit(job, job.how)
+            return
         if len(self._waiting) >= self.batching.max_queue:
             told = f"{len(self._waiting)} requests wait for model '{self.served.name}' already"
             self.served.statistics.failed("Overloaded", 0.0)
@@ -160,7 +145,7 @@ class Lane:
         """Take no more requests, and return once all that wait are answered."""
         self._closing = True
         self._arrange()  # those that wait for company go now
-        await self._idle.wait()
+        await asyncio.gather(self._idle.wait(), self._explainer.drain())
         if self._thread is not None:
             self._thread.shutdown(wait=False)
 
@@ -237,9 +222,17 @@ class Lane:
         try:
             answers, seconds = self.served.answer(batches)
         except Exception as error:
-            if len(batches) > 1:
-                return [done for batch in batches for done in self._work([batch])]
-            return [(_refusal(error), 0, 0, (0.0, 0.0, 0.0))]
+            refused = refusal(error)
+        else:
+            return self._whole(batches, answers, seconds)
+        # Only here is what the attempt held free again: the error had its frames.
+        if len(batches) > 1:
+            return [done for batch in batches for done in self._work([batch])]
+        return [(refused, 0, 0, (0.0, 0.0, 0.0))]
+
+    def _whole(
+        self, batches: Sequence[Batch], answers: Sequence[Batch], seconds: _Seconds
+    ) -> list[_Done]:
         rows = sum(len(next(iter(batch.values()))) for batch in batches)
         first = (answers[0], len(batches), rows, seconds)
         return [first, *((answer, 0, 0, seconds) for answer in answers[1:])]
@@ -264,16 +257,3 @@ class Lane:
 
 def _kind(batch: Batch) -> object:
     return [(name, column.shape[1:], column.dtype) for name, column in batch.items()]
-
-
-def _refusal(error: Exception) -> Refused:
-    """Return what an error of a model means to the one who asked."""
-    if isinstance(error, Refused):
-        return error
-    if isinstance(error, AerosError):
-        return Malformed(str(error))
-    full = "OutOfMemory" in type(error).__name__ or "allocate memory" in str(error)
-    if isinstance(error, MemoryError) or full:
-        return Exhausted(f"out of memory: {error}")
-    _log.error("a model failed", exc_info=error)
-    return Refused(f"{type(error).__name__}: {error}")

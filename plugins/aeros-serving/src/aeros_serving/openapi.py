@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from aeros_core.explanation import METHODS
 from aeros_serving import account
+from aeros_serving.inference import STEPS
 from aeros_serving.shelf import Shelf
 from aeros_serving.tensors import DATATYPES
 
@@ -14,6 +16,14 @@ _ANY: dict[str, Any] = {"type": "object"}
 _TEXT = {"type": "string"}
 _TEXTS = {"type": "array", "items": _TEXT}
 _LENGTHS = {"type": "array", "items": {"type": "integer"}}
+_PARAMETERS = {
+    "timeout": {"type": "integer", "minimum": 0},
+    "binary_data_output": {"type": "boolean"},
+    "explain": {"enum": list(METHODS)},
+    "explain_target": {"type": ["integer", "string"]},
+    "explain_steps": {"type": "integer", "minimum": 1, "maximum": STEPS},
+    "explain_baseline": {"type": "number"},
+}
 _NAME = {"name": "name", "in": "path", "required": True, "schema": _TEXT}
 _VERSION = {"name": "version", "in": "path", "required": True, "schema": _TEXT}
 
@@ -123,7 +133,7 @@ def _schemas() -> dict[str, Any]:
         "Filled": _object(least, **filled),
         "Wanted": _object(["name"], name=_TEXT, parameters=_ANY),
         "InferenceRequest": _object(
-            ["inputs"], id=_TEXT, parameters=_ANY,
+            ["inputs"], id=_TEXT, parameters={"type": "object", "properties": _PARAMETERS},
             inputs=_many("Filled") | {"minItems": 1}, outputs=_many("Wanted"),
         ),
         "InferenceResponse": _object(

@@ -41,6 +41,10 @@ def _lines(lanes: list[tuple[bool, Lane]]) -> Iterator[str]:
     for lane in all_:
         for kind, count in lane.served.statistics.errors.items():
             yield _sample("aeros_errors_total", _labels(lane) | {"kind": kind}, count)
+    yield from _head("aeros_explanations_total", "counter", "Answers that were explained")
+    for lane in all_:
+        seen = lane.served.statistics
+        yield _sample("aeros_explanations_total", _labels(lane), seen.explained.count)
     yield from _head("aeros_rows_total", "counter", "Rows that were answered")
     for lane in all_:
         yield _sample("aeros_rows_total", _labels(lane), lane.served.statistics.rows)

@@ -23,10 +23,11 @@ from aeros_serving.failures import (
     NotAllowed,
     Refused,
     Unknown,
+    refusal,
 )
 from aeros_serving.http1 import Exchange, error
 from aeros_serving.inference import Request, outputs_of, rows_of
-from aeros_serving.lane import Job
+from aeros_serving.job import Job
 from aeros_serving.served import Served
 from aeros_serving.shelf import Shelf
 
@@ -183,7 +184,7 @@ class Rest:
         def gone() -> None:
             job.cancelled = True
 
-        job = Job(batch, rows_of(batch), done, deadline)
+        job = Job(batch, rows_of(batch), done, deadline, how=request.how)
         exchange.gone = gone
         lane.submit(job)
 
@@ -243,6 +244,8 @@ class Rest:
             headers["allow"] = failure.args[0]
             exchange.reply(405, error(f"this is asked with {failure.args[0]}"), headers)
             return
+        if isinstance(failure, MemoryError):
+            failure = refusal(failure)
         if isinstance(failure, Refused):
             exchange.reply(failure.http, error(str(failure)), headers)
         elif isinstance(failure, AerosError):

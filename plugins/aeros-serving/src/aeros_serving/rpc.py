@@ -18,9 +18,9 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 from aeros_core.data import Batch
 from aeros_core.errors import AerosError
 from aeros_serving import account, grpc_codec
-from aeros_serving.failures import Forbidden, Refused, Unauthorised, Unknown
+from aeros_serving.failures import Forbidden, Refused, Unauthorised, Unknown, refusal
 from aeros_serving.inference import outputs_of, rows_of
-from aeros_serving.lane import Job
+from aeros_serving.job import Job
 from aeros_serving.shelf import Shelf
 from aeros_serving.wire import METHODS, POOL, SERVICE, message
 
@@ -119,7 +119,8 @@ class Rpc:
         loop = asyncio.get_running_loop()
         waiting: asyncio.Future[Batch | Refused] = loop.create_future()
         left = min(asked.timeout, _left(context))
-        job = Job(batch, rows_of(batch), waiting.set_result, time.monotonic() + left)
+        deadline = time.monotonic() + left
+        job = Job(batch, rows_of(batch), waiting.set_result, deadline, how=asked.how)
         lane.submit(job)
         try:
             answer = await waiting
@@ -138,7 +139,7 @@ class Rpc:
         async for request in requests:
             try:
                 yield made(infer_response=await self.ModelInfer(request, context))
-            except (Refused, AerosError) as refused:
+            except (Refused, AerosError, MemoryError) as refused:
                 empty = message("ModelInferResponse")(id=request.id)
                 yield made(error_message=str(refused), infer_response=empty)
 
@@ -188,6 +189,8 @@ def _guarded(method: Callable[[Any, Any], Awaitable[Any]]) -> Callable[[Any, Any
             await context.abort(grpc.StatusCode[refused.grpc], str(refused))
         except AerosError as error:
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
+        except MemoryError as error:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(refusal(error)))
 
     return call
 

@@ -18,13 +18,23 @@ from aeros_core.serving import Service
 from aeros_serving.contract import Contract, Tensor, contract_of, tensor_of
 from aeros_serving.statistics import Drift, Statistics
 
-__all__ = ["Loader", "Served"]
+__all__ = ["Explain", "Loader", "Served"]
 
 LOOKS = 0.05
 """Seconds between two looks at the inputs, for drift."""
 
 _FREE = (1, 16, 64)
 """Lengths that a dimension without one is tried with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explain:
+    """How an answer is to be explained; see `aeros_core.explanation.explain`."""
+
+    method: str
+    target: int | str | None
+    steps: int
+    baseline: float | None
 
 
 @dataclass(slots=True, eq=False)
@@ -75,6 +85,16 @@ class Served:
         answers = _cut(output, [_rows(batch) for batch in batches])
         cut = time.perf_counter()
         return answers, (gathered - started, computed - gathered, cut - computed)
+
+    def explain(self, batch: Batch, how: Explain) -> Batch:
+        """Return the answer to a batch, with what each of its values contributed.
+
+        Raises:
+            AerosError: It cannot be explained so.
+        """
+        return self.service.explain(
+            batch, method=how.method, target=how.target, steps=how.steps, baseline=how.baseline
+        )
 
     def _look(self, batch: Batch, now: float) -> None:
         if now - self.looked > LOOKS:

@@ -106,6 +106,7 @@ class Statistics:
     compute_input: Duration = field(default_factory=Duration)
     compute_infer: Duration = field(default_factory=Duration)
     compute_output: Duration = field(default_factory=Duration)
+    explained: Duration = field(default_factory=Duration)
     rows: int = 0
     executions: int = 0
     last: int = 0

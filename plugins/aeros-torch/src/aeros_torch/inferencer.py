@@ -7,16 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from aeros_core.data import Batch
-from aeros_core.errors import ConfigError, DataError
+from aeros_core.errors import ConfigError, DataError, PluginError
 from aeros_core.parameters import Array
 from aeros_core.records import Model
 from aeros_core.roles import Module
 from aeros_core.schema import Field, Schema
 from aeros_torch.config import Execution, Quantise
 from aeros_torch.expectation import build, outputs, target_of
+from aeros_torch.gradients import integrated
 from aeros_torch.optimised import Optimised
 from aeros_torch.quantised import quantise as quantised
 from aeros_torch.runtime import device_of, reproducible
@@ -28,6 +30,7 @@ __all__ = ["TorchInferencer"]
 class _Loaded:
     schema: Schema
     module: Callable[[Tensor], Tensor]
+    differentiable: nn.Module | None
     classes: bool
     shape: tuple[int, ...]
 
@@ -94,8 +97,10 @@ class TorchInferencer:
         target = target_of(model.schema)
         classes = target.categories is not None
         shape = (outputs(target),) if classes or target.shape else ()
-        callable_ = self._prepared(network.module.eval(), model.schema.features[0])
-        self._loaded = _Loaded(model.schema, callable_, classes, shape)
+        whole = network.module.eval().requires_grad_(False)
+        prepared = self._prepared(whole, model.schema.features[0])
+        smooth = None if self._int8 else whole
+        self._loaded = _Loaded(model.schema, prepared, smooth, classes, shape)
 
     def _prepared(self, module: nn.Module, field: Field) -> Callable[[Tensor], Tensor]:
         if self._int8:
@@ -128,6 +133,56 @@ class TorchInferencer:
         return (
             {"scores": scores, "label": scores.argmax(1)} if loaded.classes else {"scores": scores}
         )
+
+    def explain(
+        self, batch: Batch, columns: NDArray[np.int64], *, steps: int, baseline: Batch | None
+    ) -> tuple[Batch, Array]:
+        """Return what each value contributed to one of a row's scores: integrated gradients.
+
+        Args:
+            batch: Rows, as `predict` takes them.
+            columns: Which score of each row (rows,).
+            steps: Points at which gradients are taken.
+            baseline: Rows to start from; None: zeros.
+
+        Raises:
+            ConfigError: No model is loaded, or the fields are not the model's.
+            PluginError: captum is not installed, or the model has no gradients: it takes
+                codes, or computes in 8 bits.
+        """
+        loaded = self._loaded
+        if loaded is None:
+            raise ConfigError("no model is loaded", hint="call load first")
+        module = _smooth(loaded)
+        examples = _examples(batch, loaded.schema, loaded.feature)
+        start = np.zeros_like(examples)
+        if baseline is not None:
+            start = _examples(baseline, loaded.schema, loaded.feature)
+
+        def score(x: Tensor) -> Tensor:
+            output: Tensor = module(x)
+            return output.softmax(1) if loaded.classes else output.reshape(len(x), -1)
+
+        with reproducible(self._device, 0, self._threads):
+            x, zero, place = (
+                torch.tensor(array, device=self._device) for array in (examples, start, columns)
+            )
+            shares, base = integrated(score, x, zero, place, steps=steps, at_once=self._batch_size)
+        return {loaded.feature.name: shares.cpu().numpy()}, base.cpu().numpy()
+
+
+def _smooth(loaded: _Loaded) -> nn.Module:
+    if loaded.differentiable is None:
+        raise PluginError(
+            "inferencer.quantise=int8 rounds, so its answers have no gradients to explain them by",
+            hint="inferencer.quantise=none",
+        )
+    if not loaded.feature.dtype.startswith("float"):
+        raise PluginError(
+            f"'{loaded.feature.name}' holds codes, and integrated gradients follow numbers",
+            hint="models of images and tables can be explained",
+        )
+    return loaded.differentiable
 
 
 def _examples(batch: Batch, schema: Schema, field: Field) -> Array:

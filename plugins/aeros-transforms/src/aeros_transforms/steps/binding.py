@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from aeros_core.data import Batch
 from aeros_core.errors import ConfigError, DataError
 from aeros_core.messages import State
@@ -13,7 +15,7 @@ from aeros_core.parameters import Array
 from aeros_core.schema import Field, Schema
 from aeros_transforms.options import known
 
-__all__ = ["Binding", "bound", "plain"]
+__all__ = ["Binding", "bound", "left_out", "plain"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,11 @@ class Binding:
 def plain(field: Field) -> bool:
     """Tell whether a field holds numbers that are no codes."""
     return field.dtype != "str" and field.categories is None
+
+
+def left_out(batch: Batch) -> dict[str, Array]:
+    """Return no share in an answer for any value of a batch."""
+    return {name: np.zeros(column.shape, np.float32) for name, column in batch.items()}
 
 
 def bound(binding: Binding | None, option: str) -> Binding:

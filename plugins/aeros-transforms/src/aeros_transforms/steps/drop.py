@@ -8,6 +8,7 @@ from aeros_core.data import Batch
 from aeros_core.errors import ConfigError
 from aeros_core.schema import Schema
 from aeros_transforms.options import known
+from aeros_transforms.steps.binding import left_out
 
 __all__ = ["Drop"]
 
@@ -41,3 +42,7 @@ class Drop:
     def transform(self, batch: Batch) -> Batch:
         """Return the batch without these fields."""
         return {name: column for name, column in batch.items() if name not in self._names}
+
+    def attributed(self, shares: Batch, batch: Batch) -> Batch:
+        """Return the shares, and none for the fields that were left out."""
+        return left_out(batch) | dict(shares)

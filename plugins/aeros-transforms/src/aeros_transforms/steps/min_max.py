@@ -102,6 +102,10 @@ class MinMax:
             done[name] = np.clip(scaled, 0, 1, out=scaled) if self._clip else scaled
         return done
 
+    def attributed(self, shares: Batch, batch: Batch) -> Batch:  # noqa: ARG002
+        """Return the shares as they are: each value is made of one."""
+        return shares
+
     def answer(self, output: Batch) -> Batch:
         """Return predictions of a target that was scaled as it was before that.
 

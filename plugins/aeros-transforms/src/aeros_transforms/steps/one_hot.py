@@ -77,6 +77,11 @@ class OneHot:
             done[name] = vectors
         return done
 
+    def attributed(self, shares: Batch, batch: Batch) -> Batch:  # noqa: ARG002
+        """Return the shares of the fields: those of all categories together."""
+        fields = bound(self._binding, _OPTION).fields
+        return {name: c.sum(axis=-1) if name in fields else c for name, c in shares.items()}
+
     def state(self) -> State:
         """Return fields and categories."""
         if self._binding is None:

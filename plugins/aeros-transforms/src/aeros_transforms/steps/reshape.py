@@ -83,6 +83,11 @@ class Reshape:
             done[name] = column.reshape(len(column), *self._shape)
         return done
 
+    def attributed(self, shares: Batch, batch: Batch) -> Batch:
+        """Return the shares in the shape that the field had."""
+        names = bound(self._binding, _OPTION).fields
+        return {n: c.reshape(batch[n].shape) if n in names else c for n, c in shares.items()}
+
     def state(self) -> State:
         """Return field and shape."""
         if self._binding is None:

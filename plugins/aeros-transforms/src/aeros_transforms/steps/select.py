@@ -9,7 +9,7 @@ from aeros_core.errors import ConfigError
 from aeros_core.messages import State
 from aeros_core.schema import Schema
 from aeros_transforms.options import known
-from aeros_transforms.steps.binding import Binding, bound
+from aeros_transforms.steps.binding import Binding, bound, left_out
 
 __all__ = ["Select"]
 
@@ -48,6 +48,10 @@ class Select:
             DataError: A field is missing.
         """
         return dict(bound(self._binding, _OPTION).columns(batch))
+
+    def attributed(self, shares: Batch, batch: Batch) -> Batch:
+        """Return the shares, and none for the fields that were left out."""
+        return left_out(batch) | dict(shares)
 
     def state(self) -> State:
         """Return the fields."""

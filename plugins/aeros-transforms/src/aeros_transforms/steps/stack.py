@@ -68,6 +68,14 @@ class Stack:
         vector = np.concatenate(parts, axis=1, dtype=np.float32, casting="same_kind")
         return {self._name: vector} | {n: c for n, c in batch.items() if n not in columns}
 
+    def attributed(self, shares: Batch, batch: Batch) -> Batch:
+        """Return the shares of the fields: each its part of the vector's."""
+        columns = dict(bound(self._binding, _OPTION).columns(batch))
+        ends = np.cumsum([prod(column.shape[1:]) for column in columns.values()])
+        parts = np.split(shares[self._name], ends[:-1], axis=1)
+        own = {n: p.reshape(c.shape) for (n, c), p in zip(columns.items(), parts, strict=True)}
+        return own | {name: column for name, column in shares.items() if name != self._name}
+
     def state(self) -> State:
         """Return the fields."""
         return {} if self._binding is None else self._binding.state()
