@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import logging
 import math
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -16,15 +15,13 @@ from typing import Any
 
 from aeros_core.errors import AerosError
 from aeros_serving.codec import inflated
-from aeros_serving.failures import Malformed, Refused, TooLarge, Unauthorised
+from aeros_serving.failures import Expired, Malformed, TooLarge, Unauthorised, refusal
 from aeros_serving.headers import Headers
 from aeros_serving.status import HEAD, OK, failed, refused
 from aeros_serving.streams import Stream
 from aeros_serving.tensors import Buffer
 
 __all__ = ["Call", "Calls", "Method"]
-
-_log = logging.getLogger(__name__)
 
 _UNITS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 
@@ -115,6 +112,7 @@ class Call:
         self.gone: Callable[[], None] | None = None
         stream.receive, stream.gone, stream.late = self._receive, self._left, self._late
         stream.deadline = self._loop.time() + calls.read_timeout
+        stream.held = method.stream is not None
 
     def _deadline(self, timeout: bytes | None) -> float:
         if timeout is None:
@@ -134,14 +132,15 @@ class Call:
         self._inbox.append(data)
         self._size += len(data)
         self._ended = ended
-        if self._method.stream is not None:
-            self._stream.deadline = math.inf  # who converses may be silent for a while
-            if self._size > self._calls.max_body + 5:
-                self.fail(TooLarge(f"a message is longer than {self._calls.max_body:,} bytes"))
-            elif self._come is not None:
-                self._come.set()
-        elif self._size > self._calls.max_body + 5:
+        if self._size > self._calls.max_body + 5:
+            left = self.gone
             self.fail(TooLarge(f"a message is longer than {self._calls.max_body:,} bytes"))
+            if left is not None:
+                left()
+        elif self._method.stream is not None:
+            self._stream.deadline = math.inf  # who converses may be silent for a while
+            if self._come is not None:
+                self._come.set()
         elif ended:
             self._stream.deadline = math.inf
             self._begin()
@@ -149,13 +148,11 @@ class Call:
     def _begin(self) -> None:
         """Have the one message of the call answered."""
         try:
-            found = list(self._messages())
-            if len(found) != 1 or self._size:
-                raise Malformed(f"{len(found)} whole messages, not one")
+            message = self._one()
             if self._method.now is not None:
-                self._method.now(found[0], self)
+                self._method.now(message, self)
             elif self._method.soon is not None:
-                task = self._calls.spawn(self._later(self._method.soon(found[0], self)))
+                task = self._calls.spawn(self._later(self._method.soon(message, self)))
                 self.gone = task.cancel  # type: ignore[assignment]
         except Exception as failure:
             self.fail(failure)
@@ -167,6 +164,12 @@ class Call:
                 self.reply(await work)
         except Exception as failure:
             self.fail(failure)
+
+    def _one(self) -> Any:
+        found = list(self._messages())
+        if len(found) != 1 or self._size:
+            raise Malformed(f"{len(found)} whole messages, not one")
+        return found[0]
 
     def _messages(self) -> Iterator[Any]:
         """Take out the messages that are whole (section "Length-Prefixed-Message")."""
@@ -195,14 +198,16 @@ class Call:
     async def _coming(self) -> AsyncIterator[Any]:
         """Yield messages as they come."""
         while True:
-            for message in self._messages():
+            come, ended = asyncio.Event(), self._ended
+            self._come = come
+            for message in list(self._messages()):  # more may come while one is answered
                 yield message
-            if self._ended:
+            if ended:
                 if self._size:
                     raise Malformed("the last message is not whole")
                 return
-            self._come = asyncio.Event()
-            await self._come.wait()
+            self._stream.grant()
+            await come.wait()
 
     # ------------------------------------------------------------ answers
 
@@ -235,15 +240,12 @@ class Call:
         """End the call with what is wrong."""
         self.gone = None
         self._inbox.clear()
-        if isinstance(failure, Refused):
-            status, text = failure.grpc, str(failure)
-        elif isinstance(failure, AerosError):
-            status, text = "FAILED_PRECONDITION", str(failure)
-        elif isinstance(failure, TimeoutError):
+        status, text = "FAILED_PRECONDITION", str(failure)
+        if isinstance(failure, TimeoutError):
             status, text = "DEADLINE_EXCEEDED", "the call was past its deadline"
-        else:
-            _log.error("a call failed", exc_info=failure)
-            status, text = "INTERNAL", f"{type(failure).__name__}: {failure}"
+        elif not isinstance(failure, AerosError):
+            told = refusal(failure)
+            status, text = told.grpc, str(told)
         self._stream.finish((b"" if self._started else HEAD) + failed(status, text))
 
     def _left(self) -> None:
@@ -252,7 +254,7 @@ class Call:
             self.gone()
 
     def _late(self) -> None:
-        self.fail(TimeoutError())
+        self.fail(Expired("the message did not arrive whole in time"))
 
 
 def _framed(answer: Any) -> bytes:

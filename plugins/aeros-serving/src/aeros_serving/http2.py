@@ -148,7 +148,7 @@ class Connection(asyncio.Protocol):
         if self._credit < 0:
             raise Fault(Code.FLOW_CONTROL_ERROR, "more data than the window has room for")
         if self._credit < WINDOW // 2:
-            self._grant(0, WINDOW - self._credit)
+            self._more(0, WINDOW - self._credit)
             self._credit = WINDOW
         stream, ended = self._streams.get(number_), bool(flags & END_STREAM)
         if not (body or ended) or stream is None or stream.ended:
@@ -158,12 +158,17 @@ class Connection(asyncio.Protocol):
         stream.credit -= len(body)
         if stream.credit < 0:
             raise Fault(Code.FLOW_CONTROL_ERROR, f"stream {number_} sent more than it may")
-        if stream.credit < WINDOW // 2 and not ended:
-            self._grant(number_, WINDOW - stream.credit)
-            stream.credit = WINDOW
+        if not stream.held and not ended:
+            self.grant(stream)
         stream.take(unpadded(Kind.DATA, flags, body), ended)
 
-    def _grant(self, stream: int, size: int) -> None:
+    def grant(self, stream: Stream) -> None:
+        """Let a client send more of a request, if it is worth a frame."""
+        if stream.credit < WINDOW // 2:
+            self._more(stream.number, WINDOW - stream.credit)
+            stream.credit = WINDOW
+
+    def _more(self, stream: int, size: int) -> None:
         self._transport.write(frame(Kind.WINDOW_UPDATE, 0, stream, size.to_bytes(4, "big")))
 
     def _headers(self, flags: int, stream: int, block: bytes) -> None:

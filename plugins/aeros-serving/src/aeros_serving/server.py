@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from aeros_core.errors import ConfigError
+from aeros_serving.calls import Calls
 from aeros_serving.config import LOOPBACK, Serving
 from aeros_serving.failures import Refused
 from aeros_serving.http1 import Connection, Limits
@@ -31,16 +32,14 @@ class Security:
     """Certificate and token of a server, read.
 
     Args:
-        certificate: PEM of the certificate chain; empty: no TLS.
-        key: PEM of its private key.
         token: What requests have to bear; empty: nothing.
-        context: TLS for the REST protocol.
+        context: TLS for the REST protocol; None: no TLS.
+        h2: TLS for the gRPC protocol.
     """
 
-    certificate: bytes
-    key: bytes
     token: str
     context: ssl.SSLContext | None
+    h2: ssl.SSLContext | None
 
     @classmethod
     def of(cls, options: Serving) -> Security:
@@ -68,9 +67,11 @@ class Security:
                     exists=f"without them: serving.host={LOOPBACK[0]}",
                     hint="give them, or type serving.insecure=true",
                 )
-        certificate = _read("serving.certificate", options.certificate)
-        key = _read("serving.key", options.key)
-        return cls(certificate, key, token, _context(options) if certificate else None)
+        if not options.certificate:
+            return cls(token, None, None)
+        context, h2 = _context(options), _context(options)
+        h2.set_alpn_protocols(["h2"])
+        return cls(token, context, h2)
 
 
 def _read(option: str, path: str) -> bytes:
@@ -90,6 +91,8 @@ def _token(options: Serving) -> str:
 
 
 def _context(options: Serving) -> ssl.SSLContext:
+    _read("serving.certificate", options.certificate)
+    _read("serving.key", options.key)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
         context.load_cert_chain(options.certificate, options.key)
@@ -118,9 +121,11 @@ class Server:
         self._security = Security.of(options)
         self.shelf = Shelf(loader, options)
         self.http_port = self.grpc_port = -1
-        self._connections: set[Connection] = set()
-        self._listening: asyncio.Server | None = None
-        self._rpc: Any = None
+        self._connections: set[Any] = set()
+        self._limits = Limits(
+            options.max_body, options.read_timeout, options.idle_timeout, options.max_connections
+        )
+        self._listening: list[asyncio.Server] = []
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self, models: Sequence[str]) -> None:
@@ -148,42 +153,32 @@ class Server:
     async def _open_http(self) -> None:
         options = self.options
         rest = Rest(self.shelf, self._security.token, options.max_body, options.control)
-        limits = Limits(
-            options.max_body,
-            options.read_timeout,
-            options.idle_timeout,
-            options.max_connections,
-        )
-        loop = asyncio.get_running_loop()
         with _port("http_port", options.host, options.http_port):
-            self._listening = await loop.create_server(
-                lambda: Connection(rest, limits, self._connections, rest.admits),
+            listening = await asyncio.get_running_loop().create_server(
+                lambda: Connection(rest, self._limits, self._connections, rest.admits),
                 options.host, options.http_port, ssl=self._security.context, backlog=1024,
             )  # fmt: skip
-        self.http_port = self._listening.sockets[0].getsockname()[1]
+        self._listening.append(listening)
+        self.http_port = listening.sockets[0].getsockname()[1]
 
     async def _open_grpc(self) -> None:
-        import grpc
+        from aeros_serving import http2, rpc
 
-        from aeros_serving import rpc
-
-        options, security = self.options, self._security
-        self._rpc = rpc.server(self.shelf, security.token, options.max_body, options.control)
-        host = f"[{options.host}]" if ":" in options.host else options.host
-        address = f"{host}:{options.grpc_port}"
+        options, methods = self.options, rpc.methods(self.shelf, self.options.control)
+        token, slow = self._security.token, options.read_timeout
+        calls = Calls(methods, token, options.max_body, slow)
         try:
             with _port("grpc_port", options.host, options.grpc_port):
-                if security.certificate:
-                    pair = (security.key, security.certificate)
-                    credentials = grpc.ssl_server_credentials([pair])
-                    self.grpc_port = self._rpc.add_secure_port(address, credentials)
-                else:
-                    self.grpc_port = self._rpc.add_insecure_port(address)
+                listening = await asyncio.get_running_loop().create_server(
+                    lambda: http2.Connection(calls, self._limits, self._connections),
+                    options.host, options.grpc_port, ssl=self._security.h2, backlog=1024,
+                )  # fmt: skip
         except ConfigError:
-            if self._listening is not None:
-                self._listening.close()
+            for other in self._listening:
+                other.close()
             raise
-        await self._rpc.start()
+        self._listening.append(listening)
+        self.grpc_port = listening.sockets[0].getsockname()[1]
 
     async def _sweep(self) -> None:
         """Close connections that are too slow, or ask nothing."""
@@ -199,17 +194,13 @@ class Server:
         """Take no more requests, answer those that are there, and close."""
         for task in self._tasks:
             task.cancel()
-        if self._listening is not None:
-            self._listening.close()
-        closing = asyncio.gather(self.shelf.drain(), self._quiet(), self._stop_grpc())
+        for listening in self._listening:
+            listening.close()
+        closing = asyncio.gather(self.shelf.drain(), self._quiet())
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(closing, self.options.drain + 1)
         for connection in list(self._connections):
             connection.finish()
-
-    async def _stop_grpc(self) -> None:
-        if self._rpc is not None:
-            await self._rpc.stop(self.options.drain)
 
     async def _quiet(self) -> None:
         """Return once every connection has been answered what it asked."""

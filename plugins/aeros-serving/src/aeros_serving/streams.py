@@ -26,6 +26,7 @@ class _Line(Protocol):
     @property
     def piece(self) -> int: ...
     def write(self, data: bytes) -> None: ...
+    def grant(self, stream: Stream) -> None: ...
     def answered(self, stream: Stream) -> None: ...
     def reset(self, stream: int, code: Code) -> None: ...
 
@@ -37,6 +38,7 @@ class Stream:
         number: Its number.
         window: Bytes that the client takes of the answer now.
         credit: Bytes that the client may send now.
+        held: Whether it may send more only once what it sent was read.
         ended: Whether the request is there as a whole.
         deadline: Until when something of the request has to come, on the loop's clock.
         receive: Called with each piece of the request, and whether it was the last.
@@ -45,8 +47,8 @@ class Stream:
     """
 
     __slots__ = (
-        "_done", "_free", "_line", "_out", "credit", "deadline", "ended", "gone", "late", "number",
-        "receive", "window",
+        "_done", "_free", "_line", "_out", "credit", "deadline", "ended", "gone", "held", "late",
+        "number", "receive", "window",
     )  # fmt: skip
 
     def __init__(self, line: _Line, number: int, window: int, credit: int) -> None:
@@ -54,7 +56,7 @@ class Stream:
         self._out: deque[tuple[Kind, memoryview]] = deque()
         self._done = False
         self._free: asyncio.Event | None = None
-        self.ended = False
+        self.ended = self.held = False
         self.deadline = math.inf
         self.receive: Callable[[bytes, bool], None] = _ignore
         self.gone: Callable[[], None] | None = None
@@ -64,6 +66,11 @@ class Stream:
         """Hand on a piece of the request."""
         self.ended = ended
         self.receive(data, ended)
+
+    def grant(self) -> None:
+        """Let the client send as much again as was read."""
+        if not self.ended and not self._done:
+            self._line.grant(self)
 
     def leave(self) -> None:
         """Tell that the client has left."""
@@ -149,7 +156,7 @@ class Stream:
         self._line.answered(self)
 
 
-def _ignore(_data: bytes, _ended: bool) -> None:  # noqa: FBT001
+def _ignore(_data: bytes, _ended: bool) -> None:
     """Take no notice of what comes for a request that was refused."""
 
 
