@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from enum import IntEnum
 
@@ -24,6 +25,8 @@ __all__ = [
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 ACK, END_STREAM, END_HEADERS, PADDED, PRIORITY = 0x1, 0x1, 0x4, 0x8, 0x20
+
+_HEAD = struct.Struct(">HBBBL").pack
 
 LARGEST = 2**31 - 1
 """Greatest window, and greatest number of a stream."""
@@ -75,8 +78,8 @@ class Fault(Exception):
 
 def frame(kind: Kind, flags: int, stream: int, body: bytes = b"") -> bytes:
     """Return a frame as bytes."""
-    head = (len(body) << 40 | kind << 32 | flags << 24).to_bytes(8, "big")[:5]
-    return head + stream.to_bytes(4, "big") + body
+    size = len(body)
+    return _HEAD(size >> 8, size & 255, kind, flags, stream) + body
 
 
 def settings(values: dict[int, int]) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import TypeAlias, cast
 
@@ -14,16 +13,15 @@ __all__ = ["Blocks", "Headers"]
 
 Headers: TypeAlias = Mapping[bytes, bytes]
 
-_REFERENCES = re.compile(rb"[\x80-\xfe]+")
 _KNOWN = 256
 
 
 class Blocks:
     """Reads a client's header blocks, in the order in which they come.
 
-    A block of references to the tables alone (RFC 7541, section 6.1) changes neither table, so
-    what it means stays until a block of another kind comes. A client that asks the same again
-    and again sends the same reference, and it is read once.
+    A block that enters nothing into the table (RFC 7541, section 2.3.2) means the same until
+    one does. A client that asks the same again and again sends the same block, and it is read
+    once.
 
     Args:
         limit: Bytes of the headers, unpacked.
@@ -39,9 +37,9 @@ class Blocks:
         Raises:
             Fault: The block is damaged, or larger than the limit.
         """
-        still = _REFERENCES.fullmatch(block) is not None
-        if still and (known := self._known.get(block)) is not None:
+        if (known := self._known.get(block)) is not None:
             return known
+        size, newest = self._table()
         try:
             found = cast("list[tuple[bytes, bytes]]", self._decoder.decode(block, raw=True))
         except hpack.OversizedHeaderListError as error:
@@ -49,8 +47,13 @@ class Blocks:
         except Exception as error:  # some of what is damaged shows as an error of Python's own
             raise Fault(Code.COMPRESSION_ERROR, f"{type(error).__name__}: {error}") from None
         headers = {bytes(name): bytes(value) for name, value in found}
-        if not still:
+        if (now := self._table())[0] != size or now[1] is not newest:
             self._known.clear()
         elif len(self._known) < _KNOWN:
             self._known[block] = headers
         return headers
+
+    def _table(self) -> tuple[int, object]:
+        """Return what changes whenever the table does: its length, or its newest entry."""
+        entries = self._decoder.header_table.dynamic_entries
+        return len(entries), entries[0] if entries else None
