@@ -267,3 +267,15 @@ def pair(tmp_path_factory):
         key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
     )
     return certificate, private
+
+
+@pytest.fixture
+def loop():
+    """An event loop that counts as running, for protocols without a socket."""
+    made = asyncio.new_event_loop()
+    asyncio.set_event_loop(made)
+    asyncio._set_running_loop(made)
+    yield made
+    asyncio._set_running_loop(None)
+    asyncio.set_event_loop(None)
+    made.close()
