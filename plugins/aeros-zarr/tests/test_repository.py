@@ -14,7 +14,7 @@ from aeros_zarr import Compression
 from aeros_zarr.manifest import dump
 from aeros_zarr.repository import ZarrRepository
 
-FOREVER = {"keep_last": 0, "keep_best": 0, "keep_metric": "accuracy"}
+FOREVER = {"keep_last": 0, "keep_best": 0, "keep_metric": "accuracy", "verify": True}
 
 
 class TestPlain(RepositoryTests):

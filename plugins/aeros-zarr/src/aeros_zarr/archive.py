@@ -35,6 +35,7 @@ class Archive:
         keep: Rounds of a run, from the last one back, whose parameters are kept.
         others: Other stores that may have copies of what is damaged here.
         rules: Versions of a model that are kept when a run has ended well; None for all.
+        verify: Whether the parameters of a model are hashed when they are read.
 
     Raises:
         ConfigError: ``keep`` is below 1.
@@ -43,7 +44,7 @@ class Archive:
 
     def __init__(
         self, store: Store, *, compression: Compression, keep: int, others: Sequence[Store] = (),
-        rules: Rules | None = None,
+        rules: Rules | None = None, verify: bool = True,
     ) -> None:  # fmt: skip
         if keep < 1:
             raise ConfigError(
@@ -54,7 +55,7 @@ class Archive:
         self._rules = rules
         self._blobs = Blobs(store, compression, others)
         self._runs = Runs(store, self._blobs, keep)
-        self._models = Models(store, self._blobs)
+        self._models = Models(store, Blobs(store, compression, others, verify=verify))
         self._algorithms = Algorithms(store, self._blobs)
         self._marked = self._is_marked()
 
@@ -160,7 +161,7 @@ class Archive:
         return self._models.page(name, offset, limit, newest=newest)
 
     def model(self, name: str, version: int | str = "latest") -> Model:
-        """Return a model by its version or a tag, every byte verified.
+        """Return a model by its version or a tag, verified unless the store is not to.
 
         Raises:
             ConfigError: What is asked for cannot be a name or a tag.

@@ -105,9 +105,10 @@ class Listing:
             return None
 
     def _write(self, name: str, number: int, rows: Mapping[int, _Row]) -> None:
-        data = manifest.dump("index", {"rows": [rows[version] for version in sorted(rows)]})
+        key = _file(name, number)
+        content = {"rows": [rows[version] for version in sorted(rows)]}
         with suppress(OSError):  # who may only read, reads
-            self._store.replace(_file(name, number), data)
+            self._store.replace(key, manifest.dump("index", content, key))
 
 
 def _file(name: str, number: int) -> str:

@@ -23,6 +23,7 @@ from aeros_zarr import manifest
 from aeros_zarr.arrays import host
 from aeros_zarr.blobs import Blobs
 from aeros_zarr.faults import explained
+from aeros_zarr.keys import numbers
 from aeros_zarr.listing import Listing
 from aeros_zarr.manifest import read
 from aeros_zarr.names import check, spelled
@@ -104,7 +105,8 @@ class Models:
             if content is None:
                 raise self._unknown(f"version {number}", name)
             try:
-                return model_of(name, content, self._blobs, "blobs")
+                with manifest.makes_sense(self._store.place(_version(name, number))):
+                    return model_of(name, content, self._blobs, "blobs")
             except RepositoryError as error:
                 raise RepositoryError(
                     f"version {number} of model '{name}' cannot be read: {error.asked}",
@@ -130,8 +132,8 @@ class Models:
             number = self._number(name, version)
             if number not in self._versions(name):
                 raise self._unknown(f"version {number}", name)
-            data = manifest.dump("tag", {"version": number})
-            self._store.replace(f"models/{name}/tags/{tag}.json", data)
+            key = f"models/{name}/tags/{tag}.json"
+            self._store.replace(key, manifest.dump("tag", {"version": number}, key))
 
     def remove(self, name: str, versions: Sequence[int]) -> list[int]:
         """Take versions away, but not the newest and none that a tag points to.
@@ -197,7 +199,7 @@ class Models:
     def _publish(self, model: Model, bases: dict[str, str]) -> tuple[Content, int]:
         content = content_of_model(model, self._blobs, "blobs", bases)
         content["created"] = datetime.now(UTC).isoformat(timespec="seconds")
-        return content, self._create(model.name, manifest.dump("model", content))
+        return content, self._create(model.name, content)
 
     def _newest(self, name: str) -> dict[str, str]:
         """Return the vectors of the newest version that can be read, by dtype."""
@@ -210,10 +212,13 @@ class Models:
     def _lacks(self, content: Content) -> bool:
         return not all(self._store.exists(f"blobs/{d}/zarr.json") for d in digests(content))
 
-    def _create(self, name: str, data: bytes) -> int:
-        version = max(self._versions(name), default=0) + 1
-        while not self._store.create(_version(name, version), data):
+    def _create(self, name: str, content: Content) -> int:
+        version = max(self._versions(name), default=0)
+        made = False
+        while not made:
             version += 1
+            key = _version(name, version)
+            made = self._store.create(key, manifest.dump("model", content, key))
         return version
 
     def _number(self, name: str, version: int | str) -> int:
@@ -230,8 +235,7 @@ class Models:
         return int(content["version"])
 
     def _versions(self, name: str) -> list[int]:
-        stems = [n.removesuffix(".json") for n in self._store.names(f"models/{name}")]
-        return sorted(int(stem) for stem in stems if stem.isdecimal())
+        return numbers(self._store.names(f"models/{name}"))
 
     def _tags(self, name: str) -> dict[int, tuple[str, ...]]:
         newest = self._versions(name)[-1:]
