@@ -56,7 +56,7 @@ class Examples:
         return repository
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def examples():
     return Examples
 

@@ -27,6 +27,7 @@ from aeros_zarr.store import Store
 
 __all__ = [
     "FORMAT",
+    "Newer",
     "audit",
     "damaged",
     "dump",
@@ -51,6 +52,10 @@ _FLOAT = "$float64"
 _NONSENSE = (
     ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, ConfigError,
 )  # fmt: skip
+
+
+class Newer(RepositoryError):
+    """A record was written in a format that is not known yet."""
 
 
 def dump(kind: str, content: Mapping[str, Any], key: str = "") -> bytes:
@@ -91,7 +96,7 @@ def load(kind: str, data: bytes, source: str) -> dict[str, Any]:
         content = document["content"]
     except (ValueError, LookupError, TypeError, RecursionError, struct.error) as error:
         raise damaged(source, "it is no manifest") from error
-    if isinstance(written, int) and written > FORMAT:
+    if isinstance(written, int) and written > FORMAT and _agrees(content, written):
         raise _newer(source, written)
     body = data.partition(b',"content":')[2][:-2]
     known = type(written) is int and written in range(1, FORMAT + 1)
@@ -190,13 +195,18 @@ def audit(
     return found, contents
 
 
-def _newer(source: str, written: int) -> RepositoryError:
-    return RepositoryError(
+def _newer(source: str, written: int) -> Newer:
+    return Newer(
         f"{source} was written in format {written} by a newer aeros-zarr",
         exists=f"formats up to {FORMAT} are read here",
         provider="aeros-zarr",
         hint="pip install --upgrade aeros-zarr",
     )
+
+
+def _agrees(content: Any, written: int) -> bool:
+    """Tell whether a content that repeats its format, as a store's marker does, says the same."""
+    return not isinstance(content, dict) or content.get("format", written) == written
 
 
 def _wrap(kind: str, body: bytes, written: int = FORMAT) -> bytes:

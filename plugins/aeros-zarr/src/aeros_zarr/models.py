@@ -41,12 +41,15 @@ class Models:
     Args:
         store: Where they lie.
         blobs: Stores and reads arrays.
+
+    Attributes:
+        listing: What is indexed of them.
     """
 
     def __init__(self, store: Store, blobs: Blobs) -> None:
         self._store = store
         self._blobs = blobs
-        self._listing = Listing(store)
+        self.listing = Listing(store)
 
     def publish(self, model: Model) -> ModelInfo:
         """Store a model as the next version of its name."""
@@ -67,7 +70,7 @@ class Models:
                     lost = version
                     content, version = self._publish(model, {})
                     self._store.remove(_version(name, lost))
-            self._listing.extend(name, version, self._versions(name))
+            self.listing.extend(name, version, self._versions(name))
             return info_of(name, version, content, self._tags(name).get(version, ()))
 
     def models(self, name: str | None) -> list[ModelInfo]:
@@ -175,6 +178,7 @@ class Models:
                 raise self._unknown("a version" if version is None else f"version {version}", name)
             found, contents = manifest.audit(self._store, "model", keys)
             found |= manifest.audit(self._store, "tag", tags)[0]
+            found |= self.listing.audit(names) if version is None else {}
             blobs = {digest for content in contents.values() for digest in digests(content)}
             return found | self._blobs.audit("blobs", blobs)
 
@@ -248,7 +252,7 @@ class Models:
         return tags
 
     def _infos(self, name: str, versions: Sequence[int]) -> list[ModelInfo]:
-        return self._listing.infos(name, versions, self._tags(name))
+        return self.listing.infos(name, versions, self._tags(name))
 
     def _readable(self, kind: str, key: str) -> Content | None:
         try:
