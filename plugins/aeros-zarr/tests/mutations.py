@@ -31,6 +31,12 @@ def part(value, at):
     return value
 
 
+def _is_short(value):
+    """Whether a hundred of it are no memory to speak of."""
+    number = isinstance(value, int | float) and abs(value) < 2**70
+    return number or (isinstance(value, str | list) and len(repr(value)) < 1000)
+
+
 @st.composite
 def changed(draw, whole):
     """Plain data, some parts of which are junk, gone, or elsewhere."""
@@ -44,8 +50,8 @@ def changed(draw, whole):
             del holder[at[-1]]
         elif how == "moved":
             holder[at[-1]] = copy.deepcopy(part(found, draw(st.sampled_from(places(found)))))
-        elif how == "more" and isinstance(holder[at[-1]], int | float | list | str):
-            holder[at[-1]] = holder[at[-1]] * draw(st.sampled_from([2, 3, 1000]))
+        elif how == "more" and _is_short(holder[at[-1]]):
+            holder[at[-1]] = holder[at[-1]] * draw(st.sampled_from([2, 3, 100]))
         else:
             holder[at[-1]] = copy.deepcopy(draw(JUNK))
     return found

@@ -18,7 +18,7 @@ import numpy as np
 
 from aeros_core.parameters import PIECE, Array
 from aeros_zarr import zstandard
-from aeros_zarr.forms import fits
+from aeros_zarr.forms import Row, fits
 
 __all__ = [
     "DTYPES",
@@ -58,10 +58,10 @@ _FORM = {
     "attributes": {
         "shape": [int],
         "dtype": str,
-        "sha256": [(str, [list])],
-        "samples?": [[[int]]],
+        "sha256": [(str, [Row([int, str])])],
+        "samples?": [[Row([int, int])]],
         "blobs?": [str],
-        "pieces?": [list],
+        "pieces?": [Row([int, str, int, int, int])],
         "layout?": [list],
     },
 }
@@ -167,12 +167,9 @@ def _check_sum(said: Any, nbytes: int, *, plain: bool) -> None:
     """Look at the sum of a chunk file, which tells its bytes where it consists of parts."""
     if isinstance(said, str):
         return
-    if not (plain and all(map(_is_part, said)) and sum(part[0] for part in said) == nbytes):
+    lengths = [part[0] for part in said]
+    if not plain or min(lengths, default=0) < 0 or sum(lengths) != nbytes:
         raise ValueError("a sum is not that of a chunk")
-
-
-def _is_part(part: Sequence[Any]) -> bool:
-    return [*map(type, part)] == [int, str] and part[0] >= 0
 
 
 def _check_array(nbytes: int, attributes: Mapping[str, Any]) -> None:
@@ -189,12 +186,6 @@ def _check_array(nbytes: int, attributes: Mapping[str, Any]) -> None:
 def _check_pieces(attributes: Mapping[str, Any]) -> None:
     """Look at where the pieces of a vector lie, if in several blobs."""
     blobs, rows = attributes.get("blobs", []), attributes.get("pieces", [])
-    if blobs[:1] not in ([], [""]) or not all(_is_row(row, len(blobs)) for row in rows):
+    placed = all(n >= 0 <= at and 0 <= blob < len(blobs) for n, _, _, blob, at in rows)
+    if blobs[:1] not in ([], [""]) or not placed:
         raise ValueError("it does not say where the pieces of its array lie")
-
-
-def _is_row(row: Sequence[Any], blobs: int) -> bool:
-    if [*map(type, row)] != [int, str, int, int, int]:
-        return False
-    nbytes, _, _, blob, at = row
-    return nbytes >= 0 and at >= 0 and 0 <= blob < blobs  # type: ignore[no-any-return]

@@ -2,8 +2,9 @@
 
 A checksum tells that a file is the one that was written, and not that its writer was right.
 So each record is held against a form: a type, a tuple of forms of which one fits, a list
-``[form]``, a mapping from any text ``Each(form)``, or a mapping of named parts, a name that
-ends in ``?`` being one that may be absent. There may be parts that a form does not name.
+``[form]``, a list with a part of each of some types ``Row(types)``, a mapping from any text
+``Each(form)``, or a mapping of named parts, a name that ends in ``?`` being one that may be
+absent. There may be parts that a form does not name.
 
 What plugins have a say in, such as metrics, is only held to be a mapping: a record that could
 be written can be read.
@@ -15,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-__all__ = ["RECORDS", "Each", "Form", "fits"]
+__all__ = ["RECORDS", "Each", "Form", "Row", "fits"]
 
 Form: TypeAlias = Any
 
@@ -25,6 +26,13 @@ class Each:
     """Mappings whose every value is of this form."""
 
     form: Form
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Lists whose parts are of these types, one each."""
+
+    types: list[type]
 
 
 _NUMBER = (int, float)
@@ -99,7 +107,7 @@ RECORDS: Mapping[str, Form] = {
         "signature": str,
         "wheel": str,
     },
-    "index": {"rows": [list]},
+    "index": {"rows": [Row([int, str, str, int, dict, str, int, list])]},
 }
 """The form of the content of each kind of manifest."""
 
@@ -110,6 +118,8 @@ def fits(value: object, form: Form) -> bool:
         return any(fits(value, one) for one in form)
     if isinstance(form, list):
         return isinstance(value, list) and all(fits(part, form[0]) for part in value)
+    if isinstance(form, Row):
+        return isinstance(value, list) and [*map(type, value)] == form.types
     if isinstance(form, Each):
         return isinstance(value, dict) and all(fits(part, form.form) for part in value.values())
     if isinstance(form, dict):

@@ -48,6 +48,8 @@ FORMAT = 2
 """
 
 _FLOAT = "$float64"
+_SHOWN = 200
+"""Characters of what a damaged file says that a message repeats, at most."""
 
 _NONSENSE = (
     ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, ConfigError,
@@ -133,9 +135,8 @@ def placed(content: dict[str, Any], store: Store, key: str) -> dict[str, Any]:
     """
     for name, value in belonging(key).items():
         if content.get(name, value) != value:
-            raise damaged(
-                store.place(key), f"it is the record of another {name}, {content[name]!r}"
-            )
+            told = repr(content[name])[:_SHOWN]
+            raise damaged(store.place(key), f"it is the record of another {name}, {told}")
     return content
 
 
@@ -166,7 +167,8 @@ def makes_sense(source: str) -> Iterator[None]:
             hint="read it on a machine with more memory",
         ) from error
     except _NONSENSE as error:
-        raise damaged(source, f"it says what cannot be: {error}") from error
+        said = str(error).partition("\n")[0][:_SHOWN]
+        raise damaged(source, f"it says what cannot be: {said}") from error
 
 
 def said(error: RepositoryError) -> str:
