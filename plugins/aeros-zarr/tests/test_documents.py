@@ -10,10 +10,10 @@ import pytest
 import zarr
 from hypothesis import given
 from hypothesis import strategies as st
-from mutations import changed
 
 from aeros_core.errors import RepositoryError
 from aeros_core.parameters import Parameters
+from aeros_core.testing.mutations import changed
 from aeros_zarr import Compression, arrays, vectors
 from aeros_zarr.blobs import Blobs
 from aeros_zarr.disk import Disk

@@ -6,11 +6,11 @@ import logging
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mutations import DEEP, changed, damaged
 from readings import answers, questions
 from test_flips import fill
 
 from aeros_core.errors import AerosError
+from aeros_core.testing.mutations import changed, damaged, deep
 from aeros_zarr import listing, manifest
 from aeros_zarr.forms import RECORDS, Each, fits
 
@@ -102,5 +102,5 @@ def test_deep_nesting_is_refused(filled, examples, name):
     path, _ = filled
     file = path / name
     kind = json.loads(file.read_bytes())["kind"]
-    for body in (b"[" * 200_000, b'{"a":' * 200_000, json.dumps({"config": DEEP}).encode()):
+    for body in (b"[" * 200_000, b'{"a":' * 200_000, json.dumps({"config": deep(150)}).encode()):
         asked_with(examples, path, file, manifest._wrap(kind, body))
