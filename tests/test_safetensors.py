@@ -1,5 +1,7 @@
 import contextlib
 import json
+import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +12,8 @@ from aeros_core.errors import ConfigError, RepositoryError
 from aeros_core.parameters import Layout, Parameters
 from aeros_core.records import Model
 from aeros_core.safetensors import load, save
-from aeros_core.schema import Schema
+from aeros_core.schema import Field, Schema
+from aeros_core.testing.mutations import changed, damaged, deep
 
 DTYPES = [
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
@@ -164,19 +167,92 @@ def test_a_file_that_is_not_there(tmp_path):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     path = tmp_path_factory.mktemp("fuzz") / "m.safetensors"
-    save(path, model({"a": np.ones((2, 3), np.float32), "b": np.arange(4)}))
+    schema = Schema(
+        (
+            Field("image", "float32", (28, None), (0.0, 1.0), "lux"),
+            Field("label", "int64", (), None, None, ("no", "yes")),
+        ),
+        "label",
+    )
+    tensors = {"a": np.ones((2, 3), np.float32), "b": np.arange(4), "c": np.ones(3, np.int8)}
+    module = {"_target_": "mlp", "hidden": [3, 4]}
+    made = replace(model(tensors), schema=schema, module=module, metrics={"loss": 0.5})
+    save(path, made)
+    assert load(path, "digits").schema == schema
     return path
+
+
+def read_or_refused(path, data):
+    """Read a file that holds these data; it may be refused, and may not be larger than it is."""
+    path.write_bytes(data)
+    with contextlib.suppress(RepositoryError, ConfigError):
+        found = load(path, "mine")
+        assert found.parameters.nbytes <= 4 * len(data)  # float8 becomes float32
+        assert all(isinstance(value, float) for value in found.metrics.values())
+        assert isinstance(found.module, dict)
+        str(found.schema)
 
 
 @given(data=st.data())
 def test_a_damaged_file_is_read_or_refused_in_one_message(whole, data):
-    held = bytearray(whole.read_bytes())
-    at = data.draw(st.integers(0, len(held) - 1))
-    held[at] ^= data.draw(st.integers(1, 255))
-    changed = whole.with_name("changed")
-    changed.write_bytes(held[: data.draw(st.sampled_from([len(held), at]))])
-    with contextlib.suppress(RepositoryError, ConfigError):
-        load(changed, "mine")
+    held = whole.read_bytes()
+    read_or_refused(whole.with_name("changed"), data.draw(damaged(held, held)))
+
+
+@given(data=st.data())
+def test_a_header_that_says_nonsense_is_read_or_refused_in_one_message(whole, data):
+    held = whole.read_bytes()
+    length = int.from_bytes(held[:8], "little")
+    header = json.loads(held[8 : 8 + length])
+    told = header["__metadata__"]
+    inside = data.draw(st.sampled_from(["aeros.schema", "aeros.module", "aeros.metrics", None]))
+    if inside:
+        told[inside] = json.dumps(data.draw(changed(json.loads(told[inside]))))
+    else:
+        header = data.draw(changed(header))
+    text = json.dumps(header).encode("utf-8", "surrogatepass")
+    rest = held[8 + length :]
+    read_or_refused(whole.with_name("changed"), len(text).to_bytes(8, "little") + text + rest)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"a": {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 2**42]}},
+        {"a": {"dtype": "F32", "shape": [10**30], "data_offsets": [0, 4 * 10**30]}},
+        {"a": {"dtype": "F32", "shape": [0, 10**30], "data_offsets": [0, 0]}},
+        {"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, -4]}, "b": F32},
+        {"a": {"dtype": "F32", "shape": [2**31, 2**33], "data_offsets": [0, 8]}},
+        {"__metadata__": {"aeros.round": "9" * 5000}},
+        {"__metadata__": {"aeros.metrics": "[1]"}},
+        {"__metadata__": {"aeros.schema": '{"fields": [{"name": 1, "dtype": 2}], "target": 3}'}},
+        {"__metadata__": deep(300)},
+    ],
+    ids=lambda header: str(header)[:60],
+)
+def test_a_header_that_announces_what_is_not_there(tmp_path, header):
+    path = written(tmp_path / "m.safetensors", header, bytes(8))
+    with pytest.raises(RepositoryError, match="is no whole safetensors file"):
+        load(path, "mine")
+
+
+@pytest.mark.parametrize("length", [2**20, 10**8, 2**40, 2**63, 2**64 - 1])
+def test_a_header_of_any_length_is_not_made_room_for(tmp_path, length):
+    (tmp_path / "m").write_bytes(length.to_bytes(8, "little") + b"{}" + bytes(100))
+    tracemalloc.start()
+    try:
+        with pytest.raises(RepositoryError, match="its header is longer than the file"):
+            load(tmp_path / "m", "mine")
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_header_nested_without_end_is_refused(tmp_path):
+    text = b"[" * 1_000_000
+    (tmp_path / "m").write_bytes(len(text).to_bytes(8, "little") + text)
+    with pytest.raises(RepositoryError, match="is no whole safetensors file"):
+        load(tmp_path / "m", "mine")
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,9 @@ _NAMES = {
 }
 _METADATA = "__metadata__"
 _DTYPES = {word: name for name, word in _NAMES.items()}
+_NONSENSE = (
+    ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError,
+)  # fmt: skip
 _LONGEST = 100_000_000
 """Bytes of a header, as the library bounds it."""
 
@@ -90,9 +93,10 @@ def load(path: Path, name: str) -> Model:
         return Model(name, Parameters.of(_tensors(header, data)), **_told(metadata))
     except OSError as error:
         raise RepositoryError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+    except _NONSENSE as error:
         raise RepositoryError(
-            f"{path} is no whole safetensors file: {error}", hint="bring it from its origin again"
+            f"{path} is no whole safetensors file: {str(error)[:200]}",
+            hint="bring it from its origin again",
         ) from error
 
 
@@ -107,9 +111,10 @@ def _tensors(header: Mapping[str, Any], data: memoryview) -> dict[str, Array]:
     tensors: dict[str, Array] = {}
     at = 0
     for name, told in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
+        name.encode()  # half a surrogate pair is no text
         start, end = told["data_offsets"]
         shape = [*told["shape"]]
-        if start != at or any(type(n) is not int or n < 0 for n in shape):
+        if start != at or end < start or any(type(n) is not int or n < 0 for n in shape):
             raise ValueError(f"tensor {name!r} does not lie where the one before ends")
         array = _read(name, told["dtype"], data[start:end])
         if end > len(data) or math.prod(shape) != array.size:
@@ -160,11 +165,18 @@ def _told(metadata: Mapping[str, str]) -> dict[str, Any]:
     schema = json.loads(told.get("schema", "null"))
     return {
         "schema": Schema.from_json(schema) if schema else Schema(()),
-        "module": json.loads(told.get("module", "{}")),
-        "metrics": json.loads(told.get("metrics", "{}")),
+        "module": _mapping(told.get("module", "{}")),
+        "metrics": {k: float(v) for k, v in _mapping(told.get("metrics", "{}")).items()},
         "round": int(told.get("round", 0)),
         "parents": (told["digest"],) if "digest" in told else (),
     }
+
+
+def _mapping(text: str) -> dict[str, Any]:
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise TypeError(f"its metadata say {text[:80]!r}, which is no mapping")
+    return found
 
 
 def _ordered(parameters: Parameters) -> dict[str, Array]:

@@ -144,11 +144,26 @@ class Schema:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Schema:
-        """Read what `to_json` wrote."""
-        fields = []
-        for row in data["fields"]:
-            values: dict[str, Any] = {
-                k: tuple(v) if isinstance(v, list) else v for k, v in row.items()
-            }
-            fields.append(Field(**values))
-        return cls(tuple(fields), data["target"])
+        """Read what `to_json` wrote.
+
+        Raises:
+            LookupError, TypeError or AttributeError: It is something else.
+        """
+        fields = tuple(map(_field, data["fields"]))
+        if not isinstance(data["target"], str | None):
+            raise TypeError(f"{data['target']!r} is no target")
+        return cls(fields, data["target"])
+
+
+def _field(row: Mapping[str, Any]) -> Field:
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
+    field = Field(**values)
+    lengths = field.shape if isinstance(field.shape, tuple) else ("no shape",)
+    span = (0, 0) if field.range is None else field.range
+    named = isinstance(field.name, str) and isinstance(field.dtype, str)
+    shaped = all(n is None or type(n) is int for n in lengths)
+    bounded = [isinstance(bound, int | float) for bound in span] == [True, True]
+    spoken = isinstance(field.unit, str | None) and isinstance(field.categories, tuple | None)
+    if not (named and shaped and bounded and spoken):
+        raise TypeError(f"{str(row)[:80]} is no field")
+    return field

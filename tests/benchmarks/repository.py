@@ -60,7 +60,7 @@ LOADED = [
         (0.8, ("digest, both cores",)),
         (1.0, ("torch.load weights_only", "safetensors")),
     )
-]
+] + [Goal("aeros model, unverified", 0.9, ("read",))]
 PUT = [Goal("aeros publish", 0.8, ("obstore multipart",))]
 GOT = [Goal("aeros model, verified", 0.8, ("obstore",))]
 FOREVER: dict[str, Any] = {"keep_last": 0, "keep_best": 0, "keep_metric": "accuracy"}
@@ -206,11 +206,13 @@ def loads(folder: Path, data: NDArray[np.float32]) -> list[Subject]:
     fresh.begin()
     fresh.commit(Parameters.of({"w": data}))
     fresh.publish(Parameters.of({"w": data}))
+    quick = fresh.opened(verify=False)
     subjects = [
         Subject("read", lambda: raw_read(folder / "raw", data)),
         Subject("digest, both cores", lambda: digest(data)),
         Subject("aeros latest, verified", lambda: fresh.repository.latest("run")),
         Subject("aeros model, verified", lambda: fresh.repository.model("model")),
+        Subject("aeros model, unverified", lambda: quick.model("model")),
     ]
     with contextlib.suppress(ImportError):
         import torch
@@ -261,11 +263,11 @@ def endpoint() -> Iterator[str]:
         process.wait()
 
 
-def in_bucket(folder: Path, url: str) -> S3Repository:
+def in_bucket(folder: Path, url: str, *, verify: bool = True) -> S3Repository:
     return S3Repository(
         endpoint=url, bucket="aeros", prefix=folder.name, region="us-east-1", path_style=True,
         retries=2, timeout=60.0, spool=str(folder), cache="", cache_gb=1.0,
-        compression=Compression.none, keep=2, **FOREVER,
+        compression=Compression.none, keep=2, verify=verify, **FOREVER,
     )  # fmt: skip
 
 
@@ -308,11 +310,13 @@ def gets(folder: Path, url: str, data: NDArray[np.float32]) -> list[Subject]:
 
     repository = in_bucket(folder, url)
     repository.publish(Model("model", Parameters.of({"w": data}), Schema(())))
+    quick = in_bucket(folder, url, verify=False)
     store = bare(url)
     obstore.put(store, "raw", data.view(np.uint8).data, chunk_size=STEP)
     return [
         Subject("obstore", lambda: obstore.get(store, "raw").bytes()),
         Subject("aeros model, verified", lambda: repository.model("model")),
+        Subject("aeros model, unverified", lambda: quick.model("model")),
     ]
 
 
@@ -322,10 +326,14 @@ class Fresh:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    def opened(self, *, verify: bool) -> ZarrRepository:
+        return ZarrRepository(
+            path=str(self.path), compression=Compression.none, durable=True, keep=2,
+            verify=verify, **FOREVER,
+        )  # fmt: skip
+
     def begin(self) -> None:
-        self.repository = ZarrRepository(
-            path=str(self.path), compression=Compression.none, durable=True, keep=2, **FOREVER
-        )
+        self.repository = self.opened(verify=True)
         self.repository.begin(Run("run", "model", "", {}, {}, ""))
 
     def commit(self, parameters: Parameters) -> None:

@@ -99,6 +99,25 @@ def test_a_list_that_cannot_be_read_lets_nothing_in(site, signed, text):
         verify(site, *signed)
 
 
+def test_a_flipped_bit_in_the_list_lets_nothing_in(site, owner, signed):
+    """Least of all a key that was revoked, though another would be in its place."""
+    validity.revoke(site.keys, owner.id, "stolen")
+    path = site.keys / "revoked.json"
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        changed = bytearray(whole)
+        changed[place] ^= 1 << place % 7
+        path.write_bytes(changed)
+        with pytest.raises((ConfigError, Refused), match="revoked"):
+            verify(site, *signed)
+
+
+def test_an_entry_that_was_written_by_hand_has_no_checksum(site, owner, signed):
+    (site.keys / "revoked.json").write_text(json.dumps({owner.id: {"since": "2026-01-31"}}))
+    with pytest.raises(Refused, match="was revoked here on 2026-01-31"):
+        verify(site, *signed)
+
+
 def test_a_list_that_anybody_may_write(site, owner, signed):
     validity.revoke(site.keys, owner.id)
     (site.keys / "revoked.json").chmod(0o666)

@@ -1,13 +1,16 @@
+import contextlib
 import io
 import stat
+import tracemalloc
 import zipfile
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aeros_algorithms.statement import Refused
 from aeros_algorithms.wheel import Limits, opened
+from aeros_core.testing.mutations import damaged
 
 LINK = (stat.S_IFLNK | 0o777) << 16
 
@@ -201,15 +204,58 @@ def test_bytes_that_are_no_wheel(data):
         opened(data, Limits())
 
 
-@given(at=st.integers(0, 10**6), value=st.integers(1, 255), cut=st.booleans())
-def test_a_damaged_wheel_is_refused_or_read_as_it_was(built, at, value, cut):
+@settings(deadline=None)
+@given(data=st.data())
+def test_a_damaged_wheel_is_refused_or_read_as_it_was(built, data):
     """Bytes that no reader looks at, dates for instance, may change; content may not."""
     made = built()
-    data = bytearray(made.data)
-    data[at % len(data)] ^= value
-    changed = bytes(data[: at % len(data)] if cut else data)
+    other = built(name="another", code="x = 1\n")
+    changed = data.draw(damaged(made.data, other.data))
     try:
         wheel = opened(changed, Limits())
     except Refused:
         return
+    if wheel.name == "another":
+        made = other
     assert {p: d for p, d in wheel.files.items() if not p.endswith("RECORD")} == made.files
+
+
+words = st.sampled_from(
+    ["Name: toy-half\n", "Version: 1.0\n", "Requires-Dist: numpy\n", "[aeros]\n", "\ufeff",
+     "half = toy_half\n", "Root-Is-Purelib: true\n", "Tag: py3-none-any\n", "\n\n", "\x00",
+     "Wheel-Version: 1.0\n", ": \n", "%(a)s", "=", "[", "a" * 5000, "=?utf-8?q?=00?=",
+     "Version: " + "9" * 5000 + "\n"]
+) | st.text(max_size=10)  # fmt: skip
+
+
+@settings(deadline=None)
+@given(
+    file=st.sampled_from(["METADATA", "WHEEL", "entry_points.txt", "RECORD"]),
+    text=st.lists(words, max_size=12).map("".join),
+)
+def test_whatever_a_wheel_says_of_itself_it_is_read_or_refused(built, file, text):
+    made = built()
+    data = text.encode("utf-8", "surrogatepass")
+    if file == "RECORD":
+        made.record = data.decode("utf-8", "replace")
+    else:
+        made.put(file, data, info=True)
+    with contextlib.suppress(Refused):
+        wheel = opened(made.data, Limits())
+        assert (wheel.name, wheel.version) == ("toy-half", "1.0")
+
+
+@pytest.mark.parametrize("files", [2**32 - 1, 2**40])
+def test_a_wheel_that_announces_files_without_number(built, files):
+    """In the end of the archive, and in the larger form of it."""
+    data = bytearray(built().data)
+    end = data.rfind(b"PK\x05\x06")
+    data[end + 8 : end + 12] = b"\xff" * 4
+    data[end + 12 : end + 16] = (files % 2**32).to_bytes(4, "little")
+    tracemalloc.start()
+    try:
+        with contextlib.suppress(Refused):
+            opened(bytes(data), Limits())
+        assert tracemalloc.get_traced_memory()[1] < 2**24
+    finally:
+        tracemalloc.stop()

@@ -24,7 +24,7 @@ class Examples:
     def store(path: Path, **options) -> ZarrRepository:
         defaults = {
             "compression": Compression.none, "durable": False, "keep": 2,
-            "keep_last": 0, "keep_best": 0, "keep_metric": "accuracy",
+            "keep_last": 0, "keep_best": 0, "keep_metric": "accuracy", "verify": True,
         }  # fmt: skip
         return ZarrRepository(path=str(path), **(defaults | options))
 
@@ -56,7 +56,7 @@ class Examples:
         return repository
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def examples():
     return Examples
 

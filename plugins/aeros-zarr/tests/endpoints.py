@@ -154,6 +154,6 @@ def repository(url, path: Path, **options):
         "endpoint": url, "bucket": BUCKET, "prefix": f"tests/{name}", "region": "us-east-1",
         "path_style": True, "retries": 3, "timeout": 20.0, "spool": str(path / "spool"),
         "cache": "", "cache_gb": 1.0, "compression": Compression.none, "keep": 2,
-        "keep_last": 0, "keep_best": 0, "keep_metric": "accuracy",
+        "keep_last": 0, "keep_best": 0, "keep_metric": "accuracy", "verify": True,
     }  # fmt: skip
     return S3Repository(**(defaults | options))

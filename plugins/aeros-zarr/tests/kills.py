@@ -27,7 +27,7 @@ from aeros_zarr import Compression
 from aeros_zarr.disk import Disk
 from aeros_zarr.repository import ZarrRepository
 
-FOREVER = {"keep_last": 0, "keep_best": 0, "keep_metric": "accuracy"}
+FOREVER = {"keep_last": 0, "keep_best": 0, "keep_metric": "accuracy", "verify": True}
 CALLS = ("fsync", "replace", "rename", "link", "mkdir", "unlink", "rmdir")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from aeros_core.errors import RepositoryError
-from aeros_zarr import vectors
+from aeros_zarr import Compression, vectors
 from aeros_zarr.manifest import dump
 
 DAY = 24 * 3600.0
@@ -43,26 +43,11 @@ def orphan(examples, repository, seed=50, *, seconds=2 * DAY):
 # ---------------------------------------------------------------- verify
 
 
-def test_every_file_but_the_marker_is_read(examples, tmp_path):
+def test_every_file_is_read(examples, tmp_path):
+    assert examples.store(tmp_path).verify() == {}
+    repository = filled(examples, tmp_path)
     files = {str(p) for p in tmp_path.rglob("*") if p.is_file()}
-    assert files == set()
-    repository = filled(examples, tmp_path)
-    files = {str(p) for p in tmp_path.rglob("*") if p.is_file()} - {f"{tmp_path}/format.json"}
     assert repository.verify() == dict.fromkeys(files, "")
-
-
-def test_any_file_that_changed_is_named(examples, tmp_path):
-    repository = filled(examples, tmp_path)
-    for path in [p for p in tmp_path.rglob("*") if p.is_file() and p.name != "format.json"]:
-        before = path.read_bytes()
-        flip(path)
-        found = repository.verify()
-        assert found[str(path)] in {
-            "its SHA-256 is not the one it was stored with", "it is no manifest",
-        }  # fmt: skip
-        assert [file for file, what in found.items() if what] == [str(path)]
-        path.write_bytes(before)
-    assert set(repository.verify().values()) == {""}
 
 
 def test_a_file_that_is_missing_is_named(examples, tmp_path):
@@ -90,6 +75,73 @@ def test_one_version_is_verified_without_the_others(examples, tmp_path):
     assert set(repository.verify("model", 1).values()) == {""}
     assert any(repository.verify("model", "latest").values())
     assert any(repository.verify("model").values())
+
+
+# ---------------------------------------------------------------- unverified
+
+
+@pytest.fixture
+def trusting(examples, tmp_path):
+    """A repository that does not hash the parameters of models, with one flipped bit in them."""
+    store = examples.store(tmp_path, verify=False)
+    store.publish(examples.model())
+    [chunk] = tmp_path.glob("blobs/*/c.0")
+    flip(chunk)
+    return examples.store(tmp_path, verify=False), chunk
+
+
+def test_unverified_a_flipped_bit_is_not_found_and_nothing_else_changes(examples, trusting):
+    store, chunk = trusting
+    found, expected = store.model("model").parameters, examples.parameters()
+    assert found.layout == expected.layout
+    changed = np.flatnonzero(
+        found.vector.view(np.uint8).copy() != expected.vector.view(np.uint8)
+    ).tolist()
+    assert changed == [expected.nbytes // 2]
+    assert [file for file, what in store.verify().items() if what] == [str(chunk)]
+
+
+def test_unverified_a_layer_is_verified_before_another_version_names_it(examples, trusting):
+    store, _ = trusting
+    store.model("model")
+    store.publish(examples.model())
+    assert store.model("model", 2).parameters.digest == examples.parameters().digest
+    assert set(store.verify().values()) == {""}
+
+
+def test_unverified_a_file_of_another_length_is_named(examples, trusting):
+    store, chunk = trusting
+    whole = chunk.read_bytes()
+    for data in (whole[:-1], whole + b"x", b""):
+        chunk.write_bytes(data)
+        with pytest.raises(RepositoryError, match=r"c\.0 is damaged"):
+            store.model("model")
+    chunk.unlink()
+    with pytest.raises(RepositoryError, match=r"c\.0 is damaged: it is missing"):
+        store.model("model")
+
+
+def test_unverified_a_head_of_a_blob_is_verified(examples, trusting):
+    store, chunk = trusting
+    flip(chunk.parent / "zarr.json")
+    with pytest.raises(RepositoryError, match=r"zarr\.json is damaged"):
+        store.model("model")
+
+
+def test_unverified_compressed_arrays_are_verified(examples, tmp_path):
+    store = examples.store(tmp_path, verify=False, compression=Compression.zstd)
+    store.publish(examples.model())
+    [chunk] = tmp_path.glob("blobs/*/c.0")
+    flip(chunk)
+    with pytest.raises(RepositoryError, match=r"c\.0 is damaged"):
+        store.model("model")
+
+
+def test_unverified_rounds_are_verified(examples, tmp_path):
+    store = examples.filled(tmp_path, verify=False)
+    newest = max(tmp_path.glob("runs/a/blobs/*/c.0"), key=lambda path: path.stat().st_mtime_ns)
+    flip(newest)
+    assert store.latest("a").round.number == 2
 
 
 # ---------------------------------------------------------------- gc

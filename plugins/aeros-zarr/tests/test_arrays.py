@@ -1,14 +1,13 @@
-import json
-
 import numpy as np
 import pytest
 import zarr
 
 from aeros_core.errors import RepositoryError
 from aeros_zarr import Compression, arrays
-from aeros_zarr.arrays import encode, host, is_plain
+from aeros_zarr.arrays import encode, host
 from aeros_zarr.blobs import Blobs
 from aeros_zarr.disk import Disk
+from aeros_zarr.documents import is_plain
 
 DTYPES = [
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
@@ -144,16 +143,3 @@ def test_an_uncompressed_chunk_is_the_memory_itself():
     encoded = encode(host(array), {})
     assert is_plain(encoded.document)
     assert np.shares_memory(np.frombuffer(encoded.chunks[0][0][0], np.float32), array)
-
-
-def test_whatever_codecs_zarr_knows_are_read(tmp_path):
-    array = np.arange(1000, dtype=np.float32)
-    zarr.create_array(
-        tmp_path / "z", data=array, chunks=(100,), shards=(500,),
-        chunk_key_encoding={"name": "default", "separator": "."},
-        compressors=zarr.codecs.BloscCodec(),
-    )  # fmt: skip
-    document = json.loads((tmp_path / "z" / "zarr.json").read_bytes())
-    files = {path.name: path.read_bytes() for path in (tmp_path / "z").glob("c.*")}
-    assert not is_plain(document)
-    assert arrays.unpack(document, files).tobytes() == array.tobytes()

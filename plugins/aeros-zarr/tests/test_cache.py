@@ -156,6 +156,22 @@ def test_a_damaged_entry_is_fetched_again(cached, faulty, tmp_path, examples, na
     assert cached.model("model").parameters.digest == examples.model().parameters.digest
 
 
+def test_unverified_what_the_cache_has_is_believed_if_it_is_as_long(
+    cached, faulty, tmp_path, examples
+):
+    options = {"cache": str(tmp_path / "cache"), "verify": False}
+    store = repository(faulty.url, tmp_path, **options)
+    store.model("model")
+    [entry] = (tmp_path / "cache").rglob("*.c.0")
+    entry.write_bytes(bytes(entry.stat().st_size))
+    faulty.seen.clear()
+    assert not store.model("model").parameters.vector.any()
+    assert blob_requests(faulty) == []
+    entry.write_bytes(b"short")
+    assert store.model("model").parameters.digest == examples.model().parameters.digest
+    assert len(blob_requests(faulty)) == 1
+
+
 def test_verify_looks_at_the_bucket_and_not_at_the_cache(cached, examples):
     cached.model("model")
     [blob] = cached._store.names("blobs")

@@ -99,7 +99,7 @@ def test_an_earlier_store_becomes_a_current_one(examples, sample):
 def test_a_store_of_a_newer_version_says_so_and_is_left_alone(examples, tmp_path):
     examples.filled(tmp_path)
     for file in [file for file in tmp_path.rglob("*.json") if file.name != "zarr.json"]:
-        newer = file.read_bytes().replace(b'"format":2', b'"format":3', 1)
+        newer = file.read_bytes().replace(b'"format":2', b'"format":3')
         file.write_bytes(newer)
     before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
     with pytest.raises(RepositoryError, match="was written in format 3 by a newer aeros-zarr"):

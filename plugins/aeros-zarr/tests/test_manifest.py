@@ -34,7 +34,7 @@ def bits(value):
 
 @given(contents)
 def test_plain_data_comes_back_bit_for_bit(content):
-    assert bits(load("round", dump("round", content), "file")) == bits(content)
+    assert bits(load("example", dump("example", content), "file")) == bits(content)
 
 
 @given(contents)
@@ -42,7 +42,7 @@ def test_any_json_parser_reads_a_manifest(content):
     def refuse(token):
         raise AssertionError(f"{token} is no JSON")
 
-    json.loads(dump("round", content), parse_constant=refuse)
+    json.loads(dump("example", content), parse_constant=refuse)
 
 
 def test_numpy_scalars_and_other_mappings_are_plain_data():
@@ -50,7 +50,7 @@ def test_numpy_scalars_and_other_mappings_are_plain_data():
         "a": np.float32(0.1), "b": np.int64(2**62), "c": UserDict({"d": np.bool_(True)}),
         "e": (1, 2), "f": np.float32("nan"), "g": UserDict({"h": np.float64("inf")}),
     }  # fmt: skip
-    found = load("run", dump("run", content), "file")
+    found = load("example", dump("example", content), "file")
     assert found["a"] == float(np.float32(0.1))
     assert found["b"] == 2**62
     assert found["c"] == {"d": True}

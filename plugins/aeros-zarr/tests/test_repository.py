@@ -14,7 +14,7 @@ from aeros_zarr import Compression
 from aeros_zarr.manifest import dump
 from aeros_zarr.repository import ZarrRepository
 
-FOREVER = {"keep_last": 0, "keep_best": 0, "keep_metric": "accuracy"}
+FOREVER = {"keep_last": 0, "keep_best": 0, "keep_metric": "accuracy", "verify": True}
 
 
 class TestPlain(RepositoryTests):
@@ -140,10 +140,3 @@ def test_a_repository_of_a_newer_format(examples, tmp_path):
         "  provider: aeros-zarr\n"
         "  next: pip install --upgrade aeros-zarr"
     )
-
-
-def test_a_damaged_marker(examples, tmp_path):
-    examples.filled(tmp_path)
-    (tmp_path / "format.json").write_bytes(b"")
-    with pytest.raises(RepositoryError, match=r"format\.json is damaged: it is no manifest"):
-        examples.store(tmp_path)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import platform
 from importlib import metadata
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from aeros_algorithms.statement import Refused
@@ -27,14 +27,15 @@ def met(wheel: Wheel, allowed: frozenset[str]) -> None:
     said = f"{wheel.name}:{wheel.version}"
     try:
         python = SpecifierSet(str(wheel.metadata.get("Requires-Python", "")))
+        runs = python.contains(platform.python_version(), prereleases=True)
         lines = [Requirement(str(line)) for line in wheel.metadata.get_all("Requires-Dist") or []]
-    except (InvalidSpecifier, InvalidRequirement) as error:
-        raise Refused(f"what {said} depends on cannot be read: {error}") from error
-    if not python.contains(platform.python_version(), prereleases=True):
+        needed = [x for x in lines if x.marker is None or x.marker.evaluate({"extra": ""})]
+    except (ValueError, RecursionError) as error:  # also of numbers and brackets without end
+        raise Refused(f"what {said} depends on cannot be read: {str(error)[:200]}") from error
+    if not runs:
         raise Refused(f"{said} needs Python {python}", exists=platform.python_version())
-    for line in lines:
-        if line.marker is None or line.marker.evaluate({"extra": ""}):
-            _allowed(said, line, allowed)
+    for line in needed:
+        _allowed(said, line, allowed)
 
 
 def _allowed(said: str, line: Requirement, allowed: frozenset[str]) -> None:

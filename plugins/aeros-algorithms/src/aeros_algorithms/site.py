@@ -1,6 +1,7 @@
 """A node's own rules for algorithms, and how one is installed by them for a task.
 
-    <root>/versions.json              the highest version of each that was ever installed
+    <root>/versions.json              the highest version of each that was ever installed, and a
+                                      checksum of the line
     <root>/<task>/<name>-<version>/   an algorithm, unpacked
 
 Nothing is fetched and nothing is run: a wheel is checked and then unpacked file by file.
@@ -21,7 +22,7 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from aeros_algorithms import collisions, keys, requirements, validity, wheel
+from aeros_algorithms import checksums, collisions, keys, requirements, validity, wheel
 from aeros_algorithms.statement import Refused, fits
 from aeros_core.errors import ConfigError
 from aeros_core.powers import SupportsAlgorithms
@@ -188,7 +189,7 @@ def _floors(site: Site) -> dict[str, str]:
     path = site.root / "versions.json"
     try:
         floors = json.loads(path.read_text(encoding="utf-8"))
-        return {str(name): str(Version(version)) for name, version in floors.items()}
+        return {name: _floor(name, said) for name, said in floors.items()}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, AttributeError, TypeError) as error:
@@ -198,10 +199,19 @@ def _floors(site: Site) -> dict[str, str]:
         ) from error
 
 
+def _floor(name: str, said: str) -> str:
+    """Return the version that a line names; its checksum may be absent, not wrong."""
+    version, _, told = said.partition(" ")
+    if told and told != checksums.of(name, version):
+        raise ValueError(f"the checksum of {name} is wrong")
+    return str(Version(version))
+
+
 def _raise_floor(site: Site, algorithm: Algorithm) -> None:
     aside = site.root / f".{secrets.token_hex(8)}"
     floors = {**_floors(site), algorithm.name: algorithm.version}
-    aside.write_text(json.dumps(floors, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    lines = {name: f"{version} {checksums.of(name, version)}" for name, version in floors.items()}
+    aside.write_text(json.dumps(lines, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     aside.replace(site.root / "versions.json")
 
 

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from aeros_algorithms import keys
+from aeros_algorithms import checksums, keys
 from aeros_algorithms.statement import Refused
 from aeros_core.errors import ConfigError
 
@@ -135,9 +135,13 @@ def standings(folder: Path) -> list[Standing]:
 
 
 def _entry(key: str, said: dict[str, str]) -> tuple[str, Revocation]:
-    revoked = Revocation(**said)
+    """Read an entry; one that somebody has written by hand may lack its checksum."""
+    told = {name: value for name, value in said.items() if name != "sum"}
+    revoked = Revocation(**told)
     if not (_ID.fullmatch(key) and type(revoked.since) is type(revoked.why) is str):
         raise ValueError(f"{key!r}: {said}")
+    if "sum" in said and said["sum"] != checksums.of(key, revoked.since, revoked.why):
+        raise ValueError(f"the checksum of {key} is wrong")
     return key, revoked
 
 
@@ -175,7 +179,10 @@ def _told(revoked: Revocation) -> str:
 
 def _write(folder: Path, revoked: Mapping[str, Revocation]) -> None:
     aside = folder / f".{secrets.token_hex(8)}"
-    said = {key: asdict(each) for key, each in sorted(revoked.items())}
+    said = {
+        key: asdict(each) | {"sum": checksums.of(key, each.since, each.why)}
+        for key, each in sorted(revoked.items())
+    }
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with aside.open("w", encoding="utf-8") as file:

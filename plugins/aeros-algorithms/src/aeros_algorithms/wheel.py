@@ -23,7 +23,7 @@ from email.parser import BytesParser
 from pathlib import PurePosixPath
 
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from aeros_algorithms.statement import Refused
 
@@ -200,8 +200,8 @@ def _named(metadata: Message, info: str) -> tuple[str, str]:
         normal = str(canonicalize_name(name)), str(Version(version))
         head, _, tail = info.removesuffix(".dist-info").rpartition("-")
         folder = str(canonicalize_name(head)), str(Version(tail))
-    except InvalidVersion as error:
-        raise Refused(f"the wheel has no version: {error}") from error
+    except ValueError as error:  # no version, or one of numbers without end
+        raise Refused(f"the wheel has no version: {str(error)[:200]}") from error
     if normal != folder:
         raise Refused(f"the wheel says {name} {version} in METADATA, and {info}")
     return normal

@@ -53,7 +53,7 @@ class Algorithms:
             array = np.frombuffer(wheel, np.uint8)
             [blob] = self._blobs.put("blobs", {"": (array, {})}).values()
             key = _key(algorithm.name, algorithm.version)
-            data = manifest.dump("algorithm", {**asdict(algorithm), "wheel": blob})
+            data = manifest.dump("algorithm", {**asdict(algorithm), "wheel": blob}, key)
             if not self._store.create(key, data) and self._content(key) != manifest.load(
                 "algorithm", data, key
             ):

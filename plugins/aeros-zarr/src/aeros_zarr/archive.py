@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from aeros_core.errors import ConfigError, RepositoryError
@@ -11,14 +10,15 @@ from aeros_core.outcomes import Result, Round
 from aeros_core.records import Algorithm, Checkpoint, Model, ModelInfo, Run
 from aeros_core.retention import Rules
 from aeros_core.roles import Repository
-from aeros_zarr import Compression, healing, manifest
+from aeros_zarr import Compression
 from aeros_zarr.algorithms import Algorithms
 from aeros_zarr.blobs import Blobs
-from aeros_zarr.faults import explained
+from aeros_zarr.marker import Marker
 from aeros_zarr.models import Models
 from aeros_zarr.retirement import retire
 from aeros_zarr.runs import Runs
 from aeros_zarr.store import Store
+from aeros_zarr.upkeep import Upkeep
 
 __all__ = ["Archive"]
 
@@ -35,6 +35,7 @@ class Archive:
         keep: Rounds of a run, from the last one back, whose parameters are kept.
         others: Other stores that may have copies of what is damaged here.
         rules: Versions of a model that are kept when a run has ended well; None for all.
+        verify: Whether the parameters of a model are hashed when they are read.
 
     Raises:
         ConfigError: ``keep`` is below 1.
@@ -43,7 +44,7 @@ class Archive:
 
     def __init__(
         self, store: Store, *, compression: Compression, keep: int, others: Sequence[Store] = (),
-        rules: Rules | None = None,
+        rules: Rules | None = None, verify: bool = True,
     ) -> None:  # fmt: skip
         if keep < 1:
             raise ConfigError(
@@ -53,10 +54,13 @@ class Archive:
         self._store = store
         self._rules = rules
         self._blobs = Blobs(store, compression, others)
+        self._marker = Marker(store)
         self._runs = Runs(store, self._blobs, keep)
-        self._models = Models(store, self._blobs)
+        self._models = Models(store, Blobs(store, compression, others, verify=verify))
         self._algorithms = Algorithms(store, self._blobs)
-        self._marked = self._is_marked()
+        self._upkeep = Upkeep(
+            store, self._blobs, self._marker, self._runs, self._models, self._algorithms
+        )
 
     def begin(self, run: Run) -> None:
         """Record that a run starts; the same run once more changes nothing.
@@ -65,7 +69,7 @@ class Archive:
             ConfigError: The run's id or its task's name cannot name a file.
             RepositoryError: Another run has this id, or the store refuses.
         """
-        self._mark()
+        self._marker.set()
         self._runs.begin(run)
 
     def runs(self, task: str | None = None) -> Sequence[Run]:
@@ -134,7 +138,7 @@ class Archive:
             ConfigError: The model's name cannot name a file.
             RepositoryError: The disk refuses, or a fitted state cannot be stored.
         """
-        self._mark()
+        self._marker.set()
         return self._models.publish(model)
 
     def models(self, name: str | None = None) -> Sequence[ModelInfo]:
@@ -160,7 +164,7 @@ class Archive:
         return self._models.page(name, offset, limit, newest=newest)
 
     def model(self, name: str, version: int | str = "latest") -> Model:
-        """Return a model by its version or a tag, every byte verified.
+        """Return a model by its version or a tag, verified unless the store is not to.
 
         Raises:
             ConfigError: What is asked for cannot be a name or a tag.
@@ -193,41 +197,33 @@ class Archive:
     def verify(
         self, name: str | None = None, version: int | str | None = None
     ) -> Mapping[str, str]:
-        """Read and hash a version, a whole model, or everything: runs and algorithms, too.
-
-        Returns:
-            Every file that was read, and what is wrong with it: ``""`` if nothing is.
+        """Read and hash a version, a whole model, or everything; see `Upkeep.verify`.
 
         Raises:
             ConfigError: The name cannot be one.
             RepositoryError: There is no such model, version or tag.
         """
-        found = self._models.audit(name, version)
-        if name is not None:
-            return found
-        return found | self._runs.audit() | self._algorithms.audit()
+        return self._upkeep.verify(name, version)
 
     def heal(
         self, name: str | None, version: int | str | None, others: Sequence[Repository]
     ) -> Mapping[str, str]:
-        """Write what is damaged again, from other copies; return ``{file: where from}``.
-
-        A file of a blob is found by its digest: in another folder of this store, in what
-        waits for an upload, in a cache, in another repository. A record is taken only from
-        the same place in one that is given.
-
-        Args:
-            name: A model; None for everything.
-            version: One version of it; None for all.
-            others: Repositories of this package.
+        """Write what is damaged again, from other copies; see `Upkeep.heal`.
 
         Raises:
             RepositoryError: There is no such version, one of the others is another kind of
                 repository, or the store refuses.
         """
-        verify = partial(self.verify, name, version)
-        with explained("what is damaged could not be healed", self._store):
-            return healing.heal(self._store, self._blobs, verify, [*map(_store_of, others)])
+        return self._upkeep.heal(name, version, [*map(_store_of, others)])
+
+    def collect(self, seconds: float) -> Mapping[str, int]:
+        """Remove blobs that nothing names, and what was left unfinished; see `Upkeep.collect`.
+
+        Raises:
+            RepositoryError: A record is damaged, so that nobody knows what it names; or
+                the store refuses.
+        """
+        return self._upkeep.collect(seconds)
 
     def store_algorithm(self, algorithm: Algorithm, wheel: bytes) -> None:
         """Store a version of an algorithm; the same once more changes nothing.
@@ -237,7 +233,7 @@ class Archive:
             RepositoryError: The wheel is not the one that the statement names, this version
                 is there with another content or signature, or the store refuses.
         """
-        self._mark()
+        self._marker.set()
         self._algorithms.store(algorithm, wheel)
 
     def algorithms(self, name: str | None = None) -> Sequence[Algorithm]:
@@ -257,41 +253,6 @@ class Archive:
             RepositoryError: There is no such algorithm or version, or a file is damaged.
         """
         return self._algorithms.get(name, version)
-
-    def collect(self, seconds: float) -> Mapping[str, int]:
-        """Remove blobs that nothing names, and what was left unfinished; others may write.
-
-        Args:
-            seconds: Age from which a blob may go. It has to be longer than anybody takes
-                from storing a model's arrays to naming them.
-
-        Returns:
-            ``{blob: its bytes}`` of those that are gone.
-
-        Raises:
-            RepositoryError: A record is damaged, so that nobody knows what it names; or
-                the store refuses.
-        """
-        with explained("what nothing names could not be removed", self._store):
-            removed = self._blobs.collect("blobs", self._named, seconds)
-            removed |= self._runs.collect(seconds)
-            self._store.sweep()
-        return removed
-
-    def _named(self) -> set[str]:
-        return self._models.named() | self._algorithms.named()
-
-    def _is_marked(self) -> bool:
-        with explained("the repository could not be opened", self._store):
-            there = manifest.read(self._store, "repository", "format.json") is not None
-            return there and manifest.is_current(self._store, "format.json")
-
-    def _mark(self) -> None:
-        if self._marked:
-            return
-        with explained("the repository could not be made", self._store):
-            self._store.replace("format.json", manifest.dump("repository", {}))
-        self._marked = True
 
 
 def _store_of(repository: Repository) -> Store:

@@ -1,8 +1,8 @@
-"""One array in the zarr v3 form: a metadata document, and chunk files ``c.0``, ``c.1``, ….
+"""Arrays in the zarr v3 form: a metadata document, and chunk files ``c.0``, ``c.1``, ….
 
-Uncompressed chunks are the array's own bytes, so they are written from where they lie
-and read to where they go. (zarr itself takes 4 ms and 380 ms of import for an array of
-30 kB, and syncs nothing.) Compressed ones are made and read by zarr, into and out of memory.
+Uncompressed chunks are the array's own bytes, so they are written from where they lie.
+(zarr itself takes 4 ms and 380 ms of import for an array of 30 kB, and syncs nothing.)
+Compressed ones are made by zarr in memory. How they are read is in `aeros_zarr.documents`.
 
 Specification: https://zarr-specs.readthedocs.io/en/latest/v3/core/index.html
 """
@@ -21,21 +21,15 @@ import numpy as np
 from aeros_core.errors import RepositoryError
 from aeros_core.parameters import PIECE, Array, Vector
 from aeros_zarr import Compression
+from aeros_zarr.documents import DTYPES, STORABLE, Document
 
 __all__ = [
     "CHUNK",
-    "Document",
     "Encoded",
     "Part",
-    "empty",
     "encode",
-    "flat_nbytes",
     "host",
-    "in_pieces",
-    "is_plain",
     "pieces",
-    "restore",
-    "unpack",
 ]
 
 CHUNK = PIECE
@@ -44,18 +38,6 @@ CHUNK = PIECE
 _PADDED = 32  # at most a 32nd of an array is padding
 
 _ZSTD_LEVEL = 1  # floats gain nothing from more
-
-_BITS = {
-    "int": (8, 16, 32, 64),
-    "uint": (8, 16, 32, 64),
-    "float": (16, 32, 64),
-    "complex": (64, 128),
-}
-_OF_ZARR = {"bool", *(f"{kind}{n}" for kind, bits in _BITS.items() for n in bits)}
-
-Document: TypeAlias = dict[str, Any]
-"""The content of ``zarr.json``."""
-
 
 Part: TypeAlias = tuple[bytes | memoryview, ...]
 
@@ -81,7 +63,7 @@ def host(vector: Vector) -> Array:
         RepositoryError: It is an array of Python objects.
     """
     array = vector if isinstance(vector, np.ndarray) else np.from_dlpack(vector, device="cpu")
-    if array.dtype.kind not in "biufcSUMm":
+    if array.dtype.kind not in STORABLE:
         raise RepositoryError(
             f"an array of dtype {array.dtype} cannot be stored",
             exists="arrays of numbers, text, dates and durations can",
@@ -121,53 +103,6 @@ def pieces(array: Array, borders: Sequence[int]) -> list[list[memoryview]]:
     return [_divided(data, borders, array.itemsize, at) for at, data, _ in _placed(chunks)]
 
 
-def empty(document: Document) -> tuple[Array, list[tuple[memoryview, int]]]:
-    """Return an uninitialised flat array, and where each plain chunk of it belongs.
-
-    Returns:
-        The array, and for each chunk file the bytes of the array that it holds and the
-        number of bytes of padding that follow them in the file.
-    """
-    flat = np.empty(document["shape"], dtype=document["data_type"])
-    parts = _cut(flat, _chunk_length(document))
-    return flat, [(data, len(padding)) for data, padding in parts]
-
-
-def flat_nbytes(document: Document) -> int:
-    """Return the bytes of an array."""
-    return int(np.prod(document["shape"])) * np.dtype(document["data_type"]).itemsize
-
-
-def is_plain(document: Document) -> bool:
-    """Tell whether chunk files hold the array's bytes as they are."""
-    return [codec["name"] for codec in document["codecs"]] == ["bytes"]
-
-
-def unpack(document: Document, files: Mapping[str, bytes]) -> Array:
-    """Return the flat array whose files these are, whatever codecs it was written with."""
-    import zarr
-    from zarr.core.buffer import default_buffer_prototype
-    from zarr.storage import MemoryStore
-
-    prototype = default_buffer_prototype()
-    everything = {"zarr.json": json.dumps(document).encode(), **files}
-    store = MemoryStore({k: prototype.buffer.from_bytes(v) for k, v in everything.items()})
-    return np.asarray(zarr.open_array(store, mode="r")[:])
-
-
-def in_pieces(document: Document) -> bool:
-    """Tell whether chunks, but for padding, are the pieces that parameters are hashed in."""
-    nbytes = _chunk_length(document) * np.dtype(document["data_type"]).itemsize
-    return is_plain(document) and nbytes == PIECE
-
-
-def restore(flat: Array, document: Document) -> Array:
-    """Return a flat array in the shape and dtype that it had when it was encoded."""
-    attributes = document["attributes"]
-    array: Array = flat.view(attributes["dtype"]).reshape(attributes["shape"])
-    return array
-
-
 def _document(flat: Array, attributes: Mapping[str, Any]) -> Document:
     return {
         "zarr_format": 3,
@@ -198,7 +133,7 @@ def _length(flat: Array) -> int:
 
 def _flat(array: Array) -> Array:
     flat = array.reshape(-1)
-    return flat if flat.dtype.name in _OF_ZARR else flat.view(np.uint8)
+    return flat if flat.dtype.name in DTYPES else flat.view(np.uint8)
 
 
 def _placed(chunks: Sequence[tuple[memoryview, bytes]]) -> list[tuple[int, memoryview, bytes]]:

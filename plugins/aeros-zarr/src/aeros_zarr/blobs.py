@@ -23,19 +23,19 @@ import numpy as np
 from aeros_core.errors import RepositoryError
 from aeros_core.parameters import Array, Vector
 from aeros_zarr import Compression, layers
-from aeros_zarr.arrays import (
+from aeros_zarr.arrays import Encoded, encode, host
+from aeros_zarr.documents import (
     Document,
-    Encoded,
     empty,
-    encode,
     flat_nbytes,
-    host,
     in_pieces,
     is_plain,
+    parsed,
     restore,
     unpack,
 )
 from aeros_zarr.files import Files, is_digest
+from aeros_zarr.manifest import damaged, makes_sense
 from aeros_zarr.store import Store
 from aeros_zarr.sums import Sum, is_of, of_chunk, sha256
 
@@ -58,16 +58,19 @@ class Blobs:
         store: Where they lie.
         compression: How those that are written are compressed.
         others: Other stores that may have copies of them.
+        verify: Whether the chunks of those that are read are hashed, if they are uncompressed.
 
     Attributes:
         compression: As given.
     """
 
     def __init__(
-        self, store: Store, compression: Compression, others: Sequence[Store] = ()
-    ) -> None:
+        self, store: Store, compression: Compression, others: Sequence[Store] = (), *,
+        verify: bool = True,
+    ) -> None:  # fmt: skip
         self._store = store
         self._files = Files(store, others)
+        self._verify = verify
         self.compression = compression
         self._sound: set[str] = set()  # written or verified by this object
 
@@ -90,24 +93,29 @@ class Blobs:
         Raises:
             RepositoryError: It is missing or damaged.
         """
-        data = self._files.read(f"{_key(folder, digest)}/zarr.json", is_digest(digest))
-        document: Document = json.loads(data)
-        return document
+        key = f"{_key(folder, digest)}/zarr.json"
+        data = self._files.read(key, is_digest(digest))
+        try:
+            return parsed(data)
+        except ValueError as error:
+            raise damaged(self._store.place(key), str(error)) from error
 
     def get(self, folder: str, digest: str) -> Stored:
         """Return a blob of the folder of this key, every byte of it verified.
 
         Raises:
-            RepositoryError: A file of it is missing or damaged.
+            RepositoryError: A file of it is missing or damaged, or there is no memory for it.
         """
         document = self.document(folder, digest)
         attributes = document["attributes"]
-        if not layers.sources(document):
-            array = restore(self._flat(folder, digest, document), document)
-        else:
-            joined = layers.joined(layers.table(document), partial(self._bytes, folder, digest))
-            array = joined.view(attributes["dtype"])
-        self._sound.add(digest)
+        with makes_sense(self._store.place(f"{folder}/{digest}/zarr.json")):
+            if not layers.sources(document):
+                array = restore(self._flat(folder, digest, document), document)
+            else:
+                joined = layers.joined(layers.table(document), partial(self._bytes, folder, digest))
+                array = joined.view(attributes["dtype"])
+        if self._verify:
+            self._sound.add(digest)
         return array, {k: v for k, v in attributes.items() if k not in _OURS}
 
     def sums(self, folder: str, digest: str) -> list[str] | None:
@@ -236,7 +244,7 @@ class Blobs:
         flat, chunks = empty(document)
 
         def fill(n: int) -> None:
-            self._files.fill(f"{key}/c.{n}", sums[n], *chunks[n])
+            self._files.fill(f"{key}/c.{n}", sums[n], *chunks[n], verify=self._verify)
 
         if len(chunks) < 2:
             list(map(fill, range(len(chunks))))

@@ -42,7 +42,8 @@ def record(stores: Sequence[Store], key: str) -> tuple[str, bytes] | None:
     for store in stores:
         with suppress(OSError, ValueError, LookupError, TypeError, RepositoryError):
             data = store.read(key)
-            manifest.load(json.loads(data)["kind"], data, store.place(key))
+            content = manifest.load(json.loads(data)["kind"], data, store.place(key))
+            manifest.placed(content, store, key)
             return store.place(key), data
     return None
 

@@ -11,8 +11,8 @@ from typing import TypeAlias
 from aeros_core.errors import RepositoryError
 from aeros_zarr import copies
 from aeros_zarr.manifest import damaged, said
-from aeros_zarr.store import Readable, Store
-from aeros_zarr.sums import Sum, is_of, matches, sha256
+from aeros_zarr.store import Store
+from aeros_zarr.sums import Sum, copied, is_of, sha256
 
 __all__ = ["Check", "Files", "is_digest"]
 
@@ -54,8 +54,17 @@ class Files:
                 break
         return self._copy(key, check, missing)
 
-    def fill(self, key: str, named: Sum, data: memoryview, padding: int) -> None:
+    def fill(
+        self, key: str, named: Sum, data: memoryview, padding: int, *, verify: bool = True
+    ) -> None:
         """Read a chunk file to where it goes; its last bytes are padding.
+
+        Args:
+            key: The file.
+            named: Its sum.
+            data: Takes what is not padding.
+            padding: Bytes of padding.
+            verify: Whether to hash it; without, only another length is found.
 
         Raises:
             RepositoryError: It is missing or damaged, and there is no other copy.
@@ -63,8 +72,9 @@ class Files:
         missing: OSError | None = None
         for cached in (True, False):
             try:
-                if self._filled(key, named, data, padding, cached=cached):
-                    return
+                with self._store.open(key, cached=cached) as file:
+                    if copied(file, named if verify else None, data, len(data) + padding):
+                        return
             except FileNotFoundError as error:
                 missing = error
                 break
@@ -93,15 +103,6 @@ class Files:
                 return place
         return ""
 
-    def _filled(
-        self, key: str, named: Sum, data: memoryview, padding: int, *, cached: bool
-    ) -> bool:
-        rest = bytearray(padding)
-        with self._store.open(key, cached=cached) as file:
-            whole = _read_into(file, data) and _read_into(file, memoryview(rest))
-            whole = whole and not file.read(1)
-        return whole and matches(named, [data, memoryview(rest)])
-
     def _copy(self, key: str, check: Check, missing: OSError | None) -> bytes:
         """Return another copy of a file, which then is healed if its blob is still there."""
         for place, data in copies.of_blob([self._store, *self._others], key):
@@ -122,7 +123,3 @@ class Files:
 def is_digest(digest: str) -> Check:
     """Return the check of a file whose SHA-256 is known."""
     return lambda data: sha256([data]) == digest
-
-
-def _read_into(file: Readable, buffer: memoryview) -> bool:
-    return file.readinto(buffer) == len(buffer)

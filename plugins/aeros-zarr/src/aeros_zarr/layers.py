@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from aeros_core.parameters import Array, Layout
-from aeros_zarr.arrays import Document
+from aeros_zarr.documents import Document
 
 __all__ = [
     "Piece",
@@ -156,7 +156,10 @@ def joined(pieces: Sequence[Piece], read: Callable[[str], Array]) -> Array:
 
     Args:
         pieces: All of it, in order.
-        read: Returns the bytes of a blob's array, verified, to be kept and changed.
+        read: Returns the bytes of a blob's array, to be kept and changed.
+
+    Raises:
+        ValueError: A blob's array ends before a piece of it does.
     """
     total = sum(piece.nbytes for piece in pieces)
     ends = np.cumsum([piece.nbytes for piece in pieces]).tolist()
@@ -165,6 +168,8 @@ def joined(pieces: Sequence[Piece], read: Callable[[str], Array]) -> Array:
     for blob in sorted({piece.blob for piece in pieces}, key=lambda b: -_held(pieces, b)):
         held = read(blob)
         mine = [(start, piece) for start, piece in placed if piece.blob == blob]
+        if any(piece.at + piece.nbytes > held.nbytes for _, piece in mine):
+            raise ValueError("it names a piece that is not there")
         if out is None and held.nbytes == total and all(start == p.at for start, p in mine):
             out = held
             continue

@@ -68,15 +68,26 @@ class Listing:
             number = version // _EACH - 1
             self._rows(name, number, [v for v in versions if (v - 1) // _EACH == number], least=1)
 
+    def audit(self, names: Sequence[str]) -> dict[str, str]:
+        """Read what is indexed of models; return every file and what is wrong with it."""
+        folders = [f"models/{name}/index" for name in names]
+        keys = [f"{folder}/{file}" for folder in folders for file in self._store.names(folder)]
+        return manifest.audit(self._store, "index", keys)[0]
+
+    def heal(self, key: str) -> str:
+        """Remove a damaged file, which the next list writes again; return where from."""
+        self._store.remove(key)
+        return "the records of its versions"
+
     def _rows(
-        self, name: str, number: int, wanted: Sequence[int], least: int = _MANY
+        self, name: str, number: int, wanted: Sequence[int], least: int | None = None
     ) -> dict[int, _Row]:
         rows = self._indexed(name, number)
         missing = [version for version in wanted if version not in rows]
         if missing:
             read = self._read(name, missing)
             rows |= read
-            if len(read) >= least:
+            if len(read) >= (_MANY if least is None else least):
                 self._write(name, number, rows)
         return rows
 
@@ -105,9 +116,10 @@ class Listing:
             return None
 
     def _write(self, name: str, number: int, rows: Mapping[int, _Row]) -> None:
-        data = manifest.dump("index", {"rows": [rows[version] for version in sorted(rows)]})
+        key = _file(name, number)
+        content = {"rows": [rows[version] for version in sorted(rows)]}
         with suppress(OSError):  # who may only read, reads
-            self._store.replace(_file(name, number), data)
+            self._store.replace(key, manifest.dump("index", content, key))
 
 
 def _file(name: str, number: int) -> str:

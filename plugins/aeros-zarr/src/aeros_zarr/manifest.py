@@ -14,15 +14,30 @@ import hashlib
 import json
 import math
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from aeros_core.errors import RepositoryError
+from aeros_core.errors import ConfigError, RepositoryError
+from aeros_zarr.forms import RECORDS, fits
+from aeros_zarr.keys import belonging
 from aeros_zarr.store import Store
 
-__all__ = ["FORMAT", "audit", "damaged", "dump", "is_current", "load", "read", "said"]
+__all__ = [
+    "FORMAT",
+    "Newer",
+    "audit",
+    "damaged",
+    "dump",
+    "is_current",
+    "load",
+    "makes_sense",
+    "placed",
+    "read",
+    "said",
+]
 
 FORMAT = 2
 """The format that is written; it and every earlier one are read.
@@ -33,16 +48,31 @@ FORMAT = 2
 """
 
 _FLOAT = "$float64"
+_SHOWN = 200
+"""Characters of what a damaged file says that a message repeats, at most."""
+
+_NONSENSE = (
+    ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, ConfigError,
+)  # fmt: skip
 
 
-def dump(kind: str, content: Mapping[str, Any]) -> bytes:
+class Newer(RepositoryError):
+    """A record was written in a format that is not known yet."""
+
+
+def dump(kind: str, content: Mapping[str, Any], key: str = "") -> bytes:
     """Return the manifest of this kind and content.
+
+    Args:
+        kind: What it is a record of.
+        content: What it says.
+        key: Where it will lie, which it says too (`aeros_zarr.keys`).
 
     Raises:
         RepositoryError: The content holds something that is not plain data.
     """
     try:
-        body = _text(content)
+        body = _text({**belonging(key), **content})
     except (TypeError, ValueError, RecursionError) as error:
         raise RepositoryError(
             f"a {kind} cannot be stored: {error}",
@@ -68,12 +98,14 @@ def load(kind: str, data: bytes, source: str) -> dict[str, Any]:
         content = document["content"]
     except (ValueError, LookupError, TypeError, RecursionError, struct.error) as error:
         raise damaged(source, "it is no manifest") from error
-    if isinstance(written, int) and written > FORMAT:
+    if isinstance(written, int) and written > FORMAT and _agrees(content, written):
         raise _newer(source, written)
     body = data.partition(b',"content":')[2][:-2]
     known = type(written) is int and written in range(1, FORMAT + 1)
     if not (known and isinstance(content, dict)) or _wrap(kind, body, written) != data:
         raise damaged(source, "its SHA-256 is not the one it was stored with")
+    if not fits(content, RECORDS.get(kind, {})):
+        raise damaged(source, f"it does not say what the record of a {kind} has to")
     return content
 
 
@@ -86,13 +118,26 @@ def read(store: Store, kind: str, key: str) -> dict[str, Any] | None:
     """Return the content of the manifest at ``key``; None where there is none.
 
     Raises:
-        RepositoryError: See `load`.
+        RepositoryError: See `load`; or it belongs elsewhere.
     """
     try:
         data = store.read(key)
     except FileNotFoundError:
         return None
-    return load(kind, data, store.place(key))
+    return placed(load(kind, data, store.place(key)), store, key)
+
+
+def placed(content: dict[str, Any], store: Store, key: str) -> dict[str, Any]:
+    """Return the content of a manifest that belongs where it was found.
+
+    Raises:
+        RepositoryError: It is the record of something else.
+    """
+    for name, value in belonging(key).items():
+        if content.get(name, value) != value:
+            told = repr(content[name])[:_SHOWN]
+            raise damaged(store.place(key), f"it is the record of another {name}, {told}")
+    return content
 
 
 def damaged(source: str, how: str, *, exists: str = "") -> RepositoryError:
@@ -102,6 +147,28 @@ def damaged(source: str, how: str, *, exists: str = "") -> RepositoryError:
         exists=exists,
         hint="bring this file back from a copy of the repository",
     )
+
+
+@contextmanager
+def makes_sense(source: str) -> Iterator[None]:
+    """Turn what stumbles over the content of a file into the error that names it.
+
+    Its checksum was right: whoever wrote it was wrong, or is not to be trusted.
+
+    Raises:
+        RepositoryError: The block raised what nonsense makes Python raise, or there is no
+            memory for what the file announces.
+    """
+    try:
+        yield
+    except MemoryError as error:
+        raise RepositoryError(
+            f"there is no memory for what {source} announces: {error}",
+            hint="read it on a machine with more memory",
+        ) from error
+    except _NONSENSE as error:
+        said = str(error).partition("\n")[0][:_SHOWN]
+        raise damaged(source, f"it says what cannot be: {said}") from error
 
 
 def said(error: RepositoryError) -> str:
@@ -130,13 +197,18 @@ def audit(
     return found, contents
 
 
-def _newer(source: str, written: int) -> RepositoryError:
-    return RepositoryError(
+def _newer(source: str, written: int) -> Newer:
+    return Newer(
         f"{source} was written in format {written} by a newer aeros-zarr",
         exists=f"formats up to {FORMAT} are read here",
         provider="aeros-zarr",
         hint="pip install --upgrade aeros-zarr",
     )
+
+
+def _agrees(content: Any, written: int) -> bool:
+    """Tell whether a content that repeats its format, as a store's marker does, says the same."""
+    return not isinstance(content, dict) or content.get("format", written) == written
 
 
 def _wrap(kind: str, body: bytes, written: int = FORMAT) -> bytes:

@@ -23,6 +23,7 @@ from aeros_zarr import manifest
 from aeros_zarr.arrays import host
 from aeros_zarr.blobs import Blobs
 from aeros_zarr.faults import explained
+from aeros_zarr.keys import numbers
 from aeros_zarr.listing import Listing
 from aeros_zarr.manifest import read
 from aeros_zarr.names import check, spelled
@@ -40,12 +41,15 @@ class Models:
     Args:
         store: Where they lie.
         blobs: Stores and reads arrays.
+
+    Attributes:
+        listing: What is indexed of them.
     """
 
     def __init__(self, store: Store, blobs: Blobs) -> None:
         self._store = store
         self._blobs = blobs
-        self._listing = Listing(store)
+        self.listing = Listing(store)
 
     def publish(self, model: Model) -> ModelInfo:
         """Store a model as the next version of its name."""
@@ -66,7 +70,7 @@ class Models:
                     lost = version
                     content, version = self._publish(model, {})
                     self._store.remove(_version(name, lost))
-            self._listing.extend(name, version, self._versions(name))
+            self.listing.extend(name, version, self._versions(name))
             return info_of(name, version, content, self._tags(name).get(version, ()))
 
     def models(self, name: str | None) -> list[ModelInfo]:
@@ -104,7 +108,8 @@ class Models:
             if content is None:
                 raise self._unknown(f"version {number}", name)
             try:
-                return model_of(name, content, self._blobs, "blobs")
+                with manifest.makes_sense(self._store.place(_version(name, number))):
+                    return model_of(name, content, self._blobs, "blobs")
             except RepositoryError as error:
                 raise RepositoryError(
                     f"version {number} of model '{name}' cannot be read: {error.asked}",
@@ -130,8 +135,8 @@ class Models:
             number = self._number(name, version)
             if number not in self._versions(name):
                 raise self._unknown(f"version {number}", name)
-            data = manifest.dump("tag", {"version": number})
-            self._store.replace(f"models/{name}/tags/{tag}.json", data)
+            key = f"models/{name}/tags/{tag}.json"
+            self._store.replace(key, manifest.dump("tag", {"version": number}, key))
 
     def remove(self, name: str, versions: Sequence[int]) -> list[int]:
         """Take versions away, but not the newest and none that a tag points to.
@@ -173,6 +178,7 @@ class Models:
                 raise self._unknown("a version" if version is None else f"version {version}", name)
             found, contents = manifest.audit(self._store, "model", keys)
             found |= manifest.audit(self._store, "tag", tags)[0]
+            found |= self.listing.audit(names) if version is None else {}
             blobs = {digest for content in contents.values() for digest in digests(content)}
             return found | self._blobs.audit("blobs", blobs)
 
@@ -197,7 +203,7 @@ class Models:
     def _publish(self, model: Model, bases: dict[str, str]) -> tuple[Content, int]:
         content = content_of_model(model, self._blobs, "blobs", bases)
         content["created"] = datetime.now(UTC).isoformat(timespec="seconds")
-        return content, self._create(model.name, manifest.dump("model", content))
+        return content, self._create(model.name, content)
 
     def _newest(self, name: str) -> dict[str, str]:
         """Return the vectors of the newest version that can be read, by dtype."""
@@ -210,10 +216,13 @@ class Models:
     def _lacks(self, content: Content) -> bool:
         return not all(self._store.exists(f"blobs/{d}/zarr.json") for d in digests(content))
 
-    def _create(self, name: str, data: bytes) -> int:
-        version = max(self._versions(name), default=0) + 1
-        while not self._store.create(_version(name, version), data):
+    def _create(self, name: str, content: Content) -> int:
+        version = max(self._versions(name), default=0)
+        made = False
+        while not made:
             version += 1
+            key = _version(name, version)
+            made = self._store.create(key, manifest.dump("model", content, key))
         return version
 
     def _number(self, name: str, version: int | str) -> int:
@@ -230,8 +239,7 @@ class Models:
         return int(content["version"])
 
     def _versions(self, name: str) -> list[int]:
-        stems = [n.removesuffix(".json") for n in self._store.names(f"models/{name}")]
-        return sorted(int(stem) for stem in stems if stem.isdecimal())
+        return numbers(self._store.names(f"models/{name}"))
 
     def _tags(self, name: str) -> dict[int, tuple[str, ...]]:
         newest = self._versions(name)[-1:]
@@ -244,7 +252,7 @@ class Models:
         return tags
 
     def _infos(self, name: str, versions: Sequence[int]) -> list[ModelInfo]:
-        return self._listing.infos(name, versions, self._tags(name))
+        return self.listing.infos(name, versions, self._tags(name))
 
     def _readable(self, kind: str, key: str) -> Content | None:
         try:

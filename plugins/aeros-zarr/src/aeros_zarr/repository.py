@@ -25,6 +25,7 @@ class ZarrRepository(Archive):
         keep_last: Versions of a model, from the newest back, that a finished run leaves.
         keep_best: Versions with the best ``keep_metric`` that it leaves; 0 and 0 for all.
         keep_metric: Name of a metric.
+        verify: Whether the parameters of a model are hashed when they are read.
 
     Raises:
         ConfigError: There is a file at ``path``, or a number is too low.
@@ -33,12 +34,12 @@ class ZarrRepository(Archive):
 
     def __init__(
         self, *, path: str, compression: Compression, durable: bool, keep: int, keep_last: int,
-        keep_best: int, keep_metric: str,
+        keep_best: int, keep_metric: str, verify: bool,
     ) -> None:  # fmt: skip
         self.path = _folder(path)
         super().__init__(
             Disk(self.path, durable=durable), compression=compression, keep=keep,
-            rules=rules(keep_last, keep_best, keep_metric),
+            rules=rules(keep_last, keep_best, keep_metric), verify=verify,
         )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from aeros_core.records import Checkpoint, Run
 from aeros_zarr import manifest
 from aeros_zarr.blobs import Blobs
 from aeros_zarr.faults import explained
+from aeros_zarr.keys import numbers
 from aeros_zarr.manifest import read
 from aeros_zarr.names import check, spelled
 from aeros_zarr.records import (
@@ -61,13 +62,13 @@ class Runs:
 
     def begin(self, run: Run) -> None:
         """Record that a run starts; the same run once more changes nothing."""
-        key = f"runs/{check('run', run.id)}"
+        key = f"runs/{check('run', run.id)}/run.json"
         check("task", run.task)
-        data = manifest.dump("run", content_of_run(run))
+        data = manifest.dump("run", content_of_run(run), key)
         with explained(f"run '{run.id}' could not be begun", self._store):
             self._store.sweep()
-            new = self._store.create(f"{key}/run.json", data)
-            if not new and self._store.read(f"{key}/run.json") != data:
+            new = self._store.create(key, data)
+            if not new and self._store.read(key) != data:
                 raise RepositoryError(
                     f"run '{run.id}' cannot begin: there is another run of this name",
                     exists=spelled("run", self._store.names("runs")),
@@ -96,8 +97,8 @@ class Runs:
             content = content_of_checkpoint(checkpoint, self._blobs, folder, held.bases(number))
             kept = [*(n for n in held.kept if n < number), number][-self._keep :]
             self._store.remove(*(_round(run, n) for n in reversed(held.blobs) if n > number))
-            data = manifest.dump("round", {**content, "kept": kept})
-            self._store.replace(_round(run, number), data)
+            key = _round(run, number)
+            self._store.replace(key, manifest.dump("round", {**content, "kept": kept}, key))
             blobs = {**held.blobs, number: digests(content)}
             named = {**held.parameters, number: content["parameters"]}
             self._held[run] = _Held(kept, _only(blobs, kept), _only(named, kept))
@@ -133,26 +134,27 @@ class Runs:
     def checkpoints(self, run: str) -> Iterator[Checkpoint]:
         """Yield every round in order; all of them are kept."""
         for number in self._numbers(run):
-            content = self._content(run, number)
-            yield checkpoint_of(content, self._blobs, f"runs/{run}/blobs")
+            yield self._checkpoint(run, number, self._content(run, number))
 
     def finish(self, run: str, result: Result) -> None:
         """Store how a run ended."""
         self._known(run)
-        data = manifest.dump("result", result.to_json())
+        key = f"runs/{run}/result.json"
+        data = manifest.dump("result", result.to_json(), key)
         with explained(
             f"the result of run '{run}' could not be stored",
             self._store,
             needs=len(data),
             kept=lambda: self._committed(run),
         ):
-            self._store.replace(f"runs/{run}/result.json", data)
+            self._store.replace(key, data)
 
     def result(self, run: str) -> Content | None:
         """Return how a run ended; None if it has not."""
         self._known(run)
         with explained(f"the result of run '{run}' could not be read", self._store):
-            return read(self._store, "result", f"runs/{run}/result.json")
+            content = read(self._store, "result", f"runs/{run}/result.json")
+        return content and {key: value for key, value in content.items() if key != "run"}
 
     def audit(self) -> dict[str, str]:
         """Read and hash all runs; return every file and what is wrong with it, if anything."""
@@ -194,7 +196,7 @@ class Runs:
             try:
                 content = self._content(run, number)
                 kept = kept or content["kept"]
-                return checkpoint_of(content, self._blobs, f"runs/{run}/blobs")
+                return self._checkpoint(run, number, content)
             except RepositoryError as error:
                 _log.warning("round %d of run '%s' is passed over: %s", number, run, error.asked)
                 first = first or error
@@ -204,11 +206,13 @@ class Runs:
 
     def _run(self, name: str) -> list[Run]:
         try:
-            content = read(self._store, "run", f"runs/{name}/run.json")
+            key = f"runs/{name}/run.json"
+            content = read(self._store, "run", key)
+            with manifest.makes_sense(self._store.place(key)):
+                return [run_of(content)] if content else []
         except RepositoryError as error:
             _log.warning("run '%s' is left out: %s", name, error.asked)
             return []
-        return [run_of(content)] if content else []
 
     def _known(self, run: str) -> None:
         with explained(f"run '{run}' could not be read", self._store):
@@ -225,16 +229,20 @@ class Runs:
         return f"{spelled('round', numbers)} of the run can still be read"
 
     def _numbers(self, run: str) -> list[int]:
-        names = self._store.names(f"runs/{run}/rounds")
-        stems = [name.removesuffix(".json") for name in names if name.endswith(".json")]
-        return sorted(int(stem) for stem in stems if stem.isdecimal())
+        return numbers(self._store.names(f"runs/{run}/rounds"))
 
     def _content(self, run: str, number: int) -> Content:
         key = _round(run, number)
         content = read(self._store, "round", key)
         if content is None:
             raise manifest.damaged(self._store.place(key), "it is missing")
+        if content["round"]["round"] != number:
+            raise manifest.damaged(self._store.place(key), "it is the record of another round")
         return content
+
+    def _checkpoint(self, run: str, number: int, content: Content) -> Checkpoint:
+        with manifest.makes_sense(self._store.place(_round(run, number))):
+            return checkpoint_of(content, self._blobs, f"runs/{run}/blobs")
 
     def _before(self, run: str, number: int) -> _Held:
         """Return what is held before a commit: from memory if the last commit was ours."""

@@ -46,6 +46,8 @@ class S3Repository(Archive):
         keep_last: Versions of a model, from the newest back, that a finished run leaves.
         keep_best: Versions with the best ``keep_metric`` that it leaves; 0 and 0 for all.
         keep_metric: Name of a metric.
+        verify: Whether the parameters of a model are hashed when they are read, from the
+            cache too.
 
     Raises:
         ConfigError: An option cannot be, or the environment holds no credentials.
@@ -57,6 +59,7 @@ class S3Repository(Archive):
         self, *, endpoint: str, bucket: str, prefix: str, region: str, path_style: bool,
         retries: int, timeout: float, spool: str, cache: str, cache_gb: float,
         compression: Compression, keep: int, keep_last: int, keep_best: int, keep_metric: str,
+        verify: bool,
     ) -> None:  # fmt: skip
         if not spool:
             raise ConfigError("repository.spool is empty", hint="repository.spool=aeros-spool")
@@ -76,6 +79,7 @@ class S3Repository(Archive):
         super().__init__(
             Bucket(s3, place, retries, held), compression=compression, keep=keep,
             others=[self._spool.disk], rules=rules(keep_last, keep_best, keep_metric),
+            verify=verify,
         )  # fmt: skip
 
     def commit(self, run: str, checkpoint: Checkpoint) -> None:

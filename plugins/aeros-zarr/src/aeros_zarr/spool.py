@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from aeros_core.errors import RepositoryError
 from aeros_core.outcomes import Result
 from aeros_core.records import Checkpoint, Run
 from aeros_zarr import Compression
@@ -53,14 +55,35 @@ class Spool:
         return self._runs.latest(run)
 
     def rounds(self, run: str) -> Iterator[Checkpoint]:
-        """Yield the rounds of a run that wait here, in order."""
-        return self._runs.checkpoints(run)
+        """Yield the rounds of a run that wait here, in order.
+
+        Raises:
+            RepositoryError: One is damaged; nobody else has it.
+        """
+        with self._sound(run):
+            yield from self._runs.checkpoints(run)
 
     def result(self, run: str) -> Result | None:
-        """Return how a run ended, if that waits here."""
-        content = self._runs.result(run)
-        return None if content is None else Result.from_json(content)
+        """Return how a run ended, if that waits here.
+
+        Raises:
+            RepositoryError: It is damaged; nobody else has it.
+        """
+        with self._sound(run):
+            content = self._runs.result(run)
+            return None if content is None else Result.from_json(content)
 
     def drop(self, run: str) -> None:
         """Forget a run, everything of which has been uploaded."""
         self.disk.remove(f"runs/{run}")
+
+    @contextmanager
+    def _sound(self, run: str) -> Iterator[None]:
+        try:
+            yield
+        except RepositoryError as error:
+            folder = self.folder / "runs" / run
+            raise RepositoryError(
+                f"what waits to be uploaded of run '{run}' cannot be: {error.asked}",
+                hint=f"remove {folder} to go on without it, from the last round of the bucket",
+            ) from error

@@ -9,7 +9,10 @@ from typing import Any, TypeAlias
 from aeros_zarr.arrays import Part
 from aeros_zarr.store import Readable
 
-__all__ = ["Sum", "is_of", "matches", "of_chunk", "sha256"]
+__all__ = ["Sum", "copied", "is_of", "of_chunk", "sha256"]
+
+_PIECE = 2**18
+"""Bytes that are read at once; they fit into the cache of a core."""
 
 Sum: TypeAlias = str | list[list[Any]]
 """SHA-256 of a chunk file, or ``[length, SHA-256]`` of each of its parts."""
@@ -23,17 +26,36 @@ def of_chunk(chunk: Sequence[Part]) -> Sum:
     return [[sum(map(len, part)), digest] for part, digest in zip(chunk, digests, strict=True)]
 
 
-def matches(named: Sum, buffers: Sequence[memoryview]) -> bool:
-    """Tell whether a sum is that of these buffers, the second being padding."""
-    if isinstance(named, str):
-        return sha256(buffers) == named
-    data, padding = buffers
+def copied(file: Readable, named: Sum | None, into: memoryview, nbytes: int) -> bool:
+    """Read a file to where it goes; tell whether it has so many bytes, and is what its sum says.
+
+    Every piece is hashed and moved on while it lies in the cache of the core that has read it:
+    the system copies much faster into a small buffer that is warm than into a large cold one.
+
+    Args:
+        file: The file, from its begin on.
+        named: Its sum; None to read it unverified.
+        into: Takes its bytes; those behind its end are padding.
+        nbytes: Bytes of the file.
+    """
+    parts: list[Any] = named if isinstance(named, list) else [(nbytes, named)]
+    buffer = memoryview(bytearray(min(_PIECE, nbytes)))
     at = 0
-    for nbytes, digest in named[: len(named) - bool(padding)]:
-        if sha256([data[at : at + nbytes]]) != digest:
+    for length, digest in parts:
+        sha = hashlib.sha256()
+        end = at + length
+        while at < end:
+            size = file.readinto(buffer[: min(end - at, _PIECE)])
+            if not size:
+                return False
+            if digest is not None:
+                sha.update(buffer[:size])
+            place = into[at : at + size]
+            place[:] = buffer[: len(place)]
+            at += size
+        if digest not in (None, sha.hexdigest()):
             return False
-        at += nbytes
-    return at == len(data) and not any(padding)
+    return at == nbytes and not file.read(1)
 
 
 def sha256(parts: Iterable[bytes | bytearray | memoryview]) -> str:

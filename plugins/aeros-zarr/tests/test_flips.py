@@ -1,0 +1,242 @@
+"""A flipped bit in any stored file, whatever it is, is found, named, and healed from a copy."""
+
+import hashlib
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from endpoints import repository
+from readings import answers, told
+
+from aeros_core.errors import RepositoryError
+from aeros_core.outcomes import Result, Status
+from aeros_core.parameters import Parameters
+from aeros_core.records import Algorithm
+from aeros_zarr import Compression, listing
+
+WHEEL = bytes(range(256)) * 3
+PARTLY = {"runs", "run", "models", "page", "algorithms", "latest"}
+"""Answers that leave out what is damaged, and log it."""
+
+
+@pytest.fixture(autouse=True)
+def _indexed(monkeypatch):
+    """Few versions are indexed too."""
+    monkeypatch.setattr(listing, "_MANY", 2)
+
+
+def parameters(seed):
+    rng = np.random.default_rng(seed)
+    return Parameters.of(
+        {"w": rng.standard_normal(1500, dtype=np.float32), "n": np.arange(1500, dtype=np.int64)}
+    )
+
+
+def fill(store, examples):
+    """Store something of every kind."""
+    store.begin(examples.run())
+    for number in (1, 2):
+        state = {"collector": {"m": np.full(5, number), "t": number}}
+        made = examples.checkpoint(number, state=state)
+        store.commit("a", replace(made, parameters=parameters(number), seconds=1.5))
+    store.finish("a", Result("task", Status.FINISHED, 2, {"loss": 0.5}, {}, 2.0, 1, 2, {}))
+    for seed in (7, 8):  # the second shares a layer with the first
+        store.publish(replace(examples.model(), parameters=parameters(seed), metrics={"a": 0.5}))
+    store.tag("model", "best", 1)
+    sha256 = hashlib.sha256(WHEEL).hexdigest()
+    store.store_algorithm(Algorithm("rule", "1.0", sha256, len(WHEEL), "k", "s"), WHEEL)
+    store.models()
+
+
+def flipped(data, place):
+    found = bytearray(data)
+    found[place] ^= 1 << place % 7
+    return bytes(found)
+
+
+def places(data):
+    return {0, len(data) // 2, len(data) - 1}
+
+
+def told_of(key, answer, lines):
+    """Tell whether an error names a file, or else what was logged does."""
+    said = [answer.asked] if isinstance(answer, RepositoryError) else lines
+    return any(f"{key} " in f"{line} " or f"{key}:" in line for line in said)
+
+
+def check(key, expected, found, lines):
+    """Make sure that every answer is right, or tells what is damaged."""
+    for name, answer in found.items():
+        if answer == expected[name]:
+            continue
+        assert told_of(key, answer, lines), (key, name, answer, lines)
+        if not isinstance(answer, RepositoryError):
+            assert name in PARTLY, (key, name)
+            assert_part(name, answer, expected[name])
+
+
+def assert_part(name, answer, expected):
+    """Make sure that what was answered is right as far as it goes."""
+    answer, whole = json.loads(answer), json.loads(expected)
+    if name == "latest":
+        assert answer[0]["round"] == 1
+        assert answer[1] == parameters(1).digest
+        return
+    if name == "page":
+        answer, whole = answer[0], whole[0]
+    bare = [row[:4] if isinstance(row, list) else row for row in whole]  # a tag may be left out
+    assert [row[:4] if isinstance(row, list) else row for row in answer] == [
+        row for row in bare if row in [r[:4] if isinstance(r, list) else r for r in answer]
+    ]
+
+
+KINDS = {
+    "format.json", "run.json", "rounds", "result.json", "zarr.json", "chunk", "model", "tag",
+    "index", "algorithm",
+}  # fmt: skip
+
+
+def kind(key):
+    parts = key.split("/")
+    if "blobs" in parts:
+        return "zarr.json" if parts[-1] == "zarr.json" else "chunk"
+    if parts[0] in ("models", "algorithms"):
+        return {"tags": "tag", "index": "index"}.get(parts[2], parts[0][:-1])
+    return "rounds" if "rounds" in parts else parts[-1]
+
+
+# ---------------------------------------------------------------- in a folder
+
+
+@pytest.fixture(params=Compression)
+def folder(request, examples, tmp_path):
+    """A repository in a folder, and the files in it."""
+    options = {"compression": request.param}
+    path = tmp_path / "store"
+    fill(examples.store(path, **options), examples)
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    assert {kind(str(file.relative_to(path))) for file in files} == KINDS
+    return path, files, options
+
+
+def test_in_a_folder_no_flipped_bit_gives_wrong_data(folder, examples):
+    path, files, options = folder
+    expected = answers(examples.store(path, **options))
+    for file in files:
+        whole = file.read_bytes()
+        for place in places(whole):
+            file.write_bytes(flipped(whole, place))
+            with told() as lines:
+                found = answers(examples.store(path, **options))
+            check(str(file), expected, found, lines)
+            file.write_bytes(whole)
+
+
+@pytest.mark.parametrize("folder", [Compression.none], indirect=True)
+def test_in_a_folder_every_flipped_bit_is_found_and_healed_from_a_copy(folder, examples, tmp_path):
+    path, files, options = folder
+    shutil.copytree(path, tmp_path / "copy")
+    expected = answers(examples.store(path, **options))
+    for file in files:
+        whole = file.read_bytes()
+        for place in places(whole):
+            file.write_bytes(flipped(whole, place))
+            store = examples.store(path, **options)
+            assert [name for name, what in store.verify().items() if what] == [str(file)]
+            copy = examples.store(tmp_path / "copy", **options)
+            assert list(store.heal(None, None, [copy])) == [str(file)]
+            assert answers(examples.store(path, **options)) == expected
+            assert file.read_bytes() == whole
+
+
+def test_in_a_folder_all_flipped_at_once_are_healed(folder, examples, tmp_path):
+    path, files, options = folder
+    shutil.copytree(path, tmp_path / "copy")
+    expected = answers(examples.store(path, **options))
+    for file in files:
+        whole = file.read_bytes()
+        file.write_bytes(flipped(whole, len(whole) // 2))
+    store = examples.store(path, **options)
+    healed = store.heal(None, None, [examples.store(tmp_path / "copy", **options)])
+    assert set(healed) == {str(file) for file in files}
+    assert answers(examples.store(path, **options)) == expected
+
+
+# ---------------------------------------------------------------- in a bucket
+
+
+@pytest.fixture(scope="module")
+def bucket(s3, tmp_path_factory, examples):
+    """A function that opens a repository in a bucket, and another one that is a copy of it."""
+    path, copy = tmp_path_factory.mktemp("bucket"), tmp_path_factory.mktemp("copy")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(listing, "_MANY", 2)
+        for where in (path, copy):
+            fill(repository(s3, where), examples)
+    return (lambda **options: repository(s3, path, **options)), repository(s3, copy)
+
+
+def test_in_a_bucket_no_flipped_bit_gives_wrong_data(bucket):
+    opened, _ = bucket
+    expected, store = answers(opened()), opened()._store
+    keys = sorted(store._entries(""))
+    assert {kind(key) for key in keys} == KINDS
+    for n, key in enumerate(keys):
+        whole = store.read(key)
+        store.replace(key, flipped(whole, sorted(places(whole))[n % 3]))
+        with told() as lines:
+            found = answers(opened())
+        check(key, expected, found, lines)
+        store.replace(key, whole)
+
+
+def test_in_a_bucket_all_flipped_at_once_are_healed(bucket):
+    opened, copy = bucket
+    expected, store = answers(opened()), opened()._store
+    keys = sorted(store._entries(""))
+    for key in keys:
+        whole = store.read(key)
+        store.replace(key, flipped(whole, len(whole) // 2))
+    wrong = {file for file, what in opened().verify().items() if what}
+    assert wrong < {store.place(key) for key in keys}
+    healed = opened().heal(None, None, [copy])
+    assert set(healed) == {store.place(key) for key in keys}
+    assert answers(opened()) == expected
+
+
+def test_in_a_cache_every_flipped_bit_is_healed_from_the_bucket(bucket, tmp_path):
+    opened, _ = bucket
+    cache = tmp_path / "cache"
+    expected = answers(opened(cache=str(cache)))
+    files = sorted(file for file in cache.rglob("*") if file.is_file())
+    assert len(files) > 8
+    for n, file in enumerate(files):
+        whole = file.read_bytes()
+        file.write_bytes(flipped(whole, sorted(places(whole))[n % 3]))
+    before = {file: file.read_bytes() for file in files}
+    for _ in range(2):  # a damaged one is dropped, and is there again with the next reading
+        assert answers(opened(cache=str(cache))) == expected
+    assert not any(file.read_bytes() == before[file] for file in files)
+
+
+def test_in_the_spool_a_flipped_bit_is_named(s3, tmp_path, examples):
+    store = repository(s3, tmp_path)
+    store.begin(examples.run())
+    for number in (1, 2):
+        store._spool.keep("a", examples.checkpoint(number))
+    files = sorted(f for f in (tmp_path / "spool").rglob("*") if f.is_file())
+    assert len(files) == 7
+    for file in files:
+        whole = file.read_bytes()
+        for place in places(whole):
+            file.write_bytes(flipped(whole, place))
+            if file.name not in ("run.json", "format.json"):
+                with pytest.raises(RepositoryError) as caught:
+                    repository(s3, tmp_path).latest("a")
+                assert str(file) in str(caught.value)
+                assert f"remove {store._spool.folder}" in caught.value.hint
+            file.write_bytes(whole)
+    assert repository(s3, tmp_path).latest("a").round.number == 2
+    assert not store._spool.holds("a")
