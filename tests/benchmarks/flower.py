@@ -37,8 +37,9 @@ from aeros_core.parameters import Layout, Parameters
 from aeros_flower import parcel, wire
 from aeros_flower.fleet import Fleet
 from aeros_flower.limits import Limits
-from aeros_flower.link import Link, listen
+from aeros_flower.link import Link
 from aeros_flower.nodes import FlowerNodes
+from aeros_flower.port import listen
 from aeros_flower.roster import Roster
 
 PACKAGES = ("aeros-flower", "flwr", "numpy")
