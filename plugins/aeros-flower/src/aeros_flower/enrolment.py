@@ -8,7 +8,10 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
+from cryptography.hazmat.primitives import serialization
+
 from aeros_flower.leash import leashed
+from aeros_flower.start import say
 
 __all__ = ["Enrolment"]
 
@@ -40,13 +43,22 @@ class Enrolment:
 
 
 def _register(key: bytes, name: str, where: Mapping[str, str]) -> None:
-    with tempfile.TemporaryDirectory() as folder, (Path(folder) / "log").open("w") as log:
-        file = Path(folder) / "node.pub"
-        file.write_bytes(key)
+    with tempfile.TemporaryDirectory() as folder:
+        file, said = Path(folder) / "node.pub", Path(folder) / "log"
+        file.write_bytes(_openssh(key))
         words = ("flwr", "supernode", "register", str(file), "here", "--name", name)
-        process = leashed(words, where, log)
-        try:
-            process.wait(_PATIENCE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        with said.open("w") as log:
+            process = leashed(words, where, log)
+            try:
+                code = process.wait(_PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                code = process.wait()
+        if code:
+            say(f"node {name} could not be registered: {said.read_text().strip()[-500:]}")
+
+
+def _openssh(key: bytes) -> bytes:
+    """Return a public key in the form in which Flower's command reads it."""
+    form, kind = serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+    return serialization.load_pem_public_key(key).public_bytes(form, kind)
