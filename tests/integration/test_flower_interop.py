@@ -22,7 +22,7 @@ from flwr.supercore.task_identity import TaskIdentity
 
 from aeros_core import streams
 from aeros_flower import client_app
-from aeros_flower.link import listen
+from aeros_flower.port import listen
 
 NAMES = ("toy", "flower")
 WORDS = ("experiment=none", "repository=files", "transformer=[blobs,even,scale]",

@@ -12,11 +12,14 @@ import pytest
 pytest.importorskip("aeros_flower")
 
 ROUNDS = 4
-TASK = (f"task.rounds={ROUNDS}", "task.name=digits")
+NAMES = ("toy", "flower", "zarr")
+TASK = ("experiment=none", "repository=zarr", "transformer=[blobs,even,scale]", "trainer=linear",
+        "trainer.pause=0.05", "collector=mean", "collector.momentum=0.9", "task.ordered=true",
+        f"task.rounds={ROUNDS}", "task.name=digits")  # fmt: skip
 
 KILLER = '''
 """`aeros run …` that kills at one phase of round 2: WHO PHASE WORDS…"""
-import json, os, signal, sys
+import json, os, signal, sys, time
 from pathlib import Path
 from aeros_core import cli, cohort
 from aeros_flower.nodes import FlowerNodes
@@ -31,11 +34,14 @@ def kill():
         return
     here["done"] = True
     told = json.loads(Path(".aeros/executors.json").read_text())["executors"]
-    victims = {"controller": [], "executor": told[:1], "all": told}[who]
-    for one in victims:
-        os.kill(one["pid"], signal.SIGKILL)
+    executors = [one["pid"] for one in told]
+    superlink = [int(p.read_text()) for p in Path().glob("superlink.pid")]
+    victims = {"controller": [], "executor": executors[:1], "all": executors + superlink,
+               "superlink": superlink, "database": superlink}[who]
+    for pid in victims:
+        os.kill(pid, signal.SIGKILL)
     Path("killed").touch()
-    if who != "executor":
+    if who in ("controller", "all"):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -56,14 +62,14 @@ def around(owner, name, before=lambda *_: None, after=lambda *_: None):
 
 def selecting(task, nodes, number, *_):
     here["round"], here["replies"] = number, 0
+    Path("trains").unlink(missing_ok=True)
     at("select")
 
 
 def waiting(nodes, *_):
     if phase == "train" and here["round"] == 2 and not here["done"]:
-        kept = nodes._post._state.message_ins_store
-        while not any(kept[m].metadata.delivered_at for m in nodes._sent if m in kept):
-            nodes._post.wait(0.01)
+        while not Path("trains").exists():
+            time.sleep(0.005)
         kill()
 
 
@@ -88,10 +94,29 @@ def lives(pid):
         return False
 
 
+def until(done, seconds=100):
+    ends = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < ends
+        time.sleep(0.02)
+
+
 @pytest.fixture
-def up(aeros, port):
-    """A function that starts two executors; they are ended afterwards."""
-    listed = aeros.folder / ".aeros" / "executors.json"
+def aeros(command):
+    """A function that runs `aeros …` to its end, and returns what it said."""
+
+    def run(*words, code=0):
+        ended = command(*words, names=NAMES, TOY_TRAINS="trains")
+        assert ended.returncode == code, ended.stdout + ended.stderr
+        return ended.stdout + ended.stderr
+
+    return run
+
+
+@pytest.fixture
+def up(aeros, port, tmp_path):
+    """A function that starts two executors and returns their ids; they are ended afterwards."""
+    listed = tmp_path / ".aeros" / "executors.json"
 
     def start():
         aeros("up", "--nodes", "2", "--port", str(port))
@@ -102,53 +127,154 @@ def up(aeros, port):
         aeros("down")
 
 
+@pytest.fixture
+def superlink(environment, port, tmp_path):
+    """A function that starts a SuperLink as Flower ships it; it is ended afterwards."""
+    running = []
+
+    def start(*words):
+        program = Path(sys.executable).with_name("flower-superlink")
+        told = environment(FLWR_TELEMETRY_ENABLED="0", FLWR_DISABLE_UPDATE_CHECK="1",
+                           FLWR_HOME=str(tmp_path / "flwr"))  # fmt: skip
+        with (tmp_path / "superlink.log").open("a") as log:
+            process = subprocess.Popen(
+                [program, "--insecure", "--host", "127.0.0.1", "--port", str(port),
+                 "--isolation", "process", *words],
+                cwd=tmp_path, env=told, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            )  # fmt: skip
+        running.append(process)
+        (tmp_path / "superlink.pid").write_text(str(process.pid))
+        return process
+
+    yield start
+    for process in running:
+        process.kill()
+        process.wait(60)
+
+
+@pytest.fixture
+def killer(environment, tmp_path):
+    """A function that starts a run that kills; returns the process and its log."""
+    running = []
+
+    def start(who, phase, *words):
+        log = tmp_path / "run.log"
+        with log.open("w") as said:
+            process = subprocess.Popen(
+                [sys.executable, "-c", KILLER, who, phase, *words],
+                cwd=tmp_path, env=environment(*NAMES), stdout=said, stderr=said,
+            )  # fmt: skip
+        running.append(process)
+        return process, log
+
+    yield start
+    for process in running:
+        process.kill()
+        process.wait(60)
+
+
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
+def undisturbed(environment, tmp_path_factory):
     folder = tmp_path_factory.mktemp("local")
     command = [sys.executable, "-m", "aeros_core.cli", "run", *TASK]
-    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, timeout=300)
-    [found] = folder.glob("outputs/*/*/result.json")
-    return json.loads(found.read_text())
+    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, timeout=300,
+                   env=environment(*NAMES))  # fmt: skip
+    return result(folder)
 
 
-WHO = ("controller", "executor", "all")  # the SuperLink lives in the controller's process
+def result(folder):
+    """Return the newest result of runs in a folder."""
+    paths = sorted(folder.glob("outputs/*/*/result.json"), key=lambda p: p.stat().st_mtime_ns)
+    return json.loads(paths[-1].read_text())
+
+
+def same(folder, undisturbed):
+    found = result(folder)
+    assert found["rounds"] == ROUNDS
+    assert found["model"]["digest"] == undisturbed["model"]["digest"]
+    assert found["metrics"] == undisturbed["metrics"]
+
+
 PHASES = ("select", "send", "train", "receive", "commit", "committed")
-QUICK = {("controller", "receive"), ("all", "train")}
+
+
+def cells(*whose, quick=()):
+    """Return each component at each phase; all but the quick ones are left to the soak."""
+    return [
+        pytest.param(who, phase, marks=[] if (who, phase) in quick else pytest.mark.soak)
+        for who in whose
+        for phase in PHASES
+    ]
 
 
 @pytest.mark.parametrize(
     ("who", "phase"),
-    [
-        pytest.param(who, phase, marks=[] if (who, phase) in QUICK else pytest.mark.soak)
-        for who in WHO
-        for phase in PHASES
-    ],
+    cells("controller", "executor", "all", quick={("controller", "receive"), ("all", "train")}),
 )
-def test_a_kill_leaves_the_bits_of_an_undisturbed_run(aeros, up, undisturbed, who, phase, port):
+def test_a_kill_leaves_the_bits_of_an_undisturbed_run(
+    aeros, up, killer, undisturbed, who, phase, port, tmp_path
+):
+    """The SuperLink lives in the controller's process, and ends with it."""
     pids = up()
-    words = ("run", "deployment=flower", "controller.wait=300", *TASK)
-    log = aeros.folder / "run.log"
-    with log.open("w") as said:
-        command = [sys.executable, "-c", KILLER, who, phase, *words]
-        process = subprocess.Popen(command, cwd=aeros.folder, stdout=said, stderr=said)
-    try:
-        code = process.wait(400)
-    finally:
-        process.kill()
-        process.wait(60)
-    assert (aeros.folder / "killed").exists(), log.read_text()
+    words = ("run", "controller=flower", "controller.wait=300", *TASK)
+    process, log = killer(who, phase, *words)
+    code = process.wait(300)
+    assert (tmp_path / "killed").exists(), log.read_text()
     if who == "executor":
         assert code == 0, log.read_text()
     else:
         assert code == -signal.SIGKILL, log.read_text()
         if who == "all":
-            ends = time.monotonic() + 60
-            while any(map(lives, pids)) and time.monotonic() < ends:
-                time.sleep(0.05)
-            assert not any(map(lives, pids))
+            until(lambda: not any(map(lives, pids)))
             up()
         aeros(*words, "task.resume=true")
-    result = aeros.result()
-    assert result["rounds"] == ROUNDS
-    assert result["model"]["digest"] == undisturbed["model"]["digest"]
-    assert result["metrics"] == undisturbed["metrics"]
+    same(tmp_path, undisturbed)
+
+
+@pytest.mark.parametrize(
+    ("who", "phase"),
+    cells("superlink", "database", "controller", "executor", "all",
+          quick={("superlink", "receive"), ("database", "train")}),
+)  # fmt: skip
+def test_a_superlink_elsewhere_is_waited_for(
+    aeros, up, killer, superlink, undisturbed, who, phase, port, tmp_path
+):
+    """With what it knew (its database) or without, and whatever else is killed."""
+    kept = ("--database", "superlink.db") if who == "database" else ()
+    first, pids = superlink(*kept), up()
+    words = ("run", "controller=flower", f"controller.superlink=127.0.0.1:{port}",
+             "controller.wait=300", *TASK)  # fmt: skip
+    process, log = killer(who, phase, *words)
+    until(lambda: (tmp_path / "killed").exists() or process.poll() is not None)
+    assert (tmp_path / "killed").exists(), log.read_text()
+    if who in ("superlink", "database", "all"):
+        assert first.wait(60) == -signal.SIGKILL
+        superlink(*kept)
+    code = process.wait(300)
+    if who in ("controller", "all"):
+        assert code == -signal.SIGKILL, log.read_text()
+        if who == "all":
+            until(lambda: not any(map(lives, pids)))
+            up()
+        aeros(*words, "task.resume=true")
+    else:
+        assert code == 0, log.read_text()
+    same(tmp_path, undisturbed)
+
+
+def test_a_superlink_that_stays_away_ends_the_run_which_can_go_on(
+    aeros, up, killer, superlink, undisturbed, port, tmp_path
+):
+    first, _ = superlink(), up()
+    words = ("run", "controller=flower", f"controller.superlink=127.0.0.1:{port}", *TASK)
+    process, log = killer("superlink", "receive", *words, "controller.wait=1")
+    assert process.wait(100) == 1
+    assert first.wait(60) == -signal.SIGKILL
+    said = log.read_text()
+    assert f"the SuperLink at 127.0.0.1:{port} is lost" in said
+    assert f"the SuperLink at 127.0.0.1:{port} could not be reached for 1 s" in said
+    assert "task.resume=true" in said
+    assert "Traceback" not in said
+    superlink()
+    aeros(*words, "controller.wait=100", "task.resume=true")
+    same(tmp_path, undisturbed)

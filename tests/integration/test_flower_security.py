@@ -18,7 +18,8 @@ from aeros_flower.certs import Authority
 from aeros_flower.fleet import Fleet, Unwelcome
 from aeros_flower.gate import Gate
 from aeros_flower.keys import Admitted
-from aeros_flower.link import Link, listen
+from aeros_flower.link import Link
+from aeros_flower.port import listen
 
 FLOWER = {"names": ("toy", "flower")}
 TASK = ("experiment=none", "repository=files", "transformer=[blobs,even,scale]",

@@ -1,4 +1,4 @@
-"""What of Flower's internals `link` and `fleet` rely on; another version fails here, loudly."""
+"""What of Flower's internals the adapter relies on; another version fails here, loudly."""
 
 import inspect
 from importlib import import_module
@@ -7,7 +7,7 @@ from importlib.metadata import version
 import pytest
 
 from aeros_core.errors import ConfigError
-from aeros_flower import fab, link
+from aeros_flower import fab, link, versions
 from aeros_flower.fleet import Fleet
 
 NAMES = {
@@ -16,7 +16,7 @@ NAMES = {
     "flwr.app": ["Message", "RecordDict", "ArrayRecord", "ConfigRecord", "Array"],
     "flwr.app.message": ["remove_content_from_message"],
     "flwr.common.constant": ["SUPERLINK_NODE_ID"],
-    "flwr.common.serde": ["message_from_proto", "message_to_proto"],
+    "flwr.common.serde": ["fab_to_proto", "message_from_proto", "message_to_proto"],
     "flwr.proto.fleet_pb2": [
         "ActivateNodeRequest", "DeactivateNodeRequest", "PullMessagesRequest",
         "PushMessagesRequest", "RegisterNodeFleetRequest", "UnregisterNodeFleetRequest",
@@ -24,7 +24,13 @@ NAMES = {
     "flwr.proto.heartbeat_pb2": ["SendNodeHeartbeatRequest"],
     "flwr.proto.message_pb2": ["ConfirmMessageReceivedRequest"],
     "flwr.proto.node_pb2": ["Node"],
+    "flwr.proto.control_pb2": ["StartRunRequest", "StopRunRequest"],
+    "flwr.proto.runtime_pb2": [
+        "AcquireTaskRequest", "GetNodesRequest", "PullAppMessagesRequest", "PullTaskInputRequest",
+        "PushAppMessagesRequest", "PushTaskOutputRequest", "SendTaskHeartbeatRequest",
+    ],
     "flwr.supercore.constant": ["NOOP_FEDERATION_ID", "TaskType"],
+    "flwr.supercore.control": ["ControlHttpClient"],
     "flwr.supercore.fab": ["Fab"],
     "flwr.supercore.inflatable.inflatable_object": [
         "get_all_nested_objects", "get_object_tree", "iterate_object_tree",
@@ -37,9 +43,13 @@ NAMES = {
         "ObjectPullError", "ObjectPushError", "inflate_object_from_contents", "pull_objects",
         "push_objects",
     ],
+    "flwr.supercore.interceptors": [
+        "RuntimeTokenHttpInterceptor", "RuntimeVersionHttpInterceptor",
+    ],
     "flwr.supercore.interceptors.http.runtime_version": ["RuntimeVersionHttpInterceptor"],
     "flwr.supercore.object_store": ["NoObjectInStoreError"],
     "flwr.supercore.primitives.asymmetric": ["generate_key_pairs", "public_key_to_bytes"],
+    "flwr.supercore.runtime": ["RuntimeHttpClient"],
     "flwr.supercore.task_identity": ["TaskIdentity"],
     "flwr.supernode.fleet_http_client": ["FleetHttpClient"],
     "flwr.supernode.node_auth_http_interceptor": ["NodeAuthHttpInterceptor"],
@@ -78,6 +88,15 @@ ARGUMENTS = {
         "ConfirmMessageReceived": ["request"], "SendNodeHeartbeat": ["request"],
         "DeactivateNode": ["request"], "UnregisterNode": ["request"],
     },
+    ("flwr.supercore.control", "ControlHttpClient"): {
+        "StartRun": ["request"], "StopRun": ["request"],
+    },
+    ("flwr.supercore.runtime", "RuntimeHttpClient"): {
+        "AcquireTask": ["request"], "PullTaskInput": ["request"], "PushTaskOutput": ["request"],
+        "SendTaskHeartbeat": ["request"], "GetNodes": ["request"], "PushMessages": ["request"],
+        "PullMessages": ["request"], "PushObject": ["request"], "PullObject": ["request"],
+        "ConfirmMessageReceived": ["request"],
+    },
     ("flwr.supercore.object_store", "ObjectStore"): {
         "get_object_tree": ["object_id"], "delete": ["object_id"],
     },
@@ -85,15 +104,15 @@ ARGUMENTS = {
 
 
 def test_this_is_the_version_that_was_tried():
-    assert version("flwr") == link.TRIED == "1.41.0"
+    assert version("flwr") == versions.TRIED == "1.41.0"
 
 
 def test_another_version_is_refused_and_told_what_else_there_is(monkeypatch):
-    monkeypatch.setattr(link, "version", lambda name: "1.40.0")
+    monkeypatch.setattr(versions, "version", lambda name: "1.40.0")
     for build in (lambda: link.Link(None), lambda: Fleet("127.0.0.1:1", insecure=True)):
         with pytest.raises(ConfigError, match=r"flwr 1\.40\.0 is installed") as refused:
             build()
-        assert "aeros_flower.server_app:app" in str(refused.value)
+        assert "stock SuperNodes" in str(refused.value)
         assert "pip install flwr==1.41.0" in refused.value.hint
 
 

@@ -9,11 +9,12 @@ import pytest
 from aeros_core.errors import ConfigError
 from aeros_flower import link, wire
 from aeros_flower.fleet import Fleet, Lost
+from aeros_flower.port import listen
 
 
 @pytest.fixture(scope="module")
 def here():
-    made = link.Link(link.listen("127.0.0.1", 0))
+    made = link.Link(listen("127.0.0.1", 0))
     yield made
     made.close()
 
@@ -106,5 +107,5 @@ def test_a_port_that_is_taken_is_named():
         other.listen()
         port = other.getsockname()[1]
         with pytest.raises(ConfigError) as refused:
-            link.listen("127.0.0.1", port)
+            listen("127.0.0.1", port)
     assert f"controller.port={port}" in str(refused.value)

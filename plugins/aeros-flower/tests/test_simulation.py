@@ -6,7 +6,7 @@ import pytest
 from flwr.app import RecordDict
 from flwr.supercore.task_identity import TaskIdentity
 
-from aeros_flower.simulation import GridPost
+from aeros_flower.grid import GridPost
 
 
 class Grid:

@@ -140,6 +140,8 @@ class Linear:
         return parameters
 
     def train(self, instruction, data):
+        if mark := os.environ.get("TOY_TRAINS"):
+            Path(mark).touch()
         time.sleep(self.pause)
         if instruction.node in self.fail:
             raise RuntimeError("the sensor is unplugged")

@@ -75,7 +75,10 @@ def add_down(parser: argparse.ArgumentParser) -> None:
 
 
 def _executor(parsed: argparse.Namespace) -> int:
-    from aeros_flower.executor import Executor, Place
+    from aeros_flower import supernode
+    from aeros_flower.executor import Executor
+    from aeros_flower.place import Place
+    from aeros_flower.versions import is_tried
 
     labels = dict(_pair(word, "--label") for word in parsed.label)
     for word in parsed.settings:
@@ -87,13 +90,25 @@ def _executor(parsed: argparse.Namespace) -> int:
         state=parsed.state,
         description=Description(tier=parsed.tier, labels=labels, data=parsed.data),
     )
-    executor = Executor(place, _connection(parsed), wait=parsed.wait)
     if parsed.metrics is not None:
         from aeros_flower.metrics import serve
 
         serve(port=parsed.metrics)
-    executor.run()
+    if is_tried():
+        Executor(place, _connection(parsed), wait=parsed.wait).run()
+    else:
+        supernode.serve(
+            place, parsed.address, insecure=_insecure(parsed), ca=parsed.ca, key=parsed.key,
+            wait=parsed.wait,
+        )  # fmt: skip
     return 0
+
+
+def _insecure(parsed: argparse.Namespace) -> bool:
+    host, _ = split(parsed.address)
+    if parsed.insecure and parsed.ca:
+        raise ConfigError("--insecure and --ca exclude each other", hint="leave one of them out")
+    return bool(parsed.insecure or (parsed.ca is None and is_loopback(host)))
 
 
 def _connection(parsed: argparse.Namespace) -> Callable[[], Fleet]:
@@ -101,11 +116,7 @@ def _connection(parsed: argparse.Namespace) -> Callable[[], Fleet]:
     from aeros_flower import keys
     from aeros_flower.fleet import Fleet, Lost
 
-    host, _ = split(parsed.address)
-    insecure = parsed.insecure or (parsed.ca is None and is_loopback(host))
-    if insecure and parsed.ca:
-        raise ConfigError("--insecure and --ca exclude each other", hint="leave one of them out")
-    pair = None
+    insecure, pair = _insecure(parsed), None
     if parsed.key:
         secret = keys.private(parsed.key)
         pair = (secret, secret.public_key())

@@ -8,8 +8,10 @@ of the clients it is by the node's ``partition-id``.
 
 from __future__ import annotations
 
+import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -20,8 +22,9 @@ from aeros_core import config, plugins, streams
 from aeros_core.errors import ConfigError
 from aeros_core.messages import Action, Failure, Instruction, Reply
 from aeros_flower import dialect, parcel, wire
-from aeros_flower.executor import Executor, Place
+from aeros_flower.executor import Executor
 from aeros_flower.job import Job
+from aeros_flower.place import Place
 
 __all__ = ["app", "initial_arrays"]
 
@@ -34,8 +37,11 @@ _KEPT = "aeros"
 @app.train("aeros")
 def serve(message: Message, context: Context) -> Message:
     """Answer a controller of aeros, as an executor does."""
-    name, own, settings = _place(context.node_config)
-    executor = _executor(name if own else "", own, settings)
+    place = Place.of_node(context.node_config)
+    name = place.name
+    if not place.own and "state" not in context.node_config:
+        place = replace(place, name="")  # virtual nodes share what a process has prepared
+    executor = _executor(json.dumps(place.to_node()))
     content = message.content
     if parcel.kind_of(content) == "prepare":
         context.state.update({f"{_KEPT}.{name}": record for name, record in content.items()})
@@ -114,14 +120,9 @@ def _number(node: Mapping[str, Any], clients: int) -> int:
     return number
 
 
-def _place(node: Mapping[str, Any]) -> tuple[str, bool, tuple[str, ...]]:
-    name = node.get("name", f"flower-{node.get('partition-id', 0)}")
-    return str(name), bool(node.get("own", False)), tuple(shlex.split(str(node.get("set", ""))))
-
-
 @lru_cache(maxsize=4)
-def _executor(name: str, own: bool, settings: Sequence[str]) -> Executor:
-    return Executor(Place(name, own, tuple(settings)))
+def _executor(told: str) -> Executor:
+    return Executor(Place.of_node(json.loads(told)))
 
 
 @lru_cache(maxsize=2)

@@ -12,6 +12,10 @@ class Flower:
     """Nodes on other machines: executors that connect to this process through Flower.
 
     Args:
+        superlink: ``HOST:PORT`` of a SuperLink that runs already, started with ``--isolation
+            process``; executors go there. None: one within this process.
+        ca: File of the CA's certificate that vouches for it (PEM); None: plain HTTP to this
+            machine, elsewhere the CAs of this system.
         host: Address to listen on. Beyond this machine a certificate and keys of nodes are
             demanded.
         port: Port to listen on; None: that of the executors which ``aeros up`` started in this
@@ -20,7 +24,8 @@ class Flower:
             started in this directory, or 1.
         only: Names of the executors that may take part, or patterns of names as ``edge-*``;
             none: all that come.
-        wait: Seconds to wait for them, and later for one to come back where none is left.
+        wait: Seconds to wait for them, and later for one to come back where none is left, or
+            for a SuperLink elsewhere that is lost.
         certificate: File of the server's certificate (PEM); ``aeros certs`` makes one.
         key: File of its private key (PEM).
         admitted: Folder of the public keys of the nodes that may take part.
@@ -34,6 +39,8 @@ class Flower:
     """
 
     _target_: str = "aeros_flower.controller.FlowerController"
+    superlink: str | None = None
+    ca: str | None = None
     host: str = "127.0.0.1"
     port: int | None = None
     nodes: int | None = None
@@ -71,6 +78,10 @@ class Metrics:
     """Figures of the task for Prometheus, under ``http://HOST:PORT/metrics`` while it runs.
 
     Args:
+        superlink: ``HOST:PORT`` of a SuperLink that runs already, started with ``--isolation
+            process``; executors go there. None: one within this process.
+        ca: File of the CA's certificate that vouches for it (PEM); None: plain HTTP to this
+            machine, elsewhere the CAs of this system.
         host: Address to listen on. Beyond this machine the three files are demanded.
         port: Port to listen on; 0: whichever is free.
         certificate: File of the server's certificate (PEM).

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from aeros_core import elements, workflow
@@ -18,15 +17,13 @@ from aeros_core.schema import Schema
 from aeros_core.subtask import Kind
 from aeros_core.task import Task
 from aeros_core.words import counted
-from aeros_flower import certs, fab, neighbours, wire
-from aeros_flower.gate import App, Gate
+from aeros_flower import neighbours, wire
+from aeros_flower.door import Door, Opened
 from aeros_flower.job import digest
-from aeros_flower.keys import Admitted
 from aeros_flower.limits import Limits
-from aeros_flower.link import Link, listen
-from aeros_flower.metrics import count_refusal
 from aeros_flower.nodes import FlowerNodes
 from aeros_flower.plain import PlainPost
+from aeros_flower.reach import split
 from aeros_flower.roster import Member, Roster
 from aeros_flower.start import PORT, is_loopback, say
 
@@ -45,6 +42,8 @@ class FlowerController:
     def __init__(
         self,
         *,
+        superlink: str | None,
+        ca: str | None,
         host: str,
         port: int | None,
         nodes: int | None,
@@ -58,7 +57,7 @@ class FlowerController:
         stock: bool,
         app: str | None,
     ) -> None:
-        port, nodes = _asked(host, port, nodes)
+        port, nodes = _asked(*(split(superlink) if superlink else (host, port)), nodes)
         for name, value, least in (
             ("nodes", nodes, 1),
             ("wait", wait, 0),
@@ -68,22 +67,11 @@ class FlowerController:
                 raise ConfigError(
                     f"controller.{name}={value} is below {least}", hint=f"controller.{name}={least}"
                 )
-        if bool(certificate) != bool(key):
-            raise ConfigError(
-                "controller.certificate and controller.key go together",
-                hint="aeros certs make writes both",
-            )
-        if not insecure and not is_loopback(host) and not (certificate and admitted):
-            raise ConfigError(
-                f"controller.host={host} is reached from other machines, and open to anybody",
-                exists="controller.certificate, controller.key and controller.admitted",
-                hint="aeros certs make, then set these; or controller.insecure=true in a network"
-                " that you trust",
-            )
-        self._host, self._port, self._expected, self._wait = host, port, nodes, wait
-        self._certificate = (certificate, key) if certificate and key else None
-        self._admitted, self._window = admitted, window_mb * 2**20
-        self._stock, self._app, self._only = stock, app, tuple(only)
+        self._door = Door(
+            superlink, ca, host, port, certificate, key, admitted, insecure, stock, app
+        )
+        self._expected, self._wait, self._only = nodes, wait, tuple(only)
+        self._window, self._plain = window_mb * 2**20, app is not None
 
     def run(self, task: Task, parts: Components) -> Result:
         """Prepare the data, wait for executors, and have them train or answer.
@@ -94,14 +82,14 @@ class FlowerController:
         """
         parts.events.aeros_on_status(task=task, status=Status.SUBMITTED)
         data, model = workflow.prepare(task, parts)
-        if model is not None and self._app:
+        if model is not None and self._plain:
             raise ConfigError(
                 "other people's ClientApps train and evaluate, they do not answer with a model",
                 hint="controller.app=null, and aeros executor on the nodes",
             )
-        link = self._open()
+        link = self._door.open(self._wait)
         try:
-            post = PlainPost(link, data.schema, _versions(parts)) if self._app else link
+            post = PlainPost(link, data.schema, _versions(parts)) if self._plain else link
             asked, judged = note(parts, model), judge(task, parts, data, model)
             roster = Roster(post, asked, judged, say, self._only)
             codec = parts.collector.codec if isinstance(parts.collector, SupportsCodec) else None
@@ -113,25 +101,7 @@ class FlowerController:
         finally:
             link.close()
 
-    def _open(self) -> Link:
-        admitted = Admitted(Path(self._admitted)) if self._admitted else None
-        if self._certificate:
-            certs.usable(Path(self._certificate[0]), Path(self._certificate[1]))
-        bundle = fab.of(Path(self._app)) if self._app else fab.ours() if self._stock else None
-        door = listen(self._host, self._port)
-        found: list[Link] = []
-
-        def enrol(key: bytes, name: str) -> None:
-            found[0].enrol(key, name)
-
-        def wrap(app: App) -> App:
-            return Gate(app, admitted=admitted, enrol=enrol, refused=count_refusal)
-
-        link = Link(door, self._certificate, wrap, bundle)
-        found.append(link)
-        return link
-
-    def _gather(self, link: Link, roster: Roster, parts: Components) -> None:
+    def _gather(self, link: Opened, roster: Roster, parts: Components) -> None:
         """Wait until as many executors are ready as were asked for.
 
         Raises:

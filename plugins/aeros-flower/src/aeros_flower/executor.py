@@ -6,12 +6,10 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
 from aeros_core import elements, plugins
-from aeros_core.elements import Description
 from aeros_core.errors import AerosError, TaskError
 from aeros_core.messages import Failure, Reply
 from aeros_core.registry import versions
@@ -20,6 +18,7 @@ from aeros_flower.fleet import Fleet, Lost, Unwelcome
 from aeros_flower.job import Job, overridden
 from aeros_flower.keep import Keeping
 from aeros_flower.metrics import working
+from aeros_flower.place import Place
 from aeros_flower.start import say
 
 __all__ = ["Executor", "Place"]
@@ -30,30 +29,11 @@ PATIENCE = 10.0
 LONGEST = 2.0
 """Seconds between two attempts to reach a controller, at most."""
 
-POLL = 1.0
-"""Seconds between two questions to a SuperLink that lets nobody wait at its door."""
+POLLS = 0.2, 2.0
+"""Seconds between questions to a SuperLink that lets nobody wait at its door: soon after a
+message, and in the long run, half as many again each time."""
 
 DAY = 86400.0
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """What an executor is, and how it sees the task.
-
-    Args:
-        name: Its name, of which there is one among a controller's executors.
-        own: Whether all its data are one client's, called by that name; otherwise it serves
-            clients of the task's partition.
-        settings: What it sets for itself, as ``transformer.csv.path=FILE``.
-        state: Folder for what its clients keep for themselves.
-        description: What its owner says of it.
-    """
-
-    name: str
-    own: bool = False
-    settings: tuple[str, ...] = ()
-    state: Path = Path(".aeros/state")
-    description: Description = field(default_factory=Description)
 
 
 class Executor:
@@ -79,6 +59,7 @@ class Executor:
         self._element = asdict(elements.this_machine(place.description))
         self._keeping = Keeping(place.state / place.name)
         self._job: Job | None = None
+        self._run = 0
         self._made_from: Any = None
         self._stopped = threading.Event()
 
@@ -130,16 +111,19 @@ class Executor:
         self._tell(f"executor {self._place.name} {text}")
 
     def _serve(self, fleet: Fleet) -> None:
+        pause = POLLS[0]
         try:
             while not self._stopped.is_set() and not fleet.lost.is_set():
                 began = time.monotonic()
                 message = fleet.pull(PATIENCE)
                 if message is None:
-                    if time.monotonic() - began < POLL:  # nobody held the question
-                        self._stopped.wait(POLL)
+                    if time.monotonic() - began < POLLS[1]:  # nobody held the question
+                        self._stopped.wait(pause)
+                        pause = min(1.5 * pause, POLLS[1])
                     continue
-                began = time.monotonic()
-                answer = self.answer(message.content, fleet.lost.is_set)
+                pause, began = POLLS[0], time.monotonic()
+                run = message.metadata.run_id
+                answer = self.answer(message.content, fleet.lost.is_set, run)
                 fleet.push(answer, message, time.monotonic() - began)
                 del message, answer
         except Lost as error:
@@ -147,15 +131,18 @@ class Executor:
         finally:
             fleet.close()
 
-    def answer(self, content: Any, lost: Callable[[], bool] = lambda: False) -> Any:
+    def answer(self, content: Any, lost: Callable[[], bool] = lambda: False, run: int = 0) -> Any:
         """Return the answer to a message; whatever is wrong with it is an answer, too.
 
         Args:
             content: The records of the message.
             lost: Says whether nobody waits for the answer any more.
+            run: Flower's run that it is of: several may go over one SuperLink, and what is
+                prepared is prepared for one of them.
         """
         try:
             if parcel.kind_of(content) == "prepare":
+                self._run = run
                 with working("prepare"):
                     return wire.pack_note("prepared", self._prepare(content))
             instructions = wire.unpack_instructions(content)
@@ -163,7 +150,7 @@ class Executor:
         except (parcel.WireError, ValueError) as error:
             return wire.pack_note("refused", {"reason": f"unreadable: {error}"})
         replies: list[Reply] = []
-        if self._job is None:
+        if self._job is None or run != self._run:
             replies += [Failure(i.node, i.round, "was not prepared") for i in instructions]
         else:
             stopped, nodes = self._stopped.is_set, self._job.nodes

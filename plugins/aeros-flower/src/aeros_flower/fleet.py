@@ -11,18 +11,18 @@ import contextlib
 import threading
 from typing import Any
 
-from aeros_core.errors import ConfigError
+from aeros_flower import objects
 from aeros_flower.doorbell import NODE, WAIT
-from aeros_flower.link import TRIED, quiet, tried
+from aeros_flower.link import quiet
+from aeros_flower.versions import Same, tried
 
 __all__ = ["Fleet", "Lost", "Unwelcome"]
 
 _INTERVAL = 15.0
 """Seconds between heartbeats that are promised; Flower takes a node for lost after two."""
 
-_FEW = 6
-"""Objects up to which one request after the other is quicker than threads."""
-
+_OVER = 403
+"""The status by which a SuperLink answers a node whose run is over."""
 
 _TRIES = 4
 _AGAIN = ("PullObject", "PushMessages", "PushObject", "ConfirmMessageReceived")
@@ -34,7 +34,16 @@ class Lost(ConnectionError):
 
 
 class Unwelcome(Lost):
-    """The SuperLink can be reached, and refuses this node."""
+    """The SuperLink can be reached, and refuses this node or what it brings.
+
+    Args:
+        why: In words.
+        status: Of HTTP.
+    """
+
+    def __init__(self, why: str, status: int) -> None:
+        super().__init__(why)
+        self.status = status
 
 
 class _Patience:
@@ -47,21 +56,7 @@ class _Patience:
         if context.rpc_method.endswith("/PullMessages"):
             context.request.headers[NODE] = str(self.node)
             context.request.headers[WAIT] = f"{self.seconds:g}"
-        try:
-            response = call_next(context)
-        except SystemExit as error:  # so Flower ends a process that it will not have
-            raise _other("it ends the conversation") from error
-        if why := response.headers.get("flwr-version-incompatibility-message"):
-            raise _other(why)
-        return response
-
-
-def _other(why: str) -> ConfigError:
-    return ConfigError(
-        f"the controller speaks another version of Flower than this node: {why}",
-        exists=f"flwr {TRIED} here",
-        hint=f"pip install flwr=={TRIED} beside the controller, or there what is here",
-    )
+        return call_next(context)
 
 
 class Fleet:
@@ -104,6 +99,7 @@ class Fleet:
             root_certificates,
             interceptors=[
                 self._patience,
+                Same(),
                 RuntimeVersionHttpInterceptor(component_name="SuperNode"),
                 NodeAuthHttpInterceptor(private, public),
             ],
@@ -137,8 +133,6 @@ class Fleet:
         from flwr.common.serde import message_from_proto
         from flwr.proto.fleet_pb2 import PullMessagesRequest
         from flwr.proto.message_pb2 import ConfirmMessageReceivedRequest
-        from flwr.supercore.inflatable.inflatable_object import iterate_object_tree
-        from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
 
         self._patience.seconds = seconds
         response = self._ask("PullMessages", PullMessagesRequest(node=self._node))
@@ -146,28 +140,16 @@ class Fleet:
             return None
         message = message_from_proto(response.messages_list[0])
         tree, run = response.message_object_trees[0], message.metadata.run_id
-        contents = self._objects(run, [t.object_id for t in iterate_object_tree(tree)])
+        try:
+            whole = objects.fetch(self._ask, self._node, run, tree)
+        except objects.Broken as error:
+            raise Lost(str(error)) from error
         confirmed = ConfirmMessageReceivedRequest(
             node=self._node, run_id=run, message_object_id=tree.object_id
         )
         self._ask("ConfirmMessageReceived", confirmed)
-        whole: Any = inflate_object_from_contents(tree.object_id, contents)
         whole.metadata.__dict__["_message_id"] = message.metadata.message_id
         return whole
-
-    def _objects(self, run: int, ids: list[str]) -> dict[str, bytes]:
-        from flwr.supercore.inflatable.inflatable_protobuf_utils import (
-            make_pull_object_fn_protobuf,
-        )
-        from flwr.supercore.inflatable.inflatable_utils import ObjectPullError, pull_objects
-
-        take = make_pull_object_fn_protobuf(
-            lambda request: self._ask("PullObject", request), self._node, run
-        )
-        try:
-            return pull_objects(ids, take, max_concurrent_pulls=1 if len(ids) <= _FEW else 4)
-        except ObjectPullError as error:
-            raise Lost(str(error)) from error
 
     def push(self, content: Any, asked: Any, seconds: float) -> bool:
         """Answer a message.
@@ -184,41 +166,27 @@ class Fleet:
             Lost: The connection is lost.
         """
         from flwr.app import Message
-        from flwr.app.message import remove_content_from_message
         from flwr.common.serde import message_to_proto
         from flwr.proto.fleet_pb2 import PushMessagesRequest
-        from flwr.supercore.inflatable.inflatable_object import (
-            get_all_nested_objects,
-            get_object_tree,
-            no_object_id_recompute,
-        )
-        from flwr.supercore.inflatable.inflatable_protobuf_utils import (
-            make_push_object_fn_protobuf,
-        )
-        from flwr.supercore.inflatable.inflatable_utils import ObjectPushError, push_objects
 
         message = Message(content, reply_to=asked)
-        with no_object_id_recompute():
-            message.metadata.__dict__["_message_id"] = message.object_id
-            objects, tree = get_all_nested_objects(message), get_object_tree(message)
+        with objects.apart(message) as (bare, parts, tree):
             request = PushMessagesRequest(
                 node=self._node,
-                messages_list=[message_to_proto(remove_content_from_message(message))],
+                messages_list=[message_to_proto(bare)],
                 message_object_trees=[tree],
                 clientapp_runtime_list=[seconds],
             )
-            response = self._ask("PushMessages", request)
-            wanted = set(response.objects_to_push)
-            give = make_push_object_fn_protobuf(
-                lambda request: self._ask("PushObject", request),
-                self._node,
-                message.metadata.run_id,
-                response.session_id,
-            )
-            few = 1 if len(wanted) <= _FEW else 4
             try:
-                push_objects(objects, give, object_ids_to_push=wanted, max_concurrent_pushes=few)
-            except ObjectPushError as error:
+                response = self._ask("PushMessages", request)
+            except Unwelcome as error:
+                if error.status != _OVER:
+                    raise
+                return False
+            wanted, run = set(response.objects_to_push), message.metadata.run_id
+            try:
+                objects.send(self._ask, self._node, run, response.session_id, parts, wanted)
+            except objects.Broken as error:
                 raise Lost(str(error)) from error
         return bool(wanted)
 
@@ -233,9 +201,9 @@ class Fleet:
                 return getattr(self._client, method)(request)
             except httpx.HTTPStatusError as error:
                 status = error.response.status_code
-                kind = Unwelcome if status in (401, 403) else Lost
                 ending = "is ending, or answers" if status >= 500 else "answers"
-                raise kind(f"the SuperLink {ending} {status} to {method}") from error
+                why = f"the SuperLink {ending} {status} to {method}"
+                raise (Unwelcome(why, status) if status in (401, _OVER) else Lost(why)) from error
             except (httpx.HTTPError, OSError, ValueError) as error:
                 if not left or self._over.wait(0.5):
                     raise Lost(f"{type(error).__name__}: {error}") from error

@@ -1,7 +1,7 @@
 """The controller's side of Flower: a SuperLink within this process.
 
-This module and `aeros_flower.fleet` are all that touches Flower's internals; both go with
-``flwr==1.41.0`` alone, and ``tests/test_contract.py`` says what of it they rely on.
+This module, `fleet`, `claim` and `objects` are all that touches Flower's internals; they go
+with ``flwr==1.41.0`` alone, and ``tests/test_contract.py`` says what of it they rely on.
 """
 
 from __future__ import annotations
@@ -11,19 +11,16 @@ import logging
 import os
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
-from aeros_core.errors import ConfigError
+from aeros_flower import objects
 from aeros_flower.doorbell import App, Doorbell
+from aeros_flower.port import Port
+from aeros_flower.versions import tried
 
-__all__ = ["TRIED", "Answer", "Link", "listen", "quiet", "tried"]
-
-TRIED = "1.41.0"
-"""The version of flwr whose internals this module and `aeros_flower.fleet` know."""
+__all__ = ["Answer", "Link", "quiet"]
 
 _BEAT = 10.0
 """Seconds between signs of life of the run; Flower gives it up after 60."""
@@ -37,47 +34,11 @@ def quiet() -> None:
         FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION="1",
         RAY_USAGE_STATS_ENABLED="0",
     )
-    import flwr.supercore.logger  # noqa: F401 - sets levels, so it comes first
+    with contextlib.suppress(ImportError):  # other versions have it elsewhere
+        import flwr.supercore.logger  # noqa: F401 - sets levels, so it comes first
 
     for name in ("flwr", "uvicorn", "uvicorn.error", "httpx"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-
-
-def tried() -> None:
-    """Make sure that the installed flwr is the one whose internals are known.
-
-    Raises:
-        ConfigError: It is another.
-    """
-    found = version("flwr")
-    if found != TRIED:
-        raise ConfigError(
-            f"flwr {found} is installed; executors and deployment=flower go with flwr {TRIED}",
-            exists="with any version: flwr run of an app with"
-            " serverapp = 'aeros_flower.server_app:app', on stock SuperNodes",
-            hint=f"pip install flwr=={TRIED}",
-        )
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens; port 0: whichever is free.
-
-    Raises:
-        ConfigError: The port is taken, or the address is none of this machine's.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    found = socket.socket(family, socket.SOCK_STREAM)
-    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        found.bind((host, port))
-    except OSError as error:
-        found.close()
-        raise ConfigError(
-            f"controller.port={port}: {host}:{port} cannot be listened on: {error.strerror}",
-            hint="end what listens there (another aeros run?), or controller.port=PORT, and"
-            " the same for the executors",
-        ) from error
-    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +63,7 @@ class Link:
     nodes come back by themselves.
 
     Args:
-        door: Where to listen; see `listen`.
+        door: Where to listen; see `port.listen`.
         certificate: Files of certificate and key (PEM); None: no TLS.
         wrap: What stands in front of the SuperLink: called with its application.
         fab: Bundle of the app that stock SuperNodes run; None: there are only executors.
@@ -120,33 +81,20 @@ class Link:
     ) -> None:
         tried()
         quiet()
-        import uvicorn
         from flwr.superlink.main import create_app
 
         app = create_app()
-        self._state = app.state.linkstate_factory.state()
-        self._door, self._fab = door, fab
+        self._state, self._fab = app.state.linkstate_factory.state(), fab
         self.bell = Doorbell(app)
-        files = dict(zip(("ssl_certfile", "ssl_keyfile"), certificate or (), strict=False))
-        outer: Any = self.bell if wrap is None else wrap(self.bell)
-        self._server = uvicorn.Server(
-            uvicorn.Config(
-                outer, log_config=None, access_log=False, ws="none", server_header=False,
-                timeout_graceful_shutdown=1, timeout_keep_alive=60, **files,  # type: ignore[arg-type]
-            )
-        )  # fmt: skip
+        self._port = Port(self.bell if wrap is None else wrap(self.bell), door, certificate)
         self._over = threading.Event()
         self._objects: dict[str, Any] = {}
-        serve = {"sockets": [door]}
-        self._thread = threading.Thread(target=self._server.run, kwargs=serve, daemon=True)
-        self._thread.start()
         self._begin()
 
     @property
     def address(self) -> str:
         """Host and port it listens on."""
-        host, port, *_ = self._door.getsockname()
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return self._port.address
 
     def _begin(self) -> None:
         """Open a run and claim its server task, as Flower's own server process would."""
@@ -171,9 +119,7 @@ class Link:
         TaskIdentity.run_id, TaskIdentity.task_id = self._run, self._task
         TaskIdentity.node_id = SUPERLINK_NODE_ID
         threading.Thread(target=self._beat, daemon=True).start()
-        ends = time.monotonic() + 30
-        while not self._server.started and self._thread.is_alive() and time.monotonic() < ends:
-            time.sleep(0.005)
+        self._port.wait()
 
     def _beat(self) -> None:
         while not self._over.wait(_BEAT):
@@ -204,24 +150,15 @@ class Link:
             The message's id; None where the node is not known (any more).
         """
         from flwr.app import Message
-        from flwr.app.message import remove_content_from_message
-        from flwr.supercore.inflatable.inflatable_object import (
-            get_all_nested_objects,
-            get_object_tree,
-            no_object_id_recompute,
-        )
 
         state, message = self._state, Message(content, node, kind, ttl=seconds)
-        with no_object_id_recompute():
-            message.metadata.__dict__["_message_id"] = message.object_id
-            objects, tree = get_all_nested_objects(message), get_object_tree(message)
+        with objects.apart(message) as (bare, parts, tree):
             session = state.start_session(self._run)
-            bare = remove_content_from_message(message)
             stored, missing = state.store_message_and_object_tree(bare, tree, session)
             if not stored:
                 return None
             for found in missing:
-                state.store_object(self._run, session, found, objects[found].deflate())
+                state.store_object(self._run, session, found, parts[found].deflate())
         self.bell.ring(node)
         return str(message.metadata.message_id)
 
@@ -294,6 +231,4 @@ class Link:
         """End the run, and stop listening."""
         self._over.set()
         self._state.finish_task(self._task, "completed", "")
-        self._server.should_exit = True
-        self._thread.join(timeout=5)
-        self._door.close()
+        self._port.close()

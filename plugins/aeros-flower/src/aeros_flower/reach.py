@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import socket
 import ssl
+import time
 from pathlib import Path
 
 from aeros_core.errors import ConfigError
 
 __all__ = ["check", "split"]
 
+_GREETINGS, _PAUSE = 3, 0.3
+"""How often somebody is greeted who hangs up without a word, and seconds in between."""
+
 _EXPIRED, _EARLY = 10, 9
 _NAMES = {62, 64}
 """Codes of OpenSSL's X509_V_ERR_…: expired, not yet valid, another host or address."""
+
+
+class _HungUp(Exception):
+    """The other side ended the conversation before it began."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
 
 
 def check(address: str, ca: Path | None, *, insecure: bool, seconds: float = 10.0) -> bool:
@@ -30,8 +42,19 @@ def check(address: str, ca: Path | None, *, insecure: bool, seconds: float = 10.
     Raises:
         ConfigError: Somebody answers who is not to be trusted, or does not speak as asked.
     """
-    host, port = split(address)
     context = None if insecure else _context(ca)
+    for left in reversed(range(_GREETINGS)):
+        try:
+            return _greeted(address, context, ca, seconds)
+        except _HungUp as error:  # it may have been killed in this moment
+            if not left:
+                raise _misunderstood(address, error.why, tls=not insecure) from error
+        time.sleep(_PAUSE)
+    raise AssertionError("there is a last greeting")
+
+
+def _greeted(address: str, context: ssl.SSLContext | None, ca: Path | None, seconds: float) -> bool:
+    host, port = split(address)
     try:
         with socket.create_connection((host, port), timeout=seconds) as line:
             if context is None:
@@ -42,11 +65,7 @@ def check(address: str, ca: Path | None, *, insecure: bool, seconds: float = 10.
     except ssl.SSLCertVerificationError as error:
         raise _distrust(address, host, error, ca) from error
     except (ssl.SSLError, ConnectionResetError) as error:
-        raise ConfigError(
-            f"{address} does not speak TLS: {getattr(error, 'reason', None) or error}",
-            exists="a controller speaks TLS once it has controller.certificate and controller.key",
-            hint="start it with both, or this node with --insecure on a network you trust",
-        ) from error
+        raise _HungUp(getattr(error, "reason", None) or str(error)) from error
     except OSError:
         return False
     return True
@@ -83,15 +102,21 @@ def _context(ca: Path | None) -> ssl.SSLContext:
 
 def _plain(line: socket.socket, address: str) -> None:
     line.sendall(f"GET /health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n".encode())
-    try:
-        answer = line.recv(5)
-    except ConnectionResetError:
-        answer = b""
-    if answer != b"HTTP/":
-        raise ConfigError(
-            f"{address} does not speak plain HTTP: it wants TLS",
-            hint="--ca FILE, the CA's certificate, in place of --insecure",
+    if line.recv(5) != b"HTTP/":
+        raise _HungUp("it does not answer in HTTP")
+
+
+def _misunderstood(address: str, why: str, *, tls: bool) -> ConfigError:
+    if tls:
+        return ConfigError(
+            f"{address} does not speak TLS: {why}",
+            exists="a controller speaks TLS once it has controller.certificate and controller.key",
+            hint="start it with both, or this node with --insecure on a network you trust",
         )
+    return ConfigError(
+        f"{address} does not speak plain HTTP: it wants TLS",
+        hint="--ca FILE, the CA's certificate, in place of --insecure",
+    )
 
 
 def _distrust(

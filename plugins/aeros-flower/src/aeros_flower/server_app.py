@@ -16,7 +16,8 @@ from flwr.serverapp import Grid, ServerApp
 from aeros_core import compose, config, plugins
 from aeros_core.errors import ConfigError
 from aeros_core.progress import progress
-from aeros_flower.simulation import GridPost, rounds
+from aeros_flower.grid import GridPost
+from aeros_flower.simulation import rounds
 
 __all__ = ["app"]
 

@@ -1,0 +1,152 @@
+"""A Grid of Flower's in another process of this machine, over a socket in a private folder.
+
+Flower hands its Grid to a ServerApp, in a process that it starts itself. The ServerApp here
+does what it is told by the process that runs the rounds, by Flower's public API alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Sequence
+from struct import Struct
+from typing import Any
+
+from flwr.app import Context
+from flwr.serverapp import Grid, ServerApp
+
+from aeros_core.errors import ConfigError
+from aeros_flower import crate
+from aeros_flower.grid import GridPost
+from aeros_flower.lasting import Gone
+from aeros_flower.link import Answer
+
+__all__ = ["PLACE", "Bridge", "app"]
+
+PLACE = "AEROS_BRIDGE"
+"""The variable that says where the socket is."""
+
+_LENGTHS = Struct("<QQ")
+_PATIENCE = 120.0
+"""Seconds that the other side may take to answer."""
+
+app = ServerApp()
+
+
+@app.main()
+def main(grid: Grid, context: Context) -> None:  # noqa: ARG001 - the form Flower calls
+    """Do what is asked over the socket, until it is closed."""
+    place = os.environ.get(PLACE)
+    if place is None:
+        raise ConfigError(
+            "the rounds of this app are run by aeros run deployment=flower, not by its ServerApp",
+            hint="serverapp = 'aeros_flower.server_app:app' for flwr run",
+        )
+    post = GridPost(grid)
+    with socket.socket(socket.AF_UNIX) as line:
+        line.connect(place)
+        while (asked := _receive(line)) is not None:
+            _send(line, *_answered(post, *asked))
+
+
+def _answered(
+    post: GridPost, told: dict[str, Any], blocks: Sequence[bytes]
+) -> tuple[Any, list[bytes]]:
+    """Return what one call of the Grid comes to."""
+    match told["call"]:
+        case "nodes":
+            return sorted(post.nodes()), []
+        case "push":
+            content = crate.unpack(told["content"], blocks)
+            return post.push(told["node"], content, told["seconds"], told["kind"]), []
+        case "pull":
+            found = post.pull(told["messages"], told["most"])
+            rows, sent = [], []
+            for answer in found:
+                head, parts = (None, []) if answer.content is None else crate.pack(answer.content)
+                rows.append([answer.message, answer.error, head, len(parts)])
+                sent += parts
+            return rows, sent
+        case other:
+            raise ValueError(f"a call of '{other}'")
+
+
+class Bridge:
+    """This process's end of it (`lasting.Session`, less its ends).
+
+    Args:
+        line: Connected to the ServerApp.
+    """
+
+    def __init__(self, line: socket.socket) -> None:
+        self._line = line
+        line.settimeout(_PATIENCE)
+
+    def nodes(self) -> set[int]:
+        """Return the numbers of all nodes that are there now."""
+        return set(self._ask({"call": "nodes"})[0])
+
+    def push(self, node: int, content: Any, seconds: float | None, kind: str) -> str | None:
+        """Send a message; returns its id, or None."""
+        head, blocks = crate.pack(content)
+        told = {"call": "push", "node": node, "content": head, "seconds": seconds, "kind": kind}
+        found: str | None = self._ask(told, blocks)[0]
+        return found
+
+    def pull(self, messages: set[str], most: int) -> list[Answer]:
+        """Return up to ``most`` answers that are here."""
+        if not messages:
+            return []
+        rows, blocks = self._ask({"call": "pull", "messages": sorted(messages), "most": most})
+        answers = []
+        for message, error, head, count in rows:
+            content = None if head is None else crate.unpack(head, blocks[:count])
+            del blocks[:count]
+            answers.append(Answer(message, content, error))
+        return answers
+
+    def _ask(self, told: dict[str, Any], blocks: Sequence[bytes] = ()) -> tuple[Any, list[bytes]]:
+        try:
+            _send(self._line, told, blocks)
+            found = _receive(self._line)
+        except OSError as error:
+            raise Gone(f"its server program does not answer: {error}") from error
+        if found is None:
+            raise Gone("its server program has ended")
+        return found
+
+    def close(self) -> None:
+        """Let the ServerApp come to its end."""
+        self._line.close()
+
+
+def _send(line: socket.socket, told: Any, blocks: Sequence[bytes]) -> None:
+    head = json.dumps([told, [len(block) for block in blocks]]).encode()
+    line.sendall(_LENGTHS.pack(len(head), len(blocks)) + head)
+    for block in blocks:
+        line.sendall(block)
+
+
+def _receive(line: socket.socket) -> tuple[Any, list[bytes]] | None:
+    """Return what came; None once the other side has closed."""
+    if (lengths := _exactly(line, _LENGTHS.size)) is None:
+        return None
+    head = _exactly(line, _LENGTHS.unpack(lengths)[0])
+    if head is None:
+        return None
+    told, sizes = json.loads(head)
+    blocks = [_exactly(line, size) for size in sizes]
+    whole = [block for block in blocks if block is not None]
+    return (told, whole) if len(whole) == len(sizes) else None
+
+
+def _exactly(line: socket.socket, size: int) -> bytes | None:
+    data = bytearray(size)
+    view, got = memoryview(data), 0
+    while got < size:
+        count = line.recv_into(view[got:])
+        if not count:
+            return None
+        got += count
+    return bytes(data)

@@ -1,0 +1,175 @@
+"""Where a controller meets its nodes: a SuperLink of its own, or one elsewhere."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Protocol
+
+from aeros_core.errors import ConfigError
+from aeros_flower import certs, fab
+from aeros_flower.enrolment import Enrolment
+from aeros_flower.forward import Forward
+from aeros_flower.gate import App, Gate
+from aeros_flower.keys import Admitted
+from aeros_flower.lasting import Lasting
+from aeros_flower.link import Link
+from aeros_flower.metrics import count_refusal
+from aeros_flower.plain import Line
+from aeros_flower.port import Port, listen
+from aeros_flower.reach import split
+from aeros_flower.start import is_loopback, say
+from aeros_flower.stock import Front, stock
+from aeros_flower.superlink import superlink
+from aeros_flower.versions import TRIED, is_tried, one_port, tried
+
+__all__ = ["Door", "Opened"]
+
+
+class Opened(Line, Protocol):
+    """A line to nodes, from its opening to its end."""
+
+    @property
+    def address(self) -> str:
+        """Host and port at which executors find it."""
+
+    def close(self) -> None:
+        """End it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What of `aeros_flower.config.Flower` says where nodes come to.
+
+    Raises:
+        ConfigError: Options exclude each other, or strangers would be let in.
+    """
+
+    superlink: str | None
+    ca: str | None
+    host: str
+    port: int
+    certificate: str | None
+    key: str | None
+    admitted: str | None
+    insecure: bool
+    stock: bool
+    app: str | None
+
+    def __post_init__(self) -> None:
+        """Check what can be checked before anything is opened."""
+        if bool(self.certificate) != bool(self.key):
+            raise ConfigError(
+                "controller.certificate and controller.key go together",
+                hint="aeros certs make writes both",
+            )
+        if self.superlink is not None:
+            self._check_elsewhere(self.superlink)
+        elif self.ca is not None:
+            raise ConfigError(
+                f"controller.ca={self.ca} is for a SuperLink elsewhere, and none is named",
+                hint="controller.superlink=HOST:PORT, or leave controller.ca out",
+            )
+        guarded = self.certificate and self.admitted
+        if not self.insecure and not is_loopback(self.host) and not guarded:
+            raise ConfigError(
+                f"controller.host={self.host} is reached from other machines, and open to anybody",
+                exists="controller.certificate, controller.key and controller.admitted",
+                hint="aeros certs make, then set these; or controller.insecure=true in a network"
+                " that you trust",
+            )
+
+    def _check_elsewhere(self, superlink: str) -> None:
+        split(superlink)
+        for name in ("certificate", "admitted"):
+            if getattr(self, name) is not None:
+                raise ConfigError(
+                    f"controller.{name} is for a SuperLink of this process, and"
+                    f" controller.superlink={superlink} names another",
+                    exists="flower-superlink --ssl-certfile, --ssl-keyfile, --ssl-ca-certfile and"
+                    " --enable-supernode-auth there, controller.ca here",
+                    hint="leave one of them out",
+                )
+
+    def open(self, wait: float) -> Opened:
+        """Return a line to nodes.
+
+        Args:
+            wait: Seconds to wait for a SuperLink elsewhere.
+
+        Raises:
+            ConfigError: It cannot be opened.
+            TaskError: The SuperLink cannot be reached.
+        """
+        if self.superlink is None and not is_tried():
+            return self._stock(wait)
+        bundle = fab.of(Path(self.app)) if self.app else fab.ours() if self.stock else None
+        if self.superlink is None:
+            return self._listen(bundle)
+        tried()
+        host, _ = split(self.superlink)
+        return superlink(
+            self.superlink,
+            Path(self.ca) if self.ca else None,
+            insecure=self.insecure or (self.ca is None and is_loopback(host)),
+            fab=bundle or fab.ours(),
+            wait=wait,
+            tell=say,
+        )
+
+    def _listen(self, bundle: bytes | None) -> Link:
+        found: list[Link] = []
+
+        def enrol(key: bytes, name: str) -> None:
+            found[0].enrol(key, name)
+
+        wrap, pair = self._guard(enrol), self._pair()
+        link = Link(listen(self.host, self.port), pair, wrap, bundle)
+        found.append(link)
+        return link
+
+    def _stock(self, wait: float) -> Lasting:
+        """Return a line over a SuperLink as Flower ships it, behind a gate where it has HTTP."""
+        app, behind = Path(self.app) if self.app else None, _free()
+        if not one_port():
+            return stock(self._apart(behind), app, wait, say)
+        enrolment = Enrolment()
+        wrap, pair = self._guard(enrolment.enrol), self._pair()
+        port = Port(wrap(Forward(behind)), listen(self.host, self.port), pair)
+        return stock(Front(port.address, behind, port=port), app, wait, say, enrolment.begin)
+
+    def _apart(self, behind: int) -> Front:
+        """Return a port for nodes that the SuperLink itself opens."""
+        if self.certificate or self.admitted or not (self.insecure or is_loopback(self.host)):
+            raise ConfigError(
+                f"flwr {version('flwr')} is installed, with which TLS and keys of nodes are not"
+                " offered here",
+                exists=f"flwr {TRIED}, or slower any from 1.40 on",
+                hint=f"pip install flwr=={TRIED}",
+            )
+        listen(self.host, self.port).close()  # says whether it is taken
+        address = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return Front(address, behind, ("--fleet-api-address", address))
+
+    def _pair(self) -> tuple[str, str] | None:
+        if not (self.certificate and self.key):
+            return None
+        certs.usable(Path(self.certificate), Path(self.key))
+        return self.certificate, self.key
+
+    def _guard(self, enrol: Callable[[bytes, str], None]) -> Callable[[App], App]:
+        admitted = Admitted(Path(self.admitted)) if self.admitted else None
+
+        def wrap(app: App) -> App:
+            return Gate(app, admitted=admitted, enrol=enrol, refused=count_refusal)
+
+        return wrap
+
+
+def _free() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])

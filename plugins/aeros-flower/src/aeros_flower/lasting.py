@@ -1,0 +1,160 @@
+"""A line to nodes that outlives the SuperLink behind it.
+
+A SuperLink elsewhere may be lost and come back, with or without what it knew. Then a new run
+is begun there, the nodes that come are asked anew, and what was on its way is sent again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol, TypeVar
+
+from aeros_core.errors import TaskError
+from aeros_flower.link import Answer
+
+__all__ = ["Gone", "Lasting", "Session"]
+
+_T = TypeVar("_T")
+
+_TICK = 0.2
+"""Seconds between two questions for answers; a stock SuperLink does not tell."""
+
+_LOOK = 0.5
+"""Seconds for which an answer to who is there holds."""
+
+_AGAIN = 0.5
+"""Seconds between two attempts to reach a SuperLink that is lost."""
+
+
+class Gone(ConnectionError):
+    """The SuperLink cannot be reached, or does not know this run any more."""
+
+
+class Session(Protocol):
+    """One run on a SuperLink; all but the ends of it raise `Gone` where it is lost."""
+
+    def nodes(self) -> set[int]:
+        """See `roster.Post`."""
+
+    def push(self, node: int, content: Any, seconds: float | None, kind: str) -> str | None:
+        """See `link.Link`."""
+
+    def pull(self, messages: set[str], most: int) -> list[Answer]:
+        """See `roster.Post`."""
+
+    def abandon(self) -> None:
+        """Let go of a run that is lost."""
+
+    def close(self) -> None:
+        """End the run."""
+
+
+class Lasting:
+    """Messages over one session after the other (`roster.Post`).
+
+    Args:
+        address: Host and port at which executors find the SuperLink.
+        begin: Begins a session, given the one that was lost; None while nobody answers.
+        wait: Seconds to wait for one, at the start and whenever it is lost.
+        tell: Hears when it is lost and when it is back.
+        after: Called when the line is closed.
+
+    Raises:
+        TaskError: None could be begun in time.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        begin: Callable[[Session | None], Session | None],
+        wait: float,
+        tell: Callable[[str], None],
+        after: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.address, self._begin, self._wait, self._tell = address, begin, wait, tell
+        self._after = after
+        self._session: Session | None = None
+        self._before: Session | None = None
+        self._lost, self._why = False, "nobody answers"
+        self._since, self._tried, self._looked = time.monotonic(), 0.0, 0.0
+        self._there: set[int] = set()
+        if self._opened() is None:
+            tell(f"waits for the SuperLink at {address}")
+        while self._opened() is None:
+            time.sleep(_TICK)
+
+    def _opened(self) -> Session | None:
+        """Return the session, begun anew if it was lost; None while that is not possible.
+
+        Raises:
+            TaskError: It was not possible for too long.
+        """
+        now = time.monotonic()
+        if self._session is None and self._tried and now - self._since > self._wait:
+            raise TaskError(
+                f"the SuperLink at {self.address} could not be reached for {self._wait:g} s"
+                f" ({self._why})",
+                hint="start it again, then the same command with task.resume=true;"
+                " controller.wait=SECONDS waits longer",
+            )
+        if self._session is None and now - self._tried >= _AGAIN:
+            self._tried = now
+            try:
+                self._session = self._begin(self._before)
+            except Gone as error:
+                self._why = str(error)
+            if self._session is not None and self._before is not None:
+                self._tell(f"the SuperLink at {self.address} is back")
+        return self._session
+
+    def _asked(self, call: Callable[[Session], _T], otherwise: _T) -> _T:
+        """Return what a call to the session returns, or something else where it is lost."""
+        session = None if self._lost else self._opened()
+        if session is None:
+            return otherwise
+        try:
+            return call(session)
+        except Gone as error:
+            self._tell(f"the SuperLink at {self.address} is lost ({error})")
+            session.abandon()
+            self._session, self._before = None, session
+            self._lost, self._why = True, str(error)
+            self._since, self._looked = time.monotonic(), 0.0
+            return otherwise
+
+    def nodes(self) -> set[int]:
+        """Return the numbers of all nodes that are there now; none once the session was lost."""
+        if self._lost:  # said once, so that everything on its way is sent again
+            self._lost = False
+            return set()
+        if time.monotonic() - self._looked > _LOOK:
+            self._there = self._asked(lambda session: session.nodes(), set())
+            self._looked = time.monotonic()
+        return self._there
+
+    def push(
+        self, node: int, content: Any, seconds: float | None = None, kind: str = "train.aeros"
+    ) -> str | None:
+        """Send a message; see `link.Link.push`."""
+        return self._asked(lambda session: session.push(node, content, seconds, kind), None)
+
+    def pull(self, messages: Iterable[str], most: int = 1) -> list[Answer]:
+        """Return up to ``most`` answers that are here; see `link.Link.pull`."""
+        asked = set(messages)
+        return self._asked(lambda session: session.pull(asked, most), [])
+
+    def recall(self, messages: Iterable[str]) -> list[str]:  # noqa: ARG002 - nothing comes back
+        """Return nothing: a stock SuperLink takes no message back."""
+        return []
+
+    def wait(self, seconds: float) -> bool:
+        """Wait a moment."""
+        time.sleep(min(max(seconds, 0), _TICK))
+        return True
+
+    def close(self) -> None:
+        """End the session."""
+        if self._session is not None:
+            self._session.close()
+        self._after()

@@ -1,0 +1,87 @@
+"""Flower's objects: what a message is taken apart into on its way, and put together from.
+
+A message travels without its content; that follows as objects under their digests, each of
+which is sent once. Like `aeros_flower.link` this goes with ``flwr==1.41.0`` alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
+
+__all__ = ["Ask", "Broken", "apart", "fetch", "send"]
+
+Ask: TypeAlias = Callable[[str, Any], Any]
+"""Asks a SuperLink: called with the name of a method and a request, returns the response."""
+
+_FEW = 6
+"""Objects up to which one request after the other is quicker than threads."""
+
+
+class Broken(ConnectionError):
+    """An object could not be sent or fetched."""
+
+
+@contextlib.contextmanager
+def apart(message: Any) -> Iterator[tuple[Any, dict[str, Any], Any]]:
+    """Yield a message without its content, all its objects by id, and the tree they form.
+
+    The message gets its id; objects are to be deflated within the context.
+    """
+    from flwr.app.message import remove_content_from_message
+    from flwr.supercore.inflatable.inflatable_object import (
+        get_all_nested_objects,
+        get_object_tree,
+        no_object_id_recompute,
+    )
+
+    with no_object_id_recompute():
+        message.metadata.__dict__["_message_id"] = message.object_id
+        objects, tree = get_all_nested_objects(message), get_object_tree(message)
+        yield remove_content_from_message(message), objects, tree
+
+
+def send(
+    ask: Ask, node: Any, run: int, session: str, objects: dict[str, Any], wanted: set[str]
+) -> None:
+    """Send those objects that a SuperLink wants; they are let go of one by one.
+
+    Raises:
+        Broken: It did not take one.
+    """
+    from flwr.supercore.inflatable.inflatable_protobuf_utils import make_push_object_fn_protobuf
+    from flwr.supercore.inflatable.inflatable_utils import ObjectPushError, push_objects
+
+    give = make_push_object_fn_protobuf(
+        lambda request: ask("PushObject", request), node, run, session
+    )
+    few = 1 if len(wanted) <= _FEW else 4
+    try:
+        push_objects(objects, give, object_ids_to_push=wanted, max_concurrent_pushes=few)
+    except ObjectPushError as error:
+        raise Broken(str(error)) from error
+
+
+def fetch(ask: Ask, node: Any, run: int, tree: Any) -> Any:
+    """Fetch the objects of a tree, and return the message that they are.
+
+    Raises:
+        Broken: One is missing, or did not come in time.
+        ValueError: They are no message.
+    """
+    from flwr.supercore.inflatable.inflatable_object import iterate_object_tree
+    from flwr.supercore.inflatable.inflatable_protobuf_utils import make_pull_object_fn_protobuf
+    from flwr.supercore.inflatable.inflatable_utils import (
+        ObjectPullError,
+        inflate_object_from_contents,
+        pull_objects,
+    )
+
+    ids = [found.object_id for found in iterate_object_tree(tree)]
+    take = make_pull_object_fn_protobuf(lambda request: ask("PullObject", request), node, run)
+    try:
+        contents = pull_objects(ids, take, max_concurrent_pulls=1 if len(ids) <= _FEW else 4)
+    except ObjectPullError as error:
+        raise Broken(str(error)) from error
+    return inflate_object_from_contents(tree.object_id, contents)

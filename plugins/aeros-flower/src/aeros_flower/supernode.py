@@ -1,0 +1,95 @@
+"""Flower's own node in an executor's place, where another version of Flower is installed."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+from aeros_core.errors import TaskError
+from aeros_flower.leash import leashed
+from aeros_flower.place import Place
+from aeros_flower.reach import check
+from aeros_flower.start import say
+from aeros_flower.versions import TRIED, one_port
+
+__all__ = ["serve"]
+
+_BRIEF, _OFTEN = 20.0, 5
+"""Seconds below which a node has ended at once, and how often in a row it may."""
+
+
+def serve(
+    place: Place,
+    address: str,
+    *,
+    insecure: bool,
+    ca: Path | None = None,
+    key: Path | None = None,
+    wait: float = 86400.0,
+) -> None:
+    """Run a stock SuperNode for the controller at an address, and another whenever it ends.
+
+    Args:
+        place: What the executor is.
+        address: ``HOST:PORT``.
+        insecure: Speak plain HTTP.
+        ca: Certificate of the CA to trust.
+        key: File of the node's private key.
+        wait: Seconds to look for a controller, at most.
+
+    Raises:
+        ConfigError: The controller is not to be trusted, or the installed flwr is too old.
+        TaskError: There was no controller, or the SuperNode ends as soon as it has begun.
+    """
+    say(
+        f"flwr {version('flwr')} is installed, executors go with {TRIED}: a stock SuperNode takes"
+        f" part as {place.name}"
+    )
+    plain = insecure and not one_port()  # then it speaks no HTTP that could be greeted
+    words = ["--superlink", address]
+    words += ["--insecure"] if insecure else []
+    words += ["--root-certificates", str(ca)] if ca and not insecure else []
+    words += ["--auth-supernode-private-key", str(key)] if key else []
+    quick = 0
+    while quick < _OFTEN:
+        if not plain:
+            _found(address, ca, insecure=insecure, wait=wait)
+        began = time.monotonic()
+        code = _run(place, words)
+        quick = quick + 1 if time.monotonic() - began < _BRIEF else 0
+        say(f"the SuperNode of {place.name} ended with {code}")
+        time.sleep(min(2.0**quick, 10.0) if quick else 0.5)
+    raise TaskError(
+        f"flower-supernode ended {_OFTEN} times at once, with {code}",
+        hint="see what it wrote above, or run an executor: pip install flwr==" + TRIED,
+    )
+
+
+def _found(address: str, ca: Path | None, *, insecure: bool, wait: float) -> None:
+    ends = time.monotonic() + wait
+    while not check(address, ca, insecure=insecure):
+        if time.monotonic() > ends:
+            raise TaskError(
+                f"there was no controller at {address} for {wait:g} s",
+                hint="aeros run deployment=flower there, then this command again; --wait SECONDS"
+                " waits longer",
+            )
+        time.sleep(1.0)
+
+
+def _run(place: Place, words: list[str]) -> int:
+    """Run a SuperNode to its end; return its status."""
+    folder = (place.state / place.name).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    told = folder / "node.toml"
+    rows = [f"{name} = {json.dumps(value)}" for name, value in place.to_node().items()]
+    told.write_text("\n".join(rows), encoding="utf-8")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    own = ("--host", "127.0.0.1", "--port", str(port), "--node-config", str(told))
+    environment = {"FLWR_HOME": str(folder / "flwr")}
+    return leashed(["flower-supernode", *words, *own], environment).wait()
