@@ -4,6 +4,7 @@ Every environment is installed from wheels built here, with the versions in
 tests/constraints.txt.
 """
 
+import shutil
 from pathlib import Path
 
 import nox
@@ -14,6 +15,7 @@ nox.options.sessions = ["lint", "core", "plugin", "together"]
 nox.options.error_on_missing_interpreters = True
 
 ROOT = Path(__file__).parent
+BUILT: dict[str, Path] = {}
 PLUGINS = sorted(path.name for path in (ROOT / "plugins").iterdir() if path.is_dir())
 CONSTRAINTS = ["-c", "tests/constraints.txt"]
 TESTING = ("pytest", "pytest-timeout", "pytest-xdist", "hypothesis")
@@ -34,27 +36,26 @@ PRIVATE = {
 
 
 def install(session: nox.Session, *names: str, also: tuple[str, ...] = (), extra: str = "") -> None:
-    """Build wheels of the core and these plugins, and install them, an extra, and others."""
-    wheels = Path(session.create_tmp()) / "wheels"
-    sources = [".", *(f"plugins/{name}" for name in names)]
-    session.run(
-        "pip", "wheel", "-q", "--no-deps", "-w", str(wheels), *sources, env=QUIET, silent=True
-    )
-    found = [_newest(wheels, name) for name in ("aeros-core", *names)]
-    targets = [
-        str(found[0]),
-        *(f"{wheel}[{extra}]" if extra else str(wheel) for wheel in found[1:]),
-    ]
+    """Install wheels of the core and these plugins, an extra of theirs, and others."""
+    core, *found = (_wheel(session, name) for name in ("aeros-core", *names))
+    targets = [str(core), *(f"{wheel}[{extra}]" if extra else str(wheel) for wheel in found)]
     # Byte code is compiled when something is imported: most of it never is.
     session.install("-q", "--no-compile", *CONSTRAINTS, *targets, *also, env=QUIET)
     # `nox -r` uses an environment again, which holds the last wheels under the same version.
     again = ["-q", "--no-compile", "--no-deps", "--force-reinstall"]
-    session.install(*again, *map(str, found), env=QUIET)
+    session.install(*again, str(core), *map(str, found), env=QUIET)
 
 
-def _newest(wheels: Path, name: str) -> Path:
-    pattern = f"{name.replace('-', '_')}-*.whl"
-    return max(wheels.glob(pattern), key=lambda wheel: wheel.stat().st_mtime)
+def _wheel(session: nox.Session, name: str) -> Path:
+    """Return the wheel of a distribution, built once however many sessions want it."""
+    if name not in BUILT:
+        folder = Path(session.create_tmp()) / "wheels" / name
+        shutil.rmtree(folder, ignore_errors=True)
+        source = "." if name == "aeros-core" else f"plugins/{name}"
+        options = ["-q", "--no-deps", "-w", str(folder)]
+        session.run("pip", "wheel", *options, source, env=QUIET, silent=True)
+        [BUILT[name]] = folder.glob("*.whl")
+    return BUILT[name]
 
 
 @nox.session
