@@ -17,11 +17,12 @@ from itertools import groupby
 
 import numpy as np
 
-from aeros_aggregators import buffers, device, rows
+from aeros_aggregators import buffers, device, rows, small
 from aeros_aggregators.coding import GROUP, Entries
 from aeros_aggregators.rows import Row
 from aeros_aggregators.steps import Step, Term, average
 from aeros_aggregators.vectors import host, is_real, stored, working
+from aeros_aggregators.warming import warm
 from aeros_core.encoding import Encoded
 from aeros_core.errors import DataError
 from aeros_core.messages import Update
@@ -77,6 +78,9 @@ class Sums:
         self._size = max(parameters.nbytes, 1)
         self._limit = min(max(room() // self._size, FEWEST), MOST)
         self._bytes = 0
+        for dtype, size in parameters.layout.sizes.items():
+            if size >= small.SMALL and not device.there(parameters.vectors[dtype]):
+                warm(working(dtype))
 
     def add(self, update: Update, weight: float) -> None:
         """Add ``weight`` times an update.
