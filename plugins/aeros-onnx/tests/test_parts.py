@@ -140,7 +140,9 @@ def test_a_graph_is_written_without_its_exit(with_exit, rows):
     assert [output.name for output in proto.graph.output] == ["scores", "label"]
     assert {t.name for t in proto.graph.initializer} == {t.name for t in dense().graph.initializer}
     assert [node.name for node in proto.graph.node] == [node.name for node in dense().graph.node]
-    np.testing.assert_allclose(answers(model, {"x": rows})["scores"], by_hand(dense(), rows), 1e-4)
+    found = answers(model, {"x": rows})
+    assert set(found) == {"scores", "label"}
+    np.testing.assert_allclose(found["scores"], by_hand(dense(), rows), 1e-4)
     assert "exit.scores" in running.outputs
 
 

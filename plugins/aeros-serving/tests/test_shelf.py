@@ -81,6 +81,36 @@ def test_what_waits_for_the_old_version_is_answered_by_it(toys, running):
     assert found == [("1", 2.0)]
 
 
+class Dying:
+    """Says in which thread its memory is freed."""
+
+    def __init__(self, told):
+        self.told = told
+
+    def __del__(self):
+        self.told.append(threading.current_thread().name)
+
+
+def test_versions_come_and_go_beside_requests(toys, running, monkeypatch):
+    told, load = [], toys.load
+
+    def loaded(name, version):
+        told.append(threading.current_thread().name)
+        served = load(name, version)
+        served.statistics.errors["none"] = Dying(told)
+        return served
+
+    monkeypatch.setattr(toys, "load", loaded)
+    toys.repository.tags["production"] = 1
+    server = running("toy:production", poll=0.02)
+    assert not told[0].startswith("background")  # nobody waits yet: the start need not give way
+    toys.add("toy", 2, factor=5.0)
+    toys.repository.tags["production"] = 2
+    until(lambda: answered(server)[0] == "2")
+    until(lambda: len(told) == 3)
+    assert [name.partition("_")[0] for name in told[1:]] == ["background"] * 2
+
+
 def test_a_version_that_cannot_be_taken_up_changes_nothing(toys, running, caplog):
     toys.repository.tags["production"] = 1
     server = running("toy:production", poll=0.05)

@@ -1,5 +1,6 @@
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -7,7 +8,7 @@ from torch import nn
 from aeros_core.errors import ConfigError
 from aeros_core.schema import Field, Schema
 from aeros_torch.expectation import build, expected, outputs
-from aeros_torch.models import Lstm
+from aeros_torch.models import Lstm, Softmax
 
 CPU = torch.device("cpu")
 LABEL = Field("label", "int64", categories=("a", "b", "c"))
@@ -176,3 +177,49 @@ def other_names(shape, classes):
 def test_modules_that_do_not_fit_are_refused(model, message):
     with pytest.raises(ConfigError, match=message):
         build(schema(IMAGE, LABEL), model, CPU)
+
+
+class Drawn(nn.Module):
+    """A module whose parameters are drawn in every way, and a buffer that is not stored."""
+
+    def __init__(self, *, inputs, outputs):
+        super().__init__()
+        self.first = nn.Linear(inputs[0], 6)
+        nn.init.xavier_normal_(self.first.weight)
+        self.second = nn.Linear(6, outputs)
+        nn.init.orthogonal_(self.second.weight)
+        self.scale = nn.Parameter(torch.empty(6).normal_())
+        self.register_buffer("shift", torch.rand(6), persistent=False)
+        self.register_buffer("seen", torch.zeros(6))
+
+    def forward(self, x):
+        return self.second(torch.tanh(self.first(x) * self.scale + self.shift + self.seen))
+
+
+@pytest.mark.parametrize("model", [Drawn, "mlp"])
+def test_parameters_that_are_held_are_taken_as_they_lie(data, mlp, model):
+    """In the place of what would be drawn: nothing is copied, and all the rest is as it was."""
+    model, schema = mlp if model == "mlp" else model, data().schema
+    stored = build(schema, model, CPU, seed=7).read()
+    network = build(schema, model, CPU, held=stored)
+    copied = build(schema, model, CPU)
+    copied.load(stored)
+    x = torch.randn(4, 5)
+    with torch.no_grad():
+        torch.testing.assert_close(network.module(x), copied.module.eval()(x), rtol=0, atol=0)
+    assert np.shares_memory(network.flat.numpy(), stored.vector)
+    assert network.read().digest == stored.digest
+
+
+def test_what_may_not_be_written_to_is_copied(data, mlp):
+    stored = build(data().schema, mlp, CPU, seed=7).read()
+    stored.vector.setflags(write=False)
+    network = build(data().schema, mlp, CPU, held=stored)
+    assert not np.shares_memory(network.flat.numpy(), stored.vector)
+    assert network.read().digest == stored.digest
+
+
+def test_parameters_of_another_model_are_not_held(data, mlp):
+    stored = build(data().schema, Softmax, CPU).read()
+    with pytest.raises(ConfigError, match="the parameters are of another model"):
+        build(data().schema, mlp, CPU, held=stored)

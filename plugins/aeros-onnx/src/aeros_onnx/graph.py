@@ -20,7 +20,7 @@ from aeros_core.records import Model
 from aeros_core.schema import Field, Schema
 from aeros_onnx import reading
 
-__all__ = ["GRAPH", "described", "field_of", "holds_graph", "packed", "unpacked"]
+__all__ = ["GRAPH", "described", "field_of", "holds_graph", "packed", "unpacked", "whole"]
 
 GRAPH = "onnx.graph"
 """Name of the tensor, uint8, that holds the graph."""
@@ -69,10 +69,20 @@ def unpacked(model: Model) -> ModelProto:
     Raises:
         RepositoryError: What is stored is no graph.
     """
+    return whole(model)[0]
+
+
+def whole(model: Model) -> tuple[ModelProto, bytes]:
+    """Return the same, and its bytes.
+
+    Raises:
+        RepositoryError: What is stored is no graph.
+    """
     tensors = {key: on_host(array) for key, array in model.parameters.items()}
     proto = reading.parsed(np.asarray(tensors.pop(GRAPH)).tobytes(), f"model '{model.name}'")
     proto.graph.initializer.extend(_tensor(key, array) for key, array in tensors.items())
-    return reading.checked(proto, f"model '{model.name}'")
+    data = proto.SerializeToString()
+    return reading.checked(proto, f"model '{model.name}'", data), data
 
 
 def _tensor(name: str, array: Array) -> TensorProto:

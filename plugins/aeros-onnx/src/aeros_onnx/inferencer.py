@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from aeros_core.roles import Module
 from aeros_core.schema import Field
 from aeros_onnx import Quantise
 from aeros_onnx.session import Running, providers, quantised
-from aeros_onnx.writing import written
+from aeros_onnx.writing import serialised, written
 
 __all__ = ["OnnxInferencer"]
 
@@ -37,7 +38,8 @@ class OnnxInferencer:
             if value < 1:
                 raise ConfigError(f"inferencer.{name}={value} is not possible", exists="1 or more")
         providers(device)
-        self._device, self._threads, self._batch_size = device, threads, batch_size
+        self._options: Mapping[str, Any] = {"device": device, "threads": threads}
+        self._batch_size = batch_size
         self._int8 = (quantise if isinstance(quantise, Quantise) else Quantise[quantise]) is (
             Quantise.int8
         )
@@ -53,9 +55,10 @@ class OnnxInferencer:
             DataError: The graph does not answer as the module does.
             RepositoryError: onnxruntime cannot run it.
         """
-        proto = written(model, module)
-        proto = quantised(proto) if self._int8 else proto
-        running = Running(proto, threads=self._threads, device=self._device)
+        if self._int8:
+            running = Running(quantised(written(model, module)), **self._options)
+        else:
+            running = Running(serialised(model, module), **self._options)
         self._fields = tuple(f for f in model.schema.features if f.name in running.inputs)
         if missing := running.inputs.keys() - {f.name for f in self._fields}:
             raise ConfigError(

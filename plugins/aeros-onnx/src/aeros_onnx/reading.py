@@ -45,7 +45,7 @@ def read(path: Path) -> ModelProto:
         data = path.read_bytes()
     except OSError as error:
         raise RepositoryError(f"{path} cannot be read: {error.strerror or error}") from error
-    return checked(parsed(data, str(path)), str(path))
+    return checked(parsed(data, str(path)), str(path), data)
 
 
 def parsed(data: bytes, where: str) -> ModelProto:
@@ -68,8 +68,13 @@ def parsed(data: bytes, where: str) -> ModelProto:
     return proto
 
 
-def checked(proto: ModelProto, where: str) -> ModelProto:
+def checked(proto: ModelProto, where: str, data: bytes | None = None) -> ModelProto:
     """Return a model that refers to nothing outside, and whose operators are known.
+
+    Args:
+        proto: The model.
+        where: What it is called in messages.
+        data: Its bytes, where they are at hand: making them stops all other threads.
 
     Raises:
         ConfigError: It needs other files, operators that nobody knows, or odd dtypes.
@@ -77,7 +82,7 @@ def checked(proto: ModelProto, where: str) -> ModelProto:
     """
     try:
         _check(proto, where)
-        onnx.checker.check_model(proto)
+        onnx.checker.check_model(proto if data is None else data)
     except (onnx.checker.ValidationError, RuntimeError, ValueError, TypeError) as error:
         reason = " ".join(str(error).split())[:200]  # TypeError: a name is no UTF-8
         raise RepositoryError(

@@ -25,7 +25,7 @@ class Running:
     """A graph on a device.
 
     Args:
-        proto: The graph.
+        graph: The graph, or its bytes.
         threads: Threads within one operator.
         device: Name of the device, as `providers` takes it.
         fold: Whether to optimise the graph; not before it is trusted.
@@ -36,7 +36,7 @@ class Running:
     """
 
     def __init__(
-        self, proto: ModelProto, *, threads: int = 1, device: str = "cpu", fold: bool = True
+        self, graph: ModelProto | bytes, *, threads: int = 1, device: str = "cpu", fold: bool = True
     ):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
@@ -46,7 +46,9 @@ class Running:
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         try:
             self._session = onnxruntime.InferenceSession(
-                proto.SerializeToString(), options, providers=providers(device)
+                graph if isinstance(graph, bytes) else graph.SerializeToString(),
+                options,
+                providers=providers(device),
             )
         except ConfigError:
             raise

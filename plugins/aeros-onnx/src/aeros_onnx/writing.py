@@ -29,7 +29,7 @@ from aeros_onnx.agreement import agree
 from aeros_onnx.paths import sources, takes
 from aeros_onnx.session import Running
 
-__all__ = ["EXIT", "GROUP", "Written", "written"]
+__all__ = ["EXIT", "GROUP", "Written", "serialised", "written"]
 
 GROUP = "aeros.onnx"
 
@@ -55,6 +55,26 @@ def written(model: Model, module: Module | None = None, *, exits: bool = False) 
     """
     if graph.holds_graph(model):
         return graph.unpacked(model)
+    proto, _ = _compared(model, module)
+    return graph.described(proto if exits else _without_exits(proto), model)
+
+
+def serialised(model: Model, module: Module | None = None) -> bytes:
+    """Return the bytes of a graph that answers as a model does, as `written` makes it.
+
+    Raises:
+        ConfigError: It does not say which module it is, or no plugin can write it.
+        DataError: The graph does not answer as the original does.
+    """
+    if graph.holds_graph(model):
+        return graph.whole(model)[1]
+    proto, data = _compared(model, module)
+    count = len(proto.graph.output)
+    whole = len(_without_exits(proto).graph.output) == count
+    return data if whole else proto.SerializeToString()
+
+
+def _compared(model: Model, module: Module | None) -> tuple[ModelProto, bytes]:
     if module is None:
         module = compose.build_module(plugins.discover(), model.module)
     if module is None:
@@ -63,13 +83,14 @@ def written(model: Model, module: Module | None = None, *, exits: bool = False) 
             hint="export a model that aeros has trained, or one imported from ONNX",
         )
     data, answer = _asked(model, module)
-    proto = reading.checked(reading.parsed(data, f"the graph of '{model.name}'"), model.name)
-    agree(model.name, model.schema, Running(proto), answer)
-    return graph.described(proto if exits else _without_exits(proto), model)
+    proto = reading.parsed(data, f"the graph of '{model.name}'")
+    reading.checked(proto, model.name, data)
+    agree(model.name, model.schema, Running(data), answer)
+    return proto, data
 
 
 def _without_exits(proto: ModelProto) -> ModelProto:
-    """Return a graph without early exits, and without what is computed for them alone."""
+    """Return a graph without early exits and what is computed for them alone; the argument."""
     kept = [value for value in proto.graph.output if not value.name.startswith(EXIT)]
     if len(kept) == len(proto.graph.output):
         return proto

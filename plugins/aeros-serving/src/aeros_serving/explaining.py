@@ -8,6 +8,7 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from aeros_core.data import Batch
+from aeros_serving.background import give_way
 from aeros_serving.failures import Expired, Malformed, Overloaded, Refused, refusal
 from aeros_serving.job import Job
 from aeros_serving.served import Explain, Served
@@ -54,7 +55,8 @@ class Explainer:
             self._served.statistics.failed("Overloaded", 0.0)
             raise Overloaded(told)
         if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, f"explain-{self._served.name}")
+            name = f"explain-{self._served.name}"
+            self._thread = ThreadPoolExecutor(1, name, initializer=give_way)
         job.entered = time.monotonic()
         self._waiting += 1
         self._idle.clear()

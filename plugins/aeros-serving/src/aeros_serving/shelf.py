@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from aeros_core.errors import AerosError
 from aeros_core.records import ModelInfo
+from aeros_serving.background import Background
 from aeros_serving.config import Serving
 from aeros_serving.failures import Unavailable, Unknown
 from aeros_serving.lane import Batching, Lane
@@ -80,6 +81,7 @@ class Shelf:
         self._refs: dict[str, str] = {}
         self._changing = asyncio.Lock()
         self._leaving: set[asyncio.Task[None]] = set()
+        self._background = Background()
         self.closing = False
 
     def __iter__(self) -> Iterator[Slot]:
@@ -210,7 +212,7 @@ class Shelf:
         tag, share = self._options.canary, self._options.canary_share
         if not tag or not share:
             return
-        infos = await asyncio.to_thread(self._loader.repository.models, slot.name)
+        infos = await self._background.run(self._loader.repository.models, slot.name)
         tagged = [info.version for info in infos if tag in info.tags]
         wanted = tagged[0] if tagged and tagged[0] != slot.live.served.version else None
         there = slot.canary.served.version if slot.canary is not None else None
@@ -223,21 +225,28 @@ class Shelf:
             self._leave(before)
 
     def _leave(self, lane: Lane) -> None:
-        task = asyncio.get_running_loop().create_task(lane.drain())
+        task = asyncio.get_running_loop().create_task(self._gone([lane]))
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
 
+    async def _gone(self, last: list[Lane]) -> None:
+        """Let a version answer what waits, and free its memory where nobody waits for it."""
+        await last[0].drain()
+        await self._background.run(last.clear)
+
     async def _lane(self, name: str, version: int) -> Lane:
-        served = await asyncio.to_thread(self._loader.load, name, version)
+        # Before anything is served nobody is held up, and the start need not give way.
+        run = self._background.run if self._slots else asyncio.to_thread
+        served = await run(self._loader.load, name, version)
         batching = Batching.of(self._options, name)
         return Lane(served, batching, self._options.where, asyncio.get_running_loop())
 
     async def _number(self, name: str, ref: str) -> int:
         if ref.isdecimal():
             return int(ref)
-        infos = await asyncio.to_thread(self._loader.repository.models, name)
+        infos = await self._background.run(self._loader.repository.models, name)
         if not infos:
-            stored = await asyncio.to_thread(self._loader.repository.models)
+            stored = await self._background.run(self._loader.repository.models)
             told = ", ".join(sorted({info.name for info in stored})) or "none at all"
             raise Unknown(f"model '{name}' is not in the repository; models: {told}")
         return _tagged(name, infos, ref)
@@ -253,7 +262,7 @@ class Shelf:
         }
         if ready:
             return list(loaded.values())
-        infos = await asyncio.to_thread(self._loader.repository.models)
+        infos = await self._background.run(self._loader.repository.models)
         for info in infos:
             slot = self._slots.get(info.name)
             why = slot.failed.get(info.version, "") if slot else ""
@@ -266,6 +275,7 @@ class Shelf:
         self.closing = True
         lanes = [lane for slot in self for lane in slot.lanes]
         await asyncio.gather(*(lane.drain() for lane in lanes), *self._leaving)
+        self._background.close()
 
 
 def _tagged(name: str, infos: Sequence[ModelInfo], tag: str) -> int:

@@ -12,11 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from aeros_core.errors import AerosError, ConfigError
+from aeros_core.parameters import Parameters
 from aeros_core.roles import Module
 from aeros_core.schema import Field, Schema
 from aeros_torch.exits import EarlyExit
 from aeros_torch.network import Network
 from aeros_torch.runtime import reproducible
+from aeros_torch.undrawn import undrawn
 
 __all__ = ["build", "expected", "outputs", "target_of"]
 
@@ -90,15 +92,29 @@ def _takes_categories(model: Module) -> bool:
     return "categories" in inspect.signature(model).parameters
 
 
-def build(schema: Schema, model: Module, device: torch.device, seed: int = 0) -> Network:
-    """Return a new module for these data, its parameters drawn from ``seed``.
+def build(
+    schema: Schema,
+    model: Module,
+    device: torch.device,
+    seed: int = 0,
+    held: Parameters | None = None,
+) -> Network:
+    """Return a new module for these data, its parameters drawn from ``seed``, or ``held``.
 
     The model is called with ``inputs`` (shape of one example), ``outputs`` (classes or
     values) and, if it takes it, ``categories`` (number of the feature's categories, or
     None).
 
+    Args:
+        schema: Of the data.
+        model: What makes the module.
+        device: Where it lies.
+        seed: Of what its layers draw.
+        held: Parameters to take up, as `Network` does; nothing is drawn for them.
+
     Raises:
-        ConfigError: Data and model do not fit, or the model cannot be built.
+        ConfigError: Data and model do not fit, the model cannot be built, or ``held`` are of
+            another model.
     """
     if lines := schema.mismatches(expected(schema, model)):
         raise ConfigError("the data do not meet what the model wants: " + "; ".join(lines))
@@ -106,17 +122,26 @@ def build(schema: Schema, model: Module, device: torch.device, seed: int = 0) ->
     options: dict[str, Any] = {"inputs": field.shape, "outputs": count}
     if _takes_categories(model):
         options["categories"] = None if field.categories is None else len(field.categories)
-    with reproducible(torch.device("cpu"), seed):
-        module = _attempt(model, "cannot be built", **options)
+    make = functools.partial(_attempt, model, "cannot be built", **options)
+    with reproducible(_CPU, seed):
+        module = make() if held is None else undrawn(make)
         if not isinstance(module, nn.Module):
             raise ConfigError(f"trainer/model gives a {type(module).__name__}, not an nn.Module")
-        _try(module.eval(), field, count)
-        return Network(module, device)
+        if held is None:
+            _try(module.eval(), field, count)
+            return Network(module, device)
+    network = Network(module.eval(), device, held)
+    _try(module, field, count, device)
+    return network
 
 
-def _try(module: nn.Module, field: Field, count: int) -> None:
+_CPU = torch.device("cpu")
+
+
+def _try(module: nn.Module, field: Field, count: int, device: torch.device = _CPU) -> None:
     """Send one example of zeros through a module, and refuse what does not fit."""
-    example = torch.zeros((1, *_lengths(field)), dtype=getattr(torch, field.dtype))
+    dtype = getattr(torch, field.dtype)
+    example = torch.zeros((1, *_lengths(field)), dtype=dtype, device=device)
     with torch.no_grad():
         output = _attempt(module, f"cannot take an example of {field}", example)
     shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__

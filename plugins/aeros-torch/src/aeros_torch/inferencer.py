@@ -92,8 +92,7 @@ class TorchInferencer:
                 f"model '{model.name}' does not say which module it is",
                 hint="train it with trainer=torch, or use an inferencer that needs no module",
             )
-        network = build(model.schema, module, self._device)
-        network.load(model.parameters)
+        network = build(model.schema, module, self._device, held=model.parameters)
         target = target_of(model.schema)
         classes = target.categories is not None
         shape = (outputs(target),) if classes or target.shape else ()

@@ -25,25 +25,30 @@ class Network:
     Args:
         module: The module; its tensors become views into the vectors.
         device: Where the vectors lie.
+        held: Parameters to take up in place of the module's own. On the CPU they are not
+            copied where they may be written to, so nobody else may change them.
 
     Raises:
-        ConfigError: It has nothing to train, or a tensor of a dtype numpy lacks.
+        ConfigError: It has nothing to train, a tensor of a dtype numpy lacks, or ``held``
+            are of another model.
     """
 
-    def __init__(self, module: nn.Module, device: torch.device):
+    def __init__(self, module: nn.Module, device: torch.device, held: Parameters | None = None):
         self.module = module.to(device)
         self.device = device
         tensors = dict(_tensors(self.module))
         self.layout = Layout.of({n: (tuple(t.shape), _dtype(n, t)) for n, t in tensors.items()})
+        if held is not None:
+            self.check(held)
         self._vectors = {
-            dtype: torch.empty(size, dtype=getattr(torch, dtype), device=device)
+            dtype: _vector(dtype, size, device, None if held is None else held.vectors[dtype])
             for dtype, size in self.layout.sizes.items()
         }
         self._views = {
             spec.name: self._vectors[spec.dtype].narrow(0, spec.offset, spec.size).view(spec.shape)
             for spec in self.layout.tensors
         }
-        self._adopt(tensors)
+        self._adopt(tensors, copies=held is None)
         self.parameters = _trainable(self.module)
         size = sum(parameter.numel() for parameter in self.parameters)
         self.flat = self._vectors["float32"]
@@ -62,12 +67,13 @@ class Network:
     needs_pairs: bool
     """Whether a batch of one example cannot be trained on."""
 
-    def _adopt(self, tensors: dict[str, Tensor]) -> None:
-        """Move each tensor's values into its view, and the view into the module."""
+    def _adopt(self, tensors: dict[str, Tensor], *, copies: bool) -> None:
+        """Move each tensor's values into its view, if asked to, and the view into the module."""
         self._buffers: list[tuple[nn.Module, str, Tensor]] = []
         for name, tensor in tensors.items():
             view = self._views[name]
-            view.copy_(tensor.detach())
+            if copies:
+                view.copy_(tensor.detach())
             if isinstance(tensor, nn.Parameter):
                 tensor.data = view
             else:
@@ -187,6 +193,16 @@ def _difference(there: Layout, here: Layout) -> str:
             )
     extra = [name for name in theirs if name not in {t.name for t in here.tensors}]
     return f"'{extra[0]}' is not in this one" if extra else "its tensors are in another order"
+
+
+def _vector(dtype: str, size: int, device: torch.device, held: Vector | None) -> Tensor:
+    """Return a vector that holds these values, or any."""
+    if device.type == "cpu" and isinstance(held, np.ndarray) and held.flags.writeable:
+        return torch.from_numpy(held)
+    vector = torch.empty(size, dtype=getattr(torch, dtype), device=device)
+    if held is not None:
+        _assign(vector, held)
+    return vector
 
 
 def _assign(target: Tensor, source: Vector) -> None:

@@ -55,8 +55,7 @@ def graph(model: Model, module: Module) -> tuple[bytes, Callable[[Batch], Batch]
     cls = module.func if isinstance(module, functools.partial) else module
     if not (isinstance(cls, type) and issubclass(cls, nn.Module)):
         return None
-    network = build(model.schema, module, CPU)
-    network.load(model.parameters)
+    network = build(model.schema, module, CPU, held=model.parameters)
     whole = network.module.eval()
     field, target = model.schema.features[0], target_of(model.schema)
     proto = _drawn(whole, field, target) or _exported(whole, field, target)
@@ -100,10 +99,11 @@ def _drawn(module: nn.Module, field: Field, target: Field) -> ModelProto | None:
         type(module).__name__.lower(),
         [helper.make_tensor_value_info(field.name, _kind(field), ["rows", *field.shape])],
         answers,
-        list(nodes.initialisers.values()),
     )
     opset = [helper.make_opsetid("", OPSET)]
-    return helper.make_model(made, opset_imports=opset, ir_version=IR, producer_name="aeros")
+    proto = helper.make_model(made, opset_imports=opset, ir_version=IR, producer_name="aeros")
+    proto.graph.initializer.extend(nodes.initialisers.values())  # last: each step is a copy
+    return proto
 
 
 def _exit(nodes: Nodes, module: EarlyExit) -> str | None:

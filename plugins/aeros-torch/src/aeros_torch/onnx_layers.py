@@ -39,7 +39,7 @@ class Nodes:
         """Keep a tensor under a name, once; return the name."""
         if name not in self.initialisers:
             array = value.detach().cpu().numpy() if isinstance(value, Tensor) else np.array(value)
-            self.initialisers[name] = numpy_helper.from_array(np.array(array, order="C"), name)
+            self.initialisers[name] = numpy_helper.from_array(np.asarray(array, order="C"), name)
         return name
 
 
