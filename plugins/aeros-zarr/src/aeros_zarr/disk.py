@@ -12,7 +12,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from io import BufferedReader
@@ -79,14 +79,14 @@ class Disk:
 
     def replace(self, key: str, data: bytes, *, lasting: bool = True) -> None:
         """Write a file; whoever reads it meanwhile sees the old one or the new one."""
-        with self._staged(key, data, durable=self._durable and lasting) as file:
+        with self._staged(key, data, lasting=lasting) as file:
             file.replace(self.root / key)
         if lasting:
             self._sync((self.root / key).parent)
 
     def create(self, key: str, data: bytes) -> bool:
         """Write a file unless there is one: of many who try, one gets True."""
-        with self._staged(key, data, durable=self._durable) as file:
+        with self._staged(key, data) as file:
             try:
                 (self.root / key).hardlink_to(file)
             except FileExistsError:
@@ -124,7 +124,12 @@ class Disk:
 
     def write(self, path: Path, *parts: bytes | memoryview) -> None:
         """Write the parts one behind the other to a new file in a staging folder."""
-        _write(path, parts, durable=self._durable)
+        with path.open("xb") as file:
+            for part in parts:
+                file.write(part)
+            file.flush()
+            if self._durable:
+                os.fsync(file.fileno())
 
     def adopt(self, folders: Mapping[str, Path]) -> None:
         """Move finished folders from a staging folder to their keys.
@@ -189,12 +194,15 @@ class Disk:
         return None
 
     @contextmanager
-    def _staged(self, key: str, data: bytes, *, durable: bool) -> Iterator[Path]:
+    def _staged(self, key: str, data: bytes, *, lasting: bool = True) -> Iterator[Path]:
         self._folder(self.root / "tmp")
         self._folder((self.root / key).parent)
         file = self._unique()
         try:
-            _write(file, [data], durable=durable)
+            if lasting:
+                self.write(file, data)
+            else:
+                file.write_bytes(data)
             yield file
         finally:
             file.unlink(missing_ok=True)
@@ -217,15 +225,6 @@ class Disk:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def _write(path: Path, parts: Iterable[bytes | memoryview], *, durable: bool) -> None:
-    with path.open("xb") as file:
-        for part in parts:
-            file.write(part)
-        file.flush()
-        if durable:
-            os.fsync(file.fileno())
 
 
 def _move(folder: Path, target: Path) -> None:
