@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aeros_core.errors import ConfigError, RepositoryError
@@ -193,12 +193,14 @@ def read_or_refused(path, data):
         str(found.schema)
 
 
+@settings(deadline=None)
 @given(data=st.data())
 def test_a_damaged_file_is_read_or_refused_in_one_message(whole, data):
     held = whole.read_bytes()
     read_or_refused(whole.with_name("changed"), data.draw(damaged(held, held)))
 
 
+@settings(deadline=None)
 @given(data=st.data())
 def test_a_header_that_says_nonsense_is_read_or_refused_in_one_message(whole, data):
     held = whole.read_bytes()

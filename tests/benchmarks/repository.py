@@ -137,7 +137,8 @@ def lists(folder: Path, count: int) -> list[Subject]:
     content = manifest.read(fresh.repository._store, "model", "models/model/1.json")
     assert content is not None
     for version in range(2, count + 1):
-        (versions / f"{version}.json").write_bytes(manifest.dump("model", dict(content)))
+        said = {**content, "version": version}
+        (versions / f"{version}.json").write_bytes(manifest.dump("model", said))
     index = versions / "index"
     last = {"offset": count - 100, "limit": 100}
     return [

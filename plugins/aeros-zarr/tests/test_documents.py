@@ -8,7 +8,7 @@ import resource
 import numpy as np
 import pytest
 import zarr
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aeros_core.errors import RepositoryError
@@ -60,6 +60,7 @@ def again(folder, document):
     return made.name
 
 
+@settings(deadline=None)
 @given(data=st.data())
 def test_whatever_it_says_is_delivered_or_refused(blob, data):
     blobs, folder, document = blob

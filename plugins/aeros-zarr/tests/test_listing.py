@@ -129,7 +129,7 @@ def test_publishing_keeps_the_index(examples, tmp_path, reads):
 
 
 def test_a_folder_that_cannot_be_written_is_listed_too(many, tmp_path, monkeypatch):
-    def refuse(self, key, data):
+    def refuse(self, key, data, **options):
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr(type(many._store), "replace", refuse)

@@ -100,7 +100,7 @@ class Bucket:
         """Forget what the cache has of a file of a blob; tell whether it had it."""
         return self._cache is not None and self._cache.drop(*key.split("/")[-2:])
 
-    def replace(self, key: str, data: bytes | memoryview) -> None:
+    def replace(self, key: str, data: bytes | memoryview, *, lasting: bool = True) -> None:  # noqa: ARG002
         """Write a file; whoever reads it meanwhile sees the old one or the new one."""
         with asked(self._place):
             obstore.put(self._s3, key, data, use_multipart=False)

@@ -18,7 +18,7 @@ import numpy as np
 
 from aeros_core.parameters import PIECE, Array
 from aeros_zarr import zstandard
-from aeros_zarr.forms import Row, fits
+from aeros_zarr.forms import many, one_of, record, row
 
 __all__ = [
     "DTYPES",
@@ -49,22 +49,24 @@ DTYPES = {"bool", *(f"{kind}{n}" for kind, bits in _BITS.items() for n in bits)}
 STORABLE = "biufcSUMm"
 """Kinds of numpy's dtypes that are stored; of others their bytes are."""
 
-_FORM = {
-    "zarr_format": int,
-    "shape": [int],
-    "data_type": str,
-    "chunk_grid": {"name": str, "configuration": {"chunk_shape": [int]}},
-    "codecs": [{"name": str, "configuration?": dict}],
-    "attributes": {
-        "shape": [int],
-        "dtype": str,
-        "sha256": [(str, [Row([int, str])])],
-        "samples?": [[Row([int, int])]],
-        "blobs?": [str],
-        "pieces?": [Row([int, str, int, int, int])],
-        "layout?": [list],
-    },
-}
+_FORM = record(
+    {
+        "zarr_format": int,
+        "shape": many(int),
+        "data_type": str,
+        "chunk_grid": record({"name": str, "configuration": record({"chunk_shape": many(int)})}),
+        "codecs": many(record({"name": str}, {"configuration": dict})),
+        "attributes": record(
+            {"shape": many(int), "dtype": str, "sha256": many(one_of(str, many(row(int, str))))},
+            {
+                "samples": many(many(row(int, int))),
+                "blobs": many(str),
+                "pieces": many(row(int, str, int, int, int)),
+                "layout": many(list),
+            },
+        ),
+    }
+)
 _CODECS = (["bytes"], ["bytes", "zstd"])
 
 
@@ -78,7 +80,7 @@ def parsed(data: bytes) -> Document:
         document = json.loads(data)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
-    if not fits(document, _FORM):
+    if not _FORM(document):
         raise ValueError("it does not describe an array")
     attributes = document["attributes"]
     length, chunk = document["shape"], document["chunk_grid"]["configuration"]["chunk_shape"]

@@ -119,7 +119,7 @@ class Listing:
         key = _file(name, number)
         content = {"rows": [rows[version] for version in sorted(rows)]}
         with suppress(OSError):  # who may only read, reads
-            self._store.replace(key, manifest.dump("index", content, key))
+            self._store.replace(key, manifest.dump("index", content, key), lasting=False)
 
 
 def _file(name: str, number: int) -> str:

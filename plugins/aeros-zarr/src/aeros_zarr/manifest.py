@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from aeros_core.errors import ConfigError, RepositoryError
-from aeros_zarr.forms import RECORDS, fits
+from aeros_zarr.forms import RECORDS
 from aeros_zarr.keys import belonging
 from aeros_zarr.store import Store
 
@@ -48,6 +48,7 @@ FORMAT = 2
 """
 
 _FLOAT = "$float64"
+_MARK = _FLOAT.encode()
 _SHOWN = 200
 """Characters of what a damaged file says that a message repeats, at most."""
 
@@ -93,7 +94,7 @@ def load(kind: str, data: bytes, source: str) -> dict[str, Any]:
         RepositoryError: It is damaged, of another kind, or of a newer format.
     """
     try:
-        document = json.loads(data, object_hook=_revive if _FLOAT.encode() in data else None)
+        document = json.loads(data.decode(), object_hook=_revive if _MARK in data else None)
         written = document["format"]
         content = document["content"]
     except (ValueError, LookupError, TypeError, RecursionError, struct.error) as error:
@@ -104,7 +105,7 @@ def load(kind: str, data: bytes, source: str) -> dict[str, Any]:
     known = type(written) is int and written in range(1, FORMAT + 1)
     if not (known and isinstance(content, dict)) or _wrap(kind, body, written) != data:
         raise damaged(source, "its SHA-256 is not the one it was stored with")
-    if not fits(content, RECORDS.get(kind, {})):
+    if kind in RECORDS and not RECORDS[kind](content):
         raise damaged(source, f"it does not say what the record of a {kind} has to")
     return content
 

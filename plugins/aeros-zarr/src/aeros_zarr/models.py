@@ -70,14 +70,16 @@ class Models:
                     lost = version
                     content, version = self._publish(model, {})
                     self._store.remove(_version(name, lost))
-            self.listing.extend(name, version, self._versions(name))
-            return info_of(name, version, content, self._tags(name).get(version, ()))
+            versions = self._versions(name)
+            self.listing.extend(name, version, versions)
+            return info_of(name, version, content, self._tags(name, versions).get(version, ()))
 
     def models(self, name: str | None) -> list[ModelInfo]:
         """Return versions by name and number; a damaged one is logged and left out."""
         with explained("the models could not be read", self._store):
             names = self._store.names("models") if name is None else [check("model", name)]
-            return [info for each in names for info in self._infos(each, self._versions(each))]
+            known = {each: self._versions(each) for each in names}
+            return [info for each in names for info in self._infos(each, known[each], known[each])]
 
     def page(
         self, name: str | None, offset: int, limit: int, *, newest: bool
@@ -88,10 +90,11 @@ class Models:
             found: list[ModelInfo] = []
             total = 0
             for each in names:
-                versions = self._versions(each)[:: -1 if newest else 1]
+                versions = self._versions(each)
                 first = max(0, offset - total)
-                some = versions[first : first + max(0, limit - len(found))]
-                found += self._infos(each, some) if some else []
+                ordered = versions[::-1] if newest else versions
+                some = ordered[first : first + max(0, limit - len(found))]
+                found += self._infos(each, some, versions) if some else []
                 total += len(versions)
             return found, total
 
@@ -241,9 +244,9 @@ class Models:
     def _versions(self, name: str) -> list[int]:
         return numbers(self._store.names(f"models/{name}"))
 
-    def _tags(self, name: str) -> dict[int, tuple[str, ...]]:
-        newest = self._versions(name)[-1:]
-        tags: dict[int, tuple[str, ...]] = dict.fromkeys(newest, ("latest",))
+    def _tags(self, name: str, versions: Sequence[int]) -> dict[int, tuple[str, ...]]:
+        """Return what points to which of the versions that there are."""
+        tags: dict[int, tuple[str, ...]] = dict.fromkeys(versions[-1:], ("latest",))
         for file in self._store.names(f"models/{name}/tags"):
             content = self._readable("tag", f"models/{name}/tags/{file}")
             if content is not None:
@@ -251,8 +254,8 @@ class Models:
                 tags[version] = (*tags.get(version, ()), file.removesuffix(".json"))
         return tags
 
-    def _infos(self, name: str, versions: Sequence[int]) -> list[ModelInfo]:
-        return self.listing.infos(name, versions, self._tags(name))
+    def _infos(self, name: str, wanted: Sequence[int], there: Sequence[int]) -> list[ModelInfo]:
+        return self.listing.infos(name, wanted, self._tags(name, there))
 
     def _readable(self, kind: str, key: str) -> Content | None:
         try:
@@ -277,7 +280,7 @@ class Models:
         versions = self._versions(name)
         if not versions:
             return f"no version of '{name}'"
-        tags = sorted(tag for tags in self._tags(name).values() for tag in tags)
+        tags = sorted(tag for tags in self._tags(name, versions).values() for tag in tags)
         return f"{spelled('version', versions)}; {spelled('tag', tags)}"
 
 

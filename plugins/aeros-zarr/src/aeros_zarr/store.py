@@ -56,8 +56,11 @@ class Store(Protocol):
     def drop(self, key: str) -> bool:
         """Forget what a cache has of a file; tell whether that is worth another look."""
 
-    def replace(self, key: str, data: bytes) -> None:
-        """Write a file; whoever reads it meanwhile sees the old one or the new one."""
+    def replace(self, key: str, data: bytes, *, lasting: bool = True) -> None:
+        """Write a file; whoever reads it meanwhile sees the old one or the new one.
+
+        One that need not last, as it can be made again, may be gone after a power cut.
+        """
 
     def create(self, key: str, data: bytes) -> bool:
         """Write a file unless there is one: of many who try, one gets True."""
