@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
+from aeros_core import figures
 from aeros_core.hookspecs import hookimpl
-from aeros_core.messages import Metrics
 from aeros_core.outcomes import Result, Round
 from aeros_core.records import Run
 from aeros_core.task import Task
@@ -61,12 +61,12 @@ class Lines:
     def aeros_after_round(self, task: Task, round: Round) -> None:
         """Say what the round did."""
         rate, left = self._pace.add(round)
-        figures = "  ".join(f"{name} {value:.4f}" for name, value in shown(round).items())
+        told = "  ".join(f"{name} {value:.4f}" for name, value in shown(round).items())
         if task.infers:
-            self._say(f"{answered(round)}  {figures}")
+            self._say(f"{answered(round)}  {told}")
         else:
             self._say(
-                f"round {round.number}/{task.rounds}  {figures}"
+                f"round {round.number}/{task.rounds}  {told}"
                 f"  {rate:.0f} updates/s  eta {_clock(left)}"
             )
         for reason, nodes in _reasons(round).items():
@@ -96,9 +96,9 @@ class Live:
     def aeros_after_round(self, round: Round) -> None:
         """Move the bar on, and tell of refused updates."""
         rate, left = self._pace.add(round)
-        figures = "  ".join(f"{name} {value:.4f}" for name, value in shown(round).items())
+        told = "  ".join(f"{name} {value:.4f}" for name, value in shown(round).items())
         self._bar.update(
-            self._row, advance=1, figures=figures, rate=f"{rate:.0f} updates/s", eta=_clock(left)
+            self._row, advance=1, figures=told, rate=f"{rate:.0f} updates/s", eta=_clock(left)
         )
         for reason, nodes in _reasons(round).items():
             self._bar.console.print(
@@ -135,8 +135,8 @@ def _bar(task: Task, done: int) -> tuple[Progress, TaskID]:
 
 def shown(round: Round) -> Mapping[str, float]:
     """Return the figures of a round worth a person's glance: loss first, no class by itself."""
-    figures = _plain(round.watched or round.training)
-    return {k: figures[k] for k in sorted(figures, key=lambda name: name != "loss")}
+    found = figures.main(round.watched or round.training)
+    return {k: found[k] for k in sorted(found, key=lambda name: name != "loss")}
 
 
 def answered(round: Round) -> str:
@@ -147,19 +147,14 @@ def answered(round: Round) -> str:
 
 def conclusion(task: Task, result: Result) -> str:
     """Return in words how a task ended."""
-    figures = ", ".join(f"{name} {value:.4f}" for name, value in _plain(result.metrics).items())
+    told = ", ".join(f"{k} {value:.4f}" for k, value in figures.main(result.metrics).items())
     after = "" if task.infers else f" after {result.rounds} rounds"
     text = f"{result.task}: {result.status}{after}, {result.seconds:.1f} s"
-    text += f"; {figures}" if figures else ""
+    text += f"; {told}" if told else ""
     if result.model:
         named = f"model {result.model['name']} version {result.model['version']}"
         text += f"\n{named} answered" if task.infers else f"\n{named} is stored"
     return text
-
-
-def _plain(metrics: Metrics) -> dict[str, float]:
-    """Return figures by name, without those of one class or one output: ``share.cat``."""
-    return {name: value for name, value in sorted(metrics.items()) if "." not in name}
 
 
 def _reasons(round: Round) -> dict[str, list[str]]:
