@@ -27,7 +27,7 @@ class Full:
 def test_a_device_without_room_is_no_fault_of_the_request(model, words):
     running = Running(written(model))
     running._session = Full(words)
-    with pytest.raises(MemoryError, match="allocate memory|out of memory"):
+    with pytest.raises(MemoryError, match=r"allocate memory|out of memory"):
         running({})
 
 
