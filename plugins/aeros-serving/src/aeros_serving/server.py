@@ -206,6 +206,7 @@ class Server:
             await asyncio.wait_for(closing, self._options.drain + 1)
         for connection in list(self._connections):
             connection.finish()
+        self.shelf.close()
 
     async def _stop_grpc(self) -> None:
         if self._rpc is not None:

@@ -241,6 +241,9 @@ class Shelf:
         self.closing = True
         lanes = [lane for slot in self for lane in slot.lanes]
         await asyncio.gather(*(lane.drain() for lane in lanes), *self._leaving)
+
+    def close(self) -> None:
+        """End the thread in which versions come and go; the last of all."""
         self._background.close()
 
 
