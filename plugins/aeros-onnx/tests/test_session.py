@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from aeros_core.errors import ConfigError
-from aeros_onnx.session import Running
+from aeros_onnx.session import Running, quantised
 from aeros_onnx.writing import written
 
 
@@ -21,16 +21,21 @@ class Full:
     [
         "[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Exception during initialization: "
         "bfc_arena.cc:376 Failed to allocate memory for requested buffer of size 9",
-        "Non-zero status code: CUDA failure 2: out of memory; Failed to allocate memory",
+        "Non-zero status code: CUDA failure 2: out of memory ; GPU=0",
     ],
 )
 def test_a_device_without_room_is_no_fault_of_the_request(model, words):
     running = Running(written(model))
     running._session = Full(words)
-    with pytest.raises(MemoryError, match="allocate memory"):
+    with pytest.raises(MemoryError, match=r"allocate memory|out of memory"):
         running({})
 
 
 def test_a_batch_that_cannot_be_is_one(model):
     with pytest.raises(ConfigError, match="the graph cannot take this batch"):
         Running(written(model))({"nothing": np.zeros((1, 1))})
+
+
+def test_eight_bits_are_made_without_a_word(model, caplog):
+    Running(quantised(written(model)))
+    assert caplog.text == ""

@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-from aeros_core.errors import ConfigError
+from aeros_core.errors import ConfigError, DataError
 from aeros_serving.config import Serving, Where
 from aeros_serving.failures import Exhausted, Expired, Overloaded, Refused, Unavailable
 from aeros_serving.job import Job
@@ -64,6 +64,33 @@ def test_what_is_there_goes_together_up_to_the_largest_batch(served, rows):
     seen = served.statistics
     assert (seen.rows, seen.executions, seen.success.count) == (20, 3, 20)
     assert {size: one[1].count for size, one in seen.batches.items()} == {8: 2, 4: 1}
+
+
+def test_a_model_that_looks_at_several_rows_gets_each_request_alone(toys, rows):
+    """Windows of two rows: one answer less than rows, and none across requests."""
+
+    class Pairs:
+        def predict(self, batch):
+            if len(batch["x"]) < 2:
+                raise DataError("a window is longer than any stretch of rows")
+            return {"scores": batch["x"][1:] - batch["x"][:-1]}
+
+    toys.repository.all["pairs", 1] = (toys.repository.all["toy", 1][0], Pairs())
+    served = toys.load("pairs", 1)
+    assert served.alone
+
+    async def work():
+        desk = Desk(served, Where.inline)
+        for value in range(1, 4):
+            desk.ask({"x": np.cumsum(rows(3, value)["x"], 0)})
+        desk.ask(rows(1))
+        return await desk.all()
+
+    *answers, short = run(work())
+    for value, answer in enumerate(answers, 1):
+        np.testing.assert_array_equal(answer["scores"], np.full((2, 3), value))
+    assert str(short) == "a window is longer than any stretch of rows"
+    assert served.statistics.executions == 3
 
 
 def test_a_preferred_size_goes_at_once_and_the_rest_waits(served, rows):

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from aeros_core.errors import ConfigError
+from aeros_serving import slot
 from aeros_serving.config import Where
 
 
@@ -126,6 +127,18 @@ def test_a_version_that_cannot_be_taken_up_changes_nothing(toys, running, caplog
     toys.add("toy", 3, factor=7.0)
     toys.repository.tags["production"] = 3
     until(lambda: answered(server) == ("3", 7.0))
+
+
+def test_a_version_that_is_healed_is_taken_up_after_a_while(toys, running, monkeypatch):
+    monkeypatch.setattr(slot, "RETRY", 0.2)
+    toys.repository.tags["production"] = 1
+    server = running("toy:production", poll=0.02)
+    toys.repository.all["toy", 2] = (None, None)
+    toys.repository.tags["production"] = 2
+    until(lambda: b"is damaged" in server.ask("POST", "/v2/repository/index", b"{}")[2])
+    toys.add("toy", 2, factor=5.0)
+    until(lambda: answered(server) == ("2", 5.0))
+    assert b"is damaged" not in server.ask("POST", "/v2/repository/index", b"{}")[2]
 
 
 def test_a_canary_answers_its_share(toys, running):

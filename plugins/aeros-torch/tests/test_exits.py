@@ -109,6 +109,8 @@ def test_the_exit_of_a_module_of_ones_own_is_written_too():
     [
         (early(at=""), "trainer.model.at= is no layer of Mlp", "layers, layers.0, layers.1, layer"),
         (early(at="nowhere"), "trainer.model.at=nowhere is no layer of Mlp", "layers, layers.0"),
+        (early(early()), r"trunk=early_exit is not possible: one exit is all there is", ""),
+        (early(hidden=[4, 0]), r"trainer.model.hidden=\[4, 0\] is not possible", "1 or more"),
         (early(weight=0.0), "trainer.model.weight=0.0 is not possible", "above 0"),
     ],
 )

@@ -70,7 +70,7 @@ class Running:
         try:
             answers = self._session.run(self.outputs, dict(batch))
         except Exception as error:
-            if "allocate memory" in str(error).lower():
+            if any(word in str(error).lower() for word in ("allocate memory", "out of memory")):
                 raise MemoryError(_first(error)) from error
             raise ConfigError(
                 f"the graph cannot take this batch: {_first(error)}",
@@ -100,9 +100,11 @@ def providers(device: str) -> Sequence[str | tuple[str, Mapping[str, int]]]:
 
 
 def quantised(proto: ModelProto) -> ModelProto:
-    """Return a graph whose matrix products are those of 8-bit integers."""
+    """Return a graph whose matrix products are those of 8-bit integers; changes the argument."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
+    # Else the root logger is told to prepare the graph, of which a drawn one has no need.
+    proto.metadata_props.add(key="onnx.quant.pre_process", value="onnxruntime.quant")
     quantise: Callable[..., None] = quantize_dynamic
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what it says concerns other kinds of graphs

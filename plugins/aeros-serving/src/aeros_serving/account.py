@@ -8,7 +8,7 @@ from typing import Any
 
 from aeros_serving.contract import Tensor
 from aeros_serving.lane import Lane
-from aeros_serving.shelf import Slot
+from aeros_serving.slot import Slot
 from aeros_serving.statistics import Duration
 
 __all__ = ["EXTENSIONS", "config", "metadata", "server", "statistics"]

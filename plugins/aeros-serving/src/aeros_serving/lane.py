@@ -196,7 +196,7 @@ class Lane:
                 self._drop(self._waiting.popleft(), now)
                 continue
             own = _kind(job.batch) if self._free else None
-            if taken and (rows + job.rows > limit or own != kind):
+            if taken and (self.served.alone or rows + job.rows > limit or own != kind):
                 break
             kind, rows = own, rows + job.rows
             taken.append(self._waiting.popleft())

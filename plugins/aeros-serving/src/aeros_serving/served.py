@@ -26,6 +26,9 @@ LOOKS = 0.05
 _FREE = (1, 16, 64)
 """Lengths that a dimension without one is tried with."""
 
+_STRETCHES = (64, 1024)
+"""Numbers of rows that are tried with a model that one row is not enough for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Explain:
@@ -49,6 +52,8 @@ class Served:
         outputs: What it gives, as seen when it was warmed.
         seconds: What one row took when it was warm.
         statistics: What it has done.
+        alone: Whether rows of two requests must not meet: it looks at several at a time, as
+            with the step ``window``, and answers with as many as it makes of them.
     """
 
     name: str
@@ -59,6 +64,7 @@ class Served:
     seconds: float = 0.0
     statistics: Statistics = field(default_factory=Statistics)
     looked: float = 0.0
+    alone: bool = False
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -82,7 +88,7 @@ class Served:
         gathered = time.perf_counter()
         output = self.service.predict(whole)
         computed = time.perf_counter()
-        answers = _cut(output, [_rows(batch) for batch in batches])
+        answers = [output] if self.alone else _cut(output, [_rows(batch) for batch in batches])
         cut = time.perf_counter()
         return answers, (gathered - started, computed - gathered, cut - computed)
 
@@ -108,29 +114,28 @@ class Served:
         Raises:
             AerosError: The model cannot answer.
         """
-        sample = self._tried()
-        self.outputs = tuple(
-            tensor_of(name, column) for name, column in self.service.predict(sample).items()
-        )
+        sample, output = self._tried()
+        self.outputs = tuple(tensor_of(name, column) for name, column in output.items())
+        self.alone = any(len(column) != _rows(sample) for column in output.values())
         started = time.perf_counter()
         self.service.predict(sample)
         self.seconds = time.perf_counter() - started
 
-    def _tried(self) -> Batch:
-        for free in _FREE:
-            sample = self.contract.sample(1, free)
+    def _tried(self) -> tuple[Batch, Batch]:
+        """Return rows that can be answered, and the answer: one row, if the model takes that."""
+        tries = [(1, free) for free in (_FREE if self.contract.free else (1,))]
+        why: Exception | None = None
+        for rows, free in [*tries, *((rows, 1) for rows in _STRETCHES)]:
+            sample = self.contract.sample(rows, free)
             try:
-                self.service.predict(sample)
+                return sample, self.service.predict(sample)
             except Exception as error:
-                if free == _FREE[-1] or not self.contract.free:
-                    raise ConfigError(
-                        f"model '{self.name}' version {self.version} cannot answer a row:"
-                        f" {error.asked if isinstance(error, AerosError) else error}",
-                        hint=f"aeros models verify {self.name}:{self.version}",
-                    ) from error
-            else:
-                return sample
-        raise AssertionError  # pragma: no cover - the loop returns or raises
+                why = error if rows == 1 else why
+        raise ConfigError(
+            f"model '{self.name}' version {self.version} cannot answer a row:"
+            f" {why.asked if isinstance(why, AerosError) else why}",
+            hint=f"aeros models verify {self.name}:{self.version}",
+        ) from why
 
 
 def _rows(batch: Batch) -> int:

@@ -201,6 +201,7 @@ class Server:
             await asyncio.wait_for(closing, self.options.drain + 1)
         for connection in list(self._connections):
             connection.finish()
+        self.shelf.close()
 
     async def _quiet(self) -> None:
         """Return once every connection has been answered what it asked."""

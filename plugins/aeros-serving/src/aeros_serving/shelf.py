@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from aeros_core.errors import AerosError
 from aeros_core.records import ModelInfo
@@ -14,46 +14,11 @@ from aeros_serving.config import Serving
 from aeros_serving.failures import Unavailable, Unknown
 from aeros_serving.lane import Batching, Lane
 from aeros_serving.served import Loader
+from aeros_serving.slot import Slot
 
-__all__ = ["Entry", "Shelf", "Slot"]
+__all__ = ["Entry", "Shelf"]
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True, eq=False)
-class Slot:
-    """One model by name: the version that answers, and perhaps one that is tried.
-
-    Args:
-        name: Name of the model.
-        ref: The version or tag that is followed.
-        live: What answers.
-        canary: What answers a share of the requests.
-        share: That share.
-        failed: Versions that could not be taken up, and why.
-    """
-
-    name: str
-    ref: str
-    live: Lane
-    canary: Lane | None = None
-    share: float = 0.0
-    failed: dict[int, str] = field(default_factory=dict)
-    turn: float = 0.0
-
-    @property
-    def lanes(self) -> list[Lane]:
-        """What is loaded, the version that answers first."""
-        return [self.live] if self.canary is None else [self.live, self.canary]
-
-    def pick(self) -> Lane:
-        """Return what answers the next request: every so many goes to the canary."""
-        if self.canary is not None:
-            self.turn += self.share
-            if self.turn >= 1.0:
-                self.turn -= 1.0
-                return self.canary
-        return self.live
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +148,7 @@ class Shelf:
         async with self._changing:
             if (slot := self._slots.get(name)) is not None and not self.closing:
                 version = await self._number(name, slot.ref)
-                if version not in slot.failed:
+                if slot.tries(version):
                     await self._swap(slot, version)
                 await self._try(slot)
 
@@ -197,6 +162,7 @@ class Shelf:
         else:
             slot.live = await self._kept(slot, version)
         slot.failed.clear()
+        slot.again.clear()
         self._leave(before)
         _log.info("model '%s': version %d answers", slot.name, version)
 
@@ -204,7 +170,7 @@ class Shelf:
         try:
             return await self._lane(slot.name, version)
         except Exception as error:
-            slot.failed[version] = str(error).partition("\n")[0]
+            slot.fails(version, str(error).partition("\n")[0])
             raise
 
     async def _try(self, slot: Slot) -> None:
@@ -216,7 +182,7 @@ class Shelf:
         tagged = [info.version for info in infos if tag in info.tags]
         wanted = tagged[0] if tagged and tagged[0] != slot.live.served.version else None
         there = slot.canary.served.version if slot.canary is not None else None
-        if wanted == there or wanted in slot.failed:
+        if wanted == there or (wanted is not None and not slot.tries(wanted)):
             return
         before = slot.canary
         slot.canary = None if wanted is None else await self._kept(slot, wanted)
@@ -275,6 +241,9 @@ class Shelf:
         self.closing = True
         lanes = [lane for slot in self for lane in slot.lanes]
         await asyncio.gather(*(lane.drain() for lane in lanes), *self._leaving)
+
+    def close(self) -> None:
+        """End the thread in which versions come and go; the last of all."""
         self._background.close()
 
 

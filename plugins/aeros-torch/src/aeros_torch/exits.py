@@ -33,7 +33,8 @@ class EarlyExit(nn.Module):
         categories: Number of codes, where the trunk takes codes.
 
     Raises:
-        ConfigError: There is no such layer, it gives no tensor, or the weight is not above 0.
+        ConfigError: There is no such layer, it gives no tensor, the weight is not above 0, or
+            the trunk has an exit itself.
     """
 
     def __init__(
@@ -54,6 +55,11 @@ class EarlyExit(nn.Module):
         codes = "categories" in inspect.signature(trunk).parameters
         given = {"categories": categories} if codes else {}
         self.trunk = trunk(inputs=inputs, outputs=outputs, **given)  # first: drawn as if alone
+        if isinstance(self.trunk, EarlyExit):
+            raise ConfigError(
+                "trainer.model.trunk=early_exit is not possible: one exit is all there is",
+                hint="trainer/model@trainer.model.trunk=cnn",
+            )
         self.at, self.weight, self.joint = at, weight, joint
         kind = torch.int64 if codes and categories is not None else torch.float32
         width = self._width(torch.zeros((1, *inputs), dtype=kind))

@@ -90,7 +90,7 @@ class TorchInferencer:
         if module is None:
             raise ConfigError(
                 f"model '{model.name}' does not say which module it is",
-                hint="train it with trainer=torch, or use an inferencer that needs no module",
+                hint="inferencer=onnx answers with graphs; trainer=torch trains modules",
             )
         network = build(model.schema, module, self._device, held=model.parameters)
         target = target_of(model.schema)

@@ -61,7 +61,6 @@ class Mlp(nn.Module):
         dropout: float,
     ):
         super().__init__()
-        _positive(hidden=hidden)
         self.layers = dense(prod(inputs), hidden, outputs, Activation(activation), dropout)
 
     @staticmethod
@@ -91,7 +90,7 @@ class Cnn(nn.Module):
         dropout: float,
     ):
         super().__init__()
-        _positive(channels=channels, kernel=kernel, hidden=hidden)
+        _positive(channels=channels, kernel=kernel)
         depth, *size = inputs if len(inputs) == 3 else (1, *inputs)
         border, function = Padding(padding), Activation(activation)
         layers: list[nn.Module] = []
@@ -187,6 +186,7 @@ def dense(
     inputs: int, hidden: Sequence[int], outputs: int, function: Activation, dropout: float
 ) -> nn.Sequential:
     """Return dense layers with activations between them, and dropout behind those."""
+    _positive(hidden=hidden)
     _share(dropout)
     widths = [inputs, *hidden]
     layers: list[nn.Module] = []
