@@ -17,7 +17,7 @@ LAYERS = [
     " control events roles powers",
     # the algorithms of the system, and how results look
     "admission intake cohort busy survey node origin sitting rounds pipeline elements serving"
-    " retention"
+    " retention queries lineage"
     " tables curves safetensors",
     # transport
     "controllers controllers.local",

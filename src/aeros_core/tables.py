@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-__all__ = ["table"]
+__all__ = ["figures", "table"]
 
 
 def table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> str:
@@ -23,6 +23,11 @@ def table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> str:
         ]
         lines.append("  ".join(aligned).rstrip())
     return "\n".join(lines)
+
+
+def figures(metrics: Mapping[str, object]) -> dict[str, object]:
+    """Return metrics as a table shows them: numbers with as many digits, others as they are."""
+    return {k: float(v) if isinstance(v, int | float) else v for k, v in metrics.items()}
 
 
 def _text(value: object) -> str:
