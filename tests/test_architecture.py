@@ -18,6 +18,7 @@ LAYERS = [
     # the algorithms of the system, and how results look
     "admission intake cohort busy survey node origin sitting ending rounds figures answering"
     " scoring workflow pipeline elements explanation serving retention"
+    " queries lineage"
     " tables curves safetensors",
     # transport
     "controllers controllers.local",

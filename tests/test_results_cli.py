@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pytest
 
@@ -9,15 +10,25 @@ def results(aeros):
     return lambda *words: aeros("results", *words, "repository=files")
 
 
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory):
+    """Where the runs are kept that all tests begin with."""
+    return tmp_path_factory.mktemp("results") / "toy-store"
+
+
 @pytest.fixture
-def stored(aeros, toy_words, toys):
+def stored(aeros, toy_words, toys, shelf):
     """Three runs, the last of another task and with a node that fails; oldest first."""
-    for more in (
+    runs = (
         ["task.name=mine", "task.seed=1"],
         ["task.name=mine", "task.seed=2"],
         ["task.name=other", "trainer.fail=[client-2]", "task.quorum=1"],
-    ):
-        assert aeros("run", *toy_words, "task.rounds=2", *more).returncode == 0
+    )
+    if not shelf.exists():
+        for more in runs:
+            assert aeros("run", *toy_words, "task.rounds=2", *more).returncode == 0
+        shutil.copytree("toy-store", shelf)
+    shutil.copytree(shelf, "toy-store", dirs_exist_ok=True)
     return toys.Files(path="toy-store")
 
 
@@ -76,13 +87,28 @@ def test_one_run_for_people(results, stored):
     run = stored.runs("mine")[0]
     done = results(run.id)
     assert (done.returncode, done.stderr) == (0, "")
-    page, _, rounds = done.stdout.partition("\n\n")
+    page, rounds, nodes = done.stdout.split("\n\n")
     assert f"run: {run.id}\n" in page
     assert "nodes: '6 nodes: client-0, client-1, client-2, " in page
     head, *lines = rounds.splitlines()
     assert head.split() == ["round", "accuracy", "loss", "nodes", "refused", "seconds"]
     assert [line.split()[0] for line in lines] == ["1", "2"]
     assert {tuple(line.split()[3:5]) for line in lines} == {("6", "0")}
+    head, *lines = nodes.splitlines()
+    columns = ["node", "updates", "refused", "dropped", "examples", "accuracy", "loss"]
+    assert head.split() == columns
+    last = stored.history(run.id)[-1].nodes
+    assert [line.split() for line in lines] == [
+        [
+            node,
+            "2",
+            "0",
+            "0",
+            str(last[node]["examples"]),
+            *(f"{last[node][name]:.4f}" for name in columns[5:]),
+        ]
+        for node in sorted(last)
+    ]
 
 
 def test_what_was_refused_is_told_with_its_reason(results, stored):
@@ -135,14 +161,115 @@ def test_nothing_is_there_yet(results, words):
     assert done.stderr.endswith(" at all\n  next: aeros run makes one\n")
 
 
-@pytest.mark.parametrize("words", [["a", "b"], ["a", "--task", "mine"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "words",
+    [["a", "b"], ["a", "--task", "mine"], ["a", "--limit", "1"], ["a", "--newest"], ["--nodes"]],
+    ids=" ".join,
+)
 def test_words_that_do_not_fit_are_told(results, words):
     done = results(*words)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        "aeros: aeros results takes one run, or a task, or nothing for all runs\n"
-        "  next: aeros results [RUN | --task NAME] [--json] repository.option=value\n"
+        "aeros: aeros results takes one run, or what runs have to be, or nothing for all runs\n"
+        "  next: aeros results [RUN [--nodes] | --task NAME --where KEY=VALUE …] [--json]"
+        " repository.option=value\n"
     )
+
+
+# ---------------------------------------------------------------- some of many runs
+
+
+def chosen(results, *words):
+    """The seeds of the runs that are chosen, in their order."""
+    done = results(*words, "--json", "--columns", "task.seed,task")
+    assert done.returncode == 0, done.stderr
+    return [(row["task"], row["task.seed"]) for row in json.loads(done.stdout)]
+
+
+ALL = [("mine", 1), ("mine", 2), ("other", 0)]
+
+
+def test_runs_are_chosen(results, stored):
+    """Which, is in test_queries.py."""
+    assert chosen(results) == ALL
+    assert chosen(results, "--newest", "--limit", "2") == [ALL[2], ALL[1]]
+    assert chosen(results, "--limit", "1", "--offset", "1") == ALL[1:2]
+    words = ("--where", "task.seed>=1", "--where", "task.name=mi*", "--status", "finished")
+    assert chosen(results, *words, "--since", "1h") == ALL[:2]
+    assert chosen(results, "--until", "1h") == chosen(results, "--status", "unfinished") == []
+
+
+def test_a_part_is_meant_by_its_name(results, stored):
+    for name in ("mean", "Mean"):
+        assert chosen(results, "--where", f"collector={name}") == ALL
+    assert chosen(results, "--where", "collector=median") == []
+    assert chosen(results, "--where", "collector!=median") == ALL
+
+
+def test_the_best_come_first(results, stored):
+    rows = json.loads(results("--best", "accuracy", "--json").stdout)
+    values = [row["metrics"]["accuracy"] for row in rows]
+    assert values == sorted(values, reverse=True)
+    assert len(rows) == 3
+
+
+def test_columns_are_chosen(results, stored):
+    done = results("--columns", "task.seed,collector,transformer,accuracy,model", "--limit", "2")
+    head, *lines, told = done.stdout.splitlines()
+    assert head.split() == ["task.seed", "collector", "transformer", "accuracy", "model"]
+    ends = [stored.result(run.id) for run in stored.runs()]
+    accuracy = f"{ends[0]['metrics']['accuracy']:.4f}"
+    assert lines[0].split() == ["1", "mean", "blobs,", "even,", "scale", accuracy, "mine:1"]
+    assert len(lines) == 2
+    assert told == "1 to 2 of 3 runs; --offset 2 shows the next"
+    assert results("--limit", "2", "--offset", "2").stdout.endswith("\n3 to 3 of 3 runs\n")
+    assert results("--offset", "7").stdout.endswith("\nnone of 3 runs\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--where", "task.sed=1"], "no run was told, or has measured, task.sed\n  exists: "
+         "metrics accuracy, loss; rounds, seconds; options of collector, "),
+        (["--status", "done"], "--status done: no run can be that\n  exists: cancelled, "),
+        (["--columns", "run,nothing"], "--columns nothing: no run that is shown has it\n"),
+        (["--limit", "0"], "aeros results shows a page of the runs\n  exists: --limit from 1"),
+        (["--offset", "-1"], "aeros results shows a page of the runs\n"),
+    ],
+    ids=lambda words: " ".join(words) if isinstance(words, list) else "",
+)  # fmt: skip
+def test_what_cannot_be_asked(results, stored, words, said):
+    done = results(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+
+
+def test_a_run_whose_records_are_damaged_is_told_and_the_others_listed(results, stored):
+    run = stored.runs("mine")[0]
+    (stored.path / "runs" / run.id / "result.json").write_text("{")
+    done = results("--json")
+    assert done.returncode == 0
+    assert [row["status"] for row in json.loads(done.stdout)] == ["damaged", "FINISHED", "FINISHED"]
+    assert f"aeros: run '{run.id}' cannot be read: " in done.stderr
+    assert chosen(results, "--status", "damaged") == ALL[:1]
+    assert results(run.id).returncode == 1
+
+
+def test_what_each_node_did(results, stored):
+    run = stored.runs("other")[0]
+    told = json.loads(results(run.id, "--json").stdout)["nodes"]
+    history = stored.history(run.id)
+    assert told["client-2"] == {
+        "updates": 0, "refused": 2, "dropped": told["client-2"]["dropped"], "examples": 0,
+        "metrics": {},
+    }  # fmt: skip
+    last = dict(history[-1].nodes["client-1"])
+    assert told["client-1"] == {
+        "updates": 2, "refused": 0, "dropped": 0, "examples": last.pop("examples"),
+        "metrics": last,
+    }  # fmt: skip
+    *_, line = results(run.id).stdout.splitlines()
+    assert line.split()[:3] == ["client-2", "0", "2"]
 
 
 def test_a_repository_that_does_not_exist(aeros):

@@ -1,8 +1,9 @@
 import math
+from dataclasses import replace
 
 import pytest
 
-from aeros_core.errors import ConfigError
+from aeros_core.errors import ConfigError, RepositoryError
 from aeros_core.records import ModelInfo
 from aeros_core.retention import Rules, doomed, unfinished
 
@@ -72,4 +73,23 @@ def test_a_model_that_does_not_measure_what_others_do_loses_none():
 
 def test_runs_that_have_not_finished():
     ends = {"a": {"status": "FINISHED"}, "b": {"status": "INTERRUPTED"}, "c": None}
-    assert unfinished(ends, ends.get) == {"b", "c"}
+    infos = [info(n, run=run) for n, run in enumerate(["a", "b", "c", "b", ""])]
+    assert unfinished(infos, ends.get) == {"b", "c"}
+
+
+def test_runs_of_which_nobody_knows_whether_they_have_finished():
+    def damaged(run):
+        raise RepositoryError(f"run '{run}' cannot be read")
+
+    assert unfinished([info(1, run="a"), info(2, run="a")], damaged) == {"a"}
+
+
+def test_when_a_version_was_stored_does_not_count():
+    """Its clock may have been wrong; its number is not."""
+    infos = [replace(i, created=f"20{40 - i.version}-01-01") for i in versions(0.1, 0.2, 0.3)]
+    assert doomed(infos, Rules(last=1), ()) == {"m": [1, 2]}
+
+
+def test_what_is_no_number_was_not_measured():
+    infos = [replace(i, metrics={"accuracy": "high"}) for i in versions(0.1, 0.2)]
+    assert doomed([*infos, info(3, 0.3), info(4, 0.2)], Rules(best=1), ()) == {"m": [1, 2]}

@@ -10,10 +10,11 @@ from typing import Any, cast
 
 from omegaconf import OmegaConf
 
-from aeros_core import curves, figures
+from aeros_core import curves
 from aeros_core.errors import ConfigError
 from aeros_core.outcomes import Result, Round
 from aeros_core.sitting import flatten
+from aeros_core.tables import main
 
 __all__ = ["Record", "columns", "compare", "draw", "read"]
 
@@ -102,7 +103,7 @@ def compare(records: Sequence[Record]) -> list[dict[str, Any]]:
         row: dict[str, Any] = {"run": record.name}
         row |= {_heading(key): _value(key, record.options.get(key, "")) for key in keys}
         row |= {"status": str(record.result.status), "rounds": record.result.rounds}
-        row |= figures.main(record.result.metrics)
+        row |= main(record.result.metrics)
         row["seconds"] = round(record.result.seconds, 2)
         rows.append(row)
     return rows

@@ -18,7 +18,7 @@ from aeros_core.messages import Metrics
 from aeros_core.parameters import Array
 from aeros_core.schema import Field
 
-__all__ = ["main", "merged", "of"]
+__all__ = ["merged", "of"]
 
 
 def of(outputs: Batch, target: Field | None, truth: Array | None) -> dict[str, float]:
@@ -62,11 +62,6 @@ def _spread(name: str, values: Array) -> dict[str, float]:
 def _errors(errors: Array) -> dict[str, float]:
     wide = errors.astype(np.float64)
     return {"mae": float(np.abs(wide).mean()), "rmse": float(np.sqrt(np.square(wide).mean()))}
-
-
-def main(metrics: Metrics) -> dict[str, float]:
-    """Return the figures that are worth a column: none of one class or one output alone."""
-    return {name: value for name, value in sorted(metrics.items()) if "." not in name}
 
 
 def merged(rows: Iterable[Metrics]) -> dict[str, float]:

@@ -67,9 +67,9 @@ def _retire(
     rules = retention.Rules(parsed.keep_last, parsed.keep_best, parsed.metric)
     if not (isinstance(repository, SupportsRemoval) and isinstance(repository, Repository)):
         raise words.without(cast("Repository", repository), "SupportsRemoval", "remove versions")
-    runs = [run.id for run in repository.runs()]
-    needed = retention.unfinished(runs, repository.result)
-    doomed = retention.doomed(repository.models(), rules, needed)
+    infos = repository.models()
+    needed = retention.unfinished(infos, repository.result)
+    doomed = retention.doomed(infos, rules, needed)
     if parsed.dry_run:
         return doomed
     gone = {name: list(repository.remove(name, old)) for name, old in doomed.items()}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from aeros_core import formats, gc_cli, words
 from aeros_core.errors import ConfigError, RepositoryError
-from aeros_core.tables import table
+from aeros_core.tables import figures, table
 
 if TYPE_CHECKING:
     from aeros_core.records import ModelInfo
@@ -78,10 +78,7 @@ def _list(parsed: argparse.Namespace) -> int:
     if parsed.json:
         print(json.dumps(rows, indent=2))
         return 0
-    shown = [
-        row | {f"{k}": float(v) for k, v in sorted(info.metrics.items())}
-        for row, info in zip(rows, infos, strict=True)
-    ]
+    shown = [row | figures(info.metrics) for row, info in zip(rows, infos, strict=True)]
     metrics = sorted({name for info in infos for name in info.metrics})
     print(table(shown, ["name", "version", "tags", *metrics, "round", "created", "nbytes"]))
     if told:
@@ -110,10 +107,7 @@ def _some(
     infos, total = repository.page(
         names[0] if names else None, offset=parsed.offset, limit=limit, newest=parsed.newest
     )
-    last = parsed.offset + len(infos)
-    more = f"; --offset {last} shows the next" if infos and last < total else ""
-    shown = f"{parsed.offset + 1:,} to {last:,}" if infos else "none"
-    return infos, f"{shown} of {words.counted(total, 'version')}{more}"
+    return infos, words.shown("version", parsed.offset, len(infos), total)
 
 
 def _row(info: ModelInfo) -> dict[str, Any]:

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
-from aeros_core import figures
 from aeros_core.hookspecs import hookimpl
 from aeros_core.outcomes import Result, Round
 from aeros_core.records import Run
+from aeros_core.tables import main
 from aeros_core.task import Task
 from aeros_core.words import counted
 
@@ -135,7 +135,7 @@ def _bar(task: Task, done: int) -> tuple[Progress, TaskID]:
 
 def shown(round: Round) -> Mapping[str, float]:
     """Return the figures of a round worth a person's glance: loss first, no class by itself."""
-    found = figures.main(round.watched or round.training)
+    found = main(round.watched or round.training)
     return {k: found[k] for k in sorted(found, key=lambda name: name != "loss")}
 
 
@@ -147,7 +147,7 @@ def answered(round: Round) -> str:
 
 def conclusion(task: Task, result: Result) -> str:
     """Return in words how a task ended."""
-    told = ", ".join(f"{k} {value:.4f}" for k, value in figures.main(result.metrics).items())
+    told = ", ".join(f"{k} {value:.4f}" for k, value in main(result.metrics).items())
     after = "" if task.infers else f" after {result.rounds} rounds"
     text = f"{result.task}: {result.status}{after}, {result.seconds:.1f} s"
     text += f"; {told}" if told else ""

@@ -4,46 +4,63 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aeros_core import words
 from aeros_core.errors import ConfigError, RepositoryError
-from aeros_core.tables import table
+from aeros_core.tables import figures, main, table
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # numpy comes with them
     from aeros_core.outcomes import Round
-    from aeros_core.records import ModelInfo, Run
+    from aeros_core.queries import Entry, Names, Query
+    from aeros_core.records import Run
     from aeros_core.roles import Repository
 
-__all__ = ["UNFINISHED", "add_results"]
+__all__ = ["add_results"]
 
-UNFINISHED = "unfinished"
-"""Status of a run that has no result: it goes on, or its process was killed."""
-
-_CHOSEN = ("collector", "trainer", "transformer", "controller")
 _SHOWN = 8
+_NODES = 20
+_MANY = ("task", "status", "where", "since", "until", "best", "newest", "limit", "offset",
+         "columns")  # fmt: skip
 
 
 def add_results(parser: argparse.ArgumentParser) -> None:
     """Give the command ``aeros results`` its options."""
-    parser.add_argument("words", nargs="*", metavar="[RUN] repository.option=value")
-    parser.add_argument("--task", help="runs of this task alone")
-    parser.add_argument("--json", action="store_true", help="as JSON")
+    option = parser.add_argument
+    option("words", nargs="*", metavar="[RUN] repository.option=value")
+    option("--task", help="runs of this task alone")
+    option("--status", help="of these, by commas: finished, failed, unfinished, …")
+    told = "an option or a metric: collector=fedavg, task.seed!=3, 'accuracy>=0.9'"
+    option("--where", action="append", default=[], metavar="KEY=VALUE", help=told)
+    option("--since", metavar="WHEN", help="begun since: 2026-11-28, 12h, 7d")
+    option("--until", metavar="WHEN", help="begun until")
+    option("--best", metavar="METRIC", help="the best of this metric first")
+    option("--newest", action="store_true", help="the newest first")
+    option("--limit", type=int, help="so many at most (default: all)")
+    option("--offset", type=int, default=0, help="pass over so many")
+    option("--columns", metavar="A,B,…", help="what is shown: run, accuracy, task.seed, …")
+    option("--nodes", action="store_true", help="of one run: every node")
+    option("--json", action="store_true", help="as JSON")
     parser.set_defaults(command=_results)
 
 
 def _results(parsed: argparse.Namespace) -> int:
     repository, names = words.repository(parsed.words)
-    if len(names) > 1 or (names and parsed.task):
+    chosen = any(vars(parsed)[name] for name in _MANY)
+    if len(names) > 1 or (names and chosen) or (parsed.nodes and not names):
         raise ConfigError(
-            "aeros results takes one run, or a task, or nothing for all runs",
-            hint="aeros results [RUN | --task NAME] [--json] repository.option=value",
+            "aeros results takes one run, or what runs have to be, or nothing for all runs",
+            hint="aeros results [RUN [--nodes] | --task NAME --where KEY=VALUE …] [--json]"
+            " repository.option=value",
         )
     if names:
-        _one(repository, _found(repository, names[0]), as_json=parsed.json)
+        _one(repository, _found(repository, names[0]), parsed)
     else:
-        _all(repository, _of_task(repository, parsed.task), as_json=parsed.json)
+        _all(repository, parsed)
     return 0
 
 
@@ -58,6 +75,86 @@ def _found(repository: Repository, name: str) -> Run:
     return runs[name]
 
 
+# ---------------------------------------------------------------- many runs
+
+
+def _all(repository: Repository, parsed: argparse.Namespace) -> None:
+    from aeros_core.queries import Entry
+
+    query = _query(parsed)
+    runs = _of_task(repository, parsed.task)
+    found = query.of([Entry(run, partial(_summary, repository)) for run in runs])
+    page = found[parsed.offset :][: parsed.limit]
+    columns = parsed.columns.replace(" ", "").split(",") if parsed.columns else []
+    _check_columns(columns, page)
+    if parsed.json:
+        print(json.dumps([_picked(entry, columns) for entry in page], indent=2))
+        return
+    metrics = sorted({name for entry in page for name in main(entry.row["metrics"])})
+    usual = ["run", "task", "status", "rounds", *metrics, "bytes", "model", "created"]
+    shown = columns or usual
+    print(table([_cells(entry, shown, query.names) for entry in page], shown))
+    if parsed.limit is not None or parsed.offset:
+        print(words.shown("run", parsed.offset, len(page), len(found)))
+
+
+def _summary(repository: Repository, run: Run) -> Mapping[str, Any]:
+    """Return a run in one row, also one whose records are damaged, which is told."""
+    from aeros_core import lineage
+
+    try:
+        return lineage.summary(repository, run)
+    except RepositoryError as error:
+        print(f"aeros: run '{run.id}' cannot be read: {error.asked}", file=sys.stderr)
+        return lineage.damaged(run)
+
+
+def _query(parsed: argparse.Namespace) -> Query:
+    from aeros_core.queries import Query, condition, moment
+
+    if parsed.offset < 0 or (parsed.limit is not None and parsed.limit < 1):
+        raise ConfigError(
+            "aeros results shows a page of the runs",
+            exists="--limit from 1, --offset from 0",
+            hint="aeros results --limit 20 --offset 40 --newest",
+        )
+    now = datetime.now(UTC)
+    return Query(
+        conditions=[condition(text) for text in parsed.where],
+        statuses=_statuses(parsed.status),
+        since=moment(parsed.since, now) if parsed.since else None,
+        until=moment(parsed.until, now, end=True) if parsed.until else None,
+        best=parsed.best,
+        newest=parsed.newest,
+        names=_names() if parsed.where or parsed.columns else {},
+    )
+
+
+def _names() -> dict[str, set[str]]:
+    """Return what installed plugins call the parts that targets implement."""
+    from aeros_core import plugins
+
+    names: dict[str, set[str]] = {}
+    for option in plugins.discover().options.values():
+        names.setdefault(option.target, set()).add(option.name)
+    return names
+
+
+def _statuses(text: str | None) -> set[str]:
+    from aeros_core.lineage import DAMAGED, UNFINISHED
+    from aeros_core.outcomes import Status
+
+    known = {status.lower(): str(status) for status in (*Status, UNFINISHED, DAMAGED)}
+    asked = [word.strip().lower() for word in (text or "").split(",") if word.strip()]
+    if unknown := [word for word in asked if word not in known]:
+        raise ConfigError(
+            f"--status {unknown[0]}: no run can be that",
+            exists=", ".join(sorted(known)),
+            hint="--status finished,unfinished",
+        )
+    return {known[word] for word in asked}
+
+
 def _of_task(repository: Repository, task: str | None) -> Sequence[Run]:
     runs = repository.runs(task)
     if task is not None and not runs:
@@ -70,115 +167,86 @@ def _of_task(repository: Repository, task: str | None) -> Sequence[Run]:
     return runs
 
 
-# ---------------------------------------------------------------- all runs
+def _check_columns(columns: Sequence[str], page: Sequence[Entry]) -> None:
+    from aeros_core.queries import ABSENT
+
+    for name in columns:
+        if page and all(_column(entry, name) is ABSENT for entry in page):
+            raise ConfigError(
+                f"--columns {name}: no run that is shown has it",
+                exists=", ".join([*page[0].row, *sorted(page[0].row["metrics"])]),
+                hint="or any option of the configuration: --columns run,collector,task.seed",
+            )
 
 
-def _all(repository: Repository, runs: Sequence[Run], *, as_json: bool) -> None:
-    rows = [_summary(repository, run) for run in runs]
-    if as_json:
-        print(json.dumps(rows, indent=2))
-        return
-    shown = [
-        row | _figures(row["metrics"]) | {"model": _model(row), "bytes": sum(row["bytes"].values())}
-        for row in rows
-    ]
-    metrics = sorted({name for row in rows for name in row["metrics"]})
-    columns = ["run", "task", "status", "rounds", *metrics, "bytes", "model", "created"]
-    print(table(shown, columns))
+def _picked(entry: Entry, columns: Sequence[str]) -> Mapping[str, Any]:
+    from aeros_core.queries import ABSENT
+
+    values = {name: _column(entry, name) for name in columns}
+    return {k: None if v is ABSENT else v for k, v in values.items()} or entry.row
 
 
-def _summary(repository: Repository, run: Run) -> dict[str, Any]:
-    """Return a run in one row; one that has not ended is summed up from its rounds."""
-    result = repository.result(run.id) or _so_far(repository.history(run.id))
-    taken = ("status", "rounds", "metrics", "seconds", "bytes", "model")
+def _cells(entry: Entry, columns: Sequence[str], names: Names) -> dict[str, Any]:
+    """Return a run as a table shows it."""
+    from aeros_core.queries import spelled
+
+    row = entry.row
+    ready = {
+        **row,
+        "bytes": sum(row["bytes"].values()),
+        "model": "{name}:{version}".format(**row["model"]) if row["model"] else "",
+    }
     return {
-        "run": run.id,
-        "task": run.task,
-        **{key: result[key] for key in taken},
-        "created": run.created,
+        name: ready[name] if name in ready else spelled(_column(entry, name), names)
+        for name in columns
     }
 
 
-def _so_far(rounds: Sequence[Round]) -> dict[str, Any]:
-    measured = next((r.watched for r in reversed(rounds) if r.watched), {})
-    return {
-        "status": UNFINISHED,
-        "rounds": rounds[-1].number if rounds else 0,
-        "metrics": dict(measured),
-        "seconds": sum(r.seconds.get("total", 0.0) for r in rounds),
-        "bytes": {"sent": sum(r.sent for r in rounds), "received": sum(r.received for r in rounds)},
-        "model": {},
-    }
-
-
-def _model(row: Mapping[str, Any]) -> str:
-    return "{name}:{version}".format(**row["model"]) if row["model"] else ""
+def _column(entry: Entry, name: str) -> Any:
+    """Return what a column shows: first of what came of the run, then of what it was told."""
+    return entry.row[name] if name in entry.row else entry.told(name)
 
 
 # ---------------------------------------------------------------- one run
 
 
-def _one(repository: Repository, run: Run, *, as_json: bool) -> None:
+def _one(repository: Repository, run: Run, parsed: argparse.Namespace) -> None:
+    from aeros_core import lineage
+
     rounds = repository.history(run.id)
-    summary = _summary(repository, run)
-    lineage = _lineage(run, rounds, _models_of(repository, summary))
-    if as_json:
-        described = summary | {"lineage": lineage, "history": [r.to_json() for r in rounds]}
-        print(json.dumps(described, indent=2))
+    summary = lineage.summary(repository, run)
+    origin = lineage.lineage(repository, run, rounds)
+    nodes = lineage.nodes(rounds)
+    if parsed.json:
+        history = [done.to_json() for done in rounds]
+        print(json.dumps(summary | {"lineage": origin, "nodes": nodes, "history": history},
+                         indent=2))  # fmt: skip
         return
-    nodes = _some("node", list(lineage["nodes"]))
-    print(words.page(summary | {"lineage": lineage | {"nodes": nodes}}))
-    metrics = sorted({name for r in rounds for name in r.watched})
+    print(words.page(summary | {"lineage": origin | {"nodes": _some("node", list(nodes))}}))
+    metrics = sorted({name for done in rounds for name in main(done.watched)})
     columns = ["round", *metrics, "nodes", "refused", "seconds"]
-    print(f"\n{table([_row(r) for r in rounds], columns)}")
-    for r in rounds:
-        for node, reason in r.refused.items():
-            print(f"round {r.number} refused {node}: {reason}")
+    print(f"\n{table([_row(done) for done in rounds], columns)}")
+    for done in rounds:
+        for node, reason in done.refused.items():
+            print(f"round {done.number} refused {node}: {reason}")
+    _print_nodes(nodes, every=parsed.nodes)
 
 
-def _models_of(repository: Repository, summary: Mapping[str, Any]) -> list[ModelInfo]:
-    """Return the versions that a run has stored, also one that nobody tells of any more."""
-    names = {summary["task"], summary["model"].get("name", summary["task"])}
-    found = [info for name in sorted(names) for info in repository.models(name)]
-    return [info for info in found if info.run == summary["run"]]
+def _print_nodes(nodes: Mapping[str, Mapping[str, Any]], *, every: bool) -> None:
+    """Print what nodes did: those that did most first, and where they are many only some."""
+    ordered = sorted(nodes.items(), key=lambda item: -item[1]["updates"])
+    some = ordered if every else ordered[:_NODES]
+    metrics = sorted({name for _, told in some for name in main(told["metrics"])})
+    columns = ["node", "updates", "refused", "dropped", "examples", *metrics]
+    rows = [{"node": node, **told, **figures(told["metrics"])} for node, told in some]
+    print(f"\n{table(rows, columns)}")
+    if len(some) < len(ordered):
+        print(f"{words.counted(len(ordered) - len(some), 'node')} more; --nodes shows them")
 
 
-def _lineage(run: Run, rounds: Sequence[Round], infos: Sequence[ModelInfo]) -> dict[str, Any]:
-    return {
-        "identity": run.identity,
-        **{part: run.config[part] for part in _CHOSEN if part in run.config},
-        "nodes": _took_part(rounds),
-        "models": [
-            {
-                "model": f"{info.name}:{info.version}",
-                "digest": info.digest,
-                "parents": list(info.parents),
-            }
-            for info in infos
-        ],
-        "versions": dict(run.versions),
-    }
-
-
-def _took_part(rounds: Sequence[Round]) -> dict[str, dict[str, int]]:
-    """Return how many updates of each node were taken, and how many were missing."""
-    nodes = sorted({node for r in rounds for node in [*r.nodes, *r.refused]})
-    return {
-        node: {
-            "updates": sum(node in r.nodes for r in rounds),
-            "refused": sum(node in r.refused for r in rounds),
-        }
-        for node in nodes
-    }
-
-
-def _row(r: Round) -> dict[str, object]:
-    counts = {"round": r.number, "nodes": len(r.nodes), "refused": len(r.refused)}
-    return {**_figures(r.watched), **counts, "seconds": float(r.seconds.get("total", 0.0))}
-
-
-def _figures(metrics: Mapping[str, float]) -> dict[str, float]:
-    return {name: float(value) for name, value in metrics.items()}
+def _row(done: Round) -> dict[str, object]:
+    counts = {"round": done.number, "nodes": len(done.nodes), "refused": len(done.refused)}
+    return {**figures(done.watched), **counts, "seconds": float(done.seconds.get("total", 0.0))}
 
 
 def _some(noun: str, names: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aeros_core.errors import ConfigError
+from aeros_core.errors import AerosError, ConfigError
 from aeros_core.outcomes import Status
 from aeros_core.records import ModelInfo
 from aeros_core.task import Stop
@@ -72,9 +72,22 @@ def doomed(
     return found
 
 
-def unfinished(runs: Iterable[str], result: Callable[[str], Mapping[str, Any] | None]) -> set[str]:
-    """Return the runs that may still go on: all that have not finished."""
-    return {run for run in runs if (result(run) or {}).get("status") != Status.FINISHED}
+def unfinished(
+    infos: Iterable[ModelInfo], result: Callable[[str], Mapping[str, Any] | None]
+) -> set[str]:
+    """Return the runs of some versions that may still go on: all that have not finished.
+
+    One whose record is damaged or gone is among them: nobody knows whether it has.
+    """
+    runs = {info.run for info in infos if info.run}
+    return {run for run in runs if not _has_finished(run, result)}
+
+
+def _has_finished(run: str, result: Callable[[str], Mapping[str, Any] | None]) -> bool:
+    try:
+        return (result(run) or {}).get("status") == Status.FINISHED
+    except AerosError:
+        return False
 
 
 def _best(versions: Sequence[ModelInfo], rules: Rules) -> list[ModelInfo]:
@@ -88,4 +101,8 @@ def _best(versions: Sequence[ModelInfo], rules: Rules) -> list[ModelInfo]:
 
 
 def _measured(infos: Sequence[ModelInfo], metric: str) -> list[ModelInfo]:
-    return [info for info in infos if not math.isnan(info.metrics.get(metric, math.nan))]
+    return [info for info in infos if _is_number(info.metrics.get(metric))]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not math.isnan(value)

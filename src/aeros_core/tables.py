@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
-__all__ = ["table"]
+__all__ = ["figures", "main", "table"]
+
+V = TypeVar("V")
 
 
 def table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> str:
@@ -25,5 +28,15 @@ def table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
+def figures(metrics: Mapping[str, object]) -> dict[str, object]:
+    """Return metrics as a table shows them: numbers with as many digits, others as they are."""
+    return {k: float(v) if isinstance(v, int | float) else v for k, v in metrics.items()}
+
+
 def _text(value: object) -> str:
     return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def main(metrics: Mapping[str, V]) -> dict[str, V]:
+    """Return the figures that are worth a column: none of one class or one output alone."""
+    return {name: value for name, value in sorted(metrics.items()) if "." not in name}

@@ -10,7 +10,7 @@ from aeros_core.errors import ConfigError
 if TYPE_CHECKING:
     from aeros_core.roles import Repository
 
-__all__ = ["counted", "named", "page", "repository", "without"]
+__all__ = ["counted", "named", "page", "repository", "shown", "without"]
 
 
 def repository(words: Sequence[str]) -> tuple[Repository, list[str]]:
@@ -38,6 +38,14 @@ def named(word: str) -> tuple[str, str | None]:
 def counted(number: int, noun: str) -> str:
     """Return for example ``1 file`` or ``1,234 files``."""
     return f"{number:,} {noun}{'s'[: number != 1]}"
+
+
+def shown(noun: str, offset: int, number: int, total: int) -> str:
+    """Return for example ``21 to 40 of 345 runs; --offset 40 shows the next``."""
+    last = offset + number
+    more = f"; --offset {last} shows the next" if number and last < total else ""
+    here = f"{offset + 1:,} to {last:,}" if number else "none"
+    return f"{here} of {counted(total, noun)}{more}"
 
 
 def page(described: dict[str, Any]) -> str:

@@ -204,3 +204,24 @@ def test_bytes_that_are_no_key(tmp_path, data):
     for read in (keys.public, keys.private):
         with pytest.raises(ConfigError):
             read(path)
+
+
+# ---------------------------------------------------------------- clocks
+
+
+def test_a_clock_that_jumps_changes_nothing_for_good(site, owner, signed, monkeypatch):
+    """By hours and by years: what a key is worth is what it is worth today, and no later."""
+    today = datetime.now(UTC).date()
+    expiring(site, today + timedelta(days=1))
+    for days in (0, 2, -400, 1, 20_000, 0, -1, 2, 0):
+        monkeypatch.setattr(validity, "_today", lambda days=days: today + timedelta(days=days))
+        if days <= 1:
+            verify(site, *signed)
+        else:
+            with pytest.raises(Refused, match="has expired"):
+                verify(site, *signed)
+    monkeypatch.setattr(validity, "_today", lambda: today + timedelta(days=9999))
+    validity.revoke(site.keys, owner.id)
+    monkeypatch.setattr(validity, "_today", lambda: today - timedelta(days=9999))
+    with pytest.raises(Refused, match="was revoked here"):
+        verify(site, *signed)

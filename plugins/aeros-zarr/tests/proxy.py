@@ -13,7 +13,8 @@ class Proxy(ThreadingHTTPServer):
 
     Attributes:
         fault: Called with method and path of each request. It returns None to forward it;
-            a status; a number of seconds to wait before forwarding it; or one of ``drop``
+            a status, or one and a body; a number of seconds to wait before forwarding it; or
+            one of ``drop``
             (close the connection without an answer), ``lost`` (forward the request, and
             lose the answer) and ``cut`` (half of the answer's body).
         ignored: Headers that are not forwarded.
@@ -46,6 +47,8 @@ class Forward(BaseHTTPRequestHandler):
             fault = None
         if fault == "drop":
             self.close_connection = True
+        elif isinstance(fault, tuple):
+            self.answer(fault[0], {}, fault[1])
         elif isinstance(fault, int):
             self.answer(fault, {}, b"<Error><Code>Busy</Code><Message>Not now</Message></Error>")
         else:

@@ -54,6 +54,16 @@ def test_what_an_unfinished_run_has_stored_stays(examples, tmp_path):
     assert versions(repository) == [1, 3]
 
 
+@pytest.mark.parametrize("record", ["run.json", "result.json"])
+def test_what_a_run_has_stored_whose_record_is_damaged_stays(examples, tmp_path, record):
+    repository = examples.store(tmp_path, keep_last=1)
+    end(repository, examples, 1, Status.INTERRUPTED)
+    (tmp_path / "runs/r1" / record).write_bytes(b"")
+    for n in (2, 3):
+        end(repository, examples, n)
+    assert versions(repository) == [1, 3]
+
+
 def test_a_metric_that_nobody_measured_is_told_and_the_run_ends_well(examples, tmp_path, caplog):
     repository = examples.store(tmp_path, keep_best=1, keep_metric="f1")
     for n in (1, 2):

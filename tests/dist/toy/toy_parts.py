@@ -278,7 +278,10 @@ class Files:
 
     def result(self, run):
         path = self._folder(run) / "result.json"
-        return json.loads(path.read_text()) if path.exists() else None
+        try:
+            return json.loads(path.read_text()) if path.exists() else None
+        except ValueError as error:
+            raise RepositoryError(f"{path} is damaged") from error
 
     def publish(self, model):
         version = len(self.models(model.name)) + 1

@@ -73,6 +73,7 @@ class Blobs:
         self._verify = verify
         self.compression = compression
         self._sound: set[str] = set()  # written or verified by this object
+        self._fresh: dict[str, Document] = {}  # written last, and perhaps not named yet
 
     def put(self, folder: str, arrays: Mapping[K, Stored]) -> dict[K, str]:
         """Store arrays in the folder of this key; return ``{name: digest of its blob}``.
@@ -100,6 +101,14 @@ class Blobs:
         except ValueError as error:
             raise damaged(self._store.place(key), str(error)) from error
 
+    def stored(self, folder: str, digest: str) -> Document:
+        """Return the document of a blob that was stored a moment ago, wherever it is now.
+
+        Raises:
+            RepositoryError: It is another one, which is missing or damaged.
+        """
+        return self._fresh.get(digest) or self.document(folder, digest)
+
     def get(self, folder: str, digest: str) -> Stored:
         """Return a blob of the folder of this key, every byte of it verified.
 
@@ -120,7 +129,7 @@ class Blobs:
 
     def sums(self, folder: str, digest: str) -> list[str] | None:
         """Return the SHA-256 of each piece of a vector but the last, if its chunks are these."""
-        document = self.document(folder, digest)
+        document = self.stored(folder, digest)
         named = document["attributes"]["sha256"][:-1]
         whole = in_pieces(document) and not layers.sources(document)
         return named if whole and all(isinstance(sha256, str) for sha256 in named) else None
@@ -157,33 +166,14 @@ class Blobs:
             return self._files.heal(key, lambda data: is_of(io.BytesIO(data), named), others)
         return ""
 
-    def collect(self, folder: str, named: Callable[[], set[str]], seconds: float) -> dict[str, int]:
-        """Remove blobs of this folder that nothing names; return ``{blob: bytes}``.
-
-        A blob that somebody is about to name is a young one: `put` has written or touched
-        it. What is named is read after the ages are, and again before anything goes.
-
-        Args:
-            folder: Key of the folder.
-            named: Returns the digests that manifests name now.
-            seconds: Age from which a blob may go.
-        """
-        before = self._store.now() - seconds
-        old = {
-            digest
-            for digest in self._store.names(folder)
-            if (self._store.written(f"{folder}/{digest}") or before) < before
-        }
-        unnamed = old - named() if old else old
-        unnamed -= named() if unnamed else unnamed
-        taken = {key: self._store.take(key, before) for key in _keys(folder, unnamed)}
-        return {
-            self._store.place(key): nbytes for key, nbytes in taken.items() if nbytes is not None
-        }
-
     def remove(self, folder: str, digests: Iterable[str]) -> None:
         """Remove blobs from the folder of this key."""
         self._store.remove(*(_key(folder, digest) for digest in digests))
+
+    def lacks(self, folder: str, digests: Iterable[str]) -> bool:
+        """Tell whether one of these blobs is not there: collected before it was named."""
+        keys = [f"{_key(folder, digest)}/zarr.json" for digest in digests]
+        return not all(map(self._store.exists, keys))
 
     def usable(self, folder: str, digest: str) -> int | None:
         """Return the bytes of a blob's array, which counts as written now; None if damaged.
@@ -202,14 +192,18 @@ class Blobs:
     def add(self, folder: str, encoded: Sequence[Encoded]) -> list[str]:
         """Store encoded arrays as `put` does; return the digest of each."""
         with self._store.staging(len(encoded)) as stages:
-            digests = self._write(stages, encoded)
+            written = self._write(stages, encoded)
+            digests = [digest for digest, _ in written]
             made = dict(zip(digests, stages, strict=True))
+            self._fresh = dict(written)
             self._store.remove(*(_key(folder, d) for d in made if self._is_damaged(folder, d)))
             self._store.adopt({_key(folder, digest): stage for digest, stage in made.items()})
         self._sound |= made.keys()
         return digests
 
-    def _write(self, stages: Sequence[Path], arrays: Sequence[Encoded]) -> list[str]:
+    def _write(
+        self, stages: Sequence[Path], arrays: Sequence[Encoded]
+    ) -> list[tuple[str, Document]]:
         both = list(zip(stages, arrays, strict=True))
         if all(len(array.chunks) < 2 for array in arrays):
             return [_blob(stage, array, map, self._store.write) for stage, array in both]
@@ -219,10 +213,10 @@ class Blobs:
             def write(path: Path, *parts: bytes | memoryview) -> None:
                 written.append(writers.submit(self._store.write, path, *parts))
 
-            digests = [_blob(stage, array, hashers.map, write) for stage, array in both]
+            made = [_blob(stage, array, hashers.map, write) for stage, array in both]
         for future in written:
             future.result()
-        return digests
+        return made
 
     def _is_damaged(self, folder: str, digest: str) -> bool:
         if not self._store.touch(_key(folder, digest)):
@@ -267,8 +261,8 @@ def _key(folder: str, digest: str) -> str:
 
 def _blob(
     stage: Path, array: Encoded, each: Callable[..., Iterable[Sum]], write: Callable[..., None]
-) -> str:
-    """Write the files of a blob, each as soon as it is hashed; return the blob's digest."""
+) -> tuple[str, Document]:
+    """Write the files of a blob, each as soon as it is hashed; return its digest and document."""
     digests = []
     for n, (chunk, digest) in enumerate(
         zip(array.chunks, each(of_chunk, array.chunks), strict=True)
@@ -279,8 +273,4 @@ def _blob(
     whole = {**array.document, "attributes": attributes}
     document = json.dumps(whole, separators=(",", ":")).encode()
     write(stage / "zarr.json", document)
-    return sha256([document])
-
-
-def _keys(folder: str, digests: Iterable[str]) -> list[str]:
-    return [f"{folder}/{digest}" for digest in sorted(digests)]
+    return sha256([document]), whole

@@ -13,11 +13,11 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, GenericError, NotSupportedError
@@ -25,10 +25,9 @@ from obstore.store import S3Store
 
 from aeros_zarr import claims
 from aeros_zarr.cache import Cache
+from aeros_zarr.download import Download
 from aeros_zarr.endpoint import asked
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer, WriteableBuffer
+from aeros_zarr.keys import HIDDEN, hidden
 
 __all__ = ["Bucket"]
 
@@ -94,7 +93,7 @@ class Bucket:
             data = self._again(lambda: obstore.get(self._s3, key).bytes())
         if cache:
             cache.add(folder, name, memoryview(data))
-        return _Content(data)
+        return Download(data)
 
     def drop(self, key: str) -> bool:
         """Forget what the cache has of a file of a blob; tell whether it had it."""
@@ -169,7 +168,7 @@ class Bucket:
 
     def sweep(self) -> None:
         """Remove what killed processes left under ``tmp/`` more than a day ago."""
-        entries = self._entries("tmp")
+        entries = {k: v for k, v in self._entries("tmp").items() if f"/{HIDDEN}" not in k}
         before = self.now() - _ABANDONED if entries else 0.0
         self._delete([path for path, (written, _) in entries.items() if written < before])
 
@@ -196,17 +195,34 @@ class Bucket:
         times = [head[0]] if head else [written for written, _ in entries.values()]
         return max(times, default=None)
 
-    def take(self, key: str, before: float) -> int | None:
-        """Remove a folder unless written or touched since; return its bytes.
-
-        It is looked at once more right before. Who uses it in the very moment between
-        finds out after having named it, and uploads it again.
-        """
-        entries = self._entries(key)
+    def hide(self, key: str, before: float) -> bool:
+        """Take a folder's ``zarr.json`` away unless written or touched since; tell whether."""
         if (self.written(key) or before) >= before:
-            return None
-        self.remove(key)
-        return sum(nbytes for _, nbytes in entries.values())
+            return False
+        head, aside = f"{key}/{_HEAD}", f"{hidden(key)}/{_HEAD}"
+        self.replace(aside, b"")
+        with suppress(FileNotFoundError):
+            self.replace(aside, self.read(head))
+        self._delete([head])
+        return True
+
+    def bring_back(self, key: str) -> None:
+        """Let a hidden folder appear again, if it was one."""
+        aside = f"{hidden(key)}/{_HEAD}"
+        with suppress(FileNotFoundError):
+            if data := self.read(aside):
+                self.replace(f"{key}/{_HEAD}", data)
+        self._delete([aside])
+
+    def discard(self, key: str, before: float) -> int:
+        """Remove a hidden folder, but not what was written since; return its bytes."""
+        aside = self._entries(hidden(key))
+        if not aside:
+            return 0
+        gone = {path: n for path, (at, n) in self._entries(key).items() if at < before}
+        gone |= {path: n for path, (_, n) in aside.items()}
+        self._delete([*gone])
+        return sum(gone.values())
 
     def _create(self, key: str, data: bytes) -> bool:
         """Put an object on the condition that there is none.
@@ -266,23 +282,6 @@ class Bucket:
                     obstore.delete(self._s3, paths)
         except FileNotFoundError:
             return
-
-
-class _Content(io.RawIOBase):
-    """What was downloaded, read from where it lies."""
-
-    def __init__(self, data: ReadableBuffer) -> None:
-        self._rest = memoryview(data).cast("B")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: WriteableBuffer, /) -> int:
-        into = memoryview(buffer).cast("B")
-        size = min(len(into), len(self._rest))
-        into[:size] = self._rest[:size]
-        self._rest = self._rest[size:]
-        return size
 
 
 def _is_worth_repeating(text: str) -> bool:

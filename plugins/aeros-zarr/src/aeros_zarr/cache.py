@@ -68,7 +68,7 @@ class Cache:
             return
         self._added += len(data)
         if self._added * _LOOK >= self._limit:
-            self._shrink()
+            self._shrink(path)
 
     def drop(self, digest: str, name: str) -> bool:
         """Remove a file; tell whether it was here."""
@@ -81,7 +81,8 @@ class Cache:
     def _path(self, digest: str, name: str) -> Path:
         return self.folder / digest[:2] / f"{digest}.{name}"
 
-    def _shrink(self) -> None:
+    def _shrink(self, newest: Path) -> None:
+        """Remove what was used longest ago; not the newest, whatever the clock says."""
         found = []
         for path in self.folder.glob("??/*"):
             with suppress(OSError):  # another process removes it
@@ -92,7 +93,7 @@ class Cache:
                     path.unlink()
         total = sum(size for _, size, _ in found)
         if total > self._limit:
-            for _, size, path in sorted(found):
+            for _, size, path in sorted(each for each in found if each[2] != newest):
                 if total <= self._limit * _ROOM:
                     break
                 with suppress(OSError):

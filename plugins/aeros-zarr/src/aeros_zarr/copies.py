@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from aeros_core.errors import RepositoryError
 from aeros_zarr import manifest
+from aeros_zarr.keys import hidden
 from aeros_zarr.store import Store
 
 __all__ = ["of_blob", "record"]
@@ -21,13 +22,16 @@ def of_blob(stores: Sequence[Store], key: str) -> Iterator[tuple[str, bytes]]:
     """Yield the files of stores that should be this file of a blob: place and bytes.
 
     A blob is the same under its digest in every folder: among the models' blobs, and in
-    those of every run. The first one may also have it in its cache.
+    those of every run. The first one may also have it in its cache, or hidden.
 
     Args:
         stores: Where to look; the first one is where ``key`` is damaged.
         key: ``<folder>/<digest>/<name>``.
     """
     digest, name = key.split("/")[-2:]
+    with suppress(OSError):
+        aside = f"{hidden(key.rpartition('/')[0])}/{name}"
+        yield stores[0].place(aside), stores[0].read(aside)
     with suppress(OSError), stores[0].open(key) as file:
         yield f"the cache of {stores[0].place()}", file.read() or b""
     for n, store in enumerate(stores):

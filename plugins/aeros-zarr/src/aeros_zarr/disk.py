@@ -8,15 +8,17 @@ storage, and then moved to its key by one system call.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import secrets
 import shutil
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from io import BufferedReader
 from pathlib import Path
+
+from aeros_zarr.keys import HIDDEN, hidden
 
 __all__ = ["Disk"]
 
@@ -113,11 +115,15 @@ class Disk:
         """Yield new folders under ``tmp/``; those not adopted are gone at the end."""
         self._folder(self.root / "tmp")
         stages = [self._unique() for _ in range(folders)]
+        locks: list[int] = []
         try:
             for stage in stages:
                 stage.mkdir()
+                locks.append(_locked(stage))
             yield stages
         finally:
+            for lock in locks:
+                os.close(lock)
             for stage in stages:
                 if stage.exists():
                     shutil.rmtree(stage, ignore_errors=True)
@@ -144,15 +150,17 @@ class Disk:
             self._sync(parent)
 
     def sweep(self) -> None:
-        """Remove what killed processes left under ``tmp/`` more than a day ago."""
-        for name in self.names("tmp"):
+        """Remove what killed processes left under ``tmp/`` more than a day ago.
+
+        Whatever the clock says, the folder of a process that lives stays: it is locked.
+        """
+        names = [name for name in self.names("tmp") if not name.startswith(HIDDEN)]
+        before = self.now() - _ABANDONED if names else 0.0
+        for name in names:
             path = self.root / "tmp" / name
-            try:
-                old = time.time() - path.stat().st_mtime > _ABANDONED
-            except FileNotFoundError:
-                continue
-            if old:
-                self.remove(f"tmp/{name}")
+            with suppress(FileNotFoundError):
+                if path.stat().st_mtime < before and not _is_locked(path):
+                    self.remove(f"tmp/{name}")
 
     def touch(self, key: str) -> bool:
         """Let a folder count as written now; False if it is not there."""
@@ -174,24 +182,44 @@ class Disk:
         except FileNotFoundError:
             return None
 
-    def take(self, key: str, before: float) -> int | None:
-        """Remove a folder unless written or touched since; return its bytes.
+    def hide(self, key: str, before: float) -> bool:
+        """Move a folder out of sight unless written or touched since; tell whether.
 
-        It is looked at once more after it was moved out of reach: who touched it before
-        finds it back, who touches it after learns that it is gone.
+        It is looked at once more after it was moved: who touched it before finds it back,
+        who touches it after learns that it is gone.
         """
-        path, aside = self.root / key, self._unique()
+        path, aside = self.root / key, self.root / hidden(key)
         if (self.written(key) or before) >= before:
-            return None
-        with suppress(FileNotFoundError):
+            return False
+        self._folder(aside.parent)
+        try:
             path.rename(aside)
-            if aside.stat().st_mtime < before:
-                nbytes = sum(file.stat().st_size for file in aside.iterdir())
-                shutil.rmtree(aside, ignore_errors=True)
-                return nbytes
-            _move(aside, path)
+        except OSError as error:  # somebody else has taken it, or has hidden another one
+            if error.errno in (errno.ENOENT, errno.EEXIST, errno.ENOTEMPTY):
+                return False
+            raise
+        if aside.stat().st_mtime < before:
+            return True
+        self.bring_back(key)
+        return False
+
+    def bring_back(self, key: str) -> None:
+        """Let a hidden folder appear again, unless another one is there meanwhile."""
+        aside = self.root / hidden(key)
+        with suppress(FileNotFoundError):
+            _move(aside, self.root / key)
             shutil.rmtree(aside, ignore_errors=True)
-        return None
+
+    def discard(self, key: str, before: float) -> int:  # noqa: ARG002
+        """Remove a hidden folder; return its bytes."""
+        aside, gone = self.root / hidden(key), self._unique()
+        try:
+            aside.rename(gone)
+        except FileNotFoundError:
+            return 0
+        nbytes = sum(file.stat().st_size for file in gone.iterdir())
+        shutil.rmtree(gone, ignore_errors=True)
+        return nbytes
 
     @contextmanager
     def _staged(self, key: str, data: bytes, *, lasting: bool = True) -> Iterator[Path]:
@@ -225,6 +253,27 @@ class Disk:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _locked(folder: Path) -> int:
+    """Return a descriptor that keeps a folder locked, where the file system can, until it ends."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    with suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+    return descriptor
+
+
+def _is_locked(path: Path) -> bool:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _move(folder: Path, target: Path) -> None:

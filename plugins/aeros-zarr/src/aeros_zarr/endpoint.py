@@ -136,6 +136,11 @@ def asked(place: str, let: tuple[type[Exception], ...] = ()) -> Iterator[None]:
             ) from error  # fmt: skip
         if isinstance(error, FileNotFoundError):
             raise
+        if "RequestTimeTooSkewed" in text:
+            raise Refused(
+                errno.EACCES, "the clock of this machine is too far from the endpoint's",
+                hint="set the clock (it is signed into each request), then try again",
+            ) from error  # fmt: skip
         denied = isinstance(error, PermissionDeniedError | UnauthenticatedError)
         if denied or any(code in text for code in _DENIED):
             raise Refused(

@@ -13,7 +13,10 @@ So a record that has got to where another belongs is not taken for it.
 
 from __future__ import annotations
 
-__all__ = ["belonging", "numbers"]
+__all__ = ["HIDDEN", "belonging", "hidden", "numbers", "shown"]
+
+HIDDEN = "hidden-"
+"""What folders under ``tmp/`` begin with that are to go, unless somebody names them."""
 
 
 def belonging(key: str) -> dict[str, str | int]:
@@ -40,3 +43,13 @@ def numbers(names: list[str]) -> list[int]:
     """Return the numbers of the files ``<number>.json`` among these names, in order."""
     stems = (name.removesuffix(".json") for name in names if name.endswith(".json"))
     return sorted(int(stem) for stem in stems if stem.isdecimal() and stem == str(int(stem)))
+
+
+def hidden(key: str) -> str:
+    """Return where a folder lies while it is hidden."""
+    return f"tmp/{HIDDEN}{key.replace('/', ':')}"
+
+
+def shown(name: str) -> str:
+    """Return the key of the folder that is hidden under this name."""
+    return name.removeprefix(HIDDEN).replace(":", "/")

@@ -43,9 +43,9 @@ def retire(repository: Retiring, name: str, kept: Rules) -> None:
     What a tag points to stays, and what a run may need that has not finished.
     """
     try:
-        runs = [run.id for run in repository.runs()]
-        needed = unfinished(runs, repository.result)
-        gone = doomed(repository.models(name), kept, needed).get(name, [])
+        infos = repository.models(name)
+        needed = unfinished(infos, repository.result)
+        gone = doomed(infos, kept, needed).get(name, [])
         removed = repository.remove(name, gone) if gone else []
         if removed:
             _log.info("versions %s of model '%s' are gone", [*removed], name)

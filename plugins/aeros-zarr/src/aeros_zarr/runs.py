@@ -24,6 +24,7 @@ from aeros_core.outcomes import Result, Round
 from aeros_core.records import Checkpoint, Run
 from aeros_zarr import manifest
 from aeros_zarr.blobs import Blobs
+from aeros_zarr.collection import collect
 from aeros_zarr.faults import explained
 from aeros_zarr.keys import numbers
 from aeros_zarr.manifest import read
@@ -97,8 +98,10 @@ class Runs:
             content = content_of_checkpoint(checkpoint, self._blobs, folder, held.bases(number))
             kept = [*(n for n in held.kept if n < number), number][-self._keep :]
             self._store.remove(*(_round(run, n) for n in reversed(held.blobs) if n > number))
-            key = _round(run, number)
-            self._store.replace(key, manifest.dump("round", {**content, "kept": kept}, key))
+            self._name(run, number, {**content, "kept": kept})
+            while self._blobs.lacks(folder, digests(content)):  # collected meanwhile
+                content = content_of_checkpoint(checkpoint, self._blobs, folder, {})
+                self._name(run, number, {**content, "kept": kept})
             blobs = {**held.blobs, number: digests(content)}
             named = {**held.parameters, number: content["parameters"]}
             self._held[run] = _Held(kept, _only(blobs, kept), _only(named, kept))
@@ -180,8 +183,12 @@ class Runs:
         removed: dict[str, int] = {}
         for run in self._store.names("runs"):
             named = partial(self._named, run)
-            removed |= self._blobs.collect(f"runs/{run}/blobs", named, seconds)
+            removed |= collect(self._store, f"runs/{run}/blobs", named, seconds)
         return removed
+
+    def _name(self, run: str, number: int, content: Content) -> None:
+        key = _round(run, number)
+        self._store.replace(key, manifest.dump("round", content, key))
 
     def _named(self, run: str) -> set[str]:
         contents = [self._content(run, number) for number in self._numbers(run)]

@@ -78,7 +78,7 @@ class Store(Protocol):
         """Make finished folders appear at their keys; one that is there already stays."""
 
     def sweep(self) -> None:
-        """Remove what killed processes left unfinished more than a day ago."""
+        """Remove what killed processes left unfinished more than a day ago, by `now`."""
 
     def touch(self, key: str) -> bool:
         """Let an adopted folder count as written now; False if it is not there."""
@@ -89,5 +89,14 @@ class Store(Protocol):
     def written(self, key: str) -> float | None:
         """Return when an adopted folder was written or touched; None if it is not there."""
 
-    def take(self, key: str, before: float) -> int | None:
-        """Remove an adopted folder unless written or touched since; return its bytes."""
+    def hide(self, key: str, before: float) -> bool:
+        """Move an adopted folder out of sight unless written or touched since; tell whether.
+
+        It lies at `keys.hidden` until it is brought back or discarded.
+        """
+
+    def bring_back(self, key: str) -> None:
+        """Let a hidden folder appear again, unless another one is there meanwhile."""
+
+    def discard(self, key: str, before: float) -> int:
+        """Remove a hidden folder, but not what was written since; return its bytes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aeros_zarr import copies
+from aeros_zarr import collection, copies
 from aeros_zarr.algorithms import Algorithms
 from aeros_zarr.blobs import Blobs
 from aeros_zarr.faults import explained
@@ -98,7 +98,7 @@ class Upkeep:
                 the store refuses.
         """
         with explained("what nothing names could not be removed", self._store):
-            removed = self._blobs.collect("blobs", self._named, seconds)
+            removed = collection.collect(self._store, "blobs", self._named, seconds)
             removed |= self._runs.collect(seconds)
             self._store.sweep()
         return removed

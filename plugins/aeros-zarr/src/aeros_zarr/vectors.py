@@ -61,8 +61,8 @@ def put(
 
 
 def sources(blobs: Blobs, folder: str, digests: Mapping[str, str]) -> list[str]:
-    """Return the other blobs that hold pieces of stored vectors."""
-    documents = [blobs.document(folder, digest) for digest in digests.values()]
+    """Return the other blobs that hold pieces of vectors that were just stored."""
+    documents = [blobs.stored(folder, digest) for digest in digests.values()]
     return sorted({blob for document in documents for blob in layers.sources(document)})
 
 
