@@ -257,3 +257,13 @@ def test_a_repository_that_cannot_remove_versions(models, able):
     done = models("gc", "--keep-last", "1")
     assert done.returncode == 2
     assert done.stderr.startswith("aeros: Files is a repository that cannot remove versions: it")
+
+
+@pytest.mark.parametrize("words", [["nobody"], ["mine", "nobody"]], ids=" ".join)
+def test_a_model_that_does_not_exist_is_not_an_empty_list(aeros, toy_words, models, words):
+    assert aeros("run", *toy_words, "task.name=mine", "task.rounds=1").returncode == 0
+    done = models("list", *words)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "aeros: model 'nobody' does not exist\n  exists: mine\n  next: aeros models list\n"
+    )

@@ -74,6 +74,13 @@ def _options(verb: str, sub: argparse.ArgumentParser) -> None:
 def _list(parsed: argparse.Namespace) -> int:
     repository, names = words.repository(parsed.words)
     infos, told = _some(repository, names, parsed)
+    listed = {info.name for info in infos}
+    if missing := [n for n in names if n not in listed and not repository.models(n)]:
+        raise RepositoryError(
+            f"model '{missing[0]}' does not exist",
+            exists=", ".join(sorted({info.name for info in repository.models()})) or "none at all",
+            hint="aeros models list",
+        )
     rows = [_row(info) for info in infos]
     if parsed.json:
         print(json.dumps(rows, indent=2))

@@ -98,3 +98,43 @@ def test_a_claim_of_one_that_was_killed_holds_nobody_up(tmp_path, monkeypatch, k
     assert not claims.create(disk, "a/1.json", b"mine")
     assert disk.exists("a/1.json") == (killed == "after it")
     assert claims.create(disk, "a/2.json", b"mine")
+
+
+def test_a_claim_that_is_lost_is_put_again(tmp_path):
+    """Some endpoints lose what is put into a folder that another has just emptied."""
+
+    class Losing(Disk):
+        lost = 2
+
+        def replace(self, key, data, **options):
+            if "claims" in key and self.lost:
+                self.lost -= 1
+            else:
+                super().replace(key, data, **options)
+
+    disk = Losing(tmp_path, durable=False)
+    start = time.monotonic()
+    assert claims.create(disk, "a/1.json", b"mine")
+    assert time.monotonic() - start < claims.PATIENCE / 4
+    assert disk.names("tmp/claims/a:1.json") == []
+
+
+def test_a_claim_that_is_listed_after_its_file_is_there_holds_nobody_up(tmp_path):
+    """Some endpoints list for a while what was removed."""
+
+    class Haunted(Disk):
+        def names(self, key):
+            found = super().names(key)
+            return sorted([*found, "ghost.json"]) if "claims" in key else found
+
+        def exists(self, key):
+            there = super().exists(key)
+            if not there and key == "a/1.json":
+                super().replace(key, b"theirs")
+            return there
+
+    disk = Haunted(tmp_path, durable=False)
+    start = time.monotonic()
+    assert not claims.create(disk, "a/1.json", b"mine")
+    assert time.monotonic() - start < claims.PATIENCE / 4
+    assert disk.read("a/1.json") == b"theirs"

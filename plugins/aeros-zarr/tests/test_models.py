@@ -80,6 +80,17 @@ def test_what_does_not_exist(examples, tmp_path, name, version, text):
     assert str(caught.value) == text
 
 
+def test_a_number_without_end_is_no_version(examples, tmp_path):
+    repository = examples.store(tmp_path)
+    repository.publish(examples.model())
+    for call in (repository.model, repository.verify):
+        with pytest.raises(RepositoryError) as caught:
+            call("model", "9" * 5000)
+        assert str(caught.value) == (
+            f"version {'9' * 18}… of model 'model' does not exist\n  exists: version 1; tag latest"
+        )
+
+
 def test_no_model_at_all(examples, tmp_path):
     with pytest.raises(RepositoryError) as caught:
         examples.store(tmp_path).model("model")

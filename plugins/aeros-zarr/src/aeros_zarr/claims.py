@@ -58,7 +58,11 @@ def _won(store: _Claimable, key: str, data: bytes, end: float) -> bool:
     store.replace(f"{folder}/{name}", b"")
     try:
         while (claims := store.names(folder)) != [name]:
-            if min(claims, default="") != name or time.monotonic() > end:
+            if name not in claims:  # lost with the folder, which others have just emptied
+                store.replace(f"{folder}/{name}", b"")
+            elif min(claims) != name or store.exists(key):
+                return False
+            if time.monotonic() > end:
                 return False
             time.sleep(_PAUSE)
         if store.exists(key):

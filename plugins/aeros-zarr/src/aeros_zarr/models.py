@@ -32,6 +32,8 @@ from aeros_zarr.store import Store
 
 __all__ = ["Models"]
 
+_DIGITS = 18
+
 _log = logging.getLogger(__name__)
 
 
@@ -226,7 +228,11 @@ class Models:
         return version
 
     def _number(self, name: str, version: int | str) -> int:
-        if isinstance(version, int) or version.isdecimal():
+        if isinstance(version, int):
+            return version
+        if version.isdecimal():
+            if len(version) > _DIGITS:
+                raise self._unknown(f"version {version[:_DIGITS]}…", name)
             return int(version)
         if version == "latest":
             versions = self._versions(name)
