@@ -53,12 +53,16 @@ class WireError(ValueError):
 
 
 class Block:
-    """Arrays one behind the other, each at a multiple of eight bytes."""
+    """Arrays one behind the other, each at a multiple of eight bytes.
+
+    What is sent in several messages is made into bytes once.
+    """
 
     def __init__(self) -> None:
         self.table: list[list[Any]] = []
         self._arrays: list[Array] = []
         self._known: dict[int, int] = {}
+        self._made: tuple[bytes, ArrayRecord | None] | None = None
 
     def add(self, vector: Any) -> int:
         """Return the place of a vector; the same object has one place."""
@@ -67,14 +71,22 @@ class Block:
             self._known[id(vector)] = len(self.table)
             self.table.append([array.dtype.name, array.size])
             self._arrays.append(array)
+            self._made = None
         return self._known[id(vector)]
 
-    def bytes(self) -> bytes:
-        """Return all arrays as bytes."""
-        parts: list[Any] = []
-        for array in self._arrays:
-            parts += [array.view(np.uint8).data, bytes(-array.nbytes % 8)]
-        return b"".join(parts)
+    def made(self) -> tuple[bytes, ArrayRecord | None]:
+        """Return all arrays as bytes, and, where these are many, as a record of their own."""
+        if self._made is None:
+            parts: list[Any] = []
+            for array in self._arrays:
+                parts += [array.view(np.uint8).data, bytes(-array.nbytes % 8)]
+            data = b"".join(parts)
+            record = None
+            if len(data) > INLINE:
+                whole = FlowerArray("uint8", (len(data),), "aeros.packed", data)
+                record = ArrayRecord({PACKED: whole})
+            self._made = (data, record)
+        return self._made
 
 
 def pack(kind: str, head: dict[str, Any], blocks: Mapping[str, Block]) -> RecordDict:
@@ -83,12 +95,11 @@ def pack(kind: str, head: dict[str, Any], blocks: Mapping[str, Block]) -> Record
     config = ConfigRecord({"protocol": PROTOCOL, "kind": kind, "head": json.dumps(head)})
     content = RecordDict({NAME: config})
     for name in head["blocks"]:
-        data = blocks[name].bytes()
-        if len(data) <= INLINE:
+        data, record = blocks[name].made()
+        if record is None:
             config[name] = data
         else:
-            whole = FlowerArray("uint8", (len(data),), "aeros.packed", data)
-            content[name] = ArrayRecord({PACKED: whole})
+            content[name] = record
     return content
 
 

@@ -25,6 +25,7 @@ from aeros_flower.parcel import (
 )
 
 __all__ = [
+    "model_of",
     "pack_instructions",
     "pack_note",
     "pack_replies",
@@ -42,7 +43,17 @@ def pack_note(kind: str, head: Mapping[str, Any]) -> RecordDict:
     return pack(kind, dict(head), {})
 
 
-def pack_instructions(instructions: Sequence[Instruction], session: str = "") -> RecordDict:
+def model_of(parameters: Parameters) -> Block:
+    """Return parameters as a block, for all messages that carry them."""
+    block = Block()
+    for vector in parameters.vectors.values():
+        block.add(vector)
+    return block
+
+
+def pack_instructions(
+    instructions: Sequence[Instruction], session: str = "", model: Block | None = None
+) -> RecordDict:
     """Return instructions of one round for the clients of one executor as one message.
 
     All share their parameters, action, patterns and deadline, which travel once.
@@ -50,9 +61,10 @@ def pack_instructions(instructions: Sequence[Instruction], session: str = "") ->
     Args:
         instructions: At least one.
         session: Names the run, across restarts of the controller.
+        model: Their parameters, where these were made a block before; see `model_of`.
     """
-    first = instructions[0]
-    model, more = Block(), Block()
+    first, more = instructions[0], Block()
+    model = model or model_of(first.parameters)
     vectors = first.parameters.vectors
     head = {
         "session": session,
