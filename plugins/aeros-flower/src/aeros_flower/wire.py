@@ -11,9 +11,11 @@ from aeros_core.encoding import Decoder, Encoded
 from aeros_core.messages import Action, Evaluation, Failure, Instruction, Reply, Update
 from aeros_core.parameters import Array, Layout, Parameters, TensorSpec
 from aeros_flower.parcel import (
+    ALONE,
     Block,
     WireError,
     dtype_of,
+    name_of,
     named,
     number,
     numbers,
@@ -94,7 +96,7 @@ def pack_replies(replies: Iterable[Reply]) -> RecordDict:
     block = Block()
     kept: list[Any] = []  # arrays stay alive, so that no two share an id
     told = [_reply_row(reply, block, kept) for reply in replies]
-    return pack("replies", {"replies": told}, {"vectors": block})
+    return pack("replies", {"replies": told}, {"vectors": block}, ALONE)
 
 
 def _reply_row(reply: Reply, block: Block, kept: list[Any]) -> dict[str, Any]:
@@ -231,7 +233,7 @@ def _misfit(found: Mapping[str, Array], layout: Layout) -> str:
     lengths = {dtype: len(vector) for dtype, vector in found.items()}
     if lengths != dict(layout.sizes):
         return f"vectors of lengths {lengths}, not {dict(layout.sizes)}"
-    other = [f"{v.dtype} for {dtype}" for dtype, v in found.items() if v.dtype.name != dtype]
+    other = [f"{v.dtype} for {dtype}" for dtype, v in found.items() if name_of(v.dtype) != dtype]
     return f"numbers of {other[0]}" if other else ""
 
 
