@@ -24,7 +24,7 @@ def made(**options):
 
 def asked(**options):
     controller = made(**options)
-    return controller._port, controller._expected
+    return controller._door.port, controller._expected
 
 
 @pytest.fixture
