@@ -222,7 +222,7 @@ def raw(link: Link, values: np.ndarray) -> Spent:
 
 def memory(quick: bool) -> Iterator[table.Row]:
     """Peak memory of the controller's process, from two updates to twenty."""
-    megabytes, counts = (10, (2, 6)) if quick else (100, (2, 20))
+    megabytes, counts = (50, (2, 8)) if quick else (100, (2, 20))
     peaks = []
     for clients in counts:
         words = ["--peak-of", str(clients), str(megabytes)]
