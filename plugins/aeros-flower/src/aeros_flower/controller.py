@@ -129,8 +129,10 @@ class FlowerController:
                 + "; ".join(f"{name}: {why}" for name, why in sorted(roster.unfit.items())),
                 hint="mend this where they run, and start them again",
             )
+        silent = f"{counted(roster.preparing, 'node')} did not answer" if roster.preparing else ""
         raise TaskError(
             f"{len(able)} of {counted(self._expected, 'executor')} came within {self._wait:g} s",
+            exists=silent and f"{silent}: Flower's own SuperNodes need controller.stock=true",
             hint=f"aeros up --nodes {self._expected}, or on each machine: aeros executor"
             f" {link.address}; controller.wait=SECONDS waits longer",
         )
