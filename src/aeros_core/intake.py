@@ -124,6 +124,7 @@ class Intake:
             reply = self._nodes.receive(None if ends is None else ends - time.monotonic())
             if reply is not None:
                 yield reply
+                del reply  # while the next one is awaited, this one may be let go
             elif grants and self._good < task.quorum and task.deadline is not None:
                 grants, ends = grants - 1, time.monotonic() + task.deadline
             else:

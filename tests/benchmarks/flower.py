@@ -18,10 +18,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,19 +27,17 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import table
+from flower_nodes import records
 from flower_stock import stock_rounds
-from flwr.app import Array, ArrayRecord, RecordDict
 
 from aeros_aggregators.linear import FedAvg
 from aeros_core.data import Partition
-from aeros_core.elements import Description, this_machine
 from aeros_core.intake import Intake
-from aeros_core.messages import Instruction, Reply, Update
+from aeros_core.messages import Instruction, Reply
 from aeros_core.parameters import Layout, Parameters
 from aeros_core.tally import Tally
 from aeros_core.task import Task
-from aeros_flower import parcel, wire
-from aeros_flower.fleet import Fleet
+from aeros_flower import wire
 from aeros_flower.limits import Limits
 from aeros_flower.link import Link
 from aeros_flower.nodes import FlowerNodes
@@ -49,59 +45,9 @@ from aeros_flower.port import listen
 from aeros_flower.roster import Roster
 
 PACKAGES = ("aeros-flower", "flwr", "numpy")
+NODES = Path(__file__).with_name("flower_nodes.py")
 PROCESSES = 5
 """Processes that nodes share: fifty interpreters would measure the machine's memory."""
-
-
-# ---------------------------------------------------------------- nodes
-
-
-def be_nodes(address: str, names: list[str]) -> None:
-    """Run nodes of these names, a thread each, until this process is killed."""
-    threads = [threading.Thread(target=node, args=(address, name)) for name in names]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-
-def node(address: str, name: str) -> None:
-    fleet = Fleet(address, insecure=True)
-    element = asdict(this_machine(Description()))
-    told = {"name": name, "own": False, "versions": {}, "element": element, "error": ""}
-    while True:
-        message = fleet.pull(10)
-        if message is None:
-            continue
-        content = message.content
-        if "aeros" not in content:  # the same bytes with nothing done
-            answer = moved(content, fleet.number)
-        elif parcel.kind_of(content) == "prepare":
-            answer = wire.pack_note("prepared", told)
-        else:
-            answer = wire.pack_replies(updates(wire.unpack_instructions(content)))
-        fleet.push(answer, message, 0.0)
-
-
-def updates(instructions: list[Instruction]) -> list[Update]:
-    """Return what each client answers: what it was sent, and its number added."""
-    made = []
-    for told in instructions:
-        new = told.parameters.vector + np.float32(1 + int(told.node.rpartition("-")[2]))
-        parameters = Parameters(told.parameters.layout, {"float32": new})
-        made.append(Update(told.node, told.round, parameters, 1, {"loss": 0.0}))
-    return made
-
-
-def moved(content: RecordDict, number: int) -> RecordDict:
-    """Return an array of Flower's with a number added."""
-    values = np.frombuffer(content["r"]["packed"].data, "float32") + np.float32(number % 97)
-    return records(values)
-
-
-def records(values: np.ndarray) -> RecordDict:
-    packed = Array("uint8", (values.nbytes,), "raw", values.tobytes())
-    return RecordDict({"r": ArrayRecord({"packed": packed})})
 
 
 @contextlib.contextmanager
@@ -111,8 +57,7 @@ def fleet_of(count: int, clients: int, window: int = 2**30) -> Iterator[tuple[Li
     names = [f"n{i:03d}" for i in range(count)]
     share = [names[i::PROCESSES] for i in range(min(PROCESSES, count))]
     processes = [
-        subprocess.Popen([sys.executable, __file__, "--nodes-of", link.address, *some])
-        for some in share
+        subprocess.Popen([sys.executable, str(NODES), link.address, *some]) for some in share
     ]
     try:
         roster = Roster(link, wire.pack_note("prepare", {}), lambda member: "", lambda text: None)
@@ -277,7 +222,7 @@ def raw(link: Link, values: np.ndarray) -> Spent:
 
 def memory(quick: bool) -> Iterator[table.Row]:
     """Peak memory of the controller's process, from two updates to twenty."""
-    megabytes, counts = (10, (2, 6)) if quick else (100, (2, 20))
+    megabytes, counts = (50, (2, 8)) if quick else (100, (2, 20))
     peaks = []
     for clients in counts:
         words = ["--peak-of", str(clients), str(megabytes)]
@@ -337,9 +282,6 @@ CASES = {"plain": plain, "same": same, "tiny": tiny, "many": many, "large": larg
 
 
 def main() -> None:
-    if sys.argv[1:2] == ["--nodes-of"]:
-        be_nodes(sys.argv[2], sys.argv[3:])
-        return
     if sys.argv[1:2] == ["--peak-of"]:
         peak_of(int(sys.argv[2]), int(sys.argv[3]))
         return

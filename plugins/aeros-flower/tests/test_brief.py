@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from aeros_core.parameters import Parameters
 from aeros_core.records import Model
 from aeros_core.schema import Field, Schema
-from aeros_flower import brief, wire
+from aeros_flower import brief
 from aeros_flower.parcel import Block, WireError
 
 SCHEMA = Schema(
@@ -43,8 +43,8 @@ MODEL = Model(
 
 def test_a_model_comes_back_as_it_was_without_its_parameters():
     config = {"task": {"name": "ask"}, "inferencer": None}
-    content = wire.pack_preparation("identity", config, MODEL)
-    told, found = wire.unpack_preparation(content)
+    content = brief.pack_preparation("identity", config, MODEL)
+    told, found = brief.unpack_preparation(content)
     assert told == config
     for name in ("name", "schema", "inputs", "module", "transformers", "behind"):
         assert getattr(found, name) == getattr(MODEL, name)
@@ -58,8 +58,8 @@ def test_a_model_comes_back_as_it_was_without_its_parameters():
 
 
 def test_a_task_that_trains_describes_none():
-    content = wire.pack_preparation("identity", {"trainer": {}})
-    assert wire.unpack_preparation(content) == ({"trainer": {}}, None)
+    content = brief.pack_preparation("identity", {"trainer": {}})
+    assert brief.unpack_preparation(content) == ({"trainer": {}}, None)
 
 
 PLACES = [

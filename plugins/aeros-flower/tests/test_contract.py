@@ -33,8 +33,8 @@ NAMES = {
     "flwr.supercore.control": ["ControlHttpClient"],
     "flwr.supercore.fab": ["Fab"],
     "flwr.supercore.inflatable.inflatable_object": [
-        "get_all_nested_objects", "get_object_tree", "iterate_object_tree",
-        "no_object_id_recompute",
+        "get_all_nested_objects", "get_object_head_values_from_object_content", "get_object_tree",
+        "iterate_object_tree", "no_object_id_recompute",
     ],
     "flwr.supercore.inflatable.inflatable_protobuf_utils": [
         "make_pull_object_fn_protobuf", "make_push_object_fn_protobuf",

@@ -114,7 +114,7 @@ def test_a_server_without_tls_is_named(home, server):
 
 def test_plain_text_to_a_server_with_tls_is_named(home, server):
     port = server(made(home))
-    with pytest.raises(ConfigError, match=r"it wants TLS\n.*--ca FILE"):
+    with pytest.raises(ConfigError, match=r"it wants TLS, or .*\n.*--ca FILE"):
         reach.check(f"127.0.0.1:{port}", None, insecure=True)
 
 

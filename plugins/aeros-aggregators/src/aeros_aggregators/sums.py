@@ -30,13 +30,17 @@ from aeros_core.parameters import Array, Parameters, Vector
 
 __all__ = ["Sums", "check_layout"]
 
-FEWEST, MOST = 4, 12
-"""Models' worth of updates that are held and folded at once, by the room there is."""
+FEWEST, MOST = 1, 12
+"""Models' worth of updates that are held and folded at once: the fewest where most have no room.
+
+To hold more gains milliseconds an update. Large ones take seconds to come, and their number
+is not to be seen in the memory of who takes them in.
+"""
 
 
 def room() -> int:
-    """Return the bytes that held updates may take: a sixteenth of the memory, 1 GiB at most."""
-    return min(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 16, 1 << 30)
+    """Return the bytes that held updates may take: a sixteenth of the memory, 512 MiB at most."""
+    return min(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 16, 1 << 29)
 
 
 class Sums:
@@ -76,7 +80,7 @@ class Sums:
         self._held.clear()
         self._weights.clear()
         self._size = max(parameters.nbytes, 1)
-        self._limit = min(max(room() // self._size, FEWEST), MOST)
+        self._limit = MOST if MOST * self._size <= room() else FEWEST
         self._bytes = 0
         for dtype, size in parameters.layout.sizes.items():
             if size >= small.SMALL and not device.there(parameters.vectors[dtype]):

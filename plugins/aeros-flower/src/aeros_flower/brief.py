@@ -1,4 +1,7 @@
-"""A stored model as a message describes it to nodes; its parameters come with instructions."""
+"""What nodes are told before a task: its configuration, and the model they are to answer with.
+
+A model is described; its parameters come with instructions.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,49 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from flwr.app import RecordDict
 
 from aeros_core.messages import State
 from aeros_core.parameters import Array, Layout, Parameters
 from aeros_core.records import Model
 from aeros_core.schema import Schema
-from aeros_flower.parcel import Block, WireError, named, of
+from aeros_flower.parcel import Block, WireError, named, of, opened, pack
 
-__all__ = ["described", "read"]
+__all__ = ["described", "pack_preparation", "read", "shaped", "unpack_preparation"]
 
 _ARRAYS, _SHAPES = "arrays", "shapes"
+
+
+def pack_preparation(
+    identity: str, config: Mapping[str, Any], model: Model | None = None
+) -> RecordDict:
+    """Return the message that asks a node to prepare for a task.
+
+    Args:
+        identity: Of what decides the task's result.
+        config: What of the task's configuration a node needs.
+        model: What nodes are to answer with; None: they are to train.
+    """
+    block = Block()
+    head: dict[str, Any] = {"identity": identity, "config": dict(config)}
+    if model is not None:
+        head["model"] = described(model, block)
+    return pack("prepare", head, {"fitted": block})
+
+
+def unpack_preparation(content: RecordDict) -> tuple[dict[str, Any], Model | None]:
+    """Return the configuration in what `pack_preparation` wrote, and the model, if any.
+
+    The model has no parameters yet.
+
+    Raises:
+        WireError: Something is missing, or of another type or size.
+    """
+    head, blocks = opened(content, "prepare")
+    told, config = head.get("model"), of(head.get("config"), dict, "config")
+    if told is None:
+        return config, None
+    return config, read(of(told, dict, "model"), blocks.get("fitted", []))
 
 
 def described(model: Model, block: Block) -> dict[str, Any]:

@@ -9,13 +9,14 @@ of the clients it is by the node's ``partition-id``.
 from __future__ import annotations
 
 import json
+import secrets
 import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from flwr.app import ArrayRecord, Context, Message, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
 from aeros_core import config, plugins, streams
@@ -30,7 +31,7 @@ __all__ = ["app", "initial_arrays"]
 
 app = ClientApp()
 
-_KEPT = "aeros"
+_KEPT, _SINCE = "aeros", "aeros-since"
 """Where a node's context keeps what its task needs: a stock node forgets its process."""
 
 
@@ -38,19 +39,24 @@ _KEPT = "aeros"
 def serve(message: Message, context: Context) -> Message:
     """Answer a controller of aeros, as an executor does."""
     place = Place.of_node(context.node_config)
-    name = place.name
-    if not place.own and "state" not in context.node_config:
-        place = replace(place, name="")  # virtual nodes share what a process has prepared
-    executor = _executor(json.dumps(place.to_node()))
+    shared = place if place.own else replace(place, name="")  # by all nodes of this process
+    executor = _executor(json.dumps(shared.to_node()))
     content = message.content
     if parcel.kind_of(content) == "prepare":
         context.state.update({f"{_KEPT}.{name}": record for name, record in content.items()})
+        context.state[_SINCE] = ConfigRecord({"since": secrets.token_hex(8)})
     elif executor.idle:
-        kept = {n.removeprefix(f"{_KEPT}."): r for n, r in context.state.items() if _KEPT in n}
+        kept = {
+            name.removeprefix(f"{_KEPT}."): record
+            for name, record in context.state.items()
+            if name.startswith(f"{_KEPT}.")
+        }
         executor.answer(RecordDict(kept))
+    executor.stand_in(place.name, str(context.state.config_records[_SINCE]["since"]))
     answer = executor.answer(content)
     if parcel.kind_of(answer) == "prepared":
-        answer = wire.pack_note("prepared", wire.unpack_note(answer, "prepared") | {"name": name})
+        told = wire.unpack_note(answer, "prepared") | {"name": place.name}
+        answer = wire.pack_note("prepared", told)
     return Message(answer, reply_to=message)
 
 

@@ -17,7 +17,7 @@ from aeros_core.schema import Schema
 from aeros_core.subtask import Kind
 from aeros_core.task import Task
 from aeros_core.words import counted
-from aeros_flower import neighbours, wire
+from aeros_flower import brief, neighbours
 from aeros_flower.door import Door, Opened
 from aeros_flower.job import digest
 from aeros_flower.limits import Limits
@@ -135,8 +135,10 @@ class FlowerController:
                 + "; ".join(f"{name}: {why}" for name, why in sorted(roster.unfit.items())),
                 hint="mend this where they run, and start them again",
             )
+        silent = f"{counted(roster.preparing, 'node')} did not answer" if roster.preparing else ""
         raise TaskError(
             f"{len(able)} of {counted(self._expected, 'executor')} came within {self._wait:g} s",
+            exists=silent and f"{silent}: Flower's own SuperNodes need controller.stock=true",
             hint=f"aeros up --nodes {self._expected}, or on each machine: aeros executor"
             f" {link.address}; controller.wait=SECONDS waits longer",
         )
@@ -160,7 +162,7 @@ def note(parts: Components, model: Model | None = None) -> Any:
     names = ("task", "transformer", "trainer" if model is None else "inferencer")
     config = {name: parts.config.get(name) for name in names}
     config["collector"] = {"codec": (parts.config.get("collector") or {}).get("codec")}
-    return wire.pack_preparation(parts.identity, config, model)
+    return brief.pack_preparation(parts.identity, config, model)
 
 
 def judge(

@@ -14,6 +14,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 
+from aeros_flower import tidy
+
 __all__ = ["NODE", "WAIT", "Doorbell"]
 
 Event: TypeAlias = MutableMapping[str, Any]
@@ -58,7 +60,11 @@ class Doorbell:
         path = scope.get("path", "")
         if path == _ASKS:
             await self._hold({k.decode("latin1"): v for k, v in scope["headers"]})
-        await self._app(scope, self._counted_in(receive), self._counted_out(send))
+        bodies = _Bodies(receive, send)
+        await self._app(scope, bodies.receive, bodies.send)
+        self.received += bodies.received
+        self.sent += bodies.sent
+        tidy.passed(bodies.received + bodies.sent)
         if path in _BRINGS or path in _COMES:
             self.came.set()
 
@@ -88,17 +94,19 @@ class Doorbell:
         if not self._due[node]:
             del self._due[node]  # nodes come and go, names of theirs do not stay
 
-    def _counted_in(self, receive: Receive) -> Receive:
-        async def counted() -> Event:
-            event = await receive()
-            self.received += len(event.get("body", b""))
-            return event
 
-        return counted
+class _Bodies:
+    """Counts the bytes of one request and its response."""
 
-    def _counted_out(self, send: Send) -> Send:
-        async def counted(event: Event) -> None:
-            self.sent += len(event.get("body", b""))
-            await send(event)
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive, self._send = receive, send
+        self.received = self.sent = 0
 
-        return counted
+    async def receive(self) -> Event:
+        event = await self._receive()
+        self.received += len(event.get("body", b""))
+        return event
+
+    async def send(self, event: Event) -> None:
+        self.sent += len(event.get("body", b""))
+        await self._send(event)

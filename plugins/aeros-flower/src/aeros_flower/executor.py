@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -11,9 +12,9 @@ from typing import Any
 
 from aeros_core import elements, plugins
 from aeros_core.errors import AerosError, TaskError
-from aeros_core.messages import Failure, Reply
+from aeros_core.messages import Action, Failure, Reply
 from aeros_core.registry import versions
-from aeros_flower import parcel, wire
+from aeros_flower import brief, parcel, wire
 from aeros_flower.fleet import Fleet, Lost, Unwelcome
 from aeros_flower.job import Job, overridden
 from aeros_flower.keep import Keeping
@@ -59,7 +60,7 @@ class Executor:
         self._element = asdict(elements.this_machine(place.description))
         self._keeping = Keeping(place.state / place.name)
         self._job: Job | None = None
-        self._run = 0
+        self._run, self._since = 0, ""
         self._made_from: Any = None
         self._stopped = threading.Event()
 
@@ -103,6 +104,15 @@ class Executor:
             " waits longer",
         )
 
+    def stand_in(self, name: str, since: str) -> None:
+        """Serve next for a node among several that share this executor.
+
+        Args:
+            name: Whose state is to be found and stored.
+            since: Names the last time that a controller came to that node.
+        """
+        self._keeping, self._since = Keeping(self._place.state / name), since
+
     def stop(self) -> None:
         """End after what is being done."""
         self._stopped.set()
@@ -142,7 +152,7 @@ class Executor:
         """
         try:
             if parcel.kind_of(content) == "prepare":
-                self._run = run
+                self._run, self._since = run, secrets.token_hex(8)
                 with working("prepare"):
                     return wire.pack_note("prepared", self._prepare(content))
             instructions = wire.unpack_instructions(content)
@@ -154,7 +164,8 @@ class Executor:
             replies += [Failure(i.node, i.round, "was not prepared") for i in instructions]
         else:
             stopped, nodes = self._stopped.is_set, self._job.nodes
-            self._keeping.begin(nodes, session, instructions[0].round)
+            clients = [told.node for told in instructions if told.action is Action.TRAIN]
+            self._keeping.begin(nodes, session, instructions[0].round, self._since, clients)
             with working(instructions[0].action.value):
                 replies += self._job.follow(instructions, lambda: stopped() or lost())
             self._keeping.end(nodes)
@@ -162,7 +173,7 @@ class Executor:
 
     def _prepare(self, content: Any) -> dict[str, Any]:
         """Build what the task needs, unless it is there already, and say how that went."""
-        config, model = wire.unpack_preparation(content)
+        config, model = brief.unpack_preparation(content)
         told: dict[str, Any] = {
             "name": self._place.name,
             "own": self._place.own,
@@ -182,5 +193,4 @@ class Executor:
             return told | {"error": str(error)}
         except Exception as error:
             return told | {"error": f"{type(error).__name__}: {error}"}
-        self._keeping.reconnect()
         return told | self._job.summary

@@ -92,11 +92,12 @@ class Lasting:
         """
         now = time.monotonic()
         if self._session is None and self._tried and now - self._since > self._wait:
+            first = "start it" if self._before is None else "start it again, then the same command"
+            more = "" if self._before is None else " with task.resume=true"
             raise TaskError(
                 f"the SuperLink at {self.address} could not be reached for {self._wait:g} s"
                 f" ({self._why})",
-                hint="start it again, then the same command with task.resume=true;"
-                " controller.wait=SECONDS waits longer",
+                hint=f"{first}{more}; controller.wait=SECONDS waits longer",
             )
         if self._session is None and now - self._tried >= _AGAIN:
             self._tried = now

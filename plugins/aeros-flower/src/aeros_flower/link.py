@@ -182,7 +182,6 @@ class Link:
     def _answer(self, message: str, reply: Any) -> Answer | None:
         """Return a reply once all its objects are here; None before."""
         from flwr.supercore.inflatable.inflatable_object import iterate_object_tree
-        from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
         from flwr.supercore.object_store import NoObjectInStoreError
 
         if reply.has_error():
@@ -197,12 +196,11 @@ class Link:
             return Answer(message, error="its upload was not finished in time")
         if any(content == b"" for content in contents.values()):
             return None
+        store.delete(found)  # first: what is put together is let go of on the way
         try:
-            whole: Any = inflate_object_from_contents(found, contents)
+            whole = objects.whole(found, contents)
         except Exception as error:
             return Answer(message, error=f"what it sent is none of Flower's records: {error}")
-        finally:
-            store.delete(found)
         return Answer(message, whole.content)
 
     def recall(self, messages: Iterable[str]) -> list[str]:

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from aeros_core.data import Partition
 from aeros_core.encoding import Decoder
 from aeros_core.messages import Failure, Instruction, Reply, State
-from aeros_core.parameters import Layout
-from aeros_flower import wire
+from aeros_core.parameters import Layout, Parameters
+from aeros_flower import parcel, wire
 from aeros_flower.clock import timed
 from aeros_flower.limits import Limits
 from aeros_flower.link import Answer
@@ -84,6 +84,7 @@ class FlowerNodes:
         self._homes: dict[str, str] = {}
         self._session = secrets.token_hex(16)
         self._owners: list[Member] = []
+        self._model: tuple[Parameters, parcel.Block] | None = None
 
     def __len__(self) -> int:
         """Number of clients that could be selected now."""
@@ -207,7 +208,7 @@ class FlowerNodes:
             limit = told[0].deadline
             message = self._post.push(
                 member.number,
-                wire.pack_instructions(told, self._session),
+                wire.pack_instructions(told, self._session, self._block(told[0].parameters)),
                 None if limit is None else limit + _GRACE,
             )
             if message is None:  # it has gone in this moment
@@ -216,6 +217,12 @@ class FlowerNodes:
             else:
                 pending = {queued.told.node: queued for queued in part}
                 self._sent[message] = _Sent(member.number, pending, size * len(part))
+
+    def _block(self, parameters: Parameters) -> parcel.Block:
+        """Return parameters as a block, made once for all messages of a round."""
+        if self._model is None or self._model[0] is not parameters:
+            self._model = (parameters, wire.model_of(parameters))
+        return self._model[1]
 
     def _again(self, lost: Iterable[_Queued]) -> None:
         for queued in lost:

@@ -7,10 +7,14 @@ which is sent once. Like `aeros_flower.link` this goes with ``flwr==1.41.0`` alo
 from __future__ import annotations
 
 import contextlib
+import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
-__all__ = ["Ask", "Broken", "apart", "fetch", "send"]
+from aeros_flower import tidy
+
+__all__ = ["Ask", "Broken", "apart", "fetch", "send", "whole"]
 
 Ask: TypeAlias = Callable[[str, Any], Any]
 """Asks a SuperLink: called with the name of a method and a request, returns the response."""
@@ -57,8 +61,13 @@ def send(
         lambda request: ask("PushObject", request), node, run, session
     )
     few = 1 if len(wanted) <= _FEW else 4
+
+    def counted(name: str, data: bytes) -> None:
+        give(name, data)
+        tidy.passed(len(data))
+
     try:
-        push_objects(objects, give, object_ids_to_push=wanted, max_concurrent_pushes=few)
+        push_objects(objects, counted, object_ids_to_push=wanted, max_concurrent_pushes=few)
     except ObjectPushError as error:
         raise Broken(str(error)) from error
 
@@ -74,14 +83,63 @@ def fetch(ask: Ask, node: Any, run: int, tree: Any) -> Any:
     from flwr.supercore.inflatable.inflatable_protobuf_utils import make_pull_object_fn_protobuf
     from flwr.supercore.inflatable.inflatable_utils import (
         ObjectPullError,
-        inflate_object_from_contents,
         pull_objects,
     )
 
     ids = [found.object_id for found in iterate_object_tree(tree)]
     take = make_pull_object_fn_protobuf(lambda request: ask("PullObject", request), node, run)
+
+    def counted(name: str) -> bytes:
+        data = take(name)
+        tidy.passed(len(data))
+        return data
+
     try:
-        contents = pull_objects(ids, take, max_concurrent_pulls=1 if len(ids) <= _FEW else 4)
+        contents = pull_objects(ids, counted, max_concurrent_pulls=1 if len(ids) <= _FEW else 4)
     except ObjectPullError as error:
         raise Broken(str(error)) from error
-    return inflate_object_from_contents(tree.object_id, contents)
+    return whole(tree.object_id, contents)
+
+
+def whole(name: str, contents: dict[str, bytes]) -> Any:
+    """Return the object of this id, put together from the contents of all that it is of.
+
+    Arrays are joined from their chunks here, once; Flower would copy them three times.
+
+    Args:
+        name: Its id.
+        contents: By id; it is emptied on the way.
+
+    Raises:
+        ValueError: They are no object.
+    """
+    from flwr.supercore.inflatable.inflatable_object import (
+        get_object_head_values_from_object_content as head_of,
+    )
+    from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
+
+    try:
+        heads = {found: head_of(content) for found, content in contents.items()}
+        arrays = {found: head[1] for found, head in heads.items() if head[0] == "Array"}
+        uses = Counter(chunk for chunks in arrays.values() for chunk in chunks)
+        made = {found: _array(contents, found, chunks, uses) for found, chunks in arrays.items()}
+        return inflate_object_from_contents(name, contents, objects=made)
+    except (KeyError, IndexError, TypeError, RecursionError) as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+
+
+def _array(contents: dict[str, bytes], name: str, chunks: list[str], uses: Counter[str]) -> Any:
+    """Return an array joined from its chunks; those that no other array has are let go of."""
+    from flwr.app import Array
+
+    told = json.loads(bytes(_body(contents.pop(name))))
+    data = b"".join(_body(contents[chunks[place]]) for place in told["arraychunk_ids"])
+    uses.subtract(chunks)
+    for chunk in chunks:
+        if not uses[chunk]:
+            contents.pop(chunk, None)
+    return Array(told["dtype"], tuple(told["shape"]), told["stype"], data)
+
+
+def _body(content: bytes) -> memoryview:
+    return memoryview(content)[content.index(b"\0") + 1 :]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from itertools import accumulate
 from typing import Any, TypeVar
 
@@ -27,6 +28,7 @@ __all__ = [
     "WireError",
     "dtype_of",
     "kind_of",
+    "name_of",
     "named",
     "number",
     "numbers",
@@ -42,8 +44,9 @@ PROTOCOL = 1
 
 NAME = "aeros"
 PACKED = "packed"
-INLINE = 2**18
-"""Bytes up to which a block travels within the record."""
+INLINE, ALONE = 2**18, 2**22
+"""Bytes up to which a block travels within the record: one that others may share, and one
+that nobody else has, so that nothing is saved by storing it once."""
 
 _T = TypeVar("_T")
 
@@ -53,42 +56,55 @@ class WireError(ValueError):
 
 
 class Block:
-    """Arrays one behind the other, each at a multiple of eight bytes."""
+    """Arrays one behind the other, each at a multiple of eight bytes.
+
+    What is sent in several messages is made into bytes once.
+    """
 
     def __init__(self) -> None:
         self.table: list[list[Any]] = []
         self._arrays: list[Array] = []
         self._known: dict[int, int] = {}
+        self._made: tuple[bytes, ArrayRecord | None] | None = None
 
     def add(self, vector: Any) -> int:
         """Return the place of a vector; the same object has one place."""
         if id(vector) not in self._known:
             array = np.ascontiguousarray(on_host(vector)).reshape(-1)
             self._known[id(vector)] = len(self.table)
-            self.table.append([array.dtype.name, array.size])
+            self.table.append([name_of(array.dtype), array.size])
             self._arrays.append(array)
+            self._made = None
         return self._known[id(vector)]
 
-    def bytes(self) -> bytes:
-        """Return all arrays as bytes."""
-        parts: list[Any] = []
-        for array in self._arrays:
-            parts += [array.view(np.uint8).data, bytes(-array.nbytes % 8)]
-        return b"".join(parts)
+    def made(self, inline: int) -> tuple[bytes, ArrayRecord | None]:
+        """Return all arrays as bytes, and, where these are more, as a record of their own."""
+        if self._made is None:
+            parts: list[Any] = []
+            for array in self._arrays:
+                parts += [array.view(np.uint8).data, bytes(-array.nbytes % 8)]
+            data = b"".join(parts)
+            record = None
+            if len(data) > inline:
+                whole = FlowerArray("uint8", (len(data),), "aeros.packed", data)
+                record = ArrayRecord({PACKED: whole})
+            self._made = (data, record)
+        return self._made
 
 
-def pack(kind: str, head: dict[str, Any], blocks: Mapping[str, Block]) -> RecordDict:
+def pack(
+    kind: str, head: dict[str, Any], blocks: Mapping[str, Block], inline: int = INLINE
+) -> RecordDict:
     """Return a message of this kind: its data, and the blocks that are not empty."""
     head["blocks"] = {name: block.table for name, block in blocks.items() if block.table}
     config = ConfigRecord({"protocol": PROTOCOL, "kind": kind, "head": json.dumps(head)})
     content = RecordDict({NAME: config})
     for name in head["blocks"]:
-        data = blocks[name].bytes()
-        if len(data) <= INLINE:
+        data, record = blocks[name].made(inline)
+        if record is None:
             config[name] = data
         else:
-            whole = FlowerArray("uint8", (len(data),), "aeros.packed", data)
-            content[name] = ArrayRecord({PACKED: whole})
+            content[name] = record
     return content
 
 
@@ -162,13 +178,25 @@ def dtype_of(name: object) -> np.dtype[Any]:
     Raises:
         WireError: There is none; objects and texts have no place in a message.
     """
-    try:
-        dtype = np.dtype(of(name, str, "dtype"))
-    except TypeError:
-        raise WireError(f"dtype {name!r} is unknown") from None
-    if dtype.kind not in "fiub" or dtype.name != name:
+    dtype = _dtype(of(name, str, "dtype"))
+    if dtype is None:
         raise WireError(f"dtype {name!r} is no number's")
     return dtype
+
+
+@lru_cache(maxsize=64)
+def _dtype(name: str) -> np.dtype[Any] | None:
+    try:
+        dtype = np.dtype(name)
+    except TypeError:
+        return None
+    return dtype if dtype.kind in "fiub" and dtype.name == name else None
+
+
+@lru_cache(maxsize=64)
+def name_of(dtype: np.dtype[Any]) -> str:
+    """Return a dtype's name, which numpy takes its time to say."""
+    return str(dtype.name)
 
 
 def named(row: Mapping[str, Any], key: str, arrays: Sequence[Array]) -> dict[str, Array]:

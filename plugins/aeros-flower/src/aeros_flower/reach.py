@@ -111,11 +111,13 @@ def _misunderstood(address: str, why: str, *, tls: bool) -> ConfigError:
         return ConfigError(
             f"{address} does not speak TLS: {why}",
             exists="a controller speaks TLS once it has controller.certificate and controller.key",
-            hint="start it with both, or this node with --insecure on a network you trust",
+            hint="start it with both, or this node with --insecure on a network you trust; for a"
+            " controller: controller.insecure=true",
         )
     return ConfigError(
-        f"{address} does not speak plain HTTP: it wants TLS",
-        hint="--ca FILE, the CA's certificate, in place of --insecure",
+        f"{address} does not speak plain HTTP: it wants TLS, or speaks gRPC as Flower before 1.40",
+        hint="--ca FILE, the CA's certificate, in place of --insecure; for a controller:"
+        " controller.ca=FILE",
     )
 
 

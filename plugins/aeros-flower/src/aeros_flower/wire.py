@@ -11,12 +11,13 @@ from flwr.app import RecordDict
 from aeros_core.encoding import Decoder, Encoded
 from aeros_core.messages import Action, Evaluation, Failure, Instruction, Reply, Scores, Update
 from aeros_core.parameters import Array, Layout, Parameters, TensorSpec
-from aeros_core.records import Model
-from aeros_flower.brief import described, read, shaped
+from aeros_flower.brief import shaped
 from aeros_flower.parcel import (
+    ALONE,
     Block,
     WireError,
     dtype_of,
+    name_of,
     named,
     number,
     numbers,
@@ -28,14 +29,13 @@ from aeros_flower.parcel import (
 )
 
 __all__ = [
+    "model_of",
     "pack_instructions",
     "pack_note",
-    "pack_preparation",
     "pack_replies",
     "session_of",
     "unpack_instructions",
     "unpack_note",
-    "unpack_preparation",
     "unpack_replies",
 ]
 
@@ -47,24 +47,17 @@ def pack_note(kind: str, head: Mapping[str, Any]) -> RecordDict:
     return pack(kind, dict(head), {})
 
 
-def pack_preparation(
-    identity: str, config: Mapping[str, Any], model: Model | None = None
-) -> RecordDict:
-    """Return the message that asks a node to prepare for a task.
-
-    Args:
-        identity: Of what decides the task's result.
-        config: What of the task's configuration a node needs.
-        model: What nodes are to answer with; None: they are to train.
-    """
+def model_of(parameters: Parameters) -> Block:
+    """Return parameters as a block, for all messages that carry them."""
     block = Block()
-    head: dict[str, Any] = {"identity": identity, "config": dict(config)}
-    if model is not None:
-        head["model"] = described(model, block)
-    return pack("prepare", head, {"fitted": block})
+    for vector in parameters.vectors.values():
+        block.add(vector)
+    return block
 
 
-def pack_instructions(instructions: Sequence[Instruction], session: str = "") -> RecordDict:
+def pack_instructions(
+    instructions: Sequence[Instruction], session: str = "", model: Block | None = None
+) -> RecordDict:
     """Return instructions of one round for the clients of one executor as one message.
 
     All share their parameters, action, patterns and deadline, which travel once.
@@ -72,9 +65,10 @@ def pack_instructions(instructions: Sequence[Instruction], session: str = "") ->
     Args:
         instructions: At least one.
         session: Names the run, across restarts of the controller.
+        model: Their parameters, where these were made a block before; see `model_of`.
     """
-    first = instructions[0]
-    model, more = Block(), Block()
+    first, more = instructions[0], Block()
+    model = model or model_of(first.parameters)
     vectors = first.parameters.vectors
     head = {
         "session": session,
@@ -104,7 +98,7 @@ def pack_replies(replies: Iterable[Reply]) -> RecordDict:
     block = Block()
     kept: list[Any] = []  # arrays stay alive, so that no two share an id
     told = [_reply_row(reply, block, kept) for reply in replies]
-    return pack("replies", {"replies": told}, {"vectors": block})
+    return pack("replies", {"replies": told}, {"vectors": block}, ALONE)
 
 
 def _reply_row(reply: Reply, block: Block, kept: list[Any]) -> dict[str, Any]:
@@ -149,21 +143,6 @@ def unpack_note(content: RecordDict, kind: str) -> dict[str, Any]:
         WireError: It is another kind of message.
     """
     return opened_head(content, kind)
-
-
-def unpack_preparation(content: RecordDict) -> tuple[dict[str, Any], Model | None]:
-    """Return the configuration in what `pack_preparation` wrote, and the model, if any.
-
-    The model has no parameters yet.
-
-    Raises:
-        WireError: Something is missing, or of another type or size.
-    """
-    head, blocks = opened(content, "prepare")
-    told, config = head.get("model"), of(head.get("config"), dict, "config")
-    if told is None:
-        return config, None
-    return config, read(of(told, dict, "model"), blocks.get("fitted", []))
 
 
 def session_of(content: RecordDict) -> str:
@@ -267,7 +246,7 @@ def _misfit(found: Mapping[str, Array], layout: Layout) -> str:
     lengths = {dtype: len(vector) for dtype, vector in found.items()}
     if lengths != dict(layout.sizes):
         return f"vectors of lengths {lengths}, not {dict(layout.sizes)}"
-    other = [f"{v.dtype} for {dtype}" for dtype, v in found.items() if v.dtype.name != dtype]
+    other = [f"{v.dtype} for {dtype}" for dtype, v in found.items() if name_of(v.dtype) != dtype]
     return f"numbers of {other[0]}" if other else ""
 
 
