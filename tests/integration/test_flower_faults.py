@@ -36,8 +36,8 @@ def spoilt(update, kind):
 class Bad(Executor):
     kind = ""
 
-    def answer(self, content, lost=lambda: False):
-        answer = super().answer(content, lost)
+    def answer(self, content, *given):
+        answer = super().answer(content, *given)
         if parcel.kind_of(answer) != "replies":
             return answer
         told = wire.unpack_instructions(content)

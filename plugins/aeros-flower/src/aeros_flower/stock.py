@@ -33,6 +33,9 @@ __all__ = ["Front", "stock"]
 _STARTS = 120.0
 """Seconds that Flower's programs may take to start."""
 
+_LONGEST = 80
+"""Letters of the folder for temporary files: a socket's path has to stay below 108."""
+
 _CONFIG = """\
 [superlink]
 default = "here"
@@ -89,7 +92,8 @@ def stock(
         f"flwr {version('flwr')} is installed, not {TRIED}: stock nodes and Flower's public API"
         " are used, which takes seconds a round"
     )
-    folder = Path(tempfile.mkdtemp(prefix="aeros-"))
+    near = len(tempfile.gettempdir()) <= _LONGEST
+    folder = Path(tempfile.mkdtemp(prefix="aeros-", dir=None if near else "/tmp"))  # noqa: S108
 
     def begin(before: Session | None) -> Session:  # noqa: ARG001 - it ended with its SuperLink
         return _Started(folder, front.behind, front.words, begun)
