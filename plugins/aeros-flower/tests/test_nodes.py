@@ -304,3 +304,22 @@ def test_what_comes_late_ends_no_rest(post):
     post.answer(message)
     assert nodes.receive(1.0).round == 1
     assert nodes.roster.members[1].strikes == 1
+
+
+def test_a_client_that_keeps_something_waits_for_its_executor_to_come_back(post):
+    nodes = made(post, clients=2)
+    nodes.dispatch(ask(0, 1, personal=("w",)))
+    nodes.abandon()
+    for message, _, _ in post.open():
+        post.sent.pop(message)
+    del post.there[1]
+    nodes.dispatch(ask(0, 1, number=2, personal=("w",)))
+    assert nodes.receive(0.01) is None
+    assert [(node, [told.node for told in asked]) for _, node, asked in post.open()] == [
+        (2, ["client-1"])
+    ]
+    post.come(7, "a")
+    assert nodes.receive(0.7) is None
+    assert {(node, asked[0].node) for _, node, asked in post.open()} == {
+        (2, "client-1"), (7, "client-0"),
+    }  # fmt: skip

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from aeros_core.messages import Failure, Instruction, Reply, State
 from aeros_core.parameters import Layout, Parameters
 from aeros_flower import parcel, wire
 from aeros_flower.clock import timed
+from aeros_flower.homes import Homes, Queued
 from aeros_flower.limits import Limits
 from aeros_flower.link import Answer
 from aeros_flower.parcel import WireError, kind_of
@@ -34,20 +34,11 @@ _GRACE = 30.0
 
 
 @dataclass(slots=True)
-class _Queued:
-    """An instruction that waits to be sent."""
-
-    told: Instruction
-    attempt: int = 0
-    since: float = field(default_factory=time.monotonic)
-
-
-@dataclass(slots=True)
 class _Sent:
     """A message on its way, and what of it is not answered yet."""
 
     number: int
-    pending: dict[str, _Queued]
+    pending: dict[str, Queued]
     nbytes: int
     late: bool = False
 
@@ -78,10 +69,10 @@ class FlowerNodes:
         self._post, self._roster, self._limits = post, roster, limits or Limits()
         self._partition, self._codec = partition, codec
         self._layout: Layout | None = None
-        self._queue: deque[_Queued] = deque()
+        self._queue: deque[Queued] = deque()
         self._sent: dict[str, _Sent] = {}
         self._ready: deque[Reply] = deque()
-        self._homes: dict[str, str] = {}
+        self._homes = Homes(codec is not None, self._limits.homecoming)
         self._session = secrets.token_hex(16)
         self._owners: list[Member] = []
         self._model: tuple[Parameters, parcel.Block] | None = None
@@ -105,7 +96,7 @@ class FlowerNodes:
     def dispatch(self, instructions: Sequence[Instruction]) -> None:
         """Send instructions on their way, as far as the window allows."""
         with timed("send"):
-            self._queue.extend(map(_Queued, instructions))
+            self._queue.extend(map(Queued, instructions))
             self._send()
 
     def receive(self, timeout: float | None) -> Reply | None:
@@ -143,63 +134,42 @@ class FlowerNodes:
 
     def state(self) -> State:
         """Return what a controller that goes on has to know: whom executors keep things for."""
-        return {"session": self._session, "homes": json.dumps(self._homes, sort_keys=True)}
+        return {"session": self._session, "homes": self._homes.to_json()}
 
     def restore(self, state: State) -> None:
         """Take up what `state` returned; of a run that began elsewhere nothing."""
         self._session = str(state.get("session") or self._session)
-        self._homes = json.loads(str(state.get("homes", "{}")))
+        self._homes.restore(str(state.get("homes", "{}")))
 
     # ------------------------------------------------------------ sending
 
     def _send(self) -> None:
         """Send what is queued: one message an executor, or more where models are large."""
         self._fail_forlorn()
+        held: list[Queued] = []
         while self._queue and (members := self._roster.fit):
             first = self._queue[0].told
             outstanding = sum(sent.nbytes for sent in self._sent.values())
             if self._sent and outstanding + first.nbytes > self._limits.window:
-                return
+                break
             room = max(self._limits.window - outstanding, first.nbytes)
             batch = self._batch(max(1, room // max(first.nbytes, 1)))
-            for member, queued in self._dealt(batch, members):
-                self._bundle(member, queued)
-            if not batch:
-                return
+            hands, waiting = self._homes.deal(batch, members)
+            held += waiting
+            for member in members:
+                self._bundle(member, hands.get(member.name, []))
+        self._queue.extend(held)
 
-    def _batch(self, most: int) -> list[_Queued]:
+    def _batch(self, most: int) -> list[Queued]:
         """Take from the queue what shares its parameters with the first."""
         first, batch = self._queue[0].told, [self._queue.popleft()]
         while self._queue and len(batch) < most and _alike(first, self._queue[0].told):
             batch.append(self._queue.popleft())
         return batch
 
-    def _dealt(
-        self, batch: Sequence[_Queued], members: Sequence[Member]
-    ) -> Iterable[tuple[Member, list[_Queued]]]:
-        """Deal instructions out: to a client's own executor, to the one it was with, or evenly."""
-        named = {member.name: member for member in members}
-        hands: dict[str, list[_Queued]] = {name: [] for name in named}
-        open_to = [m.name for m in members if not m.own] or list(named)
-        share = -(-len(batch) // len(open_to))
-        homeless = []
-        for queued in batch:
-            home = queued.told.node if queued.told.node in named else None
-            home = home or self._homes.get(queued.told.node)
-            stays = self._codec is not None or queued.told.personal  # it keeps something there
-            if home in hands and (stays or named[home].own or len(hands[home]) < share):
-                hands[home].append(queued)
-            else:
-                homeless.append(queued)
-        for queued in homeless:
-            home = min(open_to, key=lambda name: len(hands[name]))
-            self._homes[queued.told.node] = home
-            hands[home].append(queued)
-        return [(named[name], hand) for name, hand in hands.items() if hand]
-
-    def _bundle(self, member: Member, hand: Sequence[_Queued]) -> None:
+    def _bundle(self, member: Member, hand: Sequence[Queued]) -> None:
         """Send a hand to an executor, as few messages as the size of their replies allows."""
-        size = max(hand[0].told.nbytes, 1)
+        size = max((queued.told.nbytes for queued in hand), default=1) or 1
         most = max(1, self._limits.bundle // size)
         for start in range(0, len(hand), most):
             part = hand[start : start + most]
@@ -224,14 +194,14 @@ class FlowerNodes:
             self._model = (parameters, wire.model_of(parameters))
         return self._model[1]
 
-    def _again(self, lost: Iterable[_Queued]) -> None:
+    def _again(self, lost: Iterable[Queued]) -> None:
         for queued in lost:
             told = queued.told
             if queued.attempt + 1 >= self._limits.attempts:
                 why = f"{queued.attempt + 1} executors were lost while it trained"
                 self._ready.append(Failure(told.node, told.round, why))
             else:
-                self._queue.append(_Queued(told, queued.attempt + 1))
+                self._queue.append(Queued(told, queued.attempt + 1))
 
     def _fail_forlorn(self) -> None:
         """Fail what has waited too long for an executor."""
