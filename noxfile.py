@@ -21,7 +21,7 @@ CONSTRAINTS = ["-c", "tests/constraints.txt"]
 TESTING = ("pytest", "pytest-timeout", "pytest-xdist", "hypothesis")
 CLIENTS = ("tritonclient[grpc,http]", "schemathesis", "captum")
 PATIENCE = "--timeout=600"  # what hangs is named, with its stacks, and the others go on
-SIDE_BY_SIDE = ["-n", "auto", "--dist", "worksteal", PATIENCE]
+SIDE_BY_SIDE = ["-n", "auto", "--dist", "worksteal", PATIENCE, "--durations=8"]
 DISCOVERING = [  # what may come out otherwise where plugins are installed
     f"tests/test_{name}.py"
     for name in ("architecture", "cli", "commands", "compose", "config", "plugins", "processes",
@@ -95,8 +95,7 @@ def plugin(session: nox.Session, name: str) -> None:
 def together(session: nox.Session) -> None:
     """Check all types; test discovery with every plugin installed, and everything together."""
     install(session, *PLUGINS, also=(*TESTING, "mypy", "safetensors", *CLIENTS))
-    for source in ["src", *(f"plugins/{name}/src" for name in PLUGINS)]:
-        session.run("mypy", source)
+    session.run("mypy", "src", *(f"plugins/{name}/src" for name in PLUGINS))
     session.run("pytest", *SIDE_BY_SIDE, *DISCOVERING, "tests/integration", *session.posargs)
 
 
