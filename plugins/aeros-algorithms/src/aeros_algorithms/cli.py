@@ -14,7 +14,7 @@ from packaging.version import Version
 from aeros_algorithms import keys, wheel
 from aeros_algorithms.keys_cli import add_keys
 from aeros_algorithms.site import Site, fetch, verify
-from aeros_algorithms.statement import lock_of
+from aeros_algorithms.statement import Refused, lock_of
 from aeros_core import locks, words
 from aeros_core.errors import ConfigError, RepositoryError
 from aeros_core.powers import SupportsAlgorithms
@@ -75,7 +75,7 @@ def _push(parsed: argparse.Namespace) -> int:
         raise ConfigError(
             f"{names[0]} cannot be read: {error.strerror}", hint="python -m build makes a wheel"
         ) from error
-    found = wheel.opened(data, wheel.Limits())
+    found = _opened(names[0], data)
     digest = hashlib.sha256(data).hexdigest()
     unsigned = Algorithm(found.name, found.version, digest, len(data), key="", signature="")
     algorithm = keys.sign(unsigned, key)
@@ -85,6 +85,15 @@ def _push(parsed: argparse.Namespace) -> int:
     else:
         print(f"{found.name}:{found.version} is stored, signed by {algorithm.key}")
     return 0
+
+
+def _opened(file: str, data: bytes) -> wheel.Wheel:
+    try:
+        return wheel.opened(data, wheel.Limits())
+    except Refused as error:
+        raise Refused(
+            f"{file} is not stored: {error.asked}", exists=error.exists, hint=error.hint
+        ) from error
 
 
 def _list(parsed: argparse.Namespace) -> int:
