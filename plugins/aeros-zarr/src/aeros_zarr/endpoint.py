@@ -57,6 +57,8 @@ def connect(
         ConfigError: An option cannot be, or the environment holds no credentials.
     """
     _check(endpoint, bucket, retries, timeout)
+    _check_prefix(prefix.strip("/"))
+    _check_credentials()
     seconds = timedelta(seconds=timeout)
     return S3Store(
         bucket,
@@ -103,6 +105,19 @@ def _check(endpoint: str, bucket: str, retries: int, timeout: float) -> None:
             f"repository.retries={retries} repository.timeout={timeout} is not possible",
             exists="at least 0 retries, and more than 0 seconds",
         )
+
+
+def _check_prefix(prefix: str) -> None:
+    words = prefix.split("/") if prefix else []
+    if any(word in ("", ".", "..") or not word.isprintable() for word in words):
+        raise ConfigError(
+            f"repository.prefix={prefix} cannot begin a key",
+            exists="words with '/' between them, none of them '.' or '..'",
+            hint="for instance repository.prefix=team/models; empty for the whole bucket",
+        )
+
+
+def _check_credentials() -> None:
     if not all(map(os.environ.get, _KEYS)) and not any(map(os.environ.get, _OTHERS)):
         raise ConfigError(
             "repository=s3 finds no credentials in the environment",
@@ -148,8 +163,9 @@ def asked(place: str, let: tuple[type[Exception], ...] = ()) -> Iterator[None]:
                 hint=f"look after {_KEYS[0]}, {_KEYS[1]} and what they may do",
             ) from error  # fmt: skip
         raise Refused(
-            errno.EIO, f"the endpoint did not do it: {_reason(text)}",
-            hint="look after the endpoint, then go on with task.resume=true",
+            errno.EIO, f"the endpoint failed: {_reason(text)}",
+            hint="look after repository.endpoint and try again; a run goes on with"
+            " task.resume=true",
         ) from error  # fmt: skip
 
 
@@ -159,4 +175,5 @@ def _reason(text: str) -> str:
     after = re.search(r"after (\d+) retries", text)
     words = ", ".join(match[1] for match in said if match)
     words = words or text.splitlines()[0].rpartition(" - ")[2].strip(": ")
-    return f"{words} (after {after[1]} retries)" if after else words
+    again = "1 retry" if after and after[1] == "1" else f"{after[1]} retries" if after else ""
+    return f"{words} (after {again})" if again else words
