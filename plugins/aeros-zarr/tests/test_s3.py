@@ -148,7 +148,7 @@ def test_an_endpoint_that_is_not_there(s3, tmp_path):
         repository("http://127.0.0.1:1", tmp_path, prefix="", retries=1)
     assert str(caught.value) == (
         "the repository could not be opened in s3://aeros-test: the endpoint failed:"
-        " HTTP error: error sending request (after 1 retry)\n"
+        " http://127.0.0.1:1: Connection refused (after 1 retry)\n"
         "  next: look after repository.endpoint and try again; a run goes on with"
         " task.resume=true"
     )

@@ -74,7 +74,7 @@ def test_a_write_that_times_out_is_repeated(faulty, tmp_path, examples, part):
     [
         (503, "Busy, Not now (after 2 retries)"),
         (500, "Busy, Not now (after 2 retries)"),
-        ("drop", "HTTP error: error sending request (after 2 retries)"),
+        ("drop", "{url}: HTTP error: error sending request (after 2 retries)"),
     ],
 )
 def test_what_does_not_pass_is_told(faulty, tmp_path, examples, fault, said):
@@ -90,7 +90,7 @@ def test_what_does_not_pass_is_told(faulty, tmp_path, examples, fault, said):
         with pytest.raises(RepositoryError) as caught:
             call()
         assert str(caught.value) == (
-            f"{what} in s3://aeros-test/x: the endpoint failed: {said}\n"
+            f"{what} in s3://aeros-test/x: the endpoint failed: {said.format(url=faulty.url)}\n"
             "  next: look after repository.endpoint and try again; a run goes on with"
             " task.resume=true"
         )
@@ -99,7 +99,10 @@ def test_what_does_not_pass_is_told(faulty, tmp_path, examples, fault, said):
 def test_an_endpoint_that_never_answers_is_given_up_on(faulty, tmp_path):
     faulty.fault = lambda method, path: 3.0
     start = time.monotonic()
-    with pytest.raises(RepositoryError, match=r"the endpoint failed: HTTP error: .*"):
+    with pytest.raises(
+        RepositoryError,
+        match=r"the endpoint failed: http://127\.0\.0\.1:\d+: no answer in time \(after 1 retry\)",
+    ):
         repository(faulty.url, tmp_path, retries=1, timeout=0.3)
     assert time.monotonic() - start < 3
 
