@@ -151,6 +151,24 @@ def test_a_wheel_that_is_not_there(aeros):
     )
 
 
+def test_an_algorithm_that_is_not_stored_is_told(aeros, built, tmp_path):
+    none = "  exists: none at all\n  next: aeros algorithms list\n"
+    assert aeros("list", "half") == (1, "", f"aeros: algorithm 'half' is not stored\n{none}")
+    (tmp_path / "a.whl").write_bytes(built().data)
+    aeros("keygen", "key")
+    aeros("push", "a.whl", "--key", "key")
+    for words, exists in (
+        (["list", "half"], "toy-half"), (["lock", "half:1.0"], "toy-half"),
+        (["lock", "toy-half:2"], "1.0"),
+    ):  # fmt: skip
+        code, out, err = aeros(*words)
+        assert (code, out) == (1, "")
+        assert err == (
+            f"aeros: algorithm '{words[1]}' is not stored\n  exists: {exists}\n"
+            "  next: aeros algorithms list\n"
+        )
+
+
 def test_a_file_that_is_no_wheel_is_named(aeros, tmp_path):
     aeros("keygen", "key")
     (tmp_path / "a.whl").write_bytes(b"nothing of a wheel")
