@@ -23,14 +23,14 @@ LAYERS = [
     # transport
     "controllers controllers.local",
     # configuration and discovery, and what a person sees
-    "builtin registry plugins guard loading config parts members compose locks delivery report"
-    " progress compare commands followups formats words gc_cli models_cli results_cli cli",
+    "builtin registry plugins guard loading mistakes config parts members compose locks delivery"
+    " report progress compare commands followups formats words gc_cli models_cli results_cli cli",
 ]
 LAYER = {name: level for level, names in enumerate(LAYERS) for name in names.split()}
 
 CONFIGURATION = {"hydra", "omegaconf", "pluggy"}
 MAY_CONFIGURE = {
-    "cli", "compose", "config", "delivery", "guard", "hookspecs", "loading", "plugins",
+    "cli", "compose", "config", "delivery", "guard", "hookspecs", "loading", "mistakes", "plugins",
 }  # fmt: skip
 WRITES_YAML = {"compare", "report", "words"}
 """Who touches Hydra, OmegaConf or pluggy, and who OmegaConf alone."""

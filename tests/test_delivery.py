@@ -121,7 +121,7 @@ def test_nobody_is_asked_where_nothing_is_locked(run, installer):
 def test_each_job_of_a_sweep_has_its_own(run, installer):
     done = run("-m", "task.algorithms=late.lock", "collector=late,mean", "task.seed=1,2")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("FINISHED after 1 rounds") == 4
+    assert done.stdout.count("FINISHED after 1 round,") == 4
     assert len(installer.calls) >= 4  # verified anew for each
     assert installer.open == 0
 

@@ -102,7 +102,8 @@ def test_each_damaged_file_is_named(models, able, toys, monkeypatch):
     assert done.returncode == 1
     assert done.stdout == "file  damage\na/2   it is missing\n"
     assert done.stderr == (
-        "aeros: 1 of 3 files is damaged\n  next: bring them back from a copy of the repository\n"
+        "aeros: 1 of 3 files is damaged\n  next: aeros models verify --heal, or"
+        " --heal-from COPY, a copy of the repository\n"
     )
     files["a/3"] = "it is no manifest"
     done = models("verify", "--json")
@@ -111,6 +112,15 @@ def test_each_damaged_file_is_named(models, able, toys, monkeypatch):
         "a/3": "it is no manifest",
     }
     assert done.stderr.startswith("aeros: 2 of 3 files are damaged\n")
+
+
+def test_a_colon_without_a_version_is_refused(models, stored):
+    for words in (["show", "mine:"], ["export", "mine:", "a.safetensors"], ["tag", "mine:", "a"]):
+        done = models(*words)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == (
+            "aeros: 'mine:' names no version behind its colon\n  next: mine, or mine:1\n"
+        )
 
 
 def test_only_a_repository_that_can_heals_itself(models, able):

@@ -152,7 +152,7 @@ def _composed(delivery: Delivery) -> int:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from aeros_core import config
+    from aeros_core import config, mistakes
 
     entry = hydra.main(config_path=config.ROOT, config_name="config", **config.SINCE)
 
@@ -164,10 +164,10 @@ def _composed(delivery: Delivery) -> int:
     except SystemExit as done:  # Hydra's own way out of --help, and ours out of a job
         return int(done.code or 0)
     except (HydraException, OmegaConfBaseException) as error:
-        raise config.explain(error, delivery.registry) from error
+        raise mistakes.explain(error, delivery.registry) from error
     except ValueError as error:
         if not HydraConfig.initialized():  # Hydra refused what was typed, in its own way
-            raise config.explain(error, delivery.registry) from error
+            raise mistakes.explain(error, delivery.registry) from error
         raise
     return 0
 

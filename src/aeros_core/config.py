@@ -1,8 +1,7 @@
-"""Configuration: what discovery found, laid before Hydra; and Hydra's errors, explained."""
+"""Configuration: what discovery found, laid before Hydra."""
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import importlib
 import importlib.util
@@ -18,14 +17,15 @@ from hydra._internal import hydra as hydra_core
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from hydra.errors import HydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException
 
 from aeros_core.elements import Description
-from aeros_core.errors import AerosError, ConfigError
+from aeros_core.errors import ConfigError
 from aeros_core.loading import GuardedLoader
+from aeros_core.mistakes import explain, first_line
 from aeros_core.presets import TASKS
 from aeros_core.registry import Health, Option, Plugin, Registry
 from aeros_core.sitting import identity_of
@@ -34,7 +34,6 @@ __all__ = [
     "MANY",
     "ROOT",
     "SINCE",
-    "explain",
     "identity",
     "kept",
     "load",
@@ -153,7 +152,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
         data = OmegaConf.to_container(config, resolve=True, throw_on_missing=True, enum_to_str=True)
     except OmegaConfBaseException as error:
         raise ConfigError(
-            f"the configuration cannot be resolved: {_first_line(error)}",
+            f"the configuration cannot be resolved: {first_line(error)}",
             hint=f"{error.full_key}=<value>" if error.full_key else "",
         ) from error
     assert isinstance(data, dict)  # noqa: S101 - a DictConfig becomes a dict
@@ -237,61 +236,3 @@ def _yaml_below(folder: Traversable, prefix: str) -> Iterator[str]:
             yield from _yaml_below(entry, f"{prefix}{entry.name}/")
         elif entry.name.endswith(".yaml"):
             yield prefix + entry.name.removesuffix(".yaml")
-
-
-def explain(error: Exception, registry: Registry) -> AerosError:
-    """Return what an error of Hydra or OmegaConf means to the person who typed."""
-    if isinstance(error, AerosError):
-        return error
-    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        group, _, name = error.missing_cfg_file.rpartition("/")
-        if group in {g for g, _ in registry.options} | set(_roles()):
-            return registry.missing(group, name)
-        return _unknown_file(group, name, error.options or [])
-    cause = error.__cause__ if isinstance(error, ConfigCompositionException) else error
-    if isinstance(cause, OmegaConfBaseException):
-        return _wrong_value(error, cause)
-    return ConfigError(_first_line(error), hint="aeros run --help")
-
-
-def _roles() -> Iterator[str]:
-    from aeros_core.hookspecs import GROUPS
-
-    yield from GROUPS.values()
-
-
-def _unknown_file(group: str, name: str, options: Sequence[str]) -> ConfigError:
-    close = difflib.get_close_matches(name, options, n=1)
-    return ConfigError(
-        f"{group}={name} does not exist" if group else f"no configuration is called {name}",
-        exists=", ".join(sorted(options)),
-        hint=f"{group}={close[0]}" if close else "aeros run --help shows the groups",
-    )
-
-
-def _wrong_value(error: Exception, cause: OmegaConfBaseException) -> ConfigError:
-    key = str(cause.full_key or "")
-    parent = cause.parent_node
-    names = [str(k) for k in parent] if isinstance(parent, DictConfig) else []
-    names = [name for name in names if name != "hydra" and not name.startswith("_")]
-    leaf = key.rpartition(".")[2]
-    unresolved = isinstance(cause, InterpolationResolutionError)
-    if names and leaf not in names and not unresolved:
-        prefix = key.rpartition(".")[0]
-        close = difflib.get_close_matches(leaf, names, n=1)
-        nearest = f"{prefix}.{close[0]}" if prefix and close else "".join(close)
-        return ConfigError(
-            f"option '{key}' does not exist",
-            exists=", ".join(names),
-            hint=f"{nearest}=<value>" if close else "aeros run --cfg job shows every option",
-        )
-    return ConfigError(
-        f"option '{key}': {_first_line(cause)}" if key else _first_line(error),
-        hint=f"{key}=<value of that type>" if key else "aeros run --help",
-    )
-
-
-def _first_line(error: BaseException) -> str:
-    """Return the first line of a message, and the second where the first only leads to it."""
-    lines = (str(error) or type(error).__name__).strip().splitlines()
-    return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]

@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from aeros_core import guard
+from aeros_core.task import check_name
 
 __all__ = ["GuardedLoader"]
 
@@ -49,7 +50,7 @@ class GuardedLoader(ConfigLoaderImpl):
         """Return the composed configuration, of a run or of each job of a sweep.
 
         Raises:
-            ConfigError: It would run foreign code.
+            ConfigError: It would run foreign code, or the task cannot be called so.
             RepositoryError: An algorithm that the task locks is refused.
         """
         if GuardedLoader.leave:
@@ -66,6 +67,9 @@ class GuardedLoader(ConfigLoaderImpl):
             if locks and self._arrived(config_name, overrides):
                 composed = super().load_configuration(*told, **options)
         guard.check(composed.hydra)
+        name = OmegaConf.select(composed, "task.name", throw_on_resolution_failure=False)
+        if isinstance(name, str):  # before Hydra makes the folder that is called as the task is
+            check_name(name)
         return composed
 
     def _arrived(self, config_name: str | None, overrides: Sequence[str]) -> bool:

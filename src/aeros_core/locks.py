@@ -27,7 +27,7 @@ def read(path: Path) -> dict[str, Pin]:
             pin.check(name)
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ConfigError(
-            f"{path} is not the lock of a task: {error}",
+            f"{path} is not the lock of a task: {getattr(error, 'strerror', None) or error}",
             exists='{"NAME": {"version": "1.0", "sha256": "…"}}',
             hint="aeros algorithms lock NAME:VERSION > FILE",
         ) from error

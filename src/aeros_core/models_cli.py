@@ -180,7 +180,9 @@ def _verify(parsed: argparse.Namespace) -> int:
         raise RepositoryError(
             f"{len(damaged)} of {words.counted(len(files), 'file')} "
             f"{'is' if len(damaged) == 1 else 'are'} damaged",
-            hint="bring them back from a copy of the repository",
+            hint="aeros models verify --heal-from COPY, another copy of the repository"
+            if parsed.heal
+            else "aeros models verify --heal, or --heal-from COPY, a copy of the repository",
         )
     return 0
 
@@ -196,7 +198,7 @@ def _healed(
         return {}
     if not isinstance(repository, SupportsHealing):
         raise words.without(repository, "SupportsHealing", "heal itself")
-    others = [words.repository(_overrides(place))[0] for place in parsed.heal_from]
+    others = [_copy(place) for place in parsed.heal_from]
     healed = dict(repository.heal(name, version, others))
     if not parsed.json:
         for file, place in healed.items():
@@ -204,8 +206,19 @@ def _healed(
     return healed
 
 
-def _overrides(place: str) -> list[str]:
-    return place.split() if "=" in place else ["repository=zarr", f"repository.path={place}"]
+def _copy(place: str) -> Repository:
+    """Return the repository that ``--heal-from`` names, which has to hold something."""
+    from aeros_core.powers import SupportsAlgorithms
+
+    folder = ["repository=zarr", f"repository.path={place}"]
+    copy, _ = words.repository(place.split() if "=" in place else folder)
+    kept = copy.runs() or copy.models()
+    if not kept and not (isinstance(copy, SupportsAlgorithms) and copy.algorithms()):
+        raise ConfigError(
+            f"--heal-from {place} holds nothing of a repository",
+            hint="--heal-from FOLDER, or --heal-from 'repository=s3 repository.bucket=COPY'",
+        )
+    return copy
 
 
 def _tag(parsed: argparse.Namespace) -> int:

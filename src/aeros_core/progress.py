@@ -148,7 +148,7 @@ def answered(round: Round) -> str:
 def conclusion(task: Task, result: Result) -> str:
     """Return in words how a task ended."""
     told = ", ".join(f"{k} {value:.4f}" for k, value in main(result.metrics).items())
-    after = "" if task.infers else f" after {result.rounds} rounds"
+    after = "" if task.infers else f" after {counted(result.rounds, 'round')}"
     text = f"{result.task}: {result.status}{after}, {result.seconds:.1f} s"
     text += f"; {told}" if told else ""
     if result.model:

@@ -24,7 +24,21 @@ __all__ = [
     "Pin",
     "Stop",
     "Task",
+    "check_name",
 ]
+
+
+def check_name(name: str) -> None:
+    """Refuse what cannot be the name of a task.
+
+    Raises:
+        ConfigError: It holds other signs than a folder and a model may be called with.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
+        raise ConfigError(
+            f"task.name={name} is not possible",
+            exists="up to 100 letters, digits, '.', '_' and '-', the first a letter or a digit",
+        )
 
 
 class Goal(Enum):
@@ -221,11 +235,7 @@ class Task:
         Raises:
             ConfigError: A value is out of its range.
         """
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
-            raise ConfigError(
-                f"task.name={self.name} is not possible",
-                exists="letters, digits, '.', '_' and '-', the first a letter or a digit",
-            )
+        check_name(self.name)
         for name, pin in self.algorithms.items():
             pin.check(name)
         limits = [

@@ -30,8 +30,16 @@ def repository(words: Sequence[str]) -> tuple[Repository, list[str]]:
 
 
 def named(word: str) -> tuple[str, str | None]:
-    """Return the two halves of ``NAME:VERSION``, None where no version is named."""
-    name, _, version = word.partition(":")
+    """Return the two halves of ``NAME:VERSION``, None where no version is named.
+
+    Raises:
+        ConfigError: There is a colon and nothing behind it.
+    """
+    name, colon, version = word.partition(":")
+    if colon and not version:
+        raise ConfigError(
+            f"'{word}' names no version behind its colon", hint=f"{name}, or {name}:1"
+        )
     return name, version or None
 
 

@@ -123,11 +123,11 @@ def test_a_repository_that_delivers_another(aeros, pushed, tmp_path):
         (["keygen", "a", "b"], "aeros algorithms keygen takes one file"),
         (["revoke"], "aeros algorithms revoke takes one key"),
         (["revoke", "abc"], "'abc' is no key"),
-        (["revoke", "nowhere.pub"], "nowhere.pub is no public key"),
+        (["revoke", "nowhere.pub"], "the public key nowhere.pub cannot be read: No such file"),
         (["keys"], "aeros-keys holds no key to trust"),
         (["push", "--key", "k"], "aeros algorithms push takes one wheel"),
         (["push", "a.zip", "--key", "k"], "aeros algorithms push takes one wheel"),
-        (["push", "a.whl", "--key", "nowhere"], "the key nowhere cannot be read"),
+        (["push", "a.whl", "--key", "nowhere"], "the key nowhere cannot be read: No such file"),
         (["verify"], "aeros-keys holds no key to trust"),
         (["lock"], "aeros algorithms lock takes algorithms"),
         (["install", "x", "--task", "t", "--lock", "l"], "aeros algorithms install takes what to"),
@@ -149,6 +149,33 @@ def test_a_wheel_that_is_not_there(aeros):
         2,
         "aeros: a.whl cannot be read: No such file or directory",
     )
+
+
+def test_an_algorithm_that_is_not_stored_is_told(aeros, built, tmp_path):
+    none = "  exists: none at all\n  next: aeros algorithms list\n"
+    assert aeros("list", "half") == (1, "", f"aeros: algorithm 'half' is not stored\n{none}")
+    (tmp_path / "a.whl").write_bytes(built().data)
+    aeros("keygen", "key")
+    aeros("push", "a.whl", "--key", "key")
+    for words, exists in (
+        (["list", "half"], "toy-half"), (["lock", "half:1.0"], "toy-half"),
+        (["lock", "toy-half:2"], "1.0"),
+    ):  # fmt: skip
+        code, out, err = aeros(*words)
+        assert (code, out) == (1, "")
+        assert err == (
+            f"aeros: algorithm '{words[1]}' is not stored\n  exists: {exists}\n"
+            "  next: aeros algorithms list\n"
+        )
+
+
+def test_a_file_that_is_no_wheel_is_named(aeros, tmp_path):
+    aeros("keygen", "key")
+    (tmp_path / "a.whl").write_bytes(b"nothing of a wheel")
+    code, _, err = aeros("push", "a.whl", "--key", "key")
+    assert (code, err) == (
+        1, "aeros: a.whl is not stored: the wheel is damaged: File is not a zip file\n",
+    )  # fmt: skip
 
 
 def test_a_wheel_that_no_node_would_take_is_not_pushed(aeros, built, tmp_path):

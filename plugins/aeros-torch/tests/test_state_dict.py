@@ -62,9 +62,22 @@ def test_torch_loads_what_is_saved(tmp_path):
 
 def test_a_file_that_would_run_code_does_not(tmp_path):
     torch.save({"w": torch.ones(1), "more": Opens(tmp_path / "ran")}, tmp_path / "m.pt")
-    with pytest.raises(RepositoryError, match="cannot be read without running what it holds"):
+    with pytest.raises(
+        RepositoryError, match="cannot be read as tensors alone: Trying to load"
+    ) as caught:
         state_dict.load(tmp_path / "m.pt", "mine")
     assert not (tmp_path / "ran").exists()
+    assert "set to" not in str(caught.value)  # PyTorch's own advice would run it
+
+
+def test_a_file_that_was_cut_short(tmp_path):
+    torch.save(network().state_dict(), tmp_path / "m.pt")
+    whole = (tmp_path / "m.pt").read_bytes()
+    for size in (1, 100, len(whole) // 3, len(whole) - 30):
+        (tmp_path / "m.pt").write_bytes(whole[:size])
+        with pytest.raises(RepositoryError, match=r"m\.pt cannot be read") as caught:
+            state_dict.load(tmp_path / "m.pt", "mine")
+        assert "Invalid argument" not in str(caught.value)
 
 
 @pytest.mark.parametrize("data", [b"", b"no file of torch", b"PK\x03\x04"])

@@ -82,7 +82,7 @@ def test_a_flipped_bit_in_any_file_is_found_and_named(blobs, tmp_path):
                 blobs.get("blobs", digest)
             assert str(caught.value) == (
                 f"{path} is damaged: its SHA-256 is not the one it was stored with\n"
-                "  next: bring this file back from a copy of the repository"
+                "  next: aeros models verify --heal, or --heal-from COPY, a copy of the repository"
             )
         path.write_bytes(whole)
     assert blobs.get("blobs", digest)[0].tobytes() == DATA.tobytes()

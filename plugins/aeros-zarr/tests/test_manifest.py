@@ -114,7 +114,7 @@ def test_a_damaged_manifest_is_named():
         load("round", dump("round", {"a": 1}).replace(b"1}}", b"2}}"), "/store/1.json")
     assert str(caught.value) == (
         "/store/1.json is damaged: its SHA-256 is not the one it was stored with\n"
-        "  next: bring this file back from a copy of the repository"
+        "  next: aeros models verify --heal, or --heal-from COPY, a copy of the repository"
     )
 
 

@@ -134,7 +134,7 @@ def test_a_damaged_blob_names_the_version_and_the_file(examples, tmp_path):
         f"version 1 of model 'model' cannot be read: {file} is damaged: its SHA-256 is not"
         " the one it was stored with\n"
         "  exists: versions 1, 2; tag latest\n"
-        "  next: bring this file back from a copy of the repository"
+        "  next: aeros models verify --heal, or --heal-from COPY, a copy of the repository"
     )
     assert repository.model("model", 2).parameters.digest
 

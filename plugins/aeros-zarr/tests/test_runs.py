@@ -110,7 +110,7 @@ def test_nothing_whole_is_an_error_not_a_fresh_start(examples, tmp_path):
         repository.latest("a")
     assert str(caught.value) == (
         f"{files[1]} is damaged: its SHA-256 is not the one it was stored with\n"
-        "  next: bring this file back from a copy of the repository"
+        "  next: aeros models verify --heal, or --heal-from COPY, a copy of the repository"
     )
 
 

@@ -65,6 +65,15 @@ def test_the_keys_are_those_of_the_folder(examples, s3, tmp_path):
             "  exists: 3 to 63 small letters, digits, '.' and '-'\n"
             "  next: repository.bucket=<a bucket that exists>",
         ),
+        *(
+            (
+                {"prefix": prefix},
+                f"repository.prefix={prefix} cannot begin a key\n"
+                "  exists: words with '/' between them, none of them '.' or '..'\n"
+                "  next: for instance repository.prefix=team/models; empty for the whole bucket",
+            )
+            for prefix in ("../x", "a/./b", "a//b", "a\nb")
+        ),
         (
             {"retries": -1},
             "repository.retries=-1 repository.timeout=20.0 is not possible\n"
@@ -138,9 +147,10 @@ def test_an_endpoint_that_is_not_there(s3, tmp_path):
     with pytest.raises(RepositoryError) as caught:
         repository("http://127.0.0.1:1", tmp_path, prefix="", retries=1)
     assert str(caught.value) == (
-        "the repository could not be opened in s3://aeros-test: the endpoint did not do it:"
-        " HTTP error: error sending request (after 1 retries)\n"
-        "  next: look after the endpoint, then go on with task.resume=true"
+        "the repository could not be opened in s3://aeros-test: the endpoint failed:"
+        " http://127.0.0.1:1: Connection refused (after 1 retry)\n"
+        "  next: look after repository.endpoint and try again; a run goes on with"
+        " task.resume=true"
     )
 
 

@@ -74,7 +74,7 @@ def test_a_write_that_times_out_is_repeated(faulty, tmp_path, examples, part):
     [
         (503, "Busy, Not now (after 2 retries)"),
         (500, "Busy, Not now (after 2 retries)"),
-        ("drop", "HTTP error: error sending request (after 2 retries)"),
+        ("drop", "{url}: HTTP error: error sending request (after 2 retries)"),
     ],
 )
 def test_what_does_not_pass_is_told(faulty, tmp_path, examples, fault, said):
@@ -90,15 +90,19 @@ def test_what_does_not_pass_is_told(faulty, tmp_path, examples, fault, said):
         with pytest.raises(RepositoryError) as caught:
             call()
         assert str(caught.value) == (
-            f"{what} in s3://aeros-test/x: the endpoint did not do it: {said}\n"
-            "  next: look after the endpoint, then go on with task.resume=true"
+            f"{what} in s3://aeros-test/x: the endpoint failed: {said.format(url=faulty.url)}\n"
+            "  next: look after repository.endpoint and try again; a run goes on with"
+            " task.resume=true"
         )
 
 
 def test_an_endpoint_that_never_answers_is_given_up_on(faulty, tmp_path):
     faulty.fault = lambda method, path: 3.0
     start = time.monotonic()
-    with pytest.raises(RepositoryError, match=r"the endpoint did not do it: HTTP error: .*"):
+    with pytest.raises(
+        RepositoryError,
+        match=r"the endpoint failed: http://127\.0\.0\.1:\d+: no answer in time \(after 1 retry\)",
+    ):
         repository(faulty.url, tmp_path, retries=1, timeout=0.3)
     assert time.monotonic() - start < 3
 
@@ -138,7 +142,7 @@ def test_a_round_that_cannot_be_uploaded_waits_and_is_committed_later(
     failing.commit("a", examples.checkpoint(2))
     failing.commit("a", examples.checkpoint(3))
     assert "round 2 of run 'a' waits in " in caplog.text
-    assert "503 Service Unavailable (after 1 retries)" in caplog.text
+    assert "503 Service Unavailable (after 1 retry)" in caplog.text
     elsewhere = repository(s3, tmp_path / "elsewhere", prefix=failing._store._s3.prefix)
     assert elsewhere.latest("a").round.number == 1
     faulty.fault = lambda method, path: None

@@ -14,7 +14,7 @@ from packaging.version import Version
 from aeros_algorithms import keys, wheel
 from aeros_algorithms.keys_cli import add_keys
 from aeros_algorithms.site import Site, fetch, verify
-from aeros_algorithms.statement import lock_of
+from aeros_algorithms.statement import Refused, lock_of
 from aeros_core import locks, words
 from aeros_core.errors import ConfigError, RepositoryError
 from aeros_core.powers import SupportsAlgorithms
@@ -75,7 +75,7 @@ def _push(parsed: argparse.Namespace) -> int:
         raise ConfigError(
             f"{names[0]} cannot be read: {error.strerror}", hint="python -m build makes a wheel"
         ) from error
-    found = wheel.opened(data, wheel.Limits())
+    found = _opened(names[0], data)
     digest = hashlib.sha256(data).hexdigest()
     unsigned = Algorithm(found.name, found.version, digest, len(data), key="", signature="")
     algorithm = keys.sign(unsigned, key)
@@ -87,10 +87,22 @@ def _push(parsed: argparse.Namespace) -> int:
     return 0
 
 
+def _opened(file: str, data: bytes) -> wheel.Wheel:
+    try:
+        return wheel.opened(data, wheel.Limits())
+    except Refused as error:
+        raise Refused(
+            f"{file} is not stored: {error.asked}", exists=error.exists, hint=error.hint
+        ) from error
+
+
 def _list(parsed: argparse.Namespace) -> int:
     repository, names = _repository(parsed)
     wanted: list[str | None] = [*names] or [None]
-    rows = [asdict(each) for name in wanted for each in repository.algorithms(name)]
+    found = {name: repository.algorithms(name) for name in wanted}
+    if missing := [name for name, versions in found.items() if name and not versions]:
+        raise _not_stored(repository, missing[0], [])
+    rows = [asdict(each) for versions in found.values() for each in versions]
     if parsed.json:
         print(json.dumps(rows, indent=2))
     else:
@@ -163,9 +175,16 @@ def _chosen(repository: SupportsAlgorithms, names: Sequence[str]) -> list[Algori
 def _one(repository: SupportsAlgorithms, name: str, version: str | None) -> Algorithm:
     stored = {each.version: each for each in repository.algorithms(name)}
     if not stored or (version and version not in stored):
-        raise RepositoryError(
-            f"algorithm '{name}{f':{version}' * bool(version)}' is not stored",
-            exists=", ".join(sorted(stored)) or "no version of it",
-            hint="aeros algorithms list",
-        )
+        raise _not_stored(repository, f"{name}{f':{version}' * bool(version)}", sorted(stored))
     return stored[version or max(stored, key=Version)]
+
+
+def _not_stored(
+    repository: SupportsAlgorithms, asked: str, versions: Sequence[str]
+) -> RepositoryError:
+    known = sorted({each.name for each in repository.algorithms()})
+    return RepositoryError(
+        f"algorithm '{asked}' is not stored",
+        exists=", ".join(versions or known) or "none at all",
+        hint="aeros algorithms list",
+    )

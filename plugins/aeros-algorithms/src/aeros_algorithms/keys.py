@@ -85,7 +85,7 @@ def private(path: Path) -> Ed25519PrivateKey:
         key = load_pem_private_key(path.read_bytes(), secret.encode() if secret else None)
     except _UNREADABLE as error:
         raise ConfigError(
-            f"the key {path} cannot be read: {error}",
+            f"the key {path} cannot be read: {getattr(error, 'strerror', None) or error}",
             exists=f"an encrypted one is opened with {PASSPHRASE}",
             hint="aeros algorithms keygen FILE makes one",
         ) from error
@@ -190,6 +190,11 @@ def public(path: Path) -> Ed25519PublicKey:
     """
     try:
         key = load_pem_public_key(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(
+            f"the public key {path} cannot be read: {error.strerror}",
+            hint="aeros algorithms keys lists those that are there",
+        ) from error
     except _UNREADABLE as error:
         raise ConfigError(f"{path} is no public key: {error}", hint=f"remove {path}") from error
     if not isinstance(key, Ed25519PublicKey):

@@ -181,7 +181,8 @@ def _not_older(floors: Mapping[str, str], algorithm: Algorithm) -> None:
         raise Refused(
             f"{algorithm.name}:{algorithm.version} is older than what this node has had",
             exists=f"version {had}",
-            hint="lock a newer one; or its line in versions.json goes, if this is meant",
+            hint="lock a newer one; if this one is meant, remove its line from versions.json, which"
+            " lies where this node installs algorithms",
         )
 
 

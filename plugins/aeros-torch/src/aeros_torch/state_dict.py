@@ -6,6 +6,7 @@ and containers and calls nothing else.
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,11 +33,11 @@ def load(path: Path, name: str) -> Model:
     try:
         held = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
-        raise RepositoryError(f"{path} cannot be read: {error.strerror or error}") from error
+        said = error.strerror if error.filename else "it is damaged"  # or torch's own, of no file
+        raise RepositoryError(f"{path} cannot be read: {said}") from error
     except Exception as error:
-        said = str(error).strip().partition("\n")[0] or type(error).__name__
         raise RepositoryError(
-            f"{path} cannot be read without running what it holds: {said[:200]}",
+            f"{path} cannot be read as tensors alone: {_reason(error)}",
             hint="where it comes from: torch.save(model.state_dict(), FILE)",
         ) from error
     if not isinstance(held, Mapping) or not all(
@@ -51,6 +52,15 @@ def load(path: Path, name: str) -> Model:
     except (TypeError, RuntimeError) as error:
         raise ConfigError(f"{path} holds a tensor that numpy cannot: {error}") from error
     return Model(name, Parameters.of(tensors), Schema(()))
+
+
+def _reason(error: Exception) -> str:
+    """Return why PyTorch refuses a file, without its advice to run what the file holds."""
+    text = str(error).strip()
+    if found := re.search(r"(Unsupported|Trying to load) .*?(?=\. |\.?\n|\.?$)", text):
+        return found[0]
+    said = text.partition("\n")[0][:200] or "it is empty"
+    return "it holds something else" if said.startswith("Weights only") else said
 
 
 def save(path: Path, model: Model) -> int:

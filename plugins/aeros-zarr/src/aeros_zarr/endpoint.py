@@ -23,6 +23,9 @@ __all__ = ["asked", "connect"]
 
 _LONGEST = timedelta(minutes=5)
 
+_UNSENT = "error sending request"
+"""The library's words for whatever keeps a request from being answered."""
+
 _KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 _OTHERS = (
     "AWS_WEB_IDENTITY_TOKEN_FILE",
@@ -57,6 +60,8 @@ def connect(
         ConfigError: An option cannot be, or the environment holds no credentials.
     """
     _check(endpoint, bucket, retries, timeout)
+    _check_prefix(prefix.strip("/"))
+    _check_credentials()
     seconds = timedelta(seconds=timeout)
     return S3Store(
         bucket,
@@ -103,6 +108,19 @@ def _check(endpoint: str, bucket: str, retries: int, timeout: float) -> None:
             f"repository.retries={retries} repository.timeout={timeout} is not possible",
             exists="at least 0 retries, and more than 0 seconds",
         )
+
+
+def _check_prefix(prefix: str) -> None:
+    words = prefix.split("/") if prefix else []
+    if any(word in ("", ".", "..") or not word.isprintable() for word in words):
+        raise ConfigError(
+            f"repository.prefix={prefix} cannot begin a key",
+            exists="words with '/' between them, none of them '.' or '..'",
+            hint="for instance repository.prefix=team/models; empty for the whole bucket",
+        )
+
+
+def _check_credentials() -> None:
     if not all(map(os.environ.get, _KEYS)) and not any(map(os.environ.get, _OTHERS)):
         raise ConfigError(
             "repository=s3 finds no credentials in the environment",
@@ -128,7 +146,7 @@ def asked(place: str, let: tuple[type[Exception], ...] = ()) -> Iterator[None]:
     except let:
         raise
     except (BaseError, OSError) as error:
-        text = str(error).partition("\n\nDebug source")[0]
+        text, _, source = str(error).partition("\n\nDebug source")
         if "NoSuchBucket" in text:
             raise Refused(
                 errno.ENOENT, f"the bucket of {place} does not exist",
@@ -148,15 +166,27 @@ def asked(place: str, let: tuple[type[Exception], ...] = ()) -> Iterator[None]:
                 hint=f"look after {_KEYS[0]}, {_KEYS[1]} and what they may do",
             ) from error  # fmt: skip
         raise Refused(
-            errno.EIO, f"the endpoint did not do it: {_reason(text)}",
-            hint="look after the endpoint, then go on with task.resume=true",
+            errno.EIO, f"the endpoint failed: {_reason(text, source)}",
+            hint="look after repository.endpoint and try again; a run goes on with"
+            " task.resume=true",
         ) from error  # fmt: skip
 
 
-def _reason(text: str) -> str:
+def _reason(text: str, source: str = "") -> str:
     """Return what the endpoint said, or else the last words of the library."""
     said = [re.search(f"<{tag}>(.*?)</{tag}>", text, re.DOTALL) for tag in ("Code", "Message")]
     after = re.search(r"after (\d+) retries", text)
     words = ", ".join(match[1] for match in said if match)
     words = words or text.splitlines()[0].rpartition(" - ")[2].strip(": ")
-    return f"{words} (after {after[1]} retries)" if after else words
+    if words.endswith(_UNSENT):
+        words = _unsent(text, source, words)
+    again = "1 retry" if after and after[1] == "1" else f"{after[1]} retries" if after else ""
+    return f"{words} (after {again})" if again else words
+
+
+def _unsent(text: str, source: str, words: str) -> str:
+    """Return which address did not answer, and why where the library's innermost error tells."""
+    why = re.search(r'(?:message|error): "([^"]+)"', source)
+    late = "no answer in time" if "kind: Timeout" in source else words
+    address = re.search(r"https?://[^/\s]+", text)
+    return f"{address[0] if address else 'its address'}: {why[1] if why else late}"

@@ -146,7 +146,7 @@ def damaged(source: str, how: str, *, exists: str = "") -> RepositoryError:
     return RepositoryError(
         f"{source} is damaged: {how}",
         exists=exists,
-        hint="bring this file back from a copy of the repository",
+        hint="aeros models verify --heal, or --heal-from COPY, a copy of the repository",
     )
 
 
