@@ -12,8 +12,8 @@ from aeros_core.elements import Description
 from aeros_core.errors import ConfigError
 from aeros_core.words import counted
 from aeros_flower import neighbours
-from aeros_flower.reach import check, split
-from aeros_flower.start import PORT, is_loopback
+from aeros_flower.reach import authority, check, silence, split
+from aeros_flower.start import PORT, is_loopback, say
 
 if TYPE_CHECKING:
     from aeros_flower.fleet import Fleet
@@ -93,7 +93,8 @@ def _executor(parsed: argparse.Namespace) -> int:
     if parsed.metrics is not None:
         from aeros_flower.metrics import serve
 
-        serve(port=parsed.metrics)
+        port = serve(port=parsed.metrics).port
+        say(f"executor {parsed.name} serves figures at http://127.0.0.1:{port}/metrics")
     if is_tried():
         Executor(place, _connection(parsed), wait=parsed.wait).run()
     else:
@@ -120,11 +121,11 @@ def _connection(parsed: argparse.Namespace) -> Callable[[], Fleet]:
     if parsed.key:
         secret = keys.private(parsed.key)
         pair = (secret, secret.public_key())
-    root = parsed.ca.read_bytes() if parsed.ca else None
+    root = authority(parsed.ca) if parsed.ca else None
 
     def connect() -> Fleet:
         if not check(parsed.address, parsed.ca, insecure=insecure):
-            raise Lost(f"nobody answers at {parsed.address}")
+            raise Lost(silence(parsed.address))
         return Fleet(
             parsed.address, insecure=insecure, root_certificates=root, authentication_keys=pair
         )
@@ -142,6 +143,8 @@ def _pair(word: str, flag: str) -> tuple[str, str]:
 def _up(parsed: argparse.Namespace) -> int:
     if parsed.nodes < 1:
         raise ConfigError(f"--nodes {parsed.nodes} is below 1", hint="--nodes 3")
+    if not 0 < parsed.port < 65536:
+        raise ConfigError(f"--port {parsed.port} is no port", hint=f"--port {PORT}")
     started = neighbours.up(parsed.folder, parsed.nodes, parsed.port)
     number = counted(len(started), "executor")
     here = f"at port {parsed.port} of this machine; logs are in {parsed.folder}"
