@@ -6,6 +6,7 @@ controller takes any certificate and key in PEM.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import re
 from collections.abc import Sequence
@@ -121,7 +122,9 @@ class Authority:
         return listed
 
     def revoke(self, name: str) -> Path:
-        """Take a node from the list; return where its public key went.
+        """Take a node from the list; return where its public key went, and with it a private one.
+
+        After that a node of this name can be made anew.
 
         Raises:
             ConfigError: There is no such node.
@@ -133,7 +136,10 @@ class Authority:
                 exists=", ".join(sorted(path.stem for path in self.nodes.glob("*.pub"))) or "none",
             )
         gone.parent.mkdir(mode=0o700, exist_ok=True)
-        return listed.replace(gone)
+        listed.replace(gone)
+        with contextlib.suppress(FileNotFoundError):  # it was made elsewhere, or has moved there
+            (self.folder / f"{name}.key").replace(gone.with_suffix(".key"))
+        return gone
 
     def _make_ca(self, days: int) -> None:
         key = ec.generate_private_key(ec.SECP256R1())

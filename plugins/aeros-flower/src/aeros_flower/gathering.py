@@ -79,7 +79,6 @@ class Gathering:
             fix = "mend this where they run, and start them again"
             return ConfigError(
                 f"executors cannot take part: {_listed(unfit | aside)}",
-                exists=f"{self._able} of {counted(self.expected, 'executor')}",
                 hint=fix
                 if unfit
                 else "start others, or change controller.only, controller.nodes"
