@@ -104,10 +104,16 @@ class Authority:
     def node(self, name: str) -> tuple[Path, Path]:
         """Make a node's key pair and list it; return where the two keys are.
 
+        The private key of a node of this name that was revoked goes where its public one is.
+
         Raises:
             ConfigError: The name is none, or taken.
         """
         secret, listed = self.folder / f"{_plain(name)}.key", self.nodes / f"{name}.pub"
+        gone = self.revoked / f"{name}.pub"
+        if gone.exists() and not listed.exists():
+            with contextlib.suppress(FileNotFoundError):  # it was made elsewhere, or went there
+                secret.replace(gone.with_suffix(".key"))
         keys.generate(secret, listed)
         return secret, listed
 
@@ -122,9 +128,7 @@ class Authority:
         return listed
 
     def revoke(self, name: str) -> Path:
-        """Take a node from the list; return where its public key went, and with it a private one.
-
-        After that a node of this name can be made anew.
+        """Take a node from the list; return where its public key went.
 
         Raises:
             ConfigError: There is no such node.
@@ -136,10 +140,7 @@ class Authority:
                 exists=", ".join(sorted(path.stem for path in self.nodes.glob("*.pub"))) or "none",
             )
         gone.parent.mkdir(mode=0o700, exist_ok=True)
-        listed.replace(gone)
-        with contextlib.suppress(FileNotFoundError):  # it was made elsewhere, or has moved there
-            (self.folder / f"{name}.key").replace(gone.with_suffix(".key"))
-        return gone
+        return listed.replace(gone)
 
     def _make_ca(self, days: int) -> None:
         key = ec.generate_private_key(ec.SECP256R1())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,8 +10,9 @@ from dataclasses import dataclass
 from aeros_core.errors import AerosError, ConfigError, TaskError
 from aeros_core.words import counted
 from aeros_flower.door import Opened
+from aeros_flower.reach import split
 from aeros_flower.roster import Roster
-from aeros_flower.start import say
+from aeros_flower.start import PORT, is_everywhere, is_loopback, say
 
 __all__ = ["Gathering"]
 
@@ -89,9 +91,19 @@ class Gathering:
         return TaskError(
             f"{came} came within {self.seconds:g} s",
             exists=silent and f"{silent}: Flower's own SuperNodes need controller.stock=true",
-            hint=f"aeros up --nodes {self.expected}, or on each machine: aeros executor"
-            f" {self.link.address}; controller.wait=SECONDS waits longer",
+            hint=f"{self._typed()}; controller.wait=SECONDS waits longer",
         )
+
+    def _typed(self) -> str:
+        """Return what starts executors that come here."""
+        host, port = split(self.link.address)
+        if is_everywhere(host):
+            return f"on each machine: aeros executor {platform.node()}:{port}"
+        there = f"on each machine: aeros executor {self.link.address}"
+        if not is_loopback(host):
+            return there
+        beside = "" if port == PORT else f" --port {port}"
+        return f"aeros up --nodes {self.expected}{beside}, or {there}"
 
 
 def _listed(reasons: dict[str, str]) -> str:
