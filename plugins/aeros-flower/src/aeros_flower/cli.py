@@ -80,6 +80,7 @@ def _executor(parsed: argparse.Namespace) -> int:
     from aeros_flower.place import Place
     from aeros_flower.versions import is_tried
 
+    _check(parsed)
     labels = dict(_pair(word, "--label") for word in parsed.label)
     for word in parsed.settings:
         _pair(word, "--set")
@@ -103,6 +104,17 @@ def _executor(parsed: argparse.Namespace) -> int:
             wait=parsed.wait,
         )  # fmt: skip
     return 0
+
+
+def _check(parsed: argparse.Namespace) -> None:
+    """Refuse a name that is no folder's name, and a time that is none."""
+    if Path(parsed.name).name != parsed.name or parsed.name in ("", ".."):
+        raise ConfigError(
+            f"--name '{parsed.name}' is no name: what its clients keep lies in a folder called so",
+            hint="--name edge-7",
+        )
+    if not parsed.wait >= 0:
+        raise ConfigError(f"--wait {parsed.wait:g} is no time", hint="--wait 60")
 
 
 def _insecure(parsed: argparse.Namespace) -> bool:
