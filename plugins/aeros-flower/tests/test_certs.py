@@ -111,6 +111,17 @@ def test_a_node_is_admitted_and_revoked(home):
         home.revoke("edge-1")
 
 
+def test_a_node_that_was_revoked_is_made_anew_with_another_key(home):
+    home.node("edge-1")
+    (old,) = keys.Admitted(home.nodes).names()
+    with pytest.raises(ConfigError, match=r"is there already\n.*aeros certs revoke NAME first"):
+        home.node("edge-1")
+    home.revoke("edge-1")
+    home.node("edge-1")
+    assert old not in keys.Admitted(home.nodes).names()
+    assert (home.revoked / "edge-1.key").stat().st_mode & 0o777 == 0o600
+
+
 def test_a_node_that_made_its_own_key_is_admitted(home, tmp_path):
     public = ec.generate_private_key(ec.SECP384R1()).public_key()
     (tmp_path / "mine.pub").write_bytes(keys.public_bytes(public))

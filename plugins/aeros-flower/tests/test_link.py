@@ -109,3 +109,18 @@ def test_a_port_that_is_taken_is_named():
         with pytest.raises(ConfigError) as refused:
             listen("127.0.0.1", port)
     assert f"controller.port={port}" in str(refused.value)
+    assert "end what listens there" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "said"),
+    [
+        ("127.0.0.1", 99999, "controller.port=99999 is no port"),
+        ("192.0.2.9", 0, "controller.host=ADDRESS, one of this machine's"),
+        ("no.such.host.invalid", 0, "controller.host=ADDRESS, one of this machine's"),
+    ],
+)
+def test_an_address_that_is_none_of_this_machines_is_named(host, port, said):
+    with pytest.raises(ConfigError) as refused:
+        listen(host, port)
+    assert said in str(refused.value)

@@ -142,6 +142,11 @@ def test_a_port_that_is_taken():
             metrics.serve(port=port)
 
 
+def test_a_port_that_is_none():
+    with pytest.raises(ConfigError, match=r"127.0.0.1:99999: .*0-65535"):
+        metrics.serve(port=99999)
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "aeros.example.org", ""])
 def test_what_others_could_read_is_refused_unprotected(host):
     with pytest.raises(ConfigError, match="could be read by anybody who reaches it"):

@@ -12,7 +12,10 @@ from aeros_flower.controller import FlowerController
 
 
 def listed(folder, *pids, port=7001, since=None):
-    told = [{"pid": p, "since": since or neighbours._since(p)} for p in pids]
+    told = [
+        {"pid": pid, "since": since or neighbours._since(pid), "name": f"executor-{i}"}
+        for i, pid in enumerate(pids, 1)
+    ]
     folder.mkdir(exist_ok=True)
     (folder / "executors.json").write_text(json.dumps({"port": port, "executors": told}))
 
@@ -40,12 +43,15 @@ def test_nobody_was_started(here):
 
 def test_a_controller_finds_what_up_started_in_this_directory(here):
     listed(here, os.getpid(), os.getppid())
-    assert neighbours.standing(here) == neighbours.Standing(7001, 2)
+    assert neighbours.standing(here) == neighbours.Standing(7001, ("executor-1", "executor-2"))
     assert asked() == (7001, 2)
     assert asked(nodes=1) == (7001, 1)
     assert asked(port=7001) == (7001, 2)
     assert asked(port=8000) == (8000, 1)  # they look elsewhere
     assert asked(host="0.0.0.0", insecure=True) == (9292, 1)
+    assert asked(only=["executor-2"]) == (7001, 1)  # the other one is not waited for
+    assert asked(only=["exec*"]) == (7001, 2)
+    assert asked(only=["edge-*"]) == (7001, 1)
 
 
 def test_a_number_that_was_given_anew_is_not_ours(here):

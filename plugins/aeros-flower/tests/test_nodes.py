@@ -81,9 +81,9 @@ def post():
     return made
 
 
-def made(post, clients=6, judge=lambda member: "", only=(), **limits):
+def made(post, clients=6, judge=lambda member: "", **limits):
     told = []
-    roster = Roster(post, wire.pack_note("prepare", {}), judge, told.append, only)
+    roster = Roster(post, wire.pack_note("prepare", {}), judge, told.append)
     partition = Partition(np.arange(clients * 2), np.arange(clients + 1) * 2)
     nodes = FlowerNodes(post, roster, partition, limits=Limits(**limits))
     nodes.told, nodes.roster = told, roster
@@ -274,15 +274,6 @@ def test_a_controller_that_goes_on_knows_the_session_and_who_was_where(post):
     assert second.state() == first.state()
     second.restore({})  # of a run that began elsewhere
     assert second.state()["session"] == first.state()["session"]
-
-
-def test_executors_are_chosen_by_name(post):
-    post.come(3, "edge-1")
-    nodes = made(post, only=("edge-*", "b"))
-    nodes.dispatch(ask(*range(4)))
-    assert {node for _, node, _ in post.open()} == {2, 3}
-    assert "executor a stands aside: it is not among controller.only" in nodes.told
-    assert not nodes.roster.unfit
 
 
 def test_what_comes_twice_goes_on_to_be_counted(post):

@@ -136,6 +136,31 @@ def test_what_is_no_address(address):
         reach.check(address, None, insecure=True)
 
 
+def test_why_nobody_answers():
+    assert reach.silence("127.0.0.1:9") == "nobody answers at 127.0.0.1:9"
+    assert reach.silence("no.such.host.invalid:9") == (
+        "this machine knows no address of no.such.host.invalid"
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (401, "the SuperLink answers 401 to GetNodes"),
+        (503, "the SuperLink is ending, or answers 503 to GetNodes"),
+        (404, "who answers is no SuperLink, or a gate lets nobody ask it: 404 to GetNodes"),
+        (501, "who answers is no SuperLink, or a gate lets nobody ask it: 501 to GetNodes"),
+    ],
+)
+def test_answers_that_are_none(status, said):
+    assert reach.answered(status, "GetNodes") == said
+
+
+def test_a_ca_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"the CA certificate .*ca.pem cannot be read: No such"):
+        reach.authority(tmp_path / "ca.pem")
+
+
 def test_addresses():
     assert reach.split("[::1]:80") == ("::1", 80)
     assert reach.split("a.example:9093") == ("a.example", 9093)

@@ -6,6 +6,7 @@ controller takes any certificate and key in PEM.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import re
 from collections.abc import Sequence
@@ -103,10 +104,16 @@ class Authority:
     def node(self, name: str) -> tuple[Path, Path]:
         """Make a node's key pair and list it; return where the two keys are.
 
+        The private key of a node of this name that was revoked goes where its public one is.
+
         Raises:
             ConfigError: The name is none, or taken.
         """
         secret, listed = self.folder / f"{_plain(name)}.key", self.nodes / f"{name}.pub"
+        gone = self.revoked / f"{name}.pub"
+        if gone.exists() and not listed.exists():
+            with contextlib.suppress(FileNotFoundError):  # it was made elsewhere, or went there
+                secret.replace(gone.with_suffix(".key"))
         keys.generate(secret, listed)
         return secret, listed
 

@@ -15,6 +15,7 @@ from typing import Any
 from aeros_core.errors import TaskError
 from aeros_flower import objects
 from aeros_flower.lasting import Gone
+from aeros_flower.reach import answered
 from aeros_flower.versions import Same
 
 __all__ = ["Claim"]
@@ -174,8 +175,7 @@ class Claim:
             try:
                 return getattr(client, method)(request)
             except httpx.HTTPStatusError as error:
-                status = error.response.status_code
-                raise Gone(f"the SuperLink answers {status} to {method}") from error
+                raise Gone(answered(error.response.status_code, method)) from error
             except (httpx.HTTPError, OSError, ValueError) as error:
                 if not left or self._over.wait(0.5):
                     raise Gone(f"{type(error).__name__}: {error}") from error

@@ -12,8 +12,8 @@ from aeros_core.elements import Description
 from aeros_core.errors import ConfigError
 from aeros_core.words import counted
 from aeros_flower import neighbours
-from aeros_flower.reach import check, split
-from aeros_flower.start import PORT, is_loopback
+from aeros_flower.reach import authority, check, silence, split
+from aeros_flower.start import PORT, is_loopback, say
 
 if TYPE_CHECKING:
     from aeros_flower.fleet import Fleet
@@ -80,6 +80,7 @@ def _executor(parsed: argparse.Namespace) -> int:
     from aeros_flower.place import Place
     from aeros_flower.versions import is_tried
 
+    _check(parsed)
     labels = dict(_pair(word, "--label") for word in parsed.label)
     for word in parsed.settings:
         _pair(word, "--set")
@@ -93,7 +94,8 @@ def _executor(parsed: argparse.Namespace) -> int:
     if parsed.metrics is not None:
         from aeros_flower.metrics import serve
 
-        serve(port=parsed.metrics)
+        port = serve(port=parsed.metrics).port
+        say(f"executor {parsed.name} serves figures at http://127.0.0.1:{port}/metrics")
     if is_tried():
         Executor(place, _connection(parsed), wait=parsed.wait).run()
     else:
@@ -102,6 +104,17 @@ def _executor(parsed: argparse.Namespace) -> int:
             wait=parsed.wait,
         )  # fmt: skip
     return 0
+
+
+def _check(parsed: argparse.Namespace) -> None:
+    """Refuse a name that is no folder's name, and a time that is none."""
+    if Path(parsed.name).name != parsed.name or parsed.name in ("", ".."):
+        raise ConfigError(
+            f"--name '{parsed.name}' is no name: what its clients keep lies in a folder called so",
+            hint="--name edge-7",
+        )
+    if not parsed.wait >= 0:
+        raise ConfigError(f"--wait {parsed.wait:g} is no time", hint="--wait 60")
 
 
 def _insecure(parsed: argparse.Namespace) -> bool:
@@ -120,11 +133,11 @@ def _connection(parsed: argparse.Namespace) -> Callable[[], Fleet]:
     if parsed.key:
         secret = keys.private(parsed.key)
         pair = (secret, secret.public_key())
-    root = parsed.ca.read_bytes() if parsed.ca else None
+    root = authority(parsed.ca) if parsed.ca else None
 
     def connect() -> Fleet:
         if not check(parsed.address, parsed.ca, insecure=insecure):
-            raise Lost(f"nobody answers at {parsed.address}")
+            raise Lost(silence(parsed.address))
         return Fleet(
             parsed.address, insecure=insecure, root_certificates=root, authentication_keys=pair
         )
@@ -142,6 +155,8 @@ def _pair(word: str, flag: str) -> tuple[str, str]:
 def _up(parsed: argparse.Namespace) -> int:
     if parsed.nodes < 1:
         raise ConfigError(f"--nodes {parsed.nodes} is below 1", hint="--nodes 3")
+    if not 0 < parsed.port < 65536:
+        raise ConfigError(f"--port {parsed.port} is no port", hint=f"--port {PORT}")
     started = neighbours.up(parsed.folder, parsed.nodes, parsed.port)
     number = counted(len(started), "executor")
     here = f"at port {parsed.port} of this machine; logs are in {parsed.folder}"

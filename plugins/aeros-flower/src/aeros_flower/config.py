@@ -78,10 +78,6 @@ class Metrics:
     """Figures of the task for Prometheus, under ``http://HOST:PORT/metrics`` while it runs.
 
     Args:
-        superlink: ``HOST:PORT`` of a SuperLink that runs already, started with ``--isolation
-            process``; executors go there. None: one within this process.
-        ca: File of the CA's certificate that vouches for it (PEM); None: plain HTTP to this
-            machine, elsewhere the CAs of this system.
         host: Address to listen on. Beyond this machine the three files are demanded.
         port: Port to listen on; 0: whichever is free.
         certificate: File of the server's certificate (PEM).

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 from aeros_core import elements, workflow
-from aeros_core.errors import ConfigError, TaskError
+from aeros_core.errors import ConfigError
 from aeros_core.outcomes import Result, Status
 from aeros_core.pipeline import Prepared
 from aeros_core.powers import SupportsCodec
@@ -16,9 +16,9 @@ from aeros_core.roles import Components
 from aeros_core.schema import Schema
 from aeros_core.subtask import Kind
 from aeros_core.task import Task
-from aeros_core.words import counted
 from aeros_flower import brief, neighbours
-from aeros_flower.door import Door, Opened
+from aeros_flower.door import Door
+from aeros_flower.gathering import Gathering
 from aeros_flower.job import digest
 from aeros_flower.limits import Limits
 from aeros_flower.nodes import FlowerNodes
@@ -27,7 +27,7 @@ from aeros_flower.reach import split
 from aeros_flower.roster import Member, Roster
 from aeros_flower.start import PORT, is_loopback, say
 
-__all__ = ["FlowerController", "judge", "note"]
+__all__ = ["FlowerController", "choose", "judge", "note"]
 
 
 class FlowerController:
@@ -57,7 +57,7 @@ class FlowerController:
         stock: bool,
         app: str | None,
     ) -> None:
-        port, nodes = _asked(*(split(superlink) if superlink else (host, port)), nodes)
+        port, nodes = _asked(*(split(superlink) if superlink else (host, port)), nodes, only)
         for name, value, least in (
             ("nodes", nodes, 1),
             ("wait", wait, 0),
@@ -90,66 +90,29 @@ class FlowerController:
         link = self._door.open(self._wait)
         try:
             post = PlainPost(link, data.schema, _versions(parts)) if self._plain else link
-            asked, judged = note(parts, model), judge(task, parts, data, model)
-            roster = Roster(post, asked, judged, say, self._only)
+            asked, judged = note(parts, model), judge(parts, data, model)
+            roster = Roster(post, asked, judged, say, choose(task, model, self._only))
             codec = parts.collector.codec if isinstance(parts.collector, SupportsCodec) else None
             limits = Limits(window=self._window, patience=self._wait)
-            self._gather(link, roster, parts)
+            Gathering(link, roster, self._expected, self._wait).wait(parts.control.check)
             parts.events.aeros_on_status(task=task, status=Status.PLANNED)
             nodes = FlowerNodes(post, roster, data.partition, codec, limits)
             return workflow.run(task, parts, nodes, data, model)
         finally:
             link.close()
 
-    def _gather(self, link: Opened, roster: Roster, parts: Components) -> None:
-        """Wait until as many executors are ready as were asked for.
 
-        Raises:
-            ConfigError: Too few can take part, and others said why not.
-            TaskError: Too few came in time.
-        """
-        ends = time.monotonic() + self._wait
-        told = False
-        while True:
-            parts.control.check()
-            roster.refresh()
-            able = [m for m in roster.members.values() if not m.problem]
-            left = ends - time.monotonic()
-            if len(able) >= self._expected and (not roster.preparing or left <= 0):
-                return
-            if left <= 0:
-                break
-            if (
-                roster.unfit
-                and not roster.preparing
-                and len(roster.unfit) + len(able) >= self._expected
-            ):
-                break
-            if not told:
-                say(f"waiting at {link.address} for {counted(self._expected, 'executor')}")
-                told = True
-            link.wait(min(left, 0.5))
-        if roster.unfit:
-            raise ConfigError(
-                "executors cannot take part: "
-                + "; ".join(f"{name}: {why}" for name, why in sorted(roster.unfit.items())),
-                hint="mend this where they run, and start them again",
-            )
-        silent = f"{counted(roster.preparing, 'node')} did not answer" if roster.preparing else ""
-        raise TaskError(
-            f"{len(able)} of {counted(self._expected, 'executor')} came within {self._wait:g} s",
-            exists=silent and f"{silent}: Flower's own SuperNodes need controller.stock=true",
-            hint=f"aeros up --nodes {self._expected}, or on each machine: aeros executor"
-            f" {link.address}; controller.wait=SECONDS waits longer",
-        )
-
-
-def _asked(host: str, port: int | None, nodes: int | None) -> tuple[int, int]:
+def _asked(host: str, port: int | None, nodes: int | None, only: Sequence[str]) -> tuple[int, int]:
     """Return port and number of executors: as asked, or those that stand by here."""
     found = neighbours.standing(neighbours.FOLDER) if is_loopback(host) else None
     if found is None or port not in (None, found.port):
         return port or PORT, 1 if nodes is None else nodes
-    return found.port, found.nodes if nodes is None else nodes
+    meant = sum(_is_meant(name, only) for name in found.names)
+    return found.port, max(meant, 1) if nodes is None else nodes
+
+
+def _is_meant(name: str, only: Sequence[str]) -> bool:
+    return not only or any(fnmatchcase(name, pattern) for pattern in only)
 
 
 def note(parts: Components, model: Model | None = None) -> Any:
@@ -165,12 +128,9 @@ def note(parts: Components, model: Model | None = None) -> Any:
     return brief.pack_preparation(parts.identity, config, model)
 
 
-def judge(
-    task: Task, parts: Components, data: Prepared, model: Model | None = None
-) -> Callable[[Member], str]:
+def judge(parts: Components, data: Prepared, model: Model | None = None) -> Callable[[Member], str]:
     """Return what holds an executor against what the task needs."""
     here, wanted = digest(data.partition), _versions(parts, model)
-    kind = Kind.train if model is None else Kind.infer
 
     def judged(member: Member) -> str:
         has = member.versions
@@ -181,10 +141,6 @@ def judge(
         ]
         if other or member.told.get("error"):
             return "; ".join(other) or str(member.told["error"])
-        for subtask in task.subtasks.values():
-            lines = elements.unmet(subtask.requires, member.element, has)
-            if subtask.kind is kind and lines:
-                return "it lacks " + "; ".join(lines)
         there = Schema.from_json(member.told["schema"])
         if model is not None and member.own:
             return ""  # it has held its rows against the model itself
@@ -195,6 +151,30 @@ def judge(
         return ""
 
     return judged
+
+
+def choose(
+    task: Task, model: Model | None = None, only: Sequence[str] = ()
+) -> Callable[[Member], str]:
+    """Return what says why an executor is not asked: its name, or what the task requires.
+
+    Args:
+        task: Whose sub-tasks say what they require.
+        model: What executors are to answer with; None: they are to train.
+        only: Names, or patterns of names, of those that may take part; none: all.
+    """
+    kind = Kind.train if model is None else Kind.infer
+
+    def chosen(member: Member) -> str:
+        if not _is_meant(member.name, only):
+            return "it is not among controller.only"
+        for subtask in task.subtasks.values():
+            lines = elements.unmet(subtask.requires, member.element, member.versions)
+            if subtask.kind is kind and lines:
+                return "it lacks " + "; ".join(lines)
+        return ""
+
+    return chosen
 
 
 def _versions(parts: Components, model: Model | None = None) -> dict[str, str]:

@@ -14,6 +14,7 @@ from typing import Any
 from aeros_flower import objects
 from aeros_flower.doorbell import NODE, WAIT
 from aeros_flower.link import quiet
+from aeros_flower.reach import answered
 from aeros_flower.versions import Same, tried
 
 __all__ = ["Fleet", "Lost", "Unwelcome"]
@@ -201,8 +202,7 @@ class Fleet:
                 return getattr(self._client, method)(request)
             except httpx.HTTPStatusError as error:
                 status = error.response.status_code
-                ending = "is ending, or answers" if status >= 500 else "answers"
-                why = f"the SuperLink {ending} {status} to {method}"
+                why = answered(status, method)
                 raise (Unwelcome(why, status) if status in (401, _OVER) else Lost(why)) from error
             except (httpx.HTTPError, OSError, ValueError) as error:
                 if not left or self._over.wait(0.5):

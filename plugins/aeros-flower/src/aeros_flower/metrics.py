@@ -106,10 +106,12 @@ def serve(
             raise ConfigError(f"{name} is not there", hint="aeros certs make")
     try:
         server, thread = start_http_server(port, host, **tls)  # type: ignore[arg-type]
-    except OSError as error:
+    except (OSError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or error
         raise ConfigError(
-            f"metrics cannot be served on {host}:{port}: {error.strerror or error}",
-            hint="callback.metrics.port=<another port>; 0 takes any that is free",
+            f"metrics cannot be served on {host}:{port}: {why}",
+            hint="another port: callback.metrics.port=PORT, of an executor --metrics PORT; 0 takes"
+            " any that is free",
         ) from error
     return Endpoint(server, thread, server.server_port)
 

@@ -29,11 +29,11 @@ class Standing:
 
     Args:
         port: Of this machine, where they look for a controller.
-        nodes: How many there are.
+        names: What they are called.
     """
 
     port: int
-    nodes: int
+    names: tuple[str, ...]
 
 
 def standing(folder: Path) -> Standing | None:
@@ -43,7 +43,7 @@ def standing(folder: Path) -> Standing | None:
         ConfigError: The list of what was started cannot be read.
     """
     port, running = _running(folder)
-    return Standing(port, len(running)) if running else None
+    return Standing(port, tuple(running.values())) if running else None
 
 
 def up(folder: Path, nodes: int, port: int) -> list[int]:
@@ -54,11 +54,14 @@ def up(folder: Path, nodes: int, port: int) -> list[int]:
         TaskError: One of them ended at once; none is left running.
     """
     if found := standing(folder):
-        many = f"{counted(found.nodes, 'executor')} of {folder}"
+        many = f"{counted(len(found.names), 'executor')} of {folder}"
         raise ConfigError(f"{many} run already, for port {found.port}", hint="aeros down")
     folder.mkdir(parents=True, exist_ok=True)
     began = [_start(folder, f"executor-{i + 1}", port) for i in range(nodes)]
-    listed = [{"pid": process.pid, "since": _since(process.pid)} for process in began]
+    listed = [
+        {"pid": process.pid, "since": _since(process.pid), "name": f"executor-{i + 1}"}
+        for i, process in enumerate(began)
+    ]
     told = {"port": port, "executors": listed}
     (folder / _FILE).write_text(json.dumps(told), encoding="utf-8")
     ends = time.monotonic() + _PATIENCE
@@ -110,14 +113,15 @@ def down(folder: Path) -> int:
     return len(running)
 
 
-def _running(folder: Path) -> tuple[int, list[int]]:
-    """Return port and those of our processes that live; a number given anew is not ours."""
+def _running(folder: Path) -> tuple[int, dict[int, str]]:
+    """Return port and our processes that live, by id; a number given anew is not ours."""
     try:
         told = json.loads((folder / _FILE).read_text(encoding="utf-8"))
         listed = told["executors"]
-        return int(told["port"]), [e["pid"] for e in listed if _lives(e["pid"], e["since"])]
+        alive = [e for e in listed if _lives(e["pid"], e["since"])]
+        return int(told["port"]), {e["pid"]: e["name"] for e in alive}
     except FileNotFoundError:
-        return 0, []
+        return 0, {}
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"{folder / _FILE} cannot be read: {error}", hint=f"rm {folder / _FILE}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import threading
 import time
@@ -26,12 +27,20 @@ def listen(host: str, port: int) -> socket.socket:
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         found.bind((host, port))
-    except OSError as error:
+    except OverflowError as error:
         found.close()
         raise ConfigError(
+            f"controller.port={port} is no port", hint="controller.port=PORT, 1 to 65535"
+        ) from error
+    except OSError as error:
+        found.close()
+        free = "end what listens there (another aeros run?), or controller.port=PORT, and the same"
+        raise ConfigError(
             f"controller.port={port}: {host}:{port} cannot be listened on: {error.strerror}",
-            hint="end what listens there (another aeros run?), or controller.port=PORT, and"
-            " the same for the executors",
+            hint=f"{free} for the executors"
+            if error.errno == errno.EADDRINUSE
+            else "controller.host=ADDRESS, one of this machine's (0.0.0.0: all of them), and a"
+            " controller.port that this user may open",
         ) from error
     return found
 

@@ -9,10 +9,13 @@ from pathlib import Path
 
 from aeros_core.errors import ConfigError
 
-__all__ = ["check", "split"]
+__all__ = ["answered", "authority", "check", "silence", "split"]
 
 _GREETINGS, _PAUSE = 3, 0.3
 """How often somebody is greeted who hangs up without a word, and seconds in between."""
+
+_STRANGE = {404, 405, 501}
+"""How a server answers a question of which it does not know."""
 
 _EXPIRED, _EARLY = 10, 9
 _NAMES = {62, 64}
@@ -71,6 +74,36 @@ def _greeted(address: str, context: ssl.SSLContext | None, ca: Path | None, seco
     return True
 
 
+def silence(address: str) -> str:
+    """Return in words why nobody answers at an address, where `check` is False."""
+    host, port = split(address)
+    try:
+        socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError:
+        return f"this machine knows no address of {host}"
+    return f"nobody answers at {address}"
+
+
+def answered(status: int, method: str) -> str:
+    """Return in words that a question was answered by a status of HTTP that is an error."""
+    if status in _STRANGE:
+        return f"who answers is no SuperLink, or a gate lets nobody ask it: {status} to {method}"
+    ending = "is ending, or answers" if status >= 500 else "answers"
+    return f"the SuperLink {ending} {status} to {method}"
+
+
+def authority(ca: Path) -> bytes:
+    """Return the certificate of a CA to trust.
+
+    Raises:
+        ConfigError: It cannot be read.
+    """
+    try:
+        return ca.read_bytes()
+    except OSError as error:
+        raise _unread(ca, error) from error
+
+
 def split(address: str) -> tuple[str, int]:
     """Return host and port of ``HOST:PORT``; an IPv6 address stands in brackets.
 
@@ -94,10 +127,14 @@ def _context(ca: Path | None) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca)
     except (OSError, ssl.SSLError) as error:
-        raise ConfigError(
-            f"the CA certificate {ca} cannot be read: {error}",
-            hint="--ca FILE, the ca.pem that aeros certs make wrote",
-        ) from error
+        raise _unread(ca, error) from error
+
+
+def _unread(ca: Path | None, error: OSError) -> ConfigError:
+    return ConfigError(
+        f"the CA certificate {ca} cannot be read: {error.strerror or error}",
+        hint="the ca.pem that aeros certs make wrote: --ca FILE, or controller.ca=FILE",
+    )
 
 
 def _plain(line: socket.socket, address: str) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
 from aeros_core.elements import Description, InfrastructureElement
@@ -79,7 +78,7 @@ class Roster:
         preparing: What each is asked.
         judge: Returns why an executor cannot take part; empty if it can.
         tell: Hears of those who come, go, or cannot take part.
-        only: Names, or patterns of names, of those that may take part; none: all.
+        choose: Returns why an executor is not among those that are asked; empty if it is.
     """
 
     def __init__(
@@ -88,15 +87,16 @@ class Roster:
         preparing: Any,
         judge: Callable[[Member], str],
         tell: Callable[[str], None],
-        only: Sequence[str] = (),
+        choose: Callable[[Member], str] = lambda _: "",
     ) -> None:
-        self._only = only
+        self._choose = choose
         self._post, self._preparing, self._judge, self._tell = post, preparing, judge, tell
         self._asked: dict[str, int] = {}
         self._known: set[int] = set()
         self._strikes: dict[str, tuple[int, float]] = {}
         self.members: dict[int, Member] = {}
         self.unfit: dict[str, str] = {}
+        self.aside: dict[str, str] = {}
 
     def refresh(self) -> None:
         """Look who has come and gone, and hear what those that were asked have to say."""
@@ -126,13 +126,16 @@ class Roster:
 
     def forget(self, number: int) -> None:
         """Take an executor from the list."""
+        if gone := self._drop(number):
+            self._tell(f"executor {gone.name} is gone")
+
+    def _drop(self, number: int) -> Member | None:
         self._known.discard(number)
         gone = self.members.pop(number, None)
         self._asked = {m: n for m, n in self._asked.items() if n != number}
-        if gone is not None:
-            if gone.strikes:
-                self._strikes[gone.name] = (gone.strikes, gone.rests)
-            self._tell(f"executor {gone.name} is gone")
+        if gone is not None and gone.strikes:
+            self._strikes[gone.name] = (gone.strikes, gone.rests)
+        return gone
 
     def _hear(self, number: int, answer: Answer) -> None:
         if answer.error:
@@ -144,19 +147,25 @@ class Roster:
             self.unfit[f"node {number}"] = f"what it says of itself is unreadable: {error}"
             return
         for other in [m for m in self.members.values() if m.name == member.name]:
-            self.forget(other.number)  # it came back before it was missed
+            self._drop(other.number)  # it came back before it was missed, or is another one
             self._known.add(other.number)
+            self._tell(f"executor {member.name} came again; two at a time need two names")
         self.members[number] = member
-        if self._only and not any(fnmatchcase(member.name, name) for name in self._only):
-            member.problem = "it is not among controller.only"
-            self._tell(f"executor {member.name} stands aside: {member.problem}")
-            return
         member.strikes, member.rests = self._strikes.pop(member.name, (0, 0.0))
+        self._place(member)
+
+    def _place(self, member: Member) -> None:
+        """Note whether an executor takes part, stands aside, or cannot take part."""
+        self.aside.pop(member.name, None)
         try:
-            member.problem = self._judge(member)
+            member.problem = aside = self._choose(member)
+            member.problem = aside or self._judge(member)
         except (KeyError, TypeError) as error:
-            member.problem = f"what it says of itself is incomplete: {error}"
-        if member.problem:
+            aside, member.problem = "", f"what it says of itself is incomplete: {error}"
+        if aside:
+            self.aside[member.name] = aside
+            self._tell(f"executor {member.name} stands aside: {aside}")
+        elif member.problem:
             self.unfit[member.name] = member.problem
             self._tell(f"executor {member.name} cannot take part: {member.problem}")
         else:

@@ -104,17 +104,19 @@ def rounds(task: Task, parts: Components, post: GridPost, nodes: int, wait: floa
         TaskError: Too few nodes came, or the task could not go on.
     """
     data, model = workflow.prepare(task, parts)
-    judged = controller.judge(task, parts, data, model)
-    roster = Roster(post, controller.note(parts, model), judged, say)
+    judged = controller.judge(parts, data, model)
+    asked, chosen = controller.note(parts, model), controller.choose(task, model)
+    roster = Roster(post, asked, judged, say, chosen)
     ends = time.monotonic() + wait
     while len(roster.members) < nodes and time.monotonic() < ends:
         parts.control.check()
         roster.refresh()
         post.wait(1.0)
-    if roster.unfit or len(roster.fit) < nodes:
+    missing = roster.unfit | roster.aside
+    if missing or len(roster.fit) < nodes:
         raise TaskError(
             f"{len(roster.fit)} of {counted(nodes, 'node')} came within {wait:g} s",
-            exists="; ".join(f"{name}: {why}" for name, why in roster.unfit.items()),
+            exists="; ".join(f"{name}: {why}" for name, why in missing.items()),
             hint="controller.wait=SECONDS, or wait in an app's configuration, waits longer",
         )
     parts.events.aeros_on_status(task=task, status=Status.PLANNED)

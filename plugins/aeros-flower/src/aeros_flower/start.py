@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from ipaddress import ip_address
 
-__all__ = ["PORT", "is_loopback", "say"]
+__all__ = ["PORT", "is_everywhere", "is_loopback", "say"]
 
 PORT = 9292
 """Where a controller listens unless something else is said."""
@@ -17,6 +17,14 @@ def is_loopback(host: str) -> bool:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def is_everywhere(host: str) -> bool:
+    """Tell whether who listens there listens on all addresses of the machine."""
+    try:
+        return ip_address(host.strip("[]")).is_unspecified
+    except ValueError:
+        return False
 
 
 def say(text: str) -> None:

@@ -40,11 +40,11 @@ def superlink(
     """
     tried()
     quiet()
-    root = ca.read_bytes() if ca and not insecure else None
+    root = reach.authority(ca) if ca and not insecure else None
 
     def begin(before: Session | None) -> Session | None:
         if not reach.check(address, ca, insecure=insecure, seconds=5.0):
-            return None
+            raise Gone(reach.silence(address))
         made = _Claimed(Claim(address, root, insecure=insecure, fab=fab))
         if isinstance(before, _Claimed):
             made.claim.stop(before.claim.run)
