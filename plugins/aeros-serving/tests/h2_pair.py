@@ -22,6 +22,7 @@ class Transport(asyncio.Transport):
     def __init__(self):
         super().__init__()
         self.out, self.closed, self.reading = bytearray(), False, True
+        self.aborted = False
 
     def write(self, data):
         self.out += data
@@ -32,7 +33,8 @@ class Transport(asyncio.Transport):
     def close(self):
         self.closed = True
 
-    abort = close
+    def abort(self):
+        self.closed = self.aborted = True
 
     def pause_reading(self):
         self.reading = False

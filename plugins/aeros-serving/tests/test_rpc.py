@@ -233,6 +233,30 @@ def test_grpc_health(running):
         watched.cancel()
 
 
+def test_a_watch_without_a_message_is_told(running):
+    with grpc.insecure_channel(f"127.0.0.1:{running().grpc}") as channel:
+        watch = channel.stream_stream("/grpc.health.v1.Health/Watch")
+        with pytest.raises(grpc.RpcError) as refused:
+            next(watch(iter([]), timeout=30))
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert refused.value.details() == "no message says what to watch"
+
+
+def test_who_watches_is_told_of_the_end_and_does_not_delay_it(running):
+    server = running(drain=60.0)
+    with grpc.insecure_channel(f"127.0.0.1:{server.grpc}") as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        watched = stub.Watch(health_pb2.HealthCheckRequest(), timeout=30)
+        found = [next(watched).status]
+        ending = threading.Thread(target=server.stop)
+        ending.start()
+        found += [answer.status for answer in watched]
+        ending.join(timeout=20)
+        assert not ending.is_alive()
+    kinds = health_pb2.HealthCheckResponse
+    assert found == [kinds.SERVING, kinds.NOT_SERVING]
+
+
 def test_reflection_tells_the_services(running):
     with grpc.insecure_channel(f"127.0.0.1:{running().grpc}") as channel:
         told = ProtoReflectionDescriptorDatabase(channel)

@@ -63,9 +63,10 @@ class Serving:
         canary: Tag of the version that answers a share of the requests; empty: none.
         canary_share: That share, from 0 to 1.
         max_body: Bytes of a request.
-        max_connections: Connections of the REST protocol.
+        max_connections: Connections of clients, of both protocols together.
         read_timeout: Seconds in which a request has to arrive whole.
-        idle_timeout: Seconds after which a connection that asks nothing is closed.
+        idle_timeout: Seconds after which a connection that asks nothing is closed, and an
+            answer given up that its client does not take.
         drain: Seconds that requests are given to end after SIGTERM.
         control: Whether clients may load and unload models.
     """
