@@ -168,7 +168,8 @@ class Call:
     def _one(self) -> Any:
         found = list(self._messages())
         if len(found) != 1 or self._size:
-            raise Malformed(f"{len(found)} whole messages, not one")
+            beside = f" and {self._size} bytes of another" if self._size else ""
+            raise Malformed(f"a call brings one message, not {len(found)}{beside}")
         return found[0]
 
     def _messages(self) -> Iterator[Any]:
