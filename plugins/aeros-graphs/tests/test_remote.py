@@ -107,10 +107,12 @@ def test_what_is_refused_is_not_tried_again(remote, endpoint):
     with pytest.raises(ConfigError, match="refuses, status 400: told to say 400"):
         remote().predict(rows())
     assert len(endpoint.seen) == 1
-    endpoint.script += [500]
-    with pytest.raises(AerosError, match="refuses, status 500: told to say 500") as caught:
-        remote().predict(rows())
-    assert caught.value.exit_code == 1
+    for status in (401, 404, 500):  # no fault of the request
+        endpoint.script += [status]
+        told = f"refuses, status {status}: told to say {status}"
+        with pytest.raises(AerosError, match=told) as caught:
+            remote().predict(rows())
+        assert caught.value.exit_code == 1
 
 
 def test_a_server_that_drops_a_kept_connection_is_asked_anew(remote, endpoint):

@@ -136,7 +136,7 @@ def test_messages_may_be_compressed(methods, name):
         (b"\0\0\0", {}, "INVALID_ARGUMENT", "a call brings one message, not 0 and 3 bytes"),
         (framed(b"word")[:-1], {}, "INVALID_ARGUMENT", "a call brings one message, not 0 and 8"),
         (framed(b"a") + framed(b"b"), {}, "INVALID_ARGUMENT", "a call brings one message, not 2"),
-        (framed(b"a") + b"\0", {}, "INVALID_ARGUMENT", "a call brings one message, not 1 and 1 bytes"),
+        (framed(b"a") + b"\0", {}, "INVALID_ARGUMENT", "a call brings one message, not 1 and 1"),
         (framed(b"damaged"), {}, "INVALID_ARGUMENT", "the message cannot be read: no word"),
         (framed(b"x", 1), {}, "INVALID_ARGUMENT", "content-encoding identity is none of"),
         (framed(b"x", 1), {"grpc_encoding": "br"}, "INVALID_ARGUMENT", "content-encoding br is"),

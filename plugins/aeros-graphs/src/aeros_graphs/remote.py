@@ -23,6 +23,9 @@ __all__ = ["RemoteInferencer"]
 _AGAIN = (429, 502, 503, 504)
 """Statuses of a server that could answer later."""
 
+_GUILTY = (400, 413, 422)
+"""Statuses that say that the request is wrong; others are no fault of whoever asked."""
+
 _AT_ONCE = 16
 """Requests that are on their way at the same time where they are hedged."""
 
@@ -76,8 +79,9 @@ class RemoteInferencer:
         """Return what the server answers.
 
         Raises:
-            ConfigError: Nothing was loaded, or the server refuses the request.
-            AerosError: The server did not answer in time, or not as the protocol says.
+            ConfigError: Nothing was loaded, or the server finds the request wrong.
+            AerosError: The server did not answer in time, not as the protocol says, or
+                refuses for another reason: it has no such model, or knows no such token.
         """
         if self._name is None:
             raise ConfigError("no model is loaded", hint="call load first")
@@ -163,6 +167,6 @@ def _refused(url: str, answer: Answer) -> AerosError:
         said = str(json.loads(answer.body)["error"])[:500]
     except (ValueError, LookupError, TypeError):
         said = "without a reason"
-    kind = ConfigError if 400 <= answer.status < 500 else AerosError
+    kind = ConfigError if answer.status in _GUILTY else AerosError
     hint = "export AEROS_REMOTE_TOKEN=…" if answer.status in (401, 403) else ""
     return kind(f"{url} refuses, status {answer.status}: {said}", hint=hint)

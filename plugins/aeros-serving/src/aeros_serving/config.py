@@ -58,7 +58,7 @@ class Serving:
         deadline: Seconds after which a request that still waits is refused; 0: never.
         models: Options of single models among the five above: ``{name: {option: value}}``.
         where: Where models compute; ``auto``: a model that answers one row in less than
-            0.5 ms is not worth a thread.
+            0.5 ms, and asks no other, is not worth a thread.
         poll: Seconds between two looks at the repository, for tags that have moved; 0: none.
         canary: Tag of the version that answers a share of the requests; empty: none.
         canary_share: That share, from 0 to 1.
