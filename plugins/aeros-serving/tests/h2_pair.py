@@ -8,7 +8,7 @@ import h2.events
 import h2.settings
 
 from aeros_serving import http2
-from aeros_serving.http1 import Limits
+from aeros_serving.limits import Limits
 from aeros_serving.status import HEAD, OK
 
 LIMITS = Limits(max_body=2**26, read_timeout=5.0, idle_timeout=60.0, max_connections=3)

@@ -27,7 +27,7 @@ from aeros_serving.frames import (
     unpadded,
 )
 from aeros_serving.headers import Blocks, Headers, Pieces
-from aeros_serving.http1 import HEAD, LINGER, Limits
+from aeros_serving.limits import HEAD, LINGER, Limits
 from aeros_serving.line import STREAMS, Line
 from aeros_serving.peer import PIECE
 from aeros_serving.streams import Stream

@@ -7,7 +7,7 @@ import asyncio
 from aeros_serving.calm import Calm
 from aeros_serving.credit import WINDOW
 from aeros_serving.frames import ACK, Code, Kind, frame, settings
-from aeros_serving.http1 import HEAD
+from aeros_serving.limits import HEAD
 from aeros_serving.peer import INITIAL_WINDOW, MAX_FRAME, PIECE, Peer
 
 __all__ = ["STREAMS", "Line"]
