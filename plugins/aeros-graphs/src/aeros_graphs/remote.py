@@ -90,7 +90,7 @@ class RemoteInferencer:
         body, headers = written(batch, binary=self._binary)
         answer = self._answered(path, body, headers)
         if answer.status != 200:
-            raise _refused(self._url, answer)
+            raise _refused(self._url, answer, self._binary)
         try:
             return read(answer.body, answer.headers.get(HEADER.lower()))
         except (ValueError, LookupError, TypeError, AttributeError) as error:
@@ -162,11 +162,19 @@ def _check(**values: float) -> None:
             raise ConfigError(f"inferencer.{name}={value} is not possible", exists="above 0")
 
 
-def _refused(url: str, answer: Answer) -> AerosError:
+def _refused(url: str, answer: Answer, binary: bool) -> AerosError:
+    kind, hint = ConfigError if answer.status in _GUILTY else AerosError, ""
+    if answer.status in (401, 403):
+        hint = "export AEROS_REMOTE_TOKEN=…"
+    elif kind is ConfigError and binary:
+        hint = "inferencer.binary=false for servers without binary tensors"
+    return kind(f"{url} refuses, status {answer.status}: {_reason(answer.body)}", hint=hint)
+
+
+def _reason(body: bytes) -> str:
+    """Return what a server says, in the protocol's form or in its own."""
     try:
-        said = str(json.loads(answer.body)["error"])[:500]
+        said = str(json.loads(body)["error"])
     except (ValueError, LookupError, TypeError):
-        said = "without a reason"
-    kind = ConfigError if answer.status in _GUILTY else AerosError
-    hint = "export AEROS_REMOTE_TOKEN=…" if answer.status in (401, 403) else ""
-    return kind(f"{url} refuses, status {answer.status}: {said}", hint=hint)
+        said = " ".join(body.decode(errors="replace").split())
+    return said[:500] or "without a reason"

@@ -140,7 +140,8 @@ class Served:
         raise ConfigError(
             f"model '{self.name}' version {self.version} cannot answer a row:"
             f" {why.asked if isinstance(why, AerosError) else why}",
-            hint=f"aeros models verify {self.name}:{self.version}",
+            hint=(why.hint if isinstance(why, AerosError) else "")
+            or f"aeros models verify {self.name}:{self.version}",
         ) from why
 
 
