@@ -156,6 +156,13 @@ def test_what_cannot_be_asked(how, said):
     assert str(caught.value) == said
 
 
+def test_names_that_are_the_codes_are_told_once():
+    digits = Field("y", "int64", categories=("0", "1"))
+    with pytest.raises(ConfigError) as caught:
+        service(Joined(), target=digits).explain(rows(), target=2)
+    assert caught.value.exists == "0 to 1"
+
+
 def test_of_several_numbers_one_has_to_be_named():
     with pytest.raises(ConfigError, match="a target has to be named: the model answers 2 values"):
         service(Joined(), target=NUMBERS).explain(rows())

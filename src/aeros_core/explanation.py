@@ -147,7 +147,8 @@ def _place(field: Field | None, target: int | str) -> int | None:
 
 def _named(field: Field | None, width: int) -> str:
     names = (field.categories if field is not None else None) or ()
-    return f"0 to {width - 1}" + (f", or {', '.join(names)}" if names else "")
+    plain = names == tuple(map(str, range(width)))  # the names say no more than the codes
+    return f"0 to {width - 1}" + (f", or {', '.join(names)}" if names and not plain else "")
 
 
 def _scaling(service: Service, output: Batch, columns: NDArray[np.int64]) -> tuple[Array, Array]:

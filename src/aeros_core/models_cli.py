@@ -32,8 +32,8 @@ def add_models(parser: argparse.ArgumentParser) -> None:
         ("show", _show, "NAME[:VERSION]", "what a version is and was made from"),
         ("verify", _verify, "[NAME[:VERSION]]", "read and hash everything that is stored"),
         ("tag", _tag, "NAME:VERSION TAG", "let a name such as production point to a version"),
-        ("export", _export, "NAME[:VERSION] FILE.safetensors", "write a version to a file"),
-        ("import", _import, "FILE.safetensors", "store a file as the next version of a model"),
+        ("export", _export, "NAME[:VERSION] FILE", "write a version to a file"),
+        ("import", _import, "FILE", "store a file as the next version of a model"),
         ("split", _split, "NAME[:VERSION]", "store a model as two stages, for several elements"),
         ("gc", gc_cli.collect, "", "remove what nothing names any more"),
     ):

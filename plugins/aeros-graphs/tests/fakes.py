@@ -134,6 +134,8 @@ class Handler(BaseHTTPRequestHandler):
     def reply(self, act, body):
         if isinstance(act, bytes):
             return 200, {}, act
+        if isinstance(act, tuple):
+            return act[0], {}, act[1]
         if isinstance(act, int):
             return act, {}, json.dumps({"error": f"told to say {act}"}).encode()
         return self.endpoint.answer(self, body)

@@ -107,10 +107,29 @@ def test_what_is_refused_is_not_tried_again(remote, endpoint):
     with pytest.raises(ConfigError, match="refuses, status 400: told to say 400"):
         remote().predict(rows())
     assert len(endpoint.seen) == 1
-    endpoint.script += [500]
-    with pytest.raises(AerosError, match="refuses, status 500: told to say 500") as caught:
+    for status in (401, 404, 500):  # no fault of the request
+        endpoint.script += [status]
+        told = f"refuses, status {status}: told to say {status}"
+        with pytest.raises(AerosError, match=told) as caught:
+            remote().predict(rows())
+        assert caught.value.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [(b"", "without a reason"), (b'{"detail": [{"msg":\n "no"}]}', '{"detail": [{"msg": "no"}]}'),
+     (b"<p>\xff</p>", "<p>\ufffd</p>"), (b"[]", "[]"), (b"x" * 9000, "x" * 500)],
+    ids=["nothing", "FastAPI", "no text", "no object", "long"],
+)  # fmt: skip
+def test_why_a_server_refuses_is_told_in_its_words(remote, endpoint, body, said):
+    endpoint.script += [(422, body)] * 2
+    with pytest.raises(ConfigError) as caught:
         remote().predict(rows())
-    assert caught.value.exit_code == 1
+    assert caught.value.asked.endswith(f"refuses, status 422: {said}")
+    assert caught.value.hint == "inferencer.binary=false for servers without binary tensors"
+    with pytest.raises(ConfigError) as caught:
+        remote(binary=False).predict(rows())
+    assert caught.value.hint == ""
 
 
 def test_a_server_that_drops_a_kept_connection_is_asked_anew(remote, endpoint):

@@ -8,7 +8,7 @@ import h2.events
 import h2.settings
 
 from aeros_serving import http2
-from aeros_serving.http1 import Limits
+from aeros_serving.limits import Limits
 from aeros_serving.status import HEAD, OK
 
 LIMITS = Limits(max_body=2**26, read_timeout=5.0, idle_timeout=60.0, max_connections=3)
@@ -22,6 +22,7 @@ class Transport(asyncio.Transport):
     def __init__(self):
         super().__init__()
         self.out, self.closed, self.reading = bytearray(), False, True
+        self.aborted = False
 
     def write(self, data):
         self.out += data
@@ -32,7 +33,8 @@ class Transport(asyncio.Transport):
     def close(self):
         self.closed = True
 
-    abort = close
+    def abort(self):
+        self.closed = self.aborted = True
 
     def pause_reading(self):
         self.reading = False

@@ -138,6 +138,37 @@ def test_headers_without_end_are_refused(running):
     assert "headers are larger" in told
 
 
+@pytest.mark.parametrize(
+    "piece",
+    [b"POST / HTTP/1.1\r\nhost: a\r\n", b"POST / HTTP/1.1\r\nhost: ", b"POST /",
+     b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n1;a=",
+     b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\n"],
+    ids=["headers", "a header", "a path", "a chunk's head", "trailers"],
+)  # fmt: skip
+def test_what_comes_piece_by_piece_has_an_end_too(running, piece):
+    more = b"b: c\r\n" * 200 if piece.endswith(b"\r\n") else b"d" * 1200
+    with socket.create_connection(("127.0.0.1", running().http), 10) as sock:
+        sock.sendall(piece)
+        sock.settimeout(0.002)
+        found = b""
+        for _ in range(200):
+            sock.sendall(more)
+            try:
+                found = sock.recv(65536)
+            except TimeoutError:
+                continue
+            break
+        assert refusal(found)[0] == 431
+
+
+def test_trailers_say_nothing(running):
+    head, _, body = infer(more="transfer-encoding: chunked\r\n").partition(b"\r\n\r\n")
+    head = b"\r\n".join(line for line in head.split(b"\r\n") if b"length" not in line)
+    chunk = b"%x\r\n%s\r\n0\r\n" % (len(body), body)
+    tail = b"inference-header-content-length: 1\r\n\r\n"
+    assert b"[2.0,4.0,6.0]" in running().raw(head + b"\r\n\r\n" + chunk + tail, end=True)
+
+
 def test_a_slow_client_is_sent_away(running):
     server = running(read_timeout=0.4)
     start = time.monotonic()

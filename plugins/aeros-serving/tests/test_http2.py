@@ -1,8 +1,10 @@
 """HTTP/2 by hand, held against the library h2 as a client, and against clients that are none."""
 
+import contextlib
 import struct
 
 import h2.events
+import h2.exceptions
 import h2.settings
 import pytest
 from h2_pair import ASK, LIMITS, Pair, Transport
@@ -10,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aeros_serving import http2
-from aeros_serving.frames import PREFACE, Code, Kind, frame
+from aeros_serving.frames import PREFACE, Code, Fault, Kind, frame
+from aeros_serving.headers import Blocks
 from aeros_serving.status import HEAD, OK
 
 pytestmark = pytest.mark.usefixtures("loop")
@@ -42,6 +45,39 @@ def test_a_request_is_answered_whatever_its_size(size):
     assert not pair.server.busy
 
 
+def test_whoever_says_after_each_frame_that_there_is_room_is_not_cut_off():
+    """A large answer takes thousands of frames that ask nothing."""
+    pair = Pair(lambda stream, headers: stream.answer(HEAD, bytes(2**26), OK))
+    pair.client.send_headers(1, ASK, end_stream=True)
+    seen, size = 0, 0
+    while True:
+        pair.pump()
+        fresh, seen = pair.events[seen:], len(pair.events)
+        data = [e for e in fresh if isinstance(e, h2.events.DataReceived) and e.data]
+        if not data:
+            break
+        for event in data:
+            size += len(event.data)
+            pair.client.increment_flow_control_window(event.flow_controlled_length)
+            with contextlib.suppress(h2.exceptions.StreamClosedError):  # the last ones
+                pair.client.increment_flow_control_window(event.flow_controlled_length, 1)
+    assert size == 2**26
+    assert not pair.transport.closed
+
+
+def test_what_answers_entitle_to_has_an_end():
+    pair = Pair(lambda stream, headers: stream.answer(HEAD, bytes(2**26), OK))
+    pair.client.increment_flow_control_window(2**27)
+    pair.client.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 2**27})
+    pair.client.send_headers(1, ASK, end_stream=True)
+    pair.pump()
+    ping = frame(Kind.PING, 0, 0, b"12345678")
+    pair.server.data_received(ping * 2**13)  # two for each of 4,096 frames
+    assert not pair.transport.closed
+    pair.server.data_received(ping * 1001)
+    assert pair.transport.closed
+
+
 def test_the_same_headers_again_and_others_between_are_read_as_they_are():
     pair = Pair()
     for number, extra in enumerate(["one", "one", "two", "one", "two", "two"]):
@@ -57,6 +93,31 @@ def test_a_table_that_turns_over_is_read_as_it_is():
         pair.ask(b"m", stream=2 * number + 1, headers=[*ASK, ("x-n", f"{number % 7}-{'y' * 700}")])
     found = [headers[b"x-n"].partition(b"-")[0] for headers, _ in pair.asked]
     assert found == [b"%d" % (number % 7) for number in range(200)]
+
+
+def literal(word, indexed):
+    return (b"\x40" if indexed else b"\0") + b"\1a" + bytes([len(word)]) + word
+
+
+def test_a_block_that_changes_the_size_of_the_table_is_read_each_time():
+    """The client makes its table small, large, small again: what is entered then is no more."""
+    blocks = Blocks(2**16)
+    small, large = b"\x20", b"\x3f\xe1\x1f"  # 0 and 4,096 bytes
+    for size in (small, large, small):
+        assert blocks.read(size + literal(b"x", indexed=False)) == {b"a": b"x"}
+    blocks.read(literal(b"gone", indexed=True))
+    with pytest.raises(Fault):
+        blocks.read(b"\xbe")  # the newest entry: there is none
+
+
+def test_only_short_blocks_are_remembered_and_not_for_ever():
+    blocks = Blocks(2**16)
+    long = b"\0\1a\x7f\xa1\x1e" + b"x" * 4000
+    for number in range(1000):
+        assert len(blocks.read(long)[b"a"]) == 4000
+        assert blocks.read(literal(b"%d" % number, indexed=False)) == {b"a": b"%d" % number}
+    assert 0 < len(blocks._known) <= 256
+    assert long not in blocks._known
 
 
 def test_headers_in_many_frames_and_padding_are_read():
@@ -184,6 +245,66 @@ def test_connections_that_ask_nothing_are_closed(loop):
     pair.pump()
     assert pair.transport.closed
     assert pair.away().error_code == 0
+
+
+def test_an_answer_that_nobody_takes_is_given_up(loop):
+    left, pair = [], Pair(changed={h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 10})
+    pair.ask(b"0123456789abcdefghij")
+    [stream] = pair.server._streams.values()
+    stream.gone = lambda: left.append(stream.number)
+    now = loop.time()
+    for later in (0, 30, 59):
+        pair.server.sweep(now + later)
+    assert pair.server.busy
+    pair.server.sweep(now + 60)
+    pair.pump()
+    resets = [e for e in pair.events if isinstance(e, h2.events.StreamReset)]
+    assert [(e.stream_id, e.error_code) for e in resets] == [(1, Code.CANCEL)]
+    assert (left, pair.server.busy) == ([1], False)
+
+
+def test_an_answer_that_is_taken_slowly_is_not_given_up(loop):
+    pair, now = Pair(lambda stream, headers: stream.answer(HEAD, bytes(2**17), OK)), loop.time()
+    pair.client.send_headers(1, ASK, end_stream=True)
+    pair.pump()
+    for minute in range(4):
+        pair.server.sweep(now + 59 * minute)
+        pair.server.data_received(windows(2**14))
+        pair.server.data_received(frame(Kind.WINDOW_UPDATE, 0, 1, struct.pack(">L", 2**14)))
+    assert len(pair.transport.out) > 2**16
+    assert pair.server.busy
+
+
+def test_a_client_that_does_not_even_read_its_dismissal_is_cut_off(loop):
+    pair = Pair()
+    now = loop.time()
+    pair.server.sweep(now + 61)
+    assert (pair.transport.closed, pair.transport.aborted) == (True, False)
+    said = len(pair.transport.out)
+    pair.server.sweep(now + 1)
+    assert not pair.transport.aborted
+    pair.server.sweep(now + 62)
+    assert pair.transport.aborted
+    assert len(pair.transport.out) == said
+
+
+def test_a_client_that_sends_no_more_is_answered_what_it_asked_whole(loop):
+    streams = {}
+    pair = Pair(lambda stream, headers: streams.setdefault(stream.number, stream))
+    pair.ask(b"whole", stream=1)
+    pair.client.send_headers(3, ASK)
+    pair.pump()
+    left = []
+    streams[3].gone = lambda: left.append(3)
+    assert pair.server.eof_received()
+    assert left == [3]
+    assert not pair.transport.closed
+    streams[1].answer(HEAD, b"here", OK)
+    assert pair.transport.closed  # nothing more can come
+    half = Pair(lambda stream, headers: None)
+    half.client.send_headers(1, ASK)
+    half.pump()
+    assert not half.server.eof_received()
 
 
 def test_more_clients_than_there_may_be_are_sent_away():

@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-from aeros_core.errors import ConfigError, DataError
+from aeros_core.errors import AerosError, ConfigError, DataError
 from aeros_serving.config import Serving, Where
 from aeros_serving.failures import Exhausted, Expired, Overloaded, Refused, Unavailable
 from aeros_serving.job import Job
@@ -197,6 +197,30 @@ def test_only_the_guilty_request_fails(served, rows):
     assert served.statistics.errors == {"Refused": 1, "Exhausted": 1}
 
 
+def test_where_what_is_asked_is_away_nobody_is_guilty(served, rows):
+    """Else each request of a batch would wait for the same server, one after the other."""
+    sizes = []
+
+    def away(batch):
+        sizes.append(len(batch["x"]))
+        raise AerosError("http://there did not answer", hint="is it there?")
+
+    served.service.inferencer.predict = away
+
+    async def work():
+        desk = Desk(served)
+        for _ in range(3):
+            desk.ask(rows(1))
+        return await desk.all()
+
+    found = run(work())
+    assert [(type(each), str(each)) for each in found] == [
+        (Unavailable, "http://there did not answer")
+    ] * 3
+    assert sizes == [3]
+    assert served.statistics.errors == {"Unavailable": 3}
+
+
 def test_draining_answers_what_waits_and_takes_no_more(served, rows):
     inferencer = served.service.inferencer
     inferencer.gate.clear()
@@ -217,9 +241,13 @@ def test_draining_answers_what_waits_and_takes_no_more(served, rows):
     assert run(work()) == [True, True]
 
 
-def test_a_slow_model_has_a_thread_of_its_own(served, rows):
-    served.seconds = 1.0
-    where = []
+@pytest.mark.parametrize("asks", [False, True])
+def test_what_is_slow_or_asks_others_has_a_thread_of_its_own(served, rows, asks):
+    served.seconds = 0.0 if asks else 1.0
+    where, inferencer = [], served.service.inferencer
+    if asks:  # a server that hangs must not hold up every model
+        inferencer.members, inferencer.take = {}, lambda members: None
+    assert served.asks == asks
     served.service.inferencer.predict = lambda batch: (
         where.append(threading.current_thread()) or {"x": batch["x"]}
     )

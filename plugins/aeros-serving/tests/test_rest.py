@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import json
+import logging
 import threading
 import time
 
@@ -308,3 +309,16 @@ def test_a_timeout_of_the_request_is_kept(toys, running):
     first.join(timeout=60)
     assert status == 504
     assert "past its deadline" in answer["error"]
+
+
+def test_an_answer_that_cannot_be_written_is_told(toys, running, monkeypatch, caplog):
+    server = running()
+    _, inferencer = toys.repository.all["toy", 1]
+    odd = {"scores": np.ones((1, 2), np.complex64)}
+    monkeypatch.setattr(inferencer, "predict", lambda batch: odd)
+    told = "arrays of complex64 have no datatype in the protocol"
+    assert server.infer() == (501, {"error": told})
+    monkeypatch.setattr(inferencer, "predict", lambda batch: {"scores": [1.0]})
+    with caplog.at_level(logging.CRITICAL):
+        status, answer = server.infer()
+    assert (status, answer) == (500, {"error": answer["error"]})

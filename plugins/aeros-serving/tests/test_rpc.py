@@ -1,5 +1,6 @@
 """The gRPC protocol, asked by tritonclient, grpc.health and reflection."""
 
+import contextlib
 import queue
 import threading
 
@@ -7,15 +8,21 @@ import grpc
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
+from google.protobuf.message import DecodeError
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tritonclient.grpc import service_pb2
 from tritonclient.utils import InferenceServerException
 
 from aeros_core.schema import Field, Schema
 from aeros_serving.config import Where
+from aeros_serving.failures import Malformed
+from aeros_serving.grpc_codec import request_of
+from aeros_serving.tensors import DATATYPES
 from aeros_serving.wire import METHODS, POOL, message
 
 NUMBERS = {
@@ -173,6 +180,54 @@ def test_what_is_wrong_with_typed_contents_is_told(running, datatype, contents, 
     assert told in refused.value.details()
 
 
+def asked(tensors, raw):
+    made = message("ModelInferRequest")(model_name="toy", raw_input_contents=raw)
+    for name, datatype, shape, contents in tensors:
+        tensor = made.inputs.add(name=name, datatype=datatype, shape=shape)
+        for kind, values in contents.items():
+            getattr(tensor.contents, kind).extend(values)
+    return made
+
+
+SHAPES = st.lists(st.one_of(st.integers(-1, 3), st.sampled_from([2**39, 2**62])), max_size=40)
+CONTENTS = st.fixed_dictionaries({}, optional={
+    "bool_contents": st.lists(st.booleans(), max_size=4),
+    "int_contents": st.lists(st.integers(-(2**31), 2**31 - 1), max_size=4),
+    "uint64_contents": st.lists(st.integers(0, 2**64 - 1), max_size=4),
+    "fp32_contents": st.lists(st.floats(width=32), max_size=4),
+    "bytes_contents": st.lists(st.binary(max_size=4), max_size=4),
+})  # fmt: skip
+TENSORS = st.tuples(st.sampled_from("xy"), st.sampled_from([*DATATYPES, ""]), SHAPES, CONTENTS)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(TENSORS, max_size=3), st.lists(st.binary(max_size=12), max_size=3))
+def test_no_message_does_harm_to_the_decoder(tensors, raw):
+    with contextlib.suppress(Malformed):
+        request = request_of(asked(tensors, raw))
+        for (name, _, shape, _), found in zip(tensors, request.tensors.values(), strict=True):
+            assert found.shape == tuple(shape), name
+
+
+GOOD = asked([("x", "FP32", [1, 3], {"fp32_contents": [1, 2, 3]})], []).SerializeToString()
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, len(GOOD)), st.integers(0, 3), st.binary(max_size=4)),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_no_bytes_do_harm_to_the_decoder(changes):
+    data = GOOD
+    for place, taken, put in changes:
+        data = data[:place] + put + data[place + taken :]
+    with contextlib.suppress(Malformed, DecodeError):
+        request_of(message("ModelInferRequest").FromString(data))
+
+
 def test_a_stream_goes_on_after_an_error(client):
     told = queue.Queue()
     client.start_stream(lambda result, error: told.put((result, error)))
@@ -231,6 +286,30 @@ def test_grpc_health(running):
         watched = stub.Watch(health_pb2.HealthCheckRequest(service="toy"), timeout=30)
         assert next(watched).status == health_pb2.HealthCheckResponse.SERVING
         watched.cancel()
+
+
+def test_a_watch_without_a_message_is_told(running):
+    with grpc.insecure_channel(f"127.0.0.1:{running().grpc}") as channel:
+        watch = channel.stream_stream("/grpc.health.v1.Health/Watch")
+        with pytest.raises(grpc.RpcError) as refused:
+            next(watch(iter([]), timeout=30))
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert refused.value.details() == "no message says what to watch"
+
+
+def test_who_watches_is_told_of_the_end_and_does_not_delay_it(running):
+    server = running(drain=60.0)
+    with grpc.insecure_channel(f"127.0.0.1:{server.grpc}") as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        watched = stub.Watch(health_pb2.HealthCheckRequest(), timeout=30)
+        found = [next(watched).status]
+        ending = threading.Thread(target=server.stop)
+        ending.start()
+        found += [answer.status for answer in watched]
+        ending.join(timeout=20)
+        assert not ending.is_alive()
+    kinds = health_pb2.HealthCheckResponse
+    assert found == [kinds.SERVING, kinds.NOT_SERVING]
 
 
 def test_reflection_tells_the_services(running):

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from aeros_core.errors import ConfigError
+from aeros_core.errors import AerosError, ConfigError
 from aeros_serving import slot
 from aeros_serving.config import Where
 
@@ -180,3 +180,25 @@ def test_a_model_that_is_not_there_starts_nothing(running, model, told):
     with pytest.raises(ConfigError) as refused:
         running(model)
     assert refused.value.asked == told
+
+
+@pytest.mark.parametrize(
+    ("error", "hint"),
+    [
+        (AerosError("http://there did not answer", hint="is it there?"), "is it there?"),
+        (AerosError("it is damaged"), "aeros models verify toy:1"),
+        (ValueError("it is damaged"), "aeros models verify toy:1"),
+    ],
+)
+def test_a_model_that_cannot_answer_a_row_is_told_with_what_to_do(toys, running, error, hint):
+    _, inferencer = toys.repository.all["toy", 1]
+
+    def predict(batch):
+        raise error
+
+    inferencer.predict = predict
+    with pytest.raises(ConfigError) as caught:
+        running("toy")
+    why = getattr(error, "asked", str(error))
+    assert caught.value.asked == f"model 'toy' version 1 cannot answer a row: {why}"
+    assert caught.value.hint == hint

@@ -106,6 +106,8 @@ def test_json_is_nested_or_flat():
         ("BOOL", [1], [1], "data are not booleans that BOOL can hold"),
         ("BYTES", [1], [1], "BYTES are texts in JSON, not 1"),
         ("FP16", [1], [1], "FP16 cannot be sent in JSON, send it as binary data"),
+        ("FP32", [1] * 65, [1], "65 dimensions, and at most 32 can be"),
+        ("FP32", [2**39, 2**39, 0], [], "has lengths that cannot be"),
     ],
 )
 def test_what_is_wrong_with_json_is_told(datatype, shape, data, told):
@@ -120,6 +122,9 @@ def test_what_is_wrong_with_json_is_told(datatype, shape, data, told):
         ("FP32", [2], b"1234", "4 bytes of data, but FP32 [2] takes 8"),
         ("BYTES", [1], b"\5\0\0\0ab", "element 0 of BYTES ends beyond the data"),
         ("BYTES", [1], b"\1\0\0\0ab", "1 bytes too many after 1 of BYTES"),
+        ("FP32", [1] * 65, b"1234", "65 dimensions, and at most 32 can be"),
+        ("INT8", [2**39, 2**39, 0], b"", "has lengths that cannot be"),
+        ("BYTES", [0] + [2**39] * 2, b"", "has lengths that cannot be"),
         ("BYTES", [2**39], b"", "0 bytes cannot hold 549755813888 elements of BYTES"),
     ],
 )

@@ -23,6 +23,9 @@ __all__ = ["RemoteInferencer"]
 _AGAIN = (429, 502, 503, 504)
 """Statuses of a server that could answer later."""
 
+_GUILTY = (400, 413, 422)
+"""Statuses that say that the request is wrong; others are no fault of whoever asked."""
+
 _AT_ONCE = 16
 """Requests that are on their way at the same time where they are hedged."""
 
@@ -76,8 +79,9 @@ class RemoteInferencer:
         """Return what the server answers.
 
         Raises:
-            ConfigError: Nothing was loaded, or the server refuses the request.
-            AerosError: The server did not answer in time, or not as the protocol says.
+            ConfigError: Nothing was loaded, or the server finds the request wrong.
+            AerosError: The server did not answer in time, not as the protocol says, or
+                refuses for another reason: it has no such model, or knows no such token.
         """
         if self._name is None:
             raise ConfigError("no model is loaded", hint="call load first")
@@ -86,7 +90,7 @@ class RemoteInferencer:
         body, headers = written(batch, binary=self._binary)
         answer = self._answered(path, body, headers)
         if answer.status != 200:
-            raise _refused(self._url, answer)
+            raise _refused(self._url, answer, self._binary)
         try:
             return read(answer.body, answer.headers.get(HEADER.lower()))
         except (ValueError, LookupError, TypeError, AttributeError) as error:
@@ -158,11 +162,19 @@ def _check(**values: float) -> None:
             raise ConfigError(f"inferencer.{name}={value} is not possible", exists="above 0")
 
 
-def _refused(url: str, answer: Answer) -> AerosError:
+def _refused(url: str, answer: Answer, binary: bool) -> AerosError:
+    kind, hint = ConfigError if answer.status in _GUILTY else AerosError, ""
+    if answer.status in (401, 403):
+        hint = "export AEROS_REMOTE_TOKEN=…"
+    elif kind is ConfigError and binary:
+        hint = "inferencer.binary=false for servers without binary tensors"
+    return kind(f"{url} refuses, status {answer.status}: {_reason(answer.body)}", hint=hint)
+
+
+def _reason(body: bytes) -> str:
+    """Return what a server says, in the protocol's form or in its own."""
     try:
-        said = str(json.loads(answer.body)["error"])[:500]
+        said = str(json.loads(body)["error"])
     except (ValueError, LookupError, TypeError):
-        said = "without a reason"
-    kind = ConfigError if 400 <= answer.status < 500 else AerosError
-    hint = "export AEROS_REMOTE_TOKEN=…" if answer.status in (401, 403) else ""
-    return kind(f"{url} refuses, status {answer.status}: {said}", hint=hint)
+        said = " ".join(body.decode(errors="replace").split())
+    return said[:500] or "without a reason"

@@ -98,8 +98,8 @@ class Call:
         gone: Called if the client leaves before the answer.
     """
 
-    __slots__ = ("_calls", "_come", "_ended", "_inbox", "_loop", "_method", "_packing", "_size",
-                 "_started", "_stream", "_until", "gone")  # fmt: skip
+    __slots__ = ("_calls", "_come", "_ended", "_inbox", "_loop", "_method", "_need", "_packing",
+                 "_size", "_started", "_stream", "_until", "gone")  # fmt: skip
 
     def __init__(self, calls: Calls, stream: Stream, method: Method, headers: Headers) -> None:
         self._calls, self._stream, self._method = calls, stream, method
@@ -107,7 +107,7 @@ class Call:
         self._packing = headers.get(b"grpc-encoding", b"identity").decode("latin-1")
         self._until = self._deadline(headers.get(b"grpc-timeout"))
         self._inbox: deque[bytes] = deque()
-        self._size, self._ended, self._started = 0, False, False
+        self._size, self._need, self._ended, self._started = 0, 5, False, False
         self._come: asyncio.Event | None = None
         self.gone: Callable[[], None] | None = None
         stream.receive, stream.gone, stream.late = self._receive, self._left, self._late
@@ -168,11 +168,14 @@ class Call:
     def _one(self) -> Any:
         found = list(self._messages())
         if len(found) != 1 or self._size:
-            raise Malformed(f"{len(found)} whole messages, not one")
+            beside = f" and {self._size} bytes of another" if self._size else ""
+            raise Malformed(f"a call brings one message, not {len(found)}{beside}")
         return found[0]
 
     def _messages(self) -> Iterator[Any]:
         """Take out the messages that are whole (section "Length-Prefixed-Message")."""
+        if self._size < self._need:  # do not even join the pieces: there may be many
+            return
         data: Buffer = self._inbox[0] if len(self._inbox) == 1 else b"".join(self._inbox)
         self._inbox.clear()
         place, total = 0, len(data)
@@ -186,6 +189,7 @@ class Call:
             place = after
             yield self._read(bytes(body))
         self._size = total - place
+        self._need = 5 if self._size < 5 else after - place
         if self._size:
             self._inbox.append(bytes(data[place:]))
 

@@ -58,14 +58,15 @@ class Serving:
         deadline: Seconds after which a request that still waits is refused; 0: never.
         models: Options of single models among the five above: ``{name: {option: value}}``.
         where: Where models compute; ``auto``: a model that answers one row in less than
-            0.5 ms is not worth a thread.
+            0.5 ms, and asks no other, is not worth a thread.
         poll: Seconds between two looks at the repository, for tags that have moved; 0: none.
         canary: Tag of the version that answers a share of the requests; empty: none.
         canary_share: That share, from 0 to 1.
         max_body: Bytes of a request.
-        max_connections: Connections of the REST protocol.
+        max_connections: Connections of clients, of both protocols together.
         read_timeout: Seconds in which a request has to arrive whole.
-        idle_timeout: Seconds after which a connection that asks nothing is closed.
+        idle_timeout: Seconds after which a connection that asks nothing is closed, and an
+            answer given up that its client does not take.
         drain: Seconds that requests are given to end after SIGTERM.
         control: Whether clients may load and unload models.
     """

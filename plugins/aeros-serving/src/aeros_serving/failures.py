@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from aeros_core.errors import AerosError, PluginError
+from aeros_core.errors import AerosError, ConfigError, DataError, PluginError
 
 __all__ = [
     "Exhausted",
@@ -65,7 +65,7 @@ class Overloaded(Refused):
 
 
 class Unavailable(Refused):
-    """The model is not loaded, or the server is about to end."""
+    """The model is not loaded, what it asks does not answer, or the server is about to end."""
 
     http, grpc = 503, "UNAVAILABLE"
 
@@ -107,13 +107,19 @@ class Unsupported(Refused):
 
 
 def refusal(error: Exception) -> Refused:
-    """Return what an error of a model means to the one who asked."""
+    """Return what an error of a model means to the one who asked.
+
+    What is wrong with configuration or data is wrong with the request; any other error that is
+    raised on purpose says that something the model needs, a server for instance, does not answer.
+    """
     if isinstance(error, Refused):
         return error
     if isinstance(error, PluginError):
         return Unsupported(str(error))
-    if isinstance(error, AerosError):
+    if isinstance(error, ConfigError | DataError):
         return Malformed(str(error))
+    if isinstance(error, AerosError):
+        return Unavailable(error.asked)
     full = "OutOfMemory" in type(error).__name__ or any(word in str(error) for word in _FULL)
     if isinstance(error, MemoryError) or full:
         return Exhausted(f"out of memory: {error}".rstrip(": "))

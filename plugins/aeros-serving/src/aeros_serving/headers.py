@@ -1,19 +1,56 @@
-"""Header blocks of HTTP/2: read by the library hpack, remembered where they say the same."""
+"""Header blocks of HTTP/2: put together, read by the library hpack, and remembered.
+
+A block that is larger than a frame comes in several (RFC 9113, section 4.3).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TypeAlias, cast
 
 import hpack
 
 from aeros_serving.frames import Code, Fault
 
-__all__ = ["Blocks", "Headers"]
+__all__ = ["Blocks", "Headers", "Pieces"]
 
 Headers: TypeAlias = Mapping[bytes, bytes]
 
 _KNOWN = 256
+"""Blocks that are remembered of a client."""
+
+_SHORT = 1024
+"""Bytes of a block that is: those of calls are shorter, and memory has an end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """A block of which not all has come.
+
+    Args:
+        stream: Whose headers they are.
+        ended: Whether nothing follows them.
+        block: What is there.
+        limit: Bytes of the whole, at most.
+    """
+
+    stream: int
+    ended: bool
+    block: bytes
+    limit: int
+
+    def more(self, stream: int, body: bytes) -> Pieces:
+        """Return the block with the next piece.
+
+        Raises:
+            Fault: The piece belongs to another stream, or the block becomes too large.
+        """
+        if stream != self.stream:
+            raise Fault(Code.PROTOCOL_ERROR, f"a continuation of stream {stream}")
+        if len(self.block) + len(body) > self.limit:
+            raise Fault(Code.ENHANCE_YOUR_CALM, f"the headers are larger than {self.limit} bytes")
+        return Pieces(stream, self.ended, self.block + body, self.limit)
 
 
 class Blocks:
@@ -39,7 +76,7 @@ class Blocks:
         """
         if (known := self._known.get(block)) is not None:
             return known
-        size, newest = self._table()
+        size, newest, room = self._table()
         try:
             found = cast("list[tuple[bytes, bytes]]", self._decoder.decode(block, raw=True))
         except hpack.OversizedHeaderListError as error:
@@ -47,13 +84,17 @@ class Blocks:
         except Exception as error:  # some of what is damaged shows as an error of Python's own
             raise Fault(Code.COMPRESSION_ERROR, f"{type(error).__name__}: {error}") from None
         headers = {bytes(name): bytes(value) for name, value in found}
-        if (now := self._table())[0] != size or now[1] is not newest:
+        now = self._table()
+        if now[0] != size or now[1] is not newest or now[2] != room:
             self._known.clear()
-        elif len(self._known) < _KNOWN:
+        elif len(block) <= _SHORT:
+            if len(self._known) >= _KNOWN:
+                self._known.clear()
             self._known[block] = headers
         return headers
 
-    def _table(self) -> tuple[int, object]:
-        """Return what changes whenever the table does: its length, or its newest entry."""
-        entries = self._decoder.header_table.dynamic_entries
-        return len(entries), entries[0] if entries else None
+    def _table(self) -> tuple[int, object, int]:
+        """Return what changes whenever the table does: its length, newest entry, or room."""
+        table = self._decoder.header_table
+        entries = table.dynamic_entries
+        return len(entries), entries[0] if entries else None, table.maxsize

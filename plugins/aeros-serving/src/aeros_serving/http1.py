@@ -16,30 +16,18 @@ from typing import TypeAlias, cast
 import httptools
 import orjson
 
+from aeros_serving.limits import HEAD, LINGER, Limits
 from aeros_serving.tensors import Buffer
 
-__all__ = ["Answering", "Connection", "Exchange", "Limits", "error"]
+__all__ = ["Answering", "Connection", "Exchange", "error"]
 
-HEAD = 64 * 1024
-"""Bytes of a request's first line and headers."""
+FRAMING = 8
+"""Bytes beside it that each byte of a body may cost: chunks of one byte cost five."""
 
 AHEAD = 8
 """Requests of a connection that may wait behind the one that is answered."""
 
-LINGER = 5.0
-"""Seconds in which a client that was refused may still send, so that it can read why."""
-
 _STATUS = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\n".encode() for s in HTTPStatus}
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a connection is held to; see `config.Serving`."""
-
-    max_body: int
-    read_timeout: float
-    idle_timeout: float
-    max_connections: int = 1024
 
 
 @dataclass(slots=True, eq=False)
@@ -137,8 +125,7 @@ class Connection(asyncio.Protocol):
         """Parse what came."""
         if self._refused:
             return
-        if self._coming is None or not self._coming.headers:
-            self._head += len(data)
+        self._head += len(data)  # less what turns out to be of a body
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -149,7 +136,8 @@ class Connection(asyncio.Protocol):
             elif not self._refused:
                 self._refuse(400, f"this is no HTTP/1.1 request: {bad.__context__ or bad}")
         else:
-            if self._coming is not None and not self._refused and self._head > HEAD:
+            most = HEAD + FRAMING * self._size
+            if self._coming is not None and not self._refused and self._head > most:
                 self._refuse(431, f"the headers are larger than {HEAD} bytes")
 
     def eof_received(self) -> bool:
@@ -185,15 +173,16 @@ class Connection(asyncio.Protocol):
         cast("Exchange", self._coming).target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header."""
-        cast("Exchange", self._coming).headers[name.lower()] = value
+        """Take a header; one behind the body says nothing."""
+        coming = cast("Exchange", self._coming)
+        if not coming.method:
+            coming.headers[name.lower()] = value
 
     def on_headers_complete(self) -> None:
         """Look at the length that is announced, before any of it is kept."""
         coming = cast("Exchange", self._coming)
         coming.method = self._parser.get_method().decode()
         coming.keep = self._parser.should_keep_alive()
-        self._head = 0
         length = coming.headers.get(b"content-length", b"0")
         if self._admits is not None and not self._admits(coming):
             told = "the request bears no token that is known here"
@@ -206,6 +195,7 @@ class Connection(asyncio.Protocol):
     def on_body(self, body: bytes) -> None:
         """Keep a piece of the body."""
         self._size += len(body)
+        self._head -= len(body)
         if self._size > self._limits.max_body:
             self._too_large(self._size)
         elif not self._refused:
@@ -213,7 +203,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """Have the request answered, or let it wait for the one before."""
-        done, self._coming = cast("Exchange", self._coming), None
+        done, self._coming, self._head = cast("Exchange", self._coming), None, 0
         if self._refused:
             return
         done.body = done.pieces[0] if len(done.pieces) == 1 else b"".join(done.pieces)

@@ -12,6 +12,8 @@ import math
 from collections.abc import Callable
 from typing import Any, TypeAlias, cast
 
+from aeros_serving.calm import Calm
+from aeros_serving.credit import Credit
 from aeros_serving.frames import (
     ACK,
     END_HEADERS,
@@ -21,28 +23,16 @@ from aeros_serving.frames import (
     Fault,
     Kind,
     Reader,
-    frame,
     number,
-    settings,
     unpadded,
 )
-from aeros_serving.headers import Blocks, Headers
-from aeros_serving.http1 import HEAD, Limits
-from aeros_serving.peer import INITIAL_WINDOW, MAX_FRAME, PIECE, Peer
+from aeros_serving.headers import Blocks, Headers, Pieces
+from aeros_serving.limits import HEAD, LINGER, Limits
+from aeros_serving.line import STREAMS, Line
+from aeros_serving.peer import PIECE
 from aeros_serving.streams import Stream
 
 __all__ = ["Accept", "Connection"]
-
-STREAMS = 256
-"""Requests of a client that are answered at a time; more it is told to hold back."""
-
-WINDOW = 2**20
-"""Bytes that a client may be ahead of what was read, of a request and of a connection."""
-
-IDLE = 1000
-"""Frames that ask nothing, in a second, after which a client is told to calm down."""
-
-_MAX_STREAMS, _MAX_LIST = 0x3, 0x6
 
 Accept: TypeAlias = Callable[[Stream, Headers], None]
 """Told of each request; sets what the stream calls."""
@@ -60,14 +50,12 @@ class Connection(asyncio.Protocol):
     def __init__(self, accept: Accept, limits: Limits, everyone: set[Any]) -> None:
         self._accept, self._limits, self._everyone = accept, limits, everyone
         self._loop = asyncio.get_running_loop()
-        self._reader, self._blocks, self._peer = Reader(PIECE), Blocks(HEAD), Peer()
-        self._partial: tuple[int, bool, bytes] | None = None
+        self._reader, self._blocks, self._calm = Reader(PIECE), Blocks(HEAD), Calm()
+        self._partial: Pieces | None = None
         self._streams: dict[int, Stream] = {}
         self._last = 0
-        self._idle = 0
-        self._credit = WINDOW
-        self.window = 2**16 - 1
-        self._full = self.closing = False
+        self._credit = Credit()
+        self.closing = False
         self.deadline = self._loop.time() + limits.read_timeout
 
     @property
@@ -80,13 +68,12 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Say what this side takes."""
         self._transport = cast("asyncio.Transport", transport)
+        self._line = Line(self._transport, self._calm)
         if len(self._everyone) >= self._limits.max_connections:
             self._transport.abort()
             return
         self._everyone.add(self)
-        told = {_MAX_STREAMS: STREAMS, INITIAL_WINDOW: WINDOW, MAX_FRAME: PIECE, _MAX_LIST: HEAD}
-        more = (WINDOW - (2**16 - 1)).to_bytes(4, "big")
-        self._transport.write(settings(told) + frame(Kind.WINDOW_UPDATE, 0, 0, more))
+        self._line.greet()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """Tell whoever answers that nobody waits any more."""
@@ -103,22 +90,26 @@ class Connection(asyncio.Protocol):
                     return
                 self._take(kind, flags, stream, body)
         except Fault as fault:
-            self._away(fault.code, fault.text)
-            self._transport.close()
+            self._line.leave(self._last, fault.code, fault.text)
+            self._close()
 
     def eof_received(self) -> bool:
-        """Let a client that sends no more still read its answers."""
+        """Let a client that sends no more still read its answers; half a request has none."""
+        self.closing = True
+        for stream in list(self._streams.values()):
+            if not stream.ended:
+                self._drop(stream)
         tls = self._transport.get_extra_info("sslcontext") is not None
         return not tls and bool(self._streams)
 
     def pause_writing(self) -> None:
         """Take no more from a client that does not read."""
-        self._full = True
+        self._line.full = True
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         """Go on."""
-        self._full = False
+        self._line.full = False
         self._transport.resume_reading()
         self._flush()
 
@@ -132,61 +123,37 @@ class Connection(asyncio.Protocol):
         elif kind == Kind.HEADERS:
             self._headers(flags, stream, unpadded(Kind.HEADERS, flags, body))
         else:
-            self._count()
+            self._calm.count()
             if (taker := _TAKERS.get(kind)) is not None:  # unknown kinds are ignored (5.5)
                 taker(self, flags, stream, body)
-
-    def _count(self) -> None:
-        self._idle += 1
-        if self._idle > IDLE:
-            raise Fault(Code.ENHANCE_YOUR_CALM, "too many frames that ask nothing")
 
     def _data(self, flags: int, number_: int, body: bytes) -> None:
         if number_ > self._last or not number_:
             raise Fault(Code.PROTOCOL_ERROR, f"data of stream {number_}, which was not opened")
-        self._credit -= len(body)
-        if self._credit < 0:
-            raise Fault(Code.FLOW_CONTROL_ERROR, "more data than the window has room for")
-        if self._credit < WINDOW // 2:
-            self._more(0, WINDOW - self._credit)
-            self._credit = WINDOW
+        self._credit.spend(len(body))
+        self._line.more(0, self._credit.renew())
         stream, ended = self._streams.get(number_), bool(flags & END_STREAM)
         if not (body or ended) or stream is None or stream.ended:
-            self._count()  # a stream that is not there was answered or reset before
+            self._calm.count()  # a stream that is not there was answered or reset before
         if stream is None or stream.ended:
             return
-        stream.credit -= len(body)
-        if stream.credit < 0:
-            raise Fault(Code.FLOW_CONTROL_ERROR, f"stream {number_} sent more than it may")
-        if not stream.held and not ended:
-            self.grant(stream)
+        stream.credit.spend(len(body))
+        if not (stream.held or ended):
+            stream.grant()
         stream.take(unpadded(Kind.DATA, flags, body), ended)
 
-    def grant(self, stream: Stream) -> None:
-        """Let a client send more of a request, if it is worth a frame."""
-        if stream.credit < WINDOW // 2:
-            self._more(stream.number, WINDOW - stream.credit)
-            stream.credit = WINDOW
-
-    def _more(self, stream: int, size: int) -> None:
-        self._transport.write(frame(Kind.WINDOW_UPDATE, 0, stream, size.to_bytes(4, "big")))
-
     def _headers(self, flags: int, stream: int, block: bytes) -> None:
-        if flags & END_HEADERS:
-            self._open(stream, bool(flags & END_STREAM), block)
-        else:
-            self._partial = (stream, bool(flags & END_STREAM), block)
+        self._collect(flags, Pieces(stream, bool(flags & END_STREAM), block, HEAD))
 
     def _continuation(self, flags: int, stream: int, body: bytes) -> None:
-        if self._partial is None or self._partial[0] != stream:
+        if self._partial is None:
             raise Fault(Code.PROTOCOL_ERROR, "a continuation of nothing")
-        _, ended, block = self._partial
-        if len(block) + len(body) > HEAD:
-            raise Fault(Code.ENHANCE_YOUR_CALM, f"the headers are larger than {HEAD} bytes")
-        self._partial = (stream, ended, block + body)
+        self._collect(flags, self._partial.more(stream, body))
+
+    def _collect(self, flags: int, pieces: Pieces) -> None:
+        self._partial = None if flags & END_HEADERS else pieces
         if flags & END_HEADERS:
-            self._partial = None
-            self._open(stream, ended, block + body)
+            self._open(pieces.stream, pieces.ended, pieces.block)
 
     def _open(self, number_: int, ended: bool, block: bytes) -> None:
         headers, stream = self._blocks.read(block), self._streams.get(number_)
@@ -199,10 +166,10 @@ class Connection(asyncio.Protocol):
             raise Fault(Code.PROTOCOL_ERROR, f"stream {number_} cannot be opened")
         self._last = number_
         if self.closing or len(self._streams) >= STREAMS:
-            self._count()
-            self.reset(number_, Code.REFUSED_STREAM)
+            self._calm.count()
+            self._line.reset(number_, Code.REFUSED_STREAM)
             return
-        stream = self._streams[number_] = Stream(self, number_, self._peer.initial, WINDOW)
+        stream = self._streams[number_] = Stream(self._line, number_, self.answered)
         self.deadline = math.inf
         self._accept(stream, headers)
         if ended:
@@ -214,11 +181,10 @@ class Connection(asyncio.Protocol):
         if stream or len(body) % 6 or (flags & ACK and body):
             raise Fault(Code.FRAME_SIZE_ERROR, "SETTINGS that are none")
         if not flags & ACK:
-            before = self._peer.initial
-            self._peer.take(body)
+            grown = self._line.peer.take(body)
             for other in self._streams.values():
-                other.window += self._peer.initial - before
-            self._transport.write(frame(Kind.SETTINGS, ACK, 0))
+                other.window += grown
+            self._line.confirm(Kind.SETTINGS)
             self._flush()
             self._rested()
 
@@ -226,7 +192,7 @@ class Connection(asyncio.Protocol):
         if stream or len(body) != 8:
             raise Fault(Code.FRAME_SIZE_ERROR, "a PING that is none")
         if not flags & ACK:
-            self._transport.write(frame(Kind.PING, ACK, 0, body))
+            self._line.confirm(Kind.PING, body)
 
     def _window(self, _flags: int, number_: int, body: bytes) -> None:
         more, stream = number(body), self._streams.get(number_)
@@ -234,89 +200,86 @@ class Connection(asyncio.Protocol):
             raise Fault(Code.PROTOCOL_ERROR, f"a window of stream {number_}, which is idle")
         if number_ and stream is None:  # it has ended in the meantime
             return
-        grown = more + (self.window if stream is None else stream.window)
+        taker = stream or self._line
+        grown = taker.window + more
         if not more or grown > LARGEST:
             raise Fault(Code.FLOW_CONTROL_ERROR, "a window that cannot be")
+        taker.window = grown
         if stream is None:
-            self.window = grown
             self._flush()
         else:
-            stream.window = grown
             stream.flush()
 
     def _reset(self, _flags: int, number_: int, body: bytes) -> None:
         number(body)
         if not number_ or number_ > self._last:
             raise Fault(Code.PROTOCOL_ERROR, f"stream {number_} is idle")
-        if (stream := self._streams.pop(number_, None)) is not None:
-            stream.leave()
-            self._rested()
+        if (stream := self._streams.get(number_)) is not None:
+            self._forget(stream)
 
     def _bad(self, _flags: int, _stream: int, _body: bytes) -> None:
         raise Fault(Code.PROTOCOL_ERROR, "a client pushes nothing")
 
     # ------------------------------------------------------------ answers
 
-    def write(self, data: bytes) -> None:
-        """Send bytes that are whole frames."""
-        self._transport.write(data)
-
-    @property
-    def full(self) -> bool:
-        """Whether the client does not read what was sent."""
-        return self._full
-
-    @property
-    def piece(self) -> int:
-        """Bytes of content in a frame to the client, at most."""
-        return self._peer.piece
-
     def answered(self, stream: Stream) -> None:
         """Forget a stream that has said everything."""
         if self._streams.pop(stream.number, None) is None:
             return
-        self._idle = 0
+        self._calm.rest()
         if not stream.ended:  # what the client still sends is of no use
-            self.reset(stream.number, Code.NO_ERROR)
+            self._line.reset(stream.number, Code.NO_ERROR)
         self._rested()
 
-    def reset(self, stream: int, code: Code) -> None:
-        """End a stream before its time."""
-        self._transport.write(frame(Kind.RST_STREAM, 0, stream, code.to_bytes(4, "big")))
+    def _drop(self, stream: Stream) -> None:
+        """End a stream whose client sends or takes nothing more."""
+        self._line.reset(stream.number, Code.CANCEL)
+        self._forget(stream)
+
+    def _forget(self, stream: Stream) -> None:
+        self._streams.pop(stream.number, None)
+        stream.leave()
+        self._rested()
 
     def _rested(self) -> None:
-        if self._streams:
+        if self._streams or self._transport.is_closing():
             return
         self.deadline = self._loop.time() + self._limits.idle_timeout
         if self.closing:
-            self._transport.close()
+            self._close()
+
+    def _close(self) -> None:
+        """Close when what was said is sent, at the latest after a while."""
+        self.deadline = self._loop.time() + LINGER
+        self._transport.close()
 
     def _flush(self) -> None:
         for stream in list(self._streams.values()):
-            if self._full or self.window <= 0:
+            if self._line.full or self._line.window <= 0:
                 return
             stream.flush()
 
-    def _away(self, code: Code, text: str) -> None:
-        body = self._last.to_bytes(4, "big") + code.to_bytes(4, "big") + text.encode()
-        self._transport.write(frame(Kind.GOAWAY, 0, 0, body))
-
     def sweep(self, now: float) -> None:
-        """End what does not arrive in time: requests, or a connection that asks nothing."""
-        self._idle = 0
+        """End what does not go on in time: requests, answers, a connection that asks nothing."""
+        self._calm.rest()
         if now >= self.deadline:
-            self._away(Code.NO_ERROR, "nothing was asked for a while")
-            self._transport.close()
+            if self._transport.is_closing():  # the client does not even read that
+                self._transport.abort()
+                return
+            self._line.leave(self._last, Code.NO_ERROR, "nothing was asked for a while")
+            self._close()
             return
         for stream in list(self._streams.values()):
             if now >= stream.deadline:
                 stream.late()
+            elif stream.stuck(now) >= self._limits.idle_timeout:
+                self._drop(stream)
 
     def finish(self) -> None:
         """Take no more requests, and close once those that are there are answered."""
         if not self.closing:
             self.closing = True
-            self._away(Code.NO_ERROR, "the server is about to end")
+            self._line.leave(self._last, Code.NO_ERROR, "the server is about to end")
         self._rested()
 
 

@@ -105,7 +105,8 @@ class Lane:
         self._timer: asyncio.Handle | None = None
         self._idle = asyncio.Event()
         self._idle.set()
-        own = where is Where.thread or (where is Where.auto and served.seconds >= INLINE)
+        slow = served.asks or served.seconds >= INLINE
+        own = where is Where.thread or (where is Where.auto and slow)
         self._thread = ThreadPoolExecutor(1, f"lane-{served.name}") if own else None
         self._enough = batching.preferred[0] if batching.preferred else batching.max_batch
         self._free = served.contract.free
@@ -218,7 +219,10 @@ class Lane:
         job.done(Expired(f"the request waited {waited:.3f} s and was past its deadline"))
 
     def _work(self, batches: Sequence[Batch]) -> list[_Done]:
-        """Answer batches as one; if that fails, each alone, so that only the guilty one fails."""
+        """Answer batches as one; if that fails, each alone, so that only the guilty one fails.
+
+        Where a server that the model asks does not answer, none is guilty.
+        """
         try:
             answers, seconds = self.served.answer(batches)
         except Exception as error:
@@ -226,9 +230,9 @@ class Lane:
         else:
             return self._whole(batches, answers, seconds)
         # Only here is what the attempt held free again: the error had its frames.
-        if len(batches) > 1:
+        if len(batches) > 1 and not isinstance(refused, Unavailable):
             return [done for batch in batches for done in self._work([batch])]
-        return [(refused, 0, 0, (0.0, 0.0, 0.0))]
+        return [(refused, 0, 0, (0.0, 0.0, 0.0))] * len(batches)
 
     def _whole(
         self, batches: Sequence[Batch], answers: Sequence[Batch], seconds: _Seconds

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from aeros_serving.frames import LARGEST, Code, Fault
-from aeros_serving.streams import FRAME
 
-__all__ = ["INITIAL_WINDOW", "MAX_FRAME", "PIECE", "Peer"]
+__all__ = ["FRAME", "INITIAL_WINDOW", "MAX_FRAME", "PIECE", "Peer"]
+
+FRAME = 2**14
+"""Bytes of content that every peer takes in a frame."""
 
 PIECE = 2**16
 """Bytes of a frame that is taken, and sent where the client takes it."""
@@ -25,12 +27,13 @@ class Peer:
     def __init__(self) -> None:
         self.initial, self.piece = 2**16 - 1, FRAME
 
-    def take(self, body: bytes) -> None:
-        """Take up what a frame says.
+    def take(self, body: bytes) -> int:
+        """Take up what a frame says, and return by how much `initial` grew.
 
         Raises:
             Fault: A value cannot be.
         """
+        before = self.initial
         for place in range(0, len(body), 6):
             key = int.from_bytes(body[place : place + 2], "big")
             value = int.from_bytes(body[place + 2 : place + 6], "big")
@@ -42,3 +45,4 @@ class Peer:
                 if not FRAME <= value < 2**24:
                     raise Fault(Code.PROTOCOL_ERROR, f"frames of {value} bytes")
                 self.piece = min(value, PIECE)
+        return self.initial - before

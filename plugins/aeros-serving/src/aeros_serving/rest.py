@@ -197,8 +197,8 @@ class Rest:
             return
         try:
             body, headers = codec.encode(request, served, outputs_of(request, served, answer))
-        except Refused as refused:
-            self._fail(exchange, refused)
+        except Exception as failure:
+            self._fail(exchange, failure)
             return
         accepted = exchange.headers.get(b"accept-encoding")
         if accepted and sum(map(len, body)) > _PACK:

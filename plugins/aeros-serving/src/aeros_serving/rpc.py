@@ -15,7 +15,7 @@ from aeros_core.data import Batch
 from aeros_core.errors import AerosError
 from aeros_serving import account, grpc_codec
 from aeros_serving.calls import Call, Method
-from aeros_serving.failures import Forbidden, Refused, Unknown
+from aeros_serving.failures import Forbidden, Malformed, Refused, Unknown
 from aeros_serving.inference import Request, outputs_of, rows_of
 from aeros_serving.job import Job
 from aeros_serving.lane import Lane
@@ -185,12 +185,17 @@ class _Health:
         return health_pb2.HealthCheckResponse(status=status)
 
     async def Watch(self, requests: AsyncIterator[Any], _call: Call) -> AsyncIterator[Any]:  # noqa: N802
-        """Tell whether a service takes requests, and again when that changes."""
-        told, request = None, await anext(requests)
+        """Tell whether a service takes requests, and again when that changes, to the end."""
+        told, request = None, await anext(requests, None)
+        if request is None:
+            raise Malformed("no message says what to watch")
         while True:
+            ending = not self._shelf.ready
             if (status := self._status(request.service)) != told:
                 told = status
                 yield health_pb2.HealthCheckResponse(status=status)
+            if ending:  # whoever watches is not waited for
+                return
             await asyncio.sleep(0.2)
 
 

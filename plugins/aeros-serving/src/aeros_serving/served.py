@@ -12,6 +12,7 @@ import numpy as np
 from aeros_core import compose
 from aeros_core.data import Batch
 from aeros_core.errors import AerosError, ConfigError
+from aeros_core.powers import SupportsMembers
 from aeros_core.registry import Registry
 from aeros_core.roles import Repository
 from aeros_core.serving import Service
@@ -71,6 +72,11 @@ class Served:
         """Names of the classes; empty where there are none."""
         schema = self.service.model.schema
         return (schema[schema.target].categories or ()) if schema.target else ()
+
+    @property
+    def asks(self) -> bool:
+        """Whether it asks others: how long that takes depends on what is asked, and where."""
+        return isinstance(self.service.inferencer, SupportsMembers)
 
     @property
     def platform(self) -> str:
@@ -134,7 +140,8 @@ class Served:
         raise ConfigError(
             f"model '{self.name}' version {self.version} cannot answer a row:"
             f" {why.asked if isinstance(why, AerosError) else why}",
-            hint=f"aeros models verify {self.name}:{self.version}",
+            hint=(why.hint if isinstance(why, AerosError) else "")
+            or f"aeros models verify {self.name}:{self.version}",
         ) from why
 
 

@@ -15,8 +15,9 @@ from aeros_core.errors import ConfigError
 from aeros_serving.calls import Calls
 from aeros_serving.config import LOOPBACK, Serving
 from aeros_serving.failures import Refused
-from aeros_serving.http1 import Connection, Limits
+from aeros_serving.http1 import Connection
 from aeros_serving.lane import Batching
+from aeros_serving.limits import Limits
 from aeros_serving.rest import Rest
 from aeros_serving.served import Loader
 from aeros_serving.shelf import Shelf

@@ -19,7 +19,10 @@ CODES = {
 }  # fmt: skip
 
 _LONGEST = 4000
-"""Characters of a message; a client's limit of all trailers is often 8 KiB."""
+"""Bytes of a message; a client's limit of all trailers is often 8 KiB."""
+
+_PLAIN = " !\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
+"""What stands for itself in a message, beside letters and digits."""
 
 
 def _field(name: bytes, value: bytes) -> bytes:
@@ -57,7 +60,9 @@ def failed(status: str, text: str) -> bytes:
         status: Name of the status.
         text: Why, in words.
     """
-    told = quote(text[:_LONGEST], safe=" !\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~")
+    text = text[:_LONGEST]
+    while len(told := quote(text, safe=_PLAIN)) > _LONGEST:  # what is not plain becomes longer
+        text = text[: len(text) * _LONGEST // len(told)]
     return _field(b"grpc-status", b"%d" % CODES[status]) + _field(b"grpc-message", told.encode())
 
 

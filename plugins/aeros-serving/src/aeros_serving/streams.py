@@ -6,33 +6,22 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
 
-from aeros_serving.frames import END_HEADERS, END_STREAM, Code, Kind, frame
+from aeros_serving.credit import Credit
+from aeros_serving.frames import END_HEADERS, END_STREAM, Kind, frame
+from aeros_serving.line import Line
+from aeros_serving.peer import FRAME
 
-__all__ = ["FRAME", "Stream"]
-
-FRAME = 2**14
-"""Bytes of content that every peer takes in a frame."""
-
-
-class _Line(Protocol):
-    """What a stream needs of its connection."""
-
-    window: int
-
-    @property
-    def full(self) -> bool: ...
-    @property
-    def piece(self) -> int: ...
-    def write(self, data: bytes) -> None: ...
-    def grant(self, stream: Stream) -> None: ...
-    def answered(self, stream: Stream) -> None: ...
-    def reset(self, stream: int, code: Code) -> None: ...
+__all__ = ["Stream"]
 
 
 class Stream:
     """A request, and the way to answer it.
+
+    Args:
+        line: The way back to the client.
+        number: Its number.
+        answered: Called once all of the answer was sent.
 
     Attributes:
         number: Its number.
@@ -47,14 +36,16 @@ class Stream:
     """
 
     __slots__ = (
-        "_done", "_free", "_line", "_out", "credit", "deadline", "ended", "gone", "held", "late",
-        "number", "receive", "window",
+        "_answered", "_done", "_free", "_line", "_out", "_seen", "_sent", "_since", "credit",
+        "deadline", "ended", "gone", "held", "late", "number", "receive", "window",
     )  # fmt: skip
 
-    def __init__(self, line: _Line, number: int, window: int, credit: int) -> None:
-        self._line, self.number, self.window, self.credit = line, number, window, credit
+    def __init__(self, line: Line, number: int, answered: Callable[[Stream], None]) -> None:
+        self._line, self.number, self._answered = line, number, answered
+        self.window, self.credit = line.peer.initial, Credit()
         self._out: deque[tuple[Kind, memoryview]] = deque()
         self._done = False
+        self._sent, self._seen, self._since = 0, -FRAME, 0.0
         self._free: asyncio.Event | None = None
         self.ended = self.held = False
         self.deadline = math.inf
@@ -68,9 +59,9 @@ class Stream:
         self.receive(data, ended)
 
     def grant(self) -> None:
-        """Let the client send as much again as was read."""
+        """Let the client send as much again as was read, if it is worth a frame."""
         if not self.ended and not self._done:
-            self._line.grant(self)
+            self._line.more(self.number, self.credit.renew())
 
     def leave(self) -> None:
         """Tell that the client has left."""
@@ -98,10 +89,10 @@ class Stream:
             self.finish(trailers)
             return
         self.window -= size
-        line.window -= size
         parts = frame(Kind.HEADERS, END_HEADERS, number, head)
         parts += frame(Kind.DATA, 0, number, content)
-        line.write(parts + frame(Kind.HEADERS, END_HEADERS | END_STREAM, number, trailers))
+        parts += frame(Kind.HEADERS, END_HEADERS | END_STREAM, number, trailers)
+        line.write(parts, size)
         self._end()
 
     def send(self, head: bytes, content: bytes) -> None:
@@ -126,6 +117,16 @@ class Stream:
             self._free = asyncio.Event()
             await self._free.wait()
 
+    def stuck(self, now: float) -> float:
+        """Return for how many seconds an answer that waits has been taken by less than a frame.
+
+        Args:
+            now: Time of the loop; it is asked again and again.
+        """
+        if not self._out or self._sent - self._seen >= FRAME:
+            self._seen, self._since = self._sent, now
+        return now - self._since
+
     def flush(self) -> None:
         """Send what the client has room for."""
         line = self._line
@@ -140,8 +141,8 @@ class Stream:
             if size <= 0:
                 return
             self.window -= size
-            line.window -= size
-            line.write(frame(kind, 0, self.number, bytes(content[:size])))
+            self._sent += size
+            line.write(frame(kind, 0, self.number, bytes(content[:size])), size)
             if size == len(content):
                 self._out.popleft()
             else:
@@ -153,7 +154,7 @@ class Stream:
         self._done = True
         self.gone = None
         self.deadline = math.inf
-        self._line.answered(self)
+        self._answered(self)
 
 
 def _ignore(_data: bytes, _ended: bool) -> None:

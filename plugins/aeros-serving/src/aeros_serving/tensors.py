@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from aeros_core.parameters import Array
-from aeros_serving.failures import Malformed
+from aeros_serving.failures import Malformed, Unsupported
 
 __all__ = ["DATATYPES", "Buffer", "datatype_of", "of_json", "of_raw", "to_json", "to_raw"]
 
@@ -41,12 +41,21 @@ _NAMES = {dtype: name for name, dtype in DATATYPES.items() if name != "BF16"}
 _KINDS = {"b": "booleans", "i": "integers", "u": "integers", "f": "numbers", "O": "texts"}
 _NO_JSON = ("FP16", "BF16")
 
+_DIMENSIONS = 32
+"""Dimensions of a tensor; numpy has as many, or more."""
+
 
 def datatype_of(dtype: np.dtype[Any]) -> str:
-    """Return the datatype of arrays of a dtype; text and bytes are BYTES."""
+    """Return the datatype of arrays of a dtype; text and bytes are BYTES.
+
+    Raises:
+        Unsupported: The protocol has none.
+    """
     if dtype.kind in "USTO":
         return "BYTES"
-    return _NAMES[dtype.newbyteorder("<")]
+    if (name := _NAMES.get(dtype.newbyteorder("<"))) is None:
+        raise Unsupported(f"arrays of {dtype} have no datatype in the protocol")
+    return name
 
 
 def _known(name: str, datatype: str) -> np.dtype[Any]:
@@ -58,9 +67,15 @@ def _known(name: str, datatype: str) -> np.dtype[Any]:
 
 
 def _count(name: str, shape: Sequence[Any]) -> int:
+    if len(shape) > _DIMENSIONS:
+        raise Malformed(
+            f"input '{name}': {len(shape)} dimensions, and at most {_DIMENSIONS} can be"
+        )
     for length in shape:
         if type(length) is not int or not 0 <= length < 2**40:
             raise Malformed(f"input '{name}': shape {list(shape)} has lengths that cannot be")
+    if 0 in shape and prod(length or 1 for length in shape) >= 2**40:
+        raise Malformed(f"input '{name}': shape {list(shape)} has lengths that cannot be")
     return prod(shape)
 
 
