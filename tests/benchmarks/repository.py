@@ -54,13 +54,10 @@ SAVED = [
     )
 ]
 LOADED = [
-    Goal("aeros model, verified", least, peers)
-    for least, peers in (
-        (0.8, ("read",)),
-        (0.8, ("digest, both cores",)),
-        (1.0, ("torch.load weights_only", "safetensors")),
-    )
-] + [Goal("aeros model, unverified", 0.9, ("read",))]
+    Goal("aeros model, verified", 0.8, ("read", "digest, both cores"), slowest=True),
+    Goal("aeros model, verified", 1.0, ("torch.load weights_only", "safetensors")),
+    Goal("aeros model, unverified", 0.9, ("read",)),
+]
 PUT = [Goal("aeros publish", 0.8, ("obstore multipart",))]
 GOT = [Goal("aeros model, verified", 0.8, ("obstore",))]
 FOREVER: dict[str, Any] = {"keep_last": 0, "keep_best": 0, "keep_metric": "accuracy"}

@@ -89,6 +89,25 @@ def test_the_default_experiment_gives_the_same_bits_on_three_executors(aeros, fl
     assert "no executor was started" in aeros("down", code=2)
 
 
+def test_real_mnist_gives_the_same_bits_on_three_executors(
+    aeros, fleet, real_data, tmp_path_factory
+):
+    words = (
+        "experiment=mnist",
+        f"transformer.mnist.path={real_data / 'mnist'}",
+        "task.rounds=3",
+        "trainer.engine=sequential",
+    )  # fmt: skip - it has no kernels to compile
+    fleet.up(3)
+    aeros("run", *fleet.words(3), *words)
+    alone = local(tmp_path_factory.mktemp("mnist"), *words)
+    found = aeros.result()
+    assert (found["rounds"], found["dropped"]) == (3, {})
+    assert found["metrics"] == alone["metrics"]
+    assert found["model"]["digest"] == alone["model"]["digest"]
+    assert found["metrics"]["accuracy"] > 0.2  # ten classes
+
+
 @pytest.mark.soak
 def test_a_killed_controller_goes_on_where_it_was_with_executors_that_came_back(
     aeros, fleet, undisturbed

@@ -1,60 +1,19 @@
 """What of Flower's internals the adapter relies on; another version fails here, loudly."""
 
+import ast
 import inspect
 from importlib import import_module
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
 from aeros_core.errors import ConfigError
-from aeros_flower import fab, link, versions
+from aeros_flower import fab, internals, link, versions
 from aeros_flower.fleet import Fleet
+from aeros_flower.internals import INTERNALS
 
-NAMES = {
-    "flwr.cli.build": ["build_fab_from_disk", "build_fab_from_files"],
-    "flwr.cli.config_utils": ["get_fab_metadata"],
-    "flwr.app": ["Message", "RecordDict", "ArrayRecord", "ConfigRecord", "Array"],
-    "flwr.app.message": ["remove_content_from_message"],
-    "flwr.common.constant": ["SUPERLINK_NODE_ID"],
-    "flwr.common.serde": ["fab_to_proto", "message_from_proto", "message_to_proto"],
-    "flwr.proto.fleet_pb2": [
-        "ActivateNodeRequest", "DeactivateNodeRequest", "PullMessagesRequest",
-        "PushMessagesRequest", "RegisterNodeFleetRequest", "UnregisterNodeFleetRequest",
-    ],
-    "flwr.proto.heartbeat_pb2": ["SendNodeHeartbeatRequest"],
-    "flwr.proto.message_pb2": ["ConfirmMessageReceivedRequest"],
-    "flwr.proto.node_pb2": ["Node"],
-    "flwr.proto.control_pb2": ["StartRunRequest", "StopRunRequest"],
-    "flwr.proto.runtime_pb2": [
-        "AcquireTaskRequest", "GetNodesRequest", "PullAppMessagesRequest", "PullTaskInputRequest",
-        "PushAppMessagesRequest", "PushTaskOutputRequest", "SendTaskHeartbeatRequest",
-    ],
-    "flwr.supercore.constant": ["NOOP_FEDERATION_ID", "TaskType"],
-    "flwr.supercore.control": ["ControlHttpClient"],
-    "flwr.supercore.fab": ["Fab"],
-    "flwr.supercore.inflatable.inflatable_object": [
-        "get_all_nested_objects", "get_object_head_values_from_object_content", "get_object_tree",
-        "iterate_object_tree", "no_object_id_recompute",
-    ],
-    "flwr.supercore.inflatable.inflatable_protobuf_utils": [
-        "make_pull_object_fn_protobuf", "make_push_object_fn_protobuf",
-    ],
-    "flwr.supercore.inflatable.inflatable_utils": [
-        "ObjectPullError", "ObjectPushError", "inflate_object_from_contents", "pull_objects",
-        "push_objects",
-    ],
-    "flwr.supercore.interceptors": [
-        "RuntimeTokenHttpInterceptor", "RuntimeVersionHttpInterceptor",
-    ],
-    "flwr.supercore.interceptors.http.runtime_version": ["RuntimeVersionHttpInterceptor"],
-    "flwr.supercore.object_store": ["NoObjectInStoreError"],
-    "flwr.supercore.primitives.asymmetric": ["generate_key_pairs", "public_key_to_bytes"],
-    "flwr.supercore.runtime": ["RuntimeHttpClient"],
-    "flwr.supercore.task_identity": ["TaskIdentity"],
-    "flwr.supernode.fleet_http_client": ["FleetHttpClient"],
-    "flwr.supernode.node_auth_http_interceptor": ["NodeAuthHttpInterceptor"],
-    "flwr.superlink.main": ["create_app"],
-}  # fmt: skip
+PUBLIC = {"flwr.app", "flwr.clientapp", "flwr.serverapp", "flwr.simulation"}
 
 ARGUMENTS = {
     ("flwr.server.superlink.linkstate.linkstate", "LinkState"): {
@@ -128,10 +87,38 @@ def test_our_bundle_is_one_that_flower_reads():
     assert len(bundle) < 10 * 2**20
 
 
-@pytest.mark.parametrize(("module", "names"), NAMES.items(), ids=NAMES)
+@pytest.mark.parametrize(("module", "names"), INTERNALS.items(), ids=INTERNALS)
 def test_flower_has_what_we_import(module, names):
     found = import_module(module)
     assert [name for name in names if not hasattr(found, name)] == []
+    assert all(getattr(internals, name) is getattr(found, name) for name in names)
+
+
+def test_one_module_imports_what_is_not_public():
+    past = {
+        (path.name, module)
+        for path in Path(internals.__file__).parent.glob("*.py")
+        for module, _ in imported(path)
+        if module not in PUBLIC and path.name != "internals.py"
+    }
+    assert past == set()
+
+
+def test_types_are_told_of_the_same_names():
+    told = {(module, name) for module, name in imported(Path(internals.__file__))}
+    assert told == {(module, name) for module, names in INTERNALS.items() for name in names}
+
+
+def imported(path):
+    """Return every import of Flower's in a file: the module, and the name taken from it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found = [(name.name, "") for name in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            found = [(node.module or "", name.name) for name in node.names]
+        else:
+            continue
+        yield from (one for one in found if one[0].partition(".")[0] == "flwr")
 
 
 @pytest.mark.parametrize("place", ARGUMENTS, ids=lambda place: place[1])

@@ -75,8 +75,7 @@ class Claim:
         )
 
     def _acquired(self, speaker: Any) -> int | None:
-        from flwr.proto.runtime_pb2 import AcquireTaskRequest, PushTaskOutputRequest
-        from flwr.supercore.constant import TaskType
+        from aeros_flower.internals import AcquireTaskRequest, PushTaskOutputRequest, TaskType
 
         wanted = AcquireTaskRequest(supported_task_types=[TaskType.SERVER_APP])
         found = self._heard(speaker, "AcquireTask", wanted)
@@ -91,10 +90,12 @@ class Claim:
         return None
 
     def _activate(self) -> None:
-        from flwr.common.constant import SUPERLINK_NODE_ID
-        from flwr.proto.node_pb2 import Node
-        from flwr.proto.runtime_pb2 import PullTaskInputRequest
-        from flwr.supercore.task_identity import TaskIdentity
+        from aeros_flower.internals import (
+            SUPERLINK_NODE_ID,
+            Node,
+            PullTaskInputRequest,
+            TaskIdentity,
+        )
 
         found = self.ask("PullTaskInput", PullTaskInputRequest())
         TaskIdentity.run_id, TaskIdentity.task_id = self.run, found.task_id
@@ -102,7 +103,7 @@ class Claim:
         self.node = Node(node_id=SUPERLINK_NODE_ID)
 
     def _beat(self) -> None:
-        from flwr.proto.runtime_pb2 import SendTaskHeartbeatRequest
+        from aeros_flower.internals import SendTaskHeartbeatRequest
 
         while not self._over.wait(_BEAT):
             with contextlib.suppress(Gone):  # the next question finds out
@@ -128,9 +129,7 @@ class Claim:
 
     def _start(self) -> int:
         """Start a run of our app, as ``flwr run`` does."""
-        from flwr.common.serde import fab_to_proto
-        from flwr.proto.control_pb2 import StartRunRequest
-        from flwr.supercore.fab import Fab
+        from aeros_flower.internals import Fab, StartRunRequest, fab_to_proto
 
         fab = Fab(hashlib.sha256(self._fab).hexdigest(), self._fab, {})
         with contextlib.closing(self._controller()) as client:
@@ -139,14 +138,13 @@ class Claim:
 
     def stop(self, run: int) -> None:
         """Stop a run, if the SuperLink is there and knows it."""
-        from flwr.proto.control_pb2 import StopRunRequest
+        from aeros_flower.internals import StopRunRequest
 
         with contextlib.closing(self._controller()) as client, contextlib.suppress(Gone):
             self._heard(client, "StopRun", StopRunRequest(run_id=run))
 
     def _controller(self) -> Any:
-        from flwr.supercore.control import ControlHttpClient
-        from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor
+        from aeros_flower.internals import ControlHttpClient, RuntimeVersionHttpInterceptor
 
         return ControlHttpClient.from_server_address(
             self._address, self._insecure, self._root,
@@ -154,11 +152,11 @@ class Claim:
         )  # fmt: skip
 
     def _speaker(self, component: str, token: str = "") -> Any:
-        from flwr.supercore.interceptors import (
+        from aeros_flower.internals import (
+            RuntimeHttpClient,
             RuntimeTokenHttpInterceptor,
             RuntimeVersionHttpInterceptor,
         )
-        from flwr.supercore.runtime import RuntimeHttpClient
 
         added: list[Any] = [Same(), RuntimeVersionHttpInterceptor(component_name=component)]
         added += [RuntimeTokenHttpInterceptor(token=token)] if token else []
@@ -187,7 +185,7 @@ class Claim:
 
     def close(self) -> None:
         """End the run, if the SuperLink is still there."""
-        from flwr.proto.runtime_pb2 import PushTaskOutputRequest
+        from aeros_flower.internals import PushTaskOutputRequest
 
         with contextlib.suppress(Gone):
             self.ask("PushTaskOutput", PushTaskOutputRequest(sub_status="completed", details=""))

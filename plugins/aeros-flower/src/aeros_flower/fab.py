@@ -44,7 +44,7 @@ SERVER = "aeros_flower.bridge:app"
 
 def ours() -> bytes:
     """Return the bundle that names aeros' own ClientApp; it holds no code."""
-    from flwr.cli.build import build_fab_from_files
+    from aeros_flower.internals import build_fab_from_files
 
     return build_fab_from_files(_files())[0]
 
@@ -83,7 +83,7 @@ def of(folder: Path) -> bytes:
     Raises:
         ConfigError: The folder holds none.
     """
-    from flwr.cli.build import build_fab_from_disk
+    from aeros_flower.internals import build_fab_from_disk
 
     _check(folder)
     try:

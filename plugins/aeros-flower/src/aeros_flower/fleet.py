@@ -87,10 +87,13 @@ class Fleet:
     ) -> None:
         tried()
         quiet()
-        from flwr.supercore.interceptors.http.runtime_version import RuntimeVersionHttpInterceptor
-        from flwr.supercore.primitives.asymmetric import generate_key_pairs, public_key_to_bytes
-        from flwr.supernode.fleet_http_client import FleetHttpClient
-        from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
+        from aeros_flower.internals import (
+            FleetHttpClient,
+            NodeAuthHttpInterceptor,
+            RuntimeVersionHttpInterceptor,
+            generate_key_pairs,
+            public_key_to_bytes,
+        )
 
         private, public = authentication_keys or generate_key_pairs()
         self._patience = _Patience()
@@ -116,8 +119,7 @@ class Fleet:
         threading.Thread(target=self._beat, daemon=True).start()
 
     def _enter(self, key: bytes) -> None:
-        from flwr.proto.fleet_pb2 import ActivateNodeRequest, RegisterNodeFleetRequest
-        from flwr.proto.node_pb2 import Node
+        from aeros_flower.internals import ActivateNodeRequest, Node, RegisterNodeFleetRequest
 
         if self._registered:
             self._ask("RegisterNode", RegisterNodeFleetRequest(public_key=key))
@@ -131,9 +133,11 @@ class Fleet:
         Raises:
             Lost: The connection is lost.
         """
-        from flwr.common.serde import message_from_proto
-        from flwr.proto.fleet_pb2 import PullMessagesRequest
-        from flwr.proto.message_pb2 import ConfirmMessageReceivedRequest
+        from aeros_flower.internals import (
+            ConfirmMessageReceivedRequest,
+            PullMessagesRequest,
+            message_from_proto,
+        )
 
         self._patience.seconds = seconds
         response = self._ask("PullMessages", PullMessagesRequest(node=self._node))
@@ -167,8 +171,8 @@ class Fleet:
             Lost: The connection is lost.
         """
         from flwr.app import Message
-        from flwr.common.serde import message_to_proto
-        from flwr.proto.fleet_pb2 import PushMessagesRequest
+
+        from aeros_flower.internals import PushMessagesRequest, message_to_proto
 
         message = Message(content, reply_to=asked)
         with objects.apart(message) as (bare, parts, tree):
@@ -209,7 +213,7 @@ class Fleet:
                     raise Lost(f"{type(error).__name__}: {error}") from error
 
     def _beat(self) -> None:
-        from flwr.proto.heartbeat_pb2 import SendNodeHeartbeatRequest
+        from aeros_flower.internals import SendNodeHeartbeatRequest
 
         told = SendNodeHeartbeatRequest(node=self._node, heartbeat_interval=_INTERVAL)
         while not self._over.wait(_INTERVAL / 3):
@@ -222,7 +226,7 @@ class Fleet:
 
     def close(self) -> None:
         """Leave, if the SuperLink is still there, and close the connection."""
-        from flwr.proto.fleet_pb2 import DeactivateNodeRequest, UnregisterNodeFleetRequest
+        from aeros_flower.internals import DeactivateNodeRequest, UnregisterNodeFleetRequest
 
         self._over.set()
         with contextlib.suppress(Lost):

@@ -1,8 +1,4 @@
-"""The controller's side of Flower: a SuperLink within this process.
-
-This module, `fleet`, `claim` and `objects` are all that touches Flower's internals; they go
-with ``flwr==1.41.0`` alone, and ``tests/test_contract.py`` says what of it they rely on.
-"""
+"""The controller's side of Flower: a SuperLink within this process."""
 
 from __future__ import annotations
 
@@ -35,7 +31,7 @@ def quiet() -> None:
         RAY_USAGE_STATS_ENABLED="0",
     )
     with contextlib.suppress(ImportError):  # other versions have it elsewhere
-        import flwr.supercore.logger  # noqa: F401 - sets levels, so it comes first
+        from aeros_flower.internals import FLOWER_LOGGER  # noqa: F401 - sets levels: comes first
 
     for name in ("flwr", "uvicorn", "uvicorn.error", "httpx"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -81,7 +77,7 @@ class Link:
     ) -> None:
         tried()
         quiet()
-        from flwr.superlink.main import create_app
+        from aeros_flower.internals import create_app
 
         app = create_app()
         self._state, self._fab = app.state.linkstate_factory.state(), fab
@@ -98,15 +94,18 @@ class Link:
 
     def _begin(self) -> None:
         """Open a run and claim its server task, as Flower's own server process would."""
-        from flwr.common.constant import SUPERLINK_NODE_ID
-        from flwr.supercore.constant import NOOP_FEDERATION_ID, TaskType
-        from flwr.supercore.fab import Fab
-        from flwr.supercore.task_identity import TaskIdentity
+        from aeros_flower.internals import (
+            NOOP_FEDERATION_ID,
+            SUPERLINK_NODE_ID,
+            Fab,
+            TaskIdentity,
+            TaskType,
+        )
 
         state = self._state
         named, numbered, stored = "aeros/task", "1.0.0", None
         if self._fab:
-            from flwr.cli.config_utils import get_fab_metadata
+            from aeros_flower.internals import get_fab_metadata
 
             named, numbered = get_fab_metadata(self._fab)
             stored = state.store_fab(Fab("", self._fab, {}))
@@ -181,8 +180,7 @@ class Link:
 
     def _answer(self, message: str, reply: Any) -> Answer | None:
         """Return a reply once all its objects are here; None before."""
-        from flwr.supercore.inflatable.inflatable_object import iterate_object_tree
-        from flwr.supercore.object_store import NoObjectInStoreError
+        from aeros_flower.internals import NoObjectInStoreError, iterate_object_tree
 
         if reply.has_error():
             return Answer(message, error=f"error {reply.error.code}: {reply.error.reason}")

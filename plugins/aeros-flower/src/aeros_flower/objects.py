@@ -33,11 +33,11 @@ def apart(message: Any) -> Iterator[tuple[Any, dict[str, Any], Any]]:
 
     The message gets its id; objects are to be deflated within the context.
     """
-    from flwr.app.message import remove_content_from_message
-    from flwr.supercore.inflatable.inflatable_object import (
+    from aeros_flower.internals import (
         get_all_nested_objects,
         get_object_tree,
         no_object_id_recompute,
+        remove_content_from_message,
     )
 
     with no_object_id_recompute():
@@ -54,8 +54,7 @@ def send(
     Raises:
         Broken: It did not take one.
     """
-    from flwr.supercore.inflatable.inflatable_protobuf_utils import make_push_object_fn_protobuf
-    from flwr.supercore.inflatable.inflatable_utils import ObjectPushError, push_objects
+    from aeros_flower.internals import ObjectPushError, make_push_object_fn_protobuf, push_objects
 
     give = make_push_object_fn_protobuf(
         lambda request: ask("PushObject", request), node, run, session
@@ -79,10 +78,10 @@ def fetch(ask: Ask, node: Any, run: int, tree: Any) -> Any:
         Broken: One is missing, or did not come in time.
         ValueError: They are no message.
     """
-    from flwr.supercore.inflatable.inflatable_object import iterate_object_tree
-    from flwr.supercore.inflatable.inflatable_protobuf_utils import make_pull_object_fn_protobuf
-    from flwr.supercore.inflatable.inflatable_utils import (
+    from aeros_flower.internals import (
         ObjectPullError,
+        iterate_object_tree,
+        make_pull_object_fn_protobuf,
         pull_objects,
     )
 
@@ -113,10 +112,8 @@ def whole(name: str, contents: dict[str, bytes]) -> Any:
     Raises:
         ValueError: They are no object.
     """
-    from flwr.supercore.inflatable.inflatable_object import (
-        get_object_head_values_from_object_content as head_of,
-    )
-    from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
+    from aeros_flower.internals import get_object_head_values_from_object_content as head_of
+    from aeros_flower.internals import inflate_object_from_contents
 
     try:
         heads = {found: head_of(content) for found, content in contents.items()}

@@ -61,14 +61,14 @@ class _Claimed:
         self._bare: dict[str, tuple[Any, Any]] = {}
 
     def nodes(self) -> set[int]:
-        from flwr.proto.runtime_pb2 import GetNodesRequest
+        from aeros_flower.internals import GetNodesRequest
 
         return {int(node.node_id) for node in self.claim.ask("GetNodes", GetNodesRequest()).nodes}
 
     def push(self, node: int, content: Any, seconds: float | None, kind: str) -> str | None:
         from flwr.app import Message
-        from flwr.common.serde import message_to_proto
-        from flwr.proto.runtime_pb2 import PushAppMessagesRequest
+
+        from aeros_flower.internals import PushAppMessagesRequest, message_to_proto
 
         message = Message(content, node, kind, ttl=seconds)
         with objects.apart(message) as (bare, parts, tree):
@@ -90,8 +90,7 @@ class _Claimed:
 
     def _hear(self, messages: set[str]) -> None:
         """Note the replies that are here, without their content, and the trees of that."""
-        from flwr.common.serde import message_from_proto
-        from flwr.proto.runtime_pb2 import PullAppMessagesRequest
+        from aeros_flower.internals import PullAppMessagesRequest, message_from_proto
 
         asked = PullAppMessagesRequest(message_ids=sorted(messages))
         found = self.claim.ask("PullMessages", asked)
@@ -100,7 +99,7 @@ class _Claimed:
             self._bare[reply.metadata.reply_to_message_id] = (reply, tree)
 
     def _answer(self, message: str, reply: Any, tree: Any) -> Answer:
-        from flwr.proto.message_pb2 import ConfirmMessageReceivedRequest
+        from aeros_flower.internals import ConfirmMessageReceivedRequest
 
         if reply.has_error():
             return Answer(message, error=f"error {reply.error.code}: {reply.error.reason}")

@@ -12,7 +12,7 @@ from aeros_core.errors import ConfigError
 __all__ = ["TRIED", "Same", "is_tried", "one_port", "other", "tried"]
 
 TRIED = "1.41.0"
-"""The version of flwr whose internals `link`, `fleet`, `claim` and `objects` know."""
+"""The version of flwr whose internals (`aeros_flower.internals`) are known."""
 
 
 _OLDEST, _ONE_PORT = Version("1.38"), Version("1.40")

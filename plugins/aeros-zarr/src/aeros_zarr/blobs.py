@@ -47,6 +47,10 @@ Stored: TypeAlias = tuple[Vector, Mapping[str, Any]]
 """An array, on whatever device, and the attributes that it is stored with."""
 
 _THREADS = min(4, os.cpu_count() or 1)
+
+_WRITERS = 6
+"""Files that are written at a time: one waits for the disk while others are copied."""
+
 _OURS = ("blobs", "pieces", "samples", "sha256")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -208,7 +212,7 @@ class Blobs:
         if all(len(array.chunks) < 2 for array in arrays):
             return [_blob(stage, array, map, self._store.write) for stage, array in both]
         written: list[Future[None]] = []
-        with ThreadPoolExecutor(_THREADS) as hashers, ThreadPoolExecutor(_THREADS + 1) as writers:
+        with ThreadPoolExecutor(_THREADS) as hashers, ThreadPoolExecutor(_WRITERS) as writers:
 
             def write(path: Path, *parts: bytes | memoryview) -> None:
                 written.append(writers.submit(self._store.write, path, *parts))
@@ -262,14 +266,10 @@ def _key(folder: str, digest: str) -> str:
 def _blob(
     stage: Path, array: Encoded, each: Callable[..., Iterable[Sum]], write: Callable[..., None]
 ) -> tuple[str, Document]:
-    """Write the files of a blob, each as soon as it is hashed; return its digest and document."""
-    digests = []
-    for n, (chunk, digest) in enumerate(
-        zip(array.chunks, each(of_chunk, array.chunks), strict=True)
-    ):
-        digests.append(digest)
+    """Write the files of a blob while they are hashed; return its digest and document."""
+    for n, chunk in enumerate(array.chunks):
         write(stage / f"c.{n}", *(buffer for part in chunk for buffer in part))
-    attributes = {**array.document["attributes"], "sha256": digests}
+    attributes = {**array.document["attributes"], "sha256": list(each(of_chunk, array.chunks))}
     whole = {**array.document, "attributes": attributes}
     document = json.dumps(whole, separators=(",", ":")).encode()
     write(stage / "zarr.json", document)
