@@ -75,7 +75,7 @@ def test_another_name_shape_dtype_or_order_is_another_layout(other):
 @given(parameters())
 def test_packed_arrays_come_out_as_they_went_in(arrays):
     packed = Parameters.of(arrays)
-    assert [name for name, _ in packed.items()] == list(arrays)
+    assert [name for name, _ in packed.items()] == list(packed) == list(arrays)
     for name, view in packed.items():
         np.testing.assert_array_equal(view, arrays[name])
         assert view.dtype == arrays[name].dtype

@@ -163,6 +163,10 @@ class Parameters:
                 return self._view(spec)
         raise KeyError(name)
 
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names of the tensors, in layout order."""
+        return (spec.name for spec in self.layout.tensors)
+
     def items(self) -> Iterator[tuple[str, Vector]]:
         """Yield ``(name, view)`` in layout order."""
         for spec in self.layout.tensors:
