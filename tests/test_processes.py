@@ -103,7 +103,7 @@ def test_a_task_interrupted_in_mid_round_says_so_and_keeps_what_was_committed(
         r"  next: the same command with task\.resume=true goes on\n",
         err,
     )
-    assert out.splitlines()[-1].startswith(f"task: INTERRUPTED after {done} rounds")
+    assert out.splitlines()[-1].startswith(f"task: INTERRUPTED after {done} round")
     ended = read(folder)
     assert (ended["status"], ended["rounds"], ended["model"]) == ("INTERRUPTED", done, {})
     lines = (folder / "rounds.jsonl").read_text().splitlines()

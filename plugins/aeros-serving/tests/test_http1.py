@@ -76,6 +76,13 @@ def test_half_a_request_of_a_half_closed_client_is_told(running, cut):
     assert server.infer()[0] == 200
 
 
+def test_half_a_request_does_not_cost_the_one_before_its_answer(running, toys):
+    inferencer = toys.repository.all["toy", 1][1]
+    server = running(where=Where.thread)
+    inferencer.seconds = 0.3  # both have come long before the first is answered
+    assert b"[2.0,4.0,6.0]" in server.raw(infer() + infer()[:10], end=True)
+
+
 def test_a_body_without_room_is_told(running, monkeypatch):
     server = running()
 

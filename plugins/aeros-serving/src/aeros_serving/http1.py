@@ -146,7 +146,7 @@ class Connection(asyncio.Protocol):
         if self._coming is not None and not self._refused:
             self._refuse(400, "the client closed the connection before its request was whole")
         tls = self._transport.get_extra_info("sslcontext") is not None
-        return not tls and self._current is not None and not self._refused
+        return not tls and self._current is not None
 
     def pause_writing(self) -> None:
         """Take no more requests from a client that does not read."""
