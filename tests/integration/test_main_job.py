@@ -32,7 +32,7 @@ def test_same_seed_same_bits_and_another_seed_others(aeros):
     assert first == aeros.result()["model"]["digest"] != other
 
 
-@pytest.mark.parametrize("collector", ["fedavg", "fedadam"])
+@pytest.mark.parametrize("collector", [pytest.param("fedavg", marks=pytest.mark.soak), "fedadam"])
 def test_killed_and_resumed_ends_with_the_same_bits(aeros, collector):
     words = ["task.rounds=12", f"collector={collector}", "trainer.momentum=0.9"]
     aeros("run", *words, "repository.path=undisturbed")
