@@ -109,7 +109,7 @@ def accuracy(session: nox.Session) -> None:
 @nox.session
 def soak(session: nox.Session) -> None:
     """Run what kills and waits for minutes: every component of Flower, at every phase."""
-    install(session, *PLUGINS, also=(*TESTING, "safetensors"))
+    install(session, *PLUGINS, also=(*TESTING, "safetensors", "flwr[simulation]"))
     session.run("pytest", PATIENCE, "tests/integration", "-m", "soak", *session.posargs)
 
 

@@ -378,6 +378,7 @@ def test_a_folder_without_an_app_is_refused(command, tmp_path):
 # ---------------------------------------------------------------- their simulation engine
 
 
+@pytest.mark.soak
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
 def test_the_same_task_on_flowers_engine(run, local, toys, tmp_path):
     run("deployment=flower_simulation", "repository=files", "task.name=virtual",
