@@ -41,9 +41,11 @@ def install(session: nox.Session, *names: str, also: tuple[str, ...] = (), extra
     targets = [str(core), *(f"{wheel}[{extra}]" if extra else str(wheel) for wheel in found)]
     # Byte code is compiled when something is imported: most of it never is.
     session.install("-q", "--no-compile", *CONSTRAINTS, *targets, *also, env=QUIET)
-    # `nox -r` uses an environment again, which holds the last wheels under the same version.
-    again = ["-q", "--no-compile", "--no-deps", "--force-reinstall"]
-    session.install(*again, str(core), *map(str, found), env=QUIET)
+    seen = Path(session.virtualenv.location) / "wheels-are-installed"
+    if seen.exists():  # `nox -r` uses an environment again: the last wheels have the same version
+        again = ["-q", "--no-compile", "--no-deps", "--force-reinstall"]
+        session.install(*again, str(core), *map(str, found), env=QUIET)
+    seen.touch()
 
 
 def _wheel(session: nox.Session, name: str) -> Path:
