@@ -24,7 +24,8 @@ LAYERS = [
     "controllers controllers.local",
     # configuration and discovery, and what a person sees
     "builtin registry plugins guard loading mistakes config parts members compose locks delivery"
-    " report progress compare commands followups formats words gc_cli models_cli results_cli cli",
+    " report progress compare commands followups formats words gc_cli verify_cli models_cli"
+    " results_cli cli",
 ]
 LAYER = {name: level for level, names in enumerate(LAYERS) for name in names.split()}
 

@@ -377,13 +377,6 @@ def test_what_is_wrong_with_models_is_told(aeros, words, code, said):
     assert "Traceback" not in done.stderr
 
 
-def test_an_empty_repository_lists_its_heading(aeros):
-    done = aeros("models", "list", "repository=files")
-    assert (done.returncode, done.stdout.split()) == (
-        0, ["name", "version", "tags", "round", "created", "nbytes"],
-    )  # fmt: skip
-
-
 # ---------------------------------------------------------------- the command itself
 
 

@@ -67,6 +67,28 @@ def test_words_that_do_not_fit_are_told(models, words, said):
     assert f"\n  next: aeros models {words[0]}" in done.stderr
 
 
+@pytest.mark.usefixtures("stored")
+def test_a_version_that_is_named_is_the_next_or_refused(models, tmp_path):
+    file = str(tmp_path / "mine.safetensors")
+    assert models("export", "mine:1", file).returncode == 0
+    done = models("import", file, "--name", "mine:2")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "the next version of mine is 3" in done.stderr
+    assert models("import", file, "--name", "mine:3").stdout.startswith("mine:3 is stored")
+    done = models("import", file, "--name", "mine:best")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "aeros: --name mine:best names no number behind its colon\n"
+        "  next: --name mine for the next version, or its number: --name mine:1\n"
+    )
+
+
+def test_a_repository_that_holds_nothing_says_so(models):
+    done = models("list")
+    assert (done.returncode, done.stdout) == (0, "no model is stored; aeros run trains one\n")
+    assert models("list", "--json").stdout == "[]\n"
+
+
 @pytest.fixture
 def able(toys, monkeypatch):
     """The toy repository with every power; holds what it was asked."""

@@ -9,7 +9,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aeros_core import formats, gc_cli, words
+from aeros_core import formats, gc_cli, verify_cli, words
 from aeros_core.errors import ConfigError, RepositoryError
 from aeros_core.tables import figures, table
 
@@ -30,7 +30,12 @@ def add_models(parser: argparse.ArgumentParser) -> None:
     for verb, handler, takes, help_ in (
         ("list", _list, "[NAME …]", "every version, by name"),
         ("show", _show, "NAME[:VERSION]", "what a version is and was made from"),
-        ("verify", _verify, "[NAME[:VERSION]]", "read and hash everything that is stored"),
+        (
+            "verify",
+            verify_cli.verify,
+            "[NAME[:VERSION]]",
+            "read and hash everything that is stored",
+        ),
         ("tag", _tag, "NAME:VERSION TAG", "let a name such as production point to a version"),
         ("export", _export, "NAME[:VERSION] FILE", "write a version to a file"),
         ("import", _import, "FILE", "store a file as the next version of a model"),
@@ -50,18 +55,14 @@ def _options(verb: str, sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--offset", type=int, default=0, help="pass over so many")
         sub.add_argument("--newest", action="store_true", help="the newest of each first")
     if verb == "verify":
-        sub.add_argument(
-            "--heal", action="store_true", help="write what is damaged again from other copies"
-        )
-        sub.add_argument(
-            "--heal-from", action="append", default=[], metavar="FOLDER|OVERRIDES",
-            help="another copy of the repository, too: its folder, or for instance"
-            " 'repository=s3 repository.bucket=copy'",
-        )  # fmt: skip
+        verify_cli.add_options(sub)
     if verb in ("export", "import"):
         sub.add_argument("--format", help="safetensors, onnx or state_dict (default: by name)")
     if verb == "import":
-        sub.add_argument("--name", required=True, help="name of the model")
+        sub.add_argument(
+            "--name", required=True, metavar="NAME[:VERSION]",
+            help="name of the model; its next version (default), or an error if that is another",
+        )  # fmt: skip
     if verb == "split":
         sub.add_argument("--at", required=True, metavar="LAYER", help="last of the first stage")
         sub.add_argument(
@@ -84,6 +85,9 @@ def _list(parsed: argparse.Namespace) -> int:
     rows = [_row(info) for info in infos]
     if parsed.json:
         print(json.dumps(rows, indent=2))
+        return 0
+    if not rows and not told:
+        print("no model is stored; aeros run trains one")
         return 0
     shown = [row | figures(info.metrics) for row, info in zip(rows, infos, strict=True)]
     metrics = sorted({name for info in infos for name in info.metrics})
@@ -153,74 +157,6 @@ def _show(parsed: argparse.Namespace) -> int:
     return 0
 
 
-def _verify(parsed: argparse.Namespace) -> int:
-    from aeros_core.powers import SupportsVerify
-
-    repository, names = words.repository(parsed.words)
-    if len(names) > 1:
-        raise ConfigError(
-            "aeros models verify takes one model, or none for everything",
-            hint="aeros models verify [NAME[:VERSION]]",
-        )
-    if not isinstance(repository, SupportsVerify):
-        raise words.without(repository, "SupportsVerify", "check itself")
-    name, version = words.named(names[0]) if names else (None, None)
-    healed = _healed(repository, name, version, parsed)
-    files = repository.verify(name, version)
-    damaged = {file: what for file, what in files.items() if what}
-    if parsed.json:
-        told = {"files": len(files), "damaged": damaged}
-        print(json.dumps(told | ({"healed": healed} if parsed.heal else {}), indent=2))
-    elif damaged:
-        rows = [{"file": file, "damage": what} for file, what in damaged.items()]
-        print(table(rows, ["file", "damage"]))
-    else:
-        print(f"{words.counted(len(files), 'file')} verified, none is damaged")
-    if damaged:
-        raise RepositoryError(
-            f"{len(damaged)} of {words.counted(len(files), 'file')} "
-            f"{'is' if len(damaged) == 1 else 'are'} damaged",
-            hint="aeros models verify --heal-from COPY, another copy of the repository"
-            if parsed.heal
-            else "aeros models verify --heal, or --heal-from COPY, a copy of the repository",
-        )
-    return 0
-
-
-def _healed(
-    repository: Repository, name: str | None, version: str | None, parsed: argparse.Namespace
-) -> dict[str, str]:
-    """Heal what is damaged if that is asked for; return where each file came from."""
-    from aeros_core.powers import SupportsHealing
-
-    parsed.heal = parsed.heal or bool(parsed.heal_from)
-    if not parsed.heal:
-        return {}
-    if not isinstance(repository, SupportsHealing):
-        raise words.without(repository, "SupportsHealing", "heal itself")
-    others = [_copy(place) for place in parsed.heal_from]
-    healed = dict(repository.heal(name, version, others))
-    if not parsed.json:
-        for file, place in healed.items():
-            print(f"healed: {file} from {place}")
-    return healed
-
-
-def _copy(place: str) -> Repository:
-    """Return the repository that ``--heal-from`` names, which has to hold something."""
-    from aeros_core.powers import SupportsAlgorithms
-
-    folder = ["repository=zarr", f"repository.path={place}"]
-    copy, _ = words.repository(place.split() if "=" in place else folder)
-    kept = copy.runs() or copy.models()
-    if not kept and not (isinstance(copy, SupportsAlgorithms) and copy.algorithms()):
-        raise ConfigError(
-            f"--heal-from {place} holds nothing of a repository",
-            hint="--heal-from FOLDER, or --heal-from 'repository=s3 repository.bucket=COPY'",
-        )
-    return copy
-
-
 def _tag(parsed: argparse.Namespace) -> int:
     from aeros_core.powers import SupportsTags
 
@@ -259,7 +195,13 @@ def _import(parsed: argparse.Namespace) -> int:
             hint="aeros models import FILE.safetensors --name NAME",
         )
     format_ = formats.choose(names[0], parsed.format)
-    info = repository.publish(format_.load(Path(names[0]), parsed.name))
+    name, version = words.named(parsed.name)
+    if version is not None and not version.isdecimal():
+        raise ConfigError(
+            f"--name {parsed.name} names no number behind its colon",
+            hint=f"--name {name} for the next version, or its number: --name {name}:1",
+        )
+    info = repository.publish(format_.load(Path(names[0]), name), int(version) if version else None)
     if parsed.json:
         print(json.dumps(asdict(info), indent=2))
     else:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from fnmatch import fnmatchcase
 
 import numpy as np
 
@@ -122,7 +121,7 @@ def _nodes(kind: str, state: State) -> dict[str, dict[str, Array]]:
 
 
 def _matching(layout: Layout, patterns: Sequence[str]) -> list[TensorSpec]:
-    found = [t for t in layout.tensors if any(fnmatchcase(t.name, p) for p in patterns)]
+    found = layout.matching(patterns)
     if not found:
         raise ConfigError(
             f"no tensor of the model is called {' or '.join(patterns)}",

@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from math import prod
 from typing import Any, TypeAlias
 
@@ -85,6 +86,10 @@ class Layout:
             ends[kind] = spec.offset + spec.size
             tensors.append(spec)
         return cls(tuple(tensors))
+
+    def matching(self, patterns: Sequence[str]) -> list[TensorSpec]:
+        """Return the tensors whose names match one of the patterns (``*``, ``?``), in order."""
+        return [t for t in self.tensors if any(fnmatchcase(t.name, p) for p in patterns)]
 
     def to_json(self) -> list[list[Any]]:
         """Return the layout as JSON-ready rows ``[name, shape, dtype, offset]``."""

@@ -34,6 +34,7 @@ __all__ = [
     "SupportsHealing",
     "SupportsMembers",
     "SupportsPages",
+    "SupportsParts",
     "SupportsRemoval",
     "SupportsState",
     "SupportsTags",
@@ -209,6 +210,20 @@ class SupportsTags(Protocol):
 
     def tag(self, name: str, tag: str, version: int | str = "latest") -> None:
         """Let ``tag`` point to a version of a model, whatever it pointed to before."""
+
+
+@runtime_checkable
+class SupportsParts(Protocol):
+    """A repository that delivers some tensors of a model without reading the others."""
+
+    def part(
+        self, name: str, version: int | str = "latest", *, tensors: Sequence[str]
+    ) -> Parameters:
+        """Return the tensors that match these patterns (``*``, ``?``), in layout order, verified.
+
+        Raises:
+            ConfigError: A pattern matches no tensor.
+        """
 
 
 @runtime_checkable

@@ -109,8 +109,20 @@ class Repository(Protocol):
     def result(self, run: str) -> Mapping[str, Any] | None:
         """Return `Result.to_json` of how a run ended; None if it has not."""
 
-    def publish(self, model: Model) -> ModelInfo:
-        """Store a model as the next version of its name, and tag it ``latest``."""
+    def publish(self, model: Model, version: int | None = None) -> ModelInfo:
+        """Store a model as the next version of its name, and tag it ``latest``.
+
+        Of several who publish at once each gets a number of its own; of several who name
+        the same, one.
+
+        Args:
+            model: What is stored.
+            version: The number that it has to get; None for the next one, whatever it is.
+
+        Raises:
+            RepositoryError: The next number is not the one that was named: somebody else
+                has published meanwhile. Nothing is stored.
+        """
 
     def models(self, name: str | None = None) -> Sequence[ModelInfo]:
         """Return every version of a model, or of all, by name and version."""

@@ -11,9 +11,11 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from aeros_core.errors import RepositoryError
+from aeros_core.errors import ConfigError, RepositoryError
 from aeros_core.outcomes import Status
-from aeros_core.powers import SupportsCollection, SupportsTags, SupportsVerify
+from aeros_core.parameters import Parameters
+from aeros_core.powers import SupportsCollection, SupportsParts, SupportsTags, SupportsVerify
+from aeros_core.records import Model, ModelInfo
 from aeros_core.roles import Repository
 from aeros_core.testing import samples
 
@@ -61,6 +63,31 @@ class ModelsContract:
         for info, model in zip(infos, models, strict=True):
             found = self.make(tmp_path).model("model", info.version)
             samples.same_parameters(model.parameters, found.parameters)
+
+    def test_of_those_who_name_a_version_one_gets_it(self, tmp_path: Path) -> None:
+        """The others are told which there is, and what they wanted to store is not there."""
+        models = [samples.model(seed=seed) for seed in range(6)]
+
+        def stored(model: Model) -> ModelInfo | RepositoryError:
+            try:
+                return self.make(tmp_path).publish(model, 1)
+            except RepositoryError as error:
+                return error
+
+        with ThreadPoolExecutor(len(models)) as pool:
+            told = list(pool.map(stored, models))
+        [won] = [n for n, one in enumerate(told) if isinstance(one, ModelInfo)]
+        for lost in (one for one in told if isinstance(one, RepositoryError)):
+            assert "version 1 of model 'model' is there already" in lost.asked
+            assert "1" in lost.exists
+            assert "version 2" in lost.hint
+        repository = self.make(tmp_path)
+        assert [info.version for info in repository.models()] == [1]
+        samples.same_parameters(models[won].parameters, repository.model("model", 1).parameters)
+        for wrong in (0, 1, 3):
+            with pytest.raises(RepositoryError):
+                repository.publish(models[0], wrong)
+        assert repository.publish(models[0], 2).version == 2
 
     def test_models_are_listed_by_name_and_version(self, tmp_path: Path) -> None:
         """What is listed is what publishing returned, but for the tags."""
@@ -112,6 +139,29 @@ class ModelsContract:
         for name, version in (("model", 3), ("model", "nothing"), ("nobody", 1)):
             with pytest.raises(RepositoryError):
                 repository.tag(name, "best", version)
+
+    def test_a_part_is_what_the_whole_has_there(self, tmp_path: Path) -> None:
+        """Tensors by name or pattern, in the order of the layout, whatever the version."""
+        repository = self.make(tmp_path)
+        if not isinstance(repository, SupportsParts):
+            pytest.skip("it delivers no parts")
+        for seed in (1, 2):
+            repository.publish(samples.model(seed=seed))
+        for version, seed in ((1, 1), ("latest", 2)):
+            whole = samples.model(seed=seed).parameters
+            names = list(whole)
+            for patterns in (["*"], names[-1:], names[::-1], [f"{names[0][:1]}*", names[-1]]):
+                part = repository.part("model", version, tensors=patterns)
+                wanted = [spec.name for spec in whole.layout.matching(patterns)]
+                assert list(part) == wanted
+                samples.same_parameters(Parameters.of({n: whole[n] for n in wanted}), part)
+        with pytest.raises(ConfigError) as caught:
+            repository.part("model", tensors=[names[0], "nothing.*"])
+        assert "nothing.*" in caught.value.asked
+        assert names[0] in caught.value.exists
+        for name, number in (("model", 3), ("nobody", 1)):
+            with pytest.raises(RepositoryError):
+                repository.part(name, number, tensors=["*"])
 
     def test_what_was_stored_is_verified(self, tmp_path: Path) -> None:
         """Everything, one model or one version: files were read, and nothing is wrong."""

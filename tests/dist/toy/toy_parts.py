@@ -283,8 +283,11 @@ class Files:
         except ValueError as error:
             raise RepositoryError(f"{path} is damaged") from error
 
-    def publish(self, model):
-        version = len(self.models(model.name)) + 1
+    def publish(self, model, version=None):
+        following = len(self.models(model.name)) + 1
+        if version not in (None, following):
+            raise RepositoryError(f"the next version of {model.name} is {following}")
+        version = following
         info = ModelInfo(
             name=model.name,
             version=version,

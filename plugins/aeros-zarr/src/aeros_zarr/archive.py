@@ -7,6 +7,7 @@ from typing import Any
 
 from aeros_core.errors import ConfigError, RepositoryError
 from aeros_core.outcomes import Result, Round
+from aeros_core.parameters import Parameters
 from aeros_core.records import Algorithm, Checkpoint, Model, ModelInfo, Run
 from aeros_core.retention import Rules
 from aeros_core.roles import Repository
@@ -129,17 +130,23 @@ class Archive:
         """
         return self._runs.result(run)
 
-    def publish(self, model: Model) -> ModelInfo:
+    def publish(self, model: Model, version: int | None = None) -> ModelInfo:
         """Store a model as the next version of its name, and tag it ``latest``.
 
-        Of two that publish at once, one takes the next number and the other the one after.
+        Of two that publish at once, one takes the next number and the other the one after;
+        or, if both have named it, an error, and what it has written goes with the next gc.
+
+        Args:
+            model: What is stored.
+            version: The number that it has to get; None for the next one, whatever it is.
 
         Raises:
             ConfigError: The model's name cannot name a file.
-            RepositoryError: The disk refuses, or a fitted state cannot be stored.
+            RepositoryError: The version that was named is not the next one; the disk refuses;
+                or a fitted state cannot be stored.
         """
         self._marker.set()
-        return self._models.publish(model)
+        return self._models.publish(model, version)
 
     def models(self, name: str | None = None) -> Sequence[ModelInfo]:
         """Return every version of a model, or of all, by name and version.
@@ -171,6 +178,20 @@ class Archive:
             RepositoryError: There is no such model, version or tag, or a file is damaged.
         """
         return self._models.model(name, version)
+
+    def part(
+        self, name: str, version: int | str = "latest", *, tensors: Sequence[str]
+    ) -> Parameters:
+        """Return the tensors of a model that match these patterns (``*``, ``?``).
+
+        Of its files only the chunks that hold them are read, and verified unless the store is
+        not to.
+
+        Raises:
+            ConfigError: A pattern matches no tensor; or what is asked for cannot be a name.
+            RepositoryError: There is no such model, version or tag, or a file is damaged.
+        """
+        return self._models.part(name, version, tensors)
 
     def tag(self, name: str, tag: str, version: int | str = "latest") -> None:
         """Let a tag point to a version of a model, whatever it pointed to before.

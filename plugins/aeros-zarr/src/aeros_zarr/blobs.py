@@ -11,10 +11,12 @@ import io
 import json
 import os
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -24,15 +26,13 @@ from aeros_core.errors import RepositoryError
 from aeros_core.parameters import Array, Vector
 from aeros_zarr import Compression, layers
 from aeros_zarr.arrays import Encoded, encode, host
+from aeros_zarr.chunks import Chunks, Span
 from aeros_zarr.documents import (
     Document,
-    empty,
     flat_nbytes,
     in_pieces,
-    is_plain,
     parsed,
     restore,
-    unpack,
 )
 from aeros_zarr.files import Files, is_digest
 from aeros_zarr.manifest import damaged, makes_sense
@@ -50,6 +50,8 @@ _THREADS = min(4, os.cpu_count() or 1)
 
 _WRITERS = 6
 """Files that are written at a time: one waits for the disk while others are copied."""
+
+_NOTHING = np.empty(0, np.uint8)
 
 _OURS = ("blobs", "pieces", "samples", "sha256")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -74,6 +76,7 @@ class Blobs:
     ) -> None:  # fmt: skip
         self._store = store
         self._files = Files(store, others)
+        self._chunks = Chunks(self._files, store.at_once, verify=verify)
         self._verify = verify
         self.compression = compression
         self._sound: set[str] = set()  # written or verified by this object
@@ -123,13 +126,38 @@ class Blobs:
         attributes = document["attributes"]
         with makes_sense(self._store.place(f"{folder}/{digest}/zarr.json")):
             if not layers.sources(document):
-                array = restore(self._flat(folder, digest, document), document)
+                array = restore(self._chunks.whole(_key(folder, digest), document), document)
             else:
                 joined = layers.joined(layers.table(document), partial(self._bytes, folder, digest))
                 array = joined.view(attributes["dtype"])
         if self._verify:
             self._sound.add(digest)
         return array, {k: v for k, v in attributes.items() if k not in _OURS}
+
+    def part(self, folder: str, digest: str, spans: Sequence[Span]) -> list[Array]:
+        """Return some bytes of a vector, every chunk that holds any of them read and verified.
+
+        Args:
+            folder: Key of the folder.
+            digest: Of the vector.
+            spans: Where the bytes begin, and where they end.
+
+        Raises:
+            RepositoryError: A file of it is missing or damaged.
+        """
+        document = self.document(folder, digest)
+        with makes_sense(self._store.place(f"{folder}/{digest}/zarr.json")):
+            found = [layers.lying(document, *span) for span in spans]
+            wanted: defaultdict[str, set[Span]] = defaultdict(set)
+            for blob, at, end in chain.from_iterable(found):
+                wanted[blob].add((at, end))
+            read = {
+                blob: self._some(folder, blob or digest, [*some]) for blob, some in wanted.items()
+            }
+            return [
+                np.concatenate([_NOTHING, *(read[blob][at, end] for blob, at, end in places)])
+                for places in found
+            ]
 
     def sums(self, folder: str, digest: str) -> list[str] | None:
         """Return the SHA-256 of each piece of a vector but the last, if its chunks are these."""
@@ -227,34 +255,16 @@ class Blobs:
             return False
         return any(self.audit(folder, [digest]).values())
 
+    def _some(self, folder: str, digest: str, spans: Sequence[Span]) -> dict[Span, Array]:
+        document = self.document(folder, digest)
+        parts = self._chunks.parts(_key(folder, digest), document, spans)
+        return dict(zip(spans, parts, strict=True))
+
     def _bytes(self, folder: str, owner: str, digest: str) -> Array:
         """Return the bytes of the array of a blob, or of the owner where no other is named."""
         digest = digest or owner
         document = self.document(folder, digest)
-        return self._flat(folder, digest, document).view(np.uint8)
-
-    def _flat(self, folder: str, digest: str, document: Document) -> Array:
-        sums = document["attributes"]["sha256"]
-        read = self._plain if is_plain(document) else self._packed
-        return read(_key(folder, digest), document, sums)
-
-    def _plain(self, key: str, document: Document, sums: Sequence[Sum]) -> Array:
-        flat, chunks = empty(document)
-
-        def fill(n: int) -> None:
-            self._files.fill(f"{key}/c.{n}", sums[n], *chunks[n], verify=self._verify)
-
-        if len(chunks) < 2:
-            list(map(fill, range(len(chunks))))
-            return flat
-        with ThreadPoolExecutor(self._store.at_once) as readers:
-            list(readers.map(fill, range(len(chunks))))
-        return flat
-
-    def _packed(self, key: str, document: Document, sums: Sequence[str]) -> Array:
-        named = {f"c.{n}": digest for n, digest in enumerate(sums)}
-        files = {name: self._files.read(f"{key}/{name}", is_digest(d)) for name, d in named.items()}
-        return unpack(document, files)
+        return self._chunks.whole(_key(folder, digest), document).view(np.uint8)
 
 
 def _key(folder: str, digest: str) -> str:

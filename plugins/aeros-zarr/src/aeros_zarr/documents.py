@@ -10,7 +10,9 @@ Specification: https://zarr-specs.readthedocs.io/en/latest/v3/core/index.html
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from math import prod
 from typing import Any, TypeAlias
 
@@ -24,6 +26,8 @@ __all__ = [
     "DTYPES",
     "STORABLE",
     "Document",
+    "alone",
+    "chunk_nbytes",
     "empty",
     "flat_nbytes",
     "in_pieces",
@@ -48,6 +52,9 @@ DTYPES = {"bool", *(f"{kind}{n}" for kind, bits in _BITS.items() for n in bits)}
 
 STORABLE = "biufcSUMm"
 """Kinds of numpy's dtypes that are stored; of others their bytes are."""
+
+_DTYPE = re.compile(rf"[<|][{STORABLE}]\d+(\[\w+\])?", re.ASCII)
+"""What numpy calls ``dtype.str``; it knows dtypes by other names, too, some of them no more."""
 
 _FORM = record(
     {
@@ -91,10 +98,28 @@ def parsed(data: bytes) -> Document:
     if len(attributes["sha256"]) != -(-length[0] // chunk[0]):
         raise ValueError("it has not one sum for each chunk")
     for said in attributes["sha256"]:
-        _check_sum(said, _chunk_nbytes(document), plain=is_plain(document))
+        _check_sum(said, chunk_nbytes(document), plain=is_plain(document))
     _check_array(flat_nbytes(document), attributes)
     _check_pieces(attributes)
     return document  # type: ignore[no-any-return]
+
+
+def chunk_nbytes(document: Document) -> int:
+    """Return the bytes of an unpacked chunk; what fills up the last one is counted, too."""
+    return _chunk_length(document) * np.dtype(document["data_type"]).itemsize
+
+
+def alone(document: Document, n: int) -> Document:
+    """Return the document of an array that is one chunk of another, the whole of its file.
+
+    Raises:
+        ValueError: The other has fewer chunks.
+    """
+    sums = document["attributes"]["sha256"][n : n + 1]
+    if not sums:
+        raise ValueError("its array ends too early")
+    attributes = {**document["attributes"], "sha256": sums}
+    return {**document, "shape": [_chunk_length(document)], "attributes": attributes}
 
 
 def empty(document: Document) -> tuple[Array, list[tuple[memoryview, int]]]:
@@ -108,7 +133,7 @@ def empty(document: Document) -> tuple[Array, list[tuple[memoryview, int]]]:
         MemoryError: There is no room for it.
     """
     flat = np.empty(document["shape"], dtype=document["data_type"])
-    data, step = flat.view(np.uint8).data, _chunk_nbytes(document)
+    data, step = flat.view(np.uint8).data, chunk_nbytes(document)
     parts = [data[start : start + step] for start in range(0, len(data), step)]
     return flat, [(part, step - len(part)) for part in parts]
 
@@ -125,7 +150,7 @@ def is_plain(document: Document) -> bool:
 
 def in_pieces(document: Document) -> bool:
     """Tell whether chunks, but for padding, are the pieces that parameters are hashed in."""
-    return is_plain(document) and _chunk_nbytes(document) == PIECE
+    return is_plain(document) and chunk_nbytes(document) == PIECE
 
 
 def restore(flat: Array, document: Document) -> Array:
@@ -146,7 +171,7 @@ def unpack(document: Document, files: Mapping[str, bytes]) -> Array:
     from zarr.storage import MemoryStore
 
     for name, data in files.items():
-        if zstandard.unpacked(data) != _chunk_nbytes(document):
+        if zstandard.unpacked(data) != chunk_nbytes(document):
             raise ValueError(f"{name} does not unpack to the bytes of a chunk")
     prototype = default_buffer_prototype()
     everything = {"zarr.json": json.dumps(document).encode(), **files}
@@ -154,9 +179,8 @@ def unpack(document: Document, files: Mapping[str, bytes]) -> Array:
     return np.asarray(zarr.open_array(store, mode="r")[:])
 
 
-def _chunk_nbytes(document: Document) -> int:
-    length = int(document["chunk_grid"]["configuration"]["chunk_shape"][0])
-    return length * np.dtype(document["data_type"]).itemsize
+def _chunk_length(document: Document) -> int:
+    return int(document["chunk_grid"]["configuration"]["chunk_shape"][0])
 
 
 def _is_little(codecs: Sequence[Mapping[str, Any]]) -> bool:
@@ -175,12 +199,14 @@ def _check_sum(said: Any, nbytes: int, *, plain: bool) -> None:
 
 
 def _check_array(nbytes: int, attributes: Mapping[str, Any]) -> None:
+    if not _DTYPE.fullmatch(attributes["dtype"]):
+        raise ValueError("its array has no dtype")
     try:
         dtype = np.dtype(attributes["dtype"])
-    except (TypeError, ValueError, SyntaxError) as error:
+    except (TypeError, ValueError) as error:
         raise ValueError("its array has no dtype") from error
     shape = attributes["shape"]
-    fitting = dtype.kind in STORABLE and min(shape, default=0) >= 0 and dtype.itemsize > 0
+    fitting = min(shape, default=0) >= 0 and dtype.itemsize > 0
     if not fitting or prod(shape) * dtype.itemsize != nbytes:
         raise ValueError("its array has not the bytes of its shape")
 
@@ -191,3 +217,6 @@ def _check_pieces(attributes: Mapping[str, Any]) -> None:
     placed = all(n >= 0 <= at and 0 <= blob < len(blobs) for n, _, _, blob, at in rows)
     if blobs[:1] not in ([], [""]) or not placed:
         raise ValueError("it does not say where the pieces of its array lie")
+    lying = sorted((blobs[blob], at, at + n) for n, _, _, blob, at in rows if n)
+    if any(one[0] == other[0] and one[2] > other[1] for one, other in pairwise(lying)):
+        raise ValueError("pieces of its array lie one upon the other")

@@ -31,6 +31,7 @@ __all__ = [
     "borders",
     "described",
     "joined",
+    "lying",
     "samples",
     "sources",
     "table",
@@ -177,6 +178,30 @@ def joined(pieces: Sequence[Piece], read: Callable[[str], Array]) -> Array:
         for start, p in mine:
             out[start : start + p.nbytes] = held[p.at : p.at + p.nbytes]
     return np.empty(0, np.uint8) if out is None else out
+
+
+def lying(document: Document, start: int, end: int) -> list[tuple[str, int, int]]:
+    """Return where some bytes of a stored vector lie, in order.
+
+    Args:
+        document: Of the vector.
+        start: The first byte that is asked for.
+        end: The byte behind the last.
+
+    Returns:
+        The blob, ``""`` for the vector's own; the first byte of that blob's array, and the
+        one behind the last.
+    """
+    if not sources(document):
+        return [("", start, end)]
+    found: list[tuple[str, int, int]] = []
+    begin = 0
+    for piece in table(document):
+        first, last = max(start - begin, 0), min(end - begin, piece.nbytes)
+        if first < last:
+            found.append((piece.blob, piece.at + first, piece.at + last))
+        begin += piece.nbytes
+    return found
 
 
 def _held(pieces: Sequence[Piece], blob: str) -> int:

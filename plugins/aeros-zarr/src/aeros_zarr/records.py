@@ -7,7 +7,7 @@ dtype, and each array of a state becomes one.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -30,6 +30,7 @@ __all__ = [
     "digests",
     "info_of",
     "model_of",
+    "part_of",
     "run_of",
 ]
 
@@ -114,6 +115,29 @@ def content_of_model(model: Model, blobs: Blobs, folder: str, bases: Mapping[str
     }
 
 
+def part_of(
+    patterns: Sequence[str], content: Content, blobs: Blobs, folder: str
+) -> tuple[Layout, Parameters]:
+    """Read the tensors of a model that match one of these patterns, verified.
+
+    Returns:
+        The layout of the whole, and these tensors.
+
+    Raises:
+        RepositoryError: A blob is missing or damaged.
+    """
+    layout = _layout(content["parameters"], blobs, folder)
+    wanted = layout.matching(patterns)
+    made = Parameters.zeros(Layout.of({spec.name: (spec.shape, spec.dtype) for spec in wanted}))
+    for dtype, digest in content["parameters"].items():
+        mine = [spec for spec in wanted if spec.dtype == dtype]
+        width = np.dtype(dtype).itemsize
+        spans = [(spec.offset * width, (spec.offset + spec.size) * width) for spec in mine]
+        for spec, data in zip(mine, blobs.part(folder, digest, spans), strict=True):
+            made[spec.name][...] = data.view(dtype).reshape(spec.shape)
+    return layout, made
+
+
 def model_of(name: str, content: Content, blobs: Blobs, folder: str) -> Model:
     """Read what `content_of_model` wrote, verified.
 
@@ -164,6 +188,11 @@ def _digest(parameters: Parameters, named: Mapping[str, str], blobs: Blobs, fold
         last = [hashlib.sha256(piece).digest() for piece in cut[-1:]]
         found.update(b"".join([*map(bytes.fromhex, sums), *last]))
     return found.hexdigest()
+
+
+def _layout(named: Mapping[str, str], blobs: Blobs, folder: str) -> Layout:
+    documents = [blobs.document(folder, digest) for digest in named.values()]
+    return Layout.from_json(documents[0]["attributes"]["layout"] if documents else [])
 
 
 def _read_parameters(named: Mapping[str, str], blobs: Blobs, folder: str) -> Parameters:
