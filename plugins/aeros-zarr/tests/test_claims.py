@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from endpoints import repository
 
+from aeros_core.errors import RepositoryError
 from aeros_zarr import claims
 from aeros_zarr.disk import Disk
 
@@ -33,6 +34,24 @@ def test_publishers_at_once_get_versions_of_their_own(heedless, tmp_path, exampl
         found = stores[0].model("model", info.version)
         assert found.parameters.digest == examples.parameters(n).digest
     assert stores[0]._store._entries("tmp") == {}
+
+
+@pytest.mark.parametrize("endpoint", ["s3", "heedless"])
+def test_of_publishers_who_name_a_version_one_gets_it(request, endpoint, tmp_path, examples):
+    url = request.getfixturevalue(endpoint)
+    stores = [repository(url, tmp_path) for _ in range(4)]
+
+    def stored(n):
+        try:
+            return stores[n].publish(examples.model(seed=n), 1).digest
+        except RepositoryError as error:
+            return error.asked
+
+    with ThreadPoolExecutor(4) as pool:
+        told = list(pool.map(stored, range(4)))
+    assert [info.version for info in stores[0].models("model")] == [1]
+    told.remove(stores[0].model("model", 1).parameters.digest)
+    assert told == ["version 1 of model 'model' is there already, and a version never changes"] * 3
 
 
 def test_a_run_begins_once(heedless, tmp_path, examples):
