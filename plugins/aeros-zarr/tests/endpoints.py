@@ -61,10 +61,12 @@ def rclone(folder: Path):
 @contextmanager
 def s3rver(folder: Path):
     """Run npm's ``s3rver``; yield its URL. It ignores conditions on writes."""
-    program = installed("s3rver", "3.7.1")
+    node, *program = installed("s3rver", "3.7.1")
+    # Two deletions that empty a folder at once reject a promise that nobody looks after.
+    node = [node, "--unhandled-rejections=warn"]
     words = ["--address", "127.0.0.1", "--port", str(port := free_port()), "--silent"]
     words += ["--directory", str(folder), "--configure-bucket", BUCKET]
-    with served([*program, *words], f"http://127.0.0.1:{port}") as url:
+    with served([*node, *program, *words], f"http://127.0.0.1:{port}") as url:
         yield url
 
 
