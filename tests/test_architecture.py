@@ -18,14 +18,14 @@ LAYERS = [
     # the algorithms of the system, and how results look
     "admission intake cohort busy survey node origin sitting ending rounds figures answering"
     " scoring workflow pipeline elements explanation serving retention"
-    " queries lineage"
-    " tables curves safetensors",
+    " queries lineage samples"
+    " tables curves safetensors rowfile",
     # transport
     "controllers controllers.local",
     # configuration and discovery, and what a person sees
     "builtin registry plugins guard loading mistakes config parts members compose locks delivery"
-    " report progress compare commands followups formats words gc_cli verify_cli models_cli"
-    " results_cli cli",
+    " report progress compare commands followups formats words gc_cli files_cli verify_cli"
+    " models_cli results_cli cli",
 ]
 LAYER = {name: level for level, names in enumerate(LAYERS) for name in names.split()}
 

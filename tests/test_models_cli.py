@@ -205,6 +205,75 @@ def test_a_format_that_nobody_offers(models, stored):
     assert models("export", "mine", "here.bin", "--format", "safetensors").returncode == 0
 
 
+class Answers:
+    """A format whose files answer; keeps the model it was given."""
+
+    def __init__(self, stored=None):
+        self.stored = stored
+
+    def save_compared(self, path, model):
+        self.model = model
+        rows = next((len(column) for column in model.samples.values()), 0)
+        return 1234, None if self.stored is False else formats.Compared(rows, 34, 2e-7)
+
+
+@pytest.fixture
+def answers(stored, monkeypatch):
+    made = Answers()
+    monkeypatch.setattr(formats, "choose", lambda path, named: made)
+    return made
+
+
+def test_what_a_file_that_answers_was_compared_on_is_told(models, answers, tmp_path):
+    assert models("export", "mine", "a.onnx").stdout == (
+        "a.onnx holds mine, 1,234 bytes\n"
+        "it answers as the model does on 34 drawn rows, apart by at most 2e-07\n"
+        "no rows are stored with it: --samples FILE, or task.samples=16\n"
+    )
+    (tmp_path / "rows.csv").write_text("point\n1\n")
+    np.savez(tmp_path / "rows.npz", point=np.ones((3, 2)))
+    done = models("export", "mine", "a.onnx", "--samples", "rows.npz")
+    assert done.stdout.splitlines()[1] == (
+        "it answers as the model does on 3 rows of rows.npz and 34 drawn ones,"
+        " apart by at most 2e-07"
+    )
+    assert answers.model.samples["point"].shape == (3, 2)
+    told = json.loads(models("export", "mine", "a.onnx", "--samples", "rows.npz", "--json").stdout)
+    assert told == {
+        "file": "a.onnx",
+        "nbytes": 1234,
+        "compared": {"stored": 3, "drawn": 34, "apart": 2e-7},
+    }
+    for file, said in (("no.npz", "no.npz does not exist"), ("rows.csv", "'point' of rows.csv is")):
+        done = models("export", "mine", "a.onnx", "--samples", file)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith(f"aeros: {said}")
+
+
+def test_a_file_that_is_the_model_is_compared_with_nothing(models, answers):
+    answers.stored = False
+    assert models("export", "mine", "a.onnx").stdout.splitlines()[1] == (
+        "it is the stored graph itself, so there is nothing to compare it with"
+    )
+
+
+def test_a_file_of_parameters_is_compared_with_nothing(models, stored):
+    done = models("export", "mine", "a.safetensors", "--samples", "rows.npz")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("aeros: --samples has nothing to compare: such a file holds")
+
+
+def test_stored_rows_are_told(models, answers, toys, monkeypatch):
+    read = toys.Files.model
+
+    def with_rows(self, name, version="latest"):
+        return replace(read(self, name, version), samples={"point": np.ones((4, 2), np.float32)})
+
+    monkeypatch.setattr(toys.Files, "model", with_rows)
+    assert "on 4 stored rows and 34 drawn ones" in models("export", "mine", "a.onnx").stdout
+    assert json.loads(models("show", "mine", "--json").stdout)["samples"] == 4
+
+
 class Halves:
     """A format that parts a model at the middle of its name."""
 

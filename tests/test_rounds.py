@@ -668,6 +668,17 @@ def test_the_model_carries_what_its_use_needs(parts):
     assert (model.run, model.round) == (made.repository.runs()[0].id, 3)
     assert model.versions == made.versions
     assert model.metrics["accuracy"] > 0.9
+    assert model.samples == {}  # nobody said that these data are public
+
+
+def test_rows_of_the_test_split_go_with_the_model_where_that_is_asked_for(parts):
+    made = parts()
+    shelf = Shelf(made.repository)
+    run(task(samples=2), replace(made, repository=shelf))
+    test = prepare(made.transformers, 0).test
+    assert shelf.published[0].samples.keys() == {"point"}
+    some = test.batch()["point"][[0, len(test) - 1]]
+    np.testing.assert_array_equal(shelf.published[0].samples["point"], some)
 
 
 class Silent:

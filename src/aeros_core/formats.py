@@ -9,6 +9,7 @@ Safetensors is the core's own; a plugin adds another in the entry-point group
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -20,7 +21,7 @@ if TYPE_CHECKING:  # numpy comes with it
 
     from aeros_core.records import Model
 
-__all__ = ["Format", "Splits", "choose"]
+__all__ = ["Compared", "Compares", "Format", "Splits", "choose"]
 
 GROUP = "aeros.formats"
 _SUFFIXES = {
@@ -40,6 +41,36 @@ class Format(Protocol):
 
     def save(self, path: Path, model: Model) -> int:
         """Write a model; return the file's bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What a model in another form was compared with the original on.
+
+    Args:
+        stored: Rows that came with the model.
+        drawn: Rows that were drawn by its schema.
+        apart: The largest difference of a number.
+    """
+
+    stored: int
+    drawn: int
+    apart: float
+
+
+@runtime_checkable
+class Compares(Protocol):
+    """A format whose files answer, so that they can be compared with the model."""
+
+    def save_compared(self, path: Path, model: Model) -> tuple[int, Compared | None]:
+        """Write a model that answers as the original does, on its samples and on drawn rows.
+
+        Returns:
+            The file's bytes, and what was compared; None where the model is such a file itself.
+
+        Raises:
+            DataError: It does not answer so; nothing is written.
+        """
 
 
 @runtime_checkable

@@ -5,21 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, fields
-from pathlib import Path
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from aeros_core import formats, gc_cli, verify_cli, words
+from aeros_core import files_cli, gc_cli, verify_cli, words
 from aeros_core.errors import ConfigError, RepositoryError
 from aeros_core.tables import figures, table
 
 if TYPE_CHECKING:
-    from aeros_core.records import ModelInfo
+    from aeros_core.records import Model, ModelInfo
     from aeros_core.roles import Repository
 
 __all__ = ["add_models"]
-
-FILES = (".safetensors", ".onnx", ".pt", ".pth")
 
 
 def add_models(parser: argparse.ArgumentParser) -> None:
@@ -30,16 +27,11 @@ def add_models(parser: argparse.ArgumentParser) -> None:
     for verb, handler, takes, help_ in (
         ("list", _list, "[NAME …]", "every version, by name"),
         ("show", _show, "NAME[:VERSION]", "what a version is and was made from"),
-        (
-            "verify",
-            verify_cli.verify,
-            "[NAME[:VERSION]]",
-            "read and hash everything that is stored",
-        ),
+        ("verify", verify_cli.verify, "[NAME[:VERSION]]", "read and hash all that is stored"),
         ("tag", _tag, "NAME:VERSION TAG", "let a name such as production point to a version"),
-        ("export", _export, "NAME[:VERSION] FILE", "write a version to a file"),
-        ("import", _import, "FILE", "store a file as the next version of a model"),
-        ("split", _split, "NAME[:VERSION]", "store a model as two stages, for several elements"),
+        ("export", files_cli.export, "NAME[:VERSION] FILE", "write a version to a file"),
+        ("import", files_cli.import_, "FILE", "store a file as the next version of a model"),
+        ("split", files_cli.split, "NAME[:VERSION]", "store a model as two stages"),
         ("gc", gc_cli.collect, "", "remove what nothing names any more"),
     ):
         sub = verbs.add_parser(verb, help=help_)
@@ -56,18 +48,8 @@ def _options(verb: str, sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--newest", action="store_true", help="the newest of each first")
     if verb == "verify":
         verify_cli.add_options(sub)
-    if verb in ("export", "import"):
-        sub.add_argument("--format", help="safetensors, onnx or state_dict (default: by name)")
-    if verb == "import":
-        sub.add_argument(
-            "--name", required=True, metavar="NAME[:VERSION]",
-            help="name of the model; its next version (default), or an error if that is another",
-        )  # fmt: skip
-    if verb == "split":
-        sub.add_argument("--at", required=True, metavar="LAYER", help="last of the first stage")
-        sub.add_argument(
-            "--exit", action="store_true", help="the first stage answers too, at its early exit"
-        )
+    if verb in ("export", "import", "split"):
+        files_cli.add_options(verb, sub)
     if verb == "gc":
         gc_cli.add_options(sub)
 
@@ -150,11 +132,16 @@ def _show(parsed: argparse.Namespace) -> int:
         **({"behind": list(model.behind)} if model.behind else {}),
         "schema": model.schema.to_json(),
         "tensors": {t.name: [t.dtype, *t.shape] for t in model.parameters.layout.tensors},
+        **({"samples": _rows(model)} if model.samples else {}),
         "versions": dict(model.versions),
         "parents": list(model.parents),
     }
     print(json.dumps(described, indent=2) if parsed.json else words.page(described))
     return 0
+
+
+def _rows(model: Model) -> int:
+    return next((len(column) for column in model.samples.values()), 0)
 
 
 def _tag(parsed: argparse.Namespace) -> int:
@@ -170,65 +157,4 @@ def _tag(parsed: argparse.Namespace) -> int:
     name, version = words.named(names[0])
     repository.tag(name, names[1], version or "latest")
     print(f"{names[0]} is tagged {names[1]}")
-    return 0
-
-
-def _export(parsed: argparse.Namespace) -> int:
-    repository, names = words.repository(parsed.words)
-    if len(names) != 2 or not (parsed.format or names[1].endswith(FILES)):
-        raise ConfigError(
-            f"aeros models export takes a model and a file whose name ends in {' or '.join(FILES)}",
-            hint="aeros models export NAME[:VERSION] FILE.safetensors",
-        )
-    format_ = formats.choose(names[1], parsed.format)
-    name, version = words.named(names[0])
-    nbytes = format_.save(Path(names[1]), repository.model(name, version or "latest"))
-    print(f"{names[1]} holds {names[0]}, {nbytes:,} bytes")
-    return 0
-
-
-def _import(parsed: argparse.Namespace) -> int:
-    repository, names = words.repository(parsed.words)
-    if len(names) != 1 or not (parsed.format or names[0].endswith(FILES)):
-        raise ConfigError(
-            f"aeros models import takes a file whose name ends in {' or '.join(FILES)}",
-            hint="aeros models import FILE.safetensors --name NAME",
-        )
-    format_ = formats.choose(names[0], parsed.format)
-    name, version = words.named(parsed.name)
-    if version is not None and not version.isdecimal():
-        raise ConfigError(
-            f"--name {parsed.name} names no number behind its colon",
-            hint=f"--name {name} for the next version, or its number: --name {name}:1",
-        )
-    info = repository.publish(format_.load(Path(names[0]), name), int(version) if version else None)
-    if parsed.json:
-        print(json.dumps(asdict(info), indent=2))
-    else:
-        print(f"{info.name}:{info.version} is stored, {info.nbytes:,} bytes of parameters")
-    return 0
-
-
-def _split(parsed: argparse.Namespace) -> int:
-    repository, names = words.repository(parsed.words)
-    if len(names) != 1:
-        raise ConfigError(
-            "aeros models split takes one model",
-            hint="aeros models split NAME[:VERSION] --at LAYER",
-        )
-    format_ = formats.choose("stage.onnx", "onnx")
-    if not isinstance(format_, formats.Splits):
-        raise ConfigError("the format onnx cannot part models", hint="pip install -U aeros-onnx")
-    name, version = words.named(names[0])
-    stages = format_.split(
-        repository.model(name, version or "latest"), parsed.at, early=parsed.exit
-    )
-    infos = [repository.publish(stage) for stage in stages]
-    if parsed.json:
-        print(json.dumps([asdict(info) for info in infos], indent=2))
-        return 0
-    for stage, info in zip(stages, infos, strict=True):
-        takes = ", ".join(str(field) for field in stage.schema.features)
-        early = ", and answers at its exit" if parsed.exit and stage is stages[0] else ""
-        print(f"{info.name}:{info.version} is stored, {info.nbytes:,} bytes, takes {takes}{early}")
     return 0

@@ -8,7 +8,7 @@ from typing import Any
 
 from aeros_core.messages import Metrics, State
 from aeros_core.outcomes import Round
-from aeros_core.parameters import Parameters
+from aeros_core.parameters import Array, Parameters
 from aeros_core.schema import Schema
 
 __all__ = ["Algorithm", "Checkpoint", "Model", "ModelInfo", "Run"]
@@ -101,6 +101,8 @@ class Model:
             where nobody knows.
         behind: Names of the transformers that only go on behind the model
             (`powers.SupportsAnswers`): those of the last stage of a model that was parted.
+        samples: A few rows behind the transformers, by feature (`samples.kept`): what the model
+            is compared on when it is written in another form. Empty where none were kept.
     """
 
     name: str
@@ -116,6 +118,7 @@ class Model:
     parents: tuple[str, ...] = ()
     inputs: Schema | None = None
     behind: tuple[str, ...] = ()
+    samples: Mapping[str, Array] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import functools
 import time
 from collections.abc import Iterator, Sequence
 
-from aeros_core import cohort, ending, origin, sitting, streams
+from aeros_core import cohort, ending, origin, samples, sitting, streams
 from aeros_core.busy import Busy, Step
 from aeros_core.errors import ConfigError, TaskError
 from aeros_core.intake import Intake, Nodes
@@ -232,6 +232,7 @@ class Rounds:
             metrics=here.measured,
             versions=parts.versions,
             parents=self._parents,
+            samples=samples.kept(self._task.samples, parts.transformers, self._data.test),
         )
 
 

@@ -22,7 +22,9 @@ __all__ = ["Keepers", "Sitting", "keepers", "now", "open_run", "state_of"]
 Keepers: TypeAlias = Mapping[str, SupportsState]
 """Who has a state that an exact resume has to bring back, by role."""
 
-NOT_IDENTITY = ("name", "rounds", "resume", "stop", "subtasks", "deadline", "below", "attempts")
+NOT_IDENTITY = (
+    "name", "rounds", "resume", "stop", "subtasks", "deadline", "below", "attempts", "samples",
+)  # fmt: skip
 """Options of a task that may change between two sittings of one run."""
 
 LATER = {"collect": "statistics", "over": "all"}

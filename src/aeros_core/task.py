@@ -203,6 +203,9 @@ class Task:
             verified, installed for this task alone, and offer their options in it.
         collect: What comes home where the task answers instead of training. statistics:
             figures of each node's answers; predictions: the answers too.
+        samples: Rows of the test split, as they are trained on, that are stored with the model,
+            0 to 256, to compare what it is written as with it; None: 16 of data that their
+            source calls public, and none of others.
         over: The rows that are answered about: those of the source's training split, of its
             test split, or of both, in this order.
         subtasks: The workflow, by name.
@@ -227,6 +230,7 @@ class Task:
     algorithms: dict[str, Pin] = field(default_factory=dict)
     collect: Collect = Collect.statistics
     over: Over = Over.all
+    samples: int | None = None
     subtasks: dict[str, Subtask] = field(default_factory=_one_training)
 
     def __post_init__(self) -> None:
@@ -247,6 +251,8 @@ class Task:
             ("deadline", self.deadline, self.deadline is None or self.deadline > 0, "above 0"),
             ("attempts", self.attempts, self.attempts >= 1, "at least 1"),
             ("max_norm", self.max_norm, self.max_norm is None or self.max_norm > 0, "above 0"),
+            ("samples", self.samples, self.samples is None or 0 <= self.samples <= 256,
+             "0 to 256"),
             ("evaluation.every", self.evaluation.every, self.evaluation.every >= 1, "at least 1"),
             ("evaluation.holdout", self.evaluation.holdout, 0 < self.evaluation.holdout < 1,
              "between 0 and 1"),

@@ -180,7 +180,8 @@ def mlserver(
 
 ECHO = """
 import asyncio, sys, uvloop
-from aeros_serving.http1 import Connection, Limits
+from aeros_serving.http1 import Connection
+from aeros_serving.limits import Limits
 async def main():
     def answer(exchange):
         exchange.reply(200, [b"{}"])

@@ -51,7 +51,9 @@ def accuracy(aeros):
 def test_what_was_trained_answers_as_onnx(aeros, accuracy):
     aeros("run", "task.rounds=5")
     reported = aeros.result()["metrics"]["accuracy"]
-    assert aeros("models", "export", "digits", "digits.onnx").startswith("digits.onnx holds digits")
+    told = aeros("models", "export", "digits", "digits.onnx").splitlines()
+    assert told[0].startswith("digits.onnx holds digits, ")
+    assert told[1].startswith("it answers as the model does on 16 stored rows and 34 drawn ones")
     assert aeros("models", "import", "digits.onnx", "--name", "again").startswith("again:1 is sto")
     out = aeros("models", "split", "digits", "--at", "layers.1")
     assert out.startswith("digits.stage1:1 is stored, ")
@@ -87,6 +89,23 @@ def test_models_of_other_kinds_are_exported(aeros, words):
     (taken,) = session.get_inputs()
     scores = session.run(["scores"], {taken.name: np.zeros((3, *taken.shape[1:]), np.float32)})[0]
     assert len(scores) == 3
+
+
+def test_rows_of_ones_own_table_are_kept_only_if_that_is_asked_for(aeros):
+    rng = np.random.default_rng(0)
+    rows = [f"{a:.3f},{b:.3f},{'hi' if a > b else 'lo'}" for a, b in rng.standard_normal((99, 2))]
+    (aeros.folder / "own.csv").write_text("\n".join(["a,b,level", *rows]))
+    words = ["experiment=none", "transformer=[table,iid,standardise,stack]", "task.rounds=1"]
+    words += ["transformer.table.path=own.csv", "transformer.table.label=level", "task.name=own"]
+    aeros("run", *words)
+    told = aeros("models", "export", "own", "own.onnx").splitlines()
+    assert "on 34 drawn rows, " in told[1]
+    assert told[2] == "no rows are stored with it: --samples FILE, or task.samples=16"
+    told = aeros("models", "export", "own", "own.onnx", "--samples", "own.csv").splitlines()
+    assert told[1].startswith("it answers as the model does on 99 rows of own.csv and 34 drawn on")
+    aeros("run", *words, "task.samples=8")
+    told = aeros("models", "export", "own", "own.onnx").splitlines()
+    assert told[1].startswith("it answers as the model does on 8 stored rows and 34 drawn ones")
 
 
 def test_what_cannot_be_is_told_without_a_trace(aeros):

@@ -50,6 +50,12 @@ def test_classifiers_answer_as_they_do_themselves(data, estimator):
     assert output["label"].dtype == np.int64
 
 
+def test_rows_of_ones_own_are_compared_and_kept(data):
+    x, y = data
+    made = model("m", LogisticRegression().fit(x, y), CLASSES, samples={"x": x[:3]})
+    np.testing.assert_array_equal(made.samples["x"], x[:3])
+
+
 def test_regressors_answer_as_they_do_themselves(data):
     x, _ = data
     estimator = LinearRegression().fit(x, x @ np.arange(4) + 1)

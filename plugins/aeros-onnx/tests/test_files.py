@@ -45,3 +45,8 @@ def test_what_a_file_says_comes_back(tmp_path):
     onnx.save(graph.described(dense(), told), tmp_path / "c.onnx")
     back = files.load(tmp_path / "c.onnx", "m")
     assert (back.schema, back.metrics, back.round) == (SCHEMA, {"accuracy": 0.9}, 4)
+
+
+def test_a_graph_is_its_own_original(model, tmp_path):
+    path = tmp_path / "a.onnx"
+    assert files.save_compared(path, model) == (path.stat().st_size, None)

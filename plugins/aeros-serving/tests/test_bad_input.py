@@ -1,12 +1,15 @@
 """What may be wrong with a request, in both protocols: each is told, and the server goes on."""
 
 import contextlib
+import json
 import socket
 
+import grpc
 import numpy as np
 import pytest
 import tritonclient.grpc
 import tritonclient.http
+from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import InferenceServerException
 
 CLIENTS = {"http": tritonclient.http, "grpc": tritonclient.grpc}
@@ -119,3 +122,36 @@ def test_clients_that_speak_no_grpc_harm_nobody(running, sent, ends):
             tensor.set_data_from_numpy(ROW)
             answer = client.infer("toy", [tensor], client_timeout=30)
             np.testing.assert_array_equal(answer.as_numpy("scores"), 2 * ROW)
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "told"),
+    [
+        ("toy", "2", "model 'toy' has no version 2; versions: 1"),
+        ("toy", "9" * 3000, "model 'toy' has no version 99999999999999999999; versions: 1"),
+        ("toy", "production", "model 'toy' has no tag 'production'; tags: none"),
+        ("nobody", "", "model 'nobody' is not in the repository; models: toy"),
+        ("nobody", "1", "model 'nobody' is not in the repository; models: toy"),
+    ],
+)
+def test_what_does_not_exist_cannot_be_loaded(ask, name, version, told):
+    status, said = load(ask, name, version)
+    assert status == (404 if ask.kind == "http" else grpc.StatusCode.NOT_FOUND)
+    assert told in said
+    np.testing.assert_array_equal(ask(), 2 * ROW)
+
+
+def load(ask, name, version):
+    """Ask the repository for a version that it refuses; return status and text."""
+    if ask.kind == "http":
+        body = json.dumps({"parameters": {"version": version}} if version else {})
+        status, _, answer = ask.server.ask("POST", f"/v2/repository/models/{name}/load", body)
+        return status, json.loads(answer)["error"]
+    asked = service_pb2.RepositoryModelLoadRequest(model_name=name)
+    if version:
+        asked.parameters["version"].string_param = version
+    with grpc.insecure_channel(f"127.0.0.1:{ask.server.grpc}") as channel:
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        with pytest.raises(grpc.RpcError) as caught:
+            stub.RepositoryModelLoad(asked)
+    return caught.value.code(), caught.value.details()

@@ -12,6 +12,8 @@ from h2_pair import ASK, Pair
 from aeros_core.errors import ConfigError
 from aeros_serving.calls import Call, Calls, Method
 from aeros_serving.failures import Overloaded
+from aeros_serving.limits import Limits
+from aeros_serving.room import Room
 from aeros_serving.status import CODES, failed
 
 pytestmark = pytest.mark.usefixtures("loop")
@@ -47,6 +49,7 @@ class Methods:
 
     def __init__(self):
         self.calls, self.left = [], []
+        self.room = Room(2**20)
 
     def now(self, word, call):
         self.calls.append(call)
@@ -83,7 +86,7 @@ class Methods:
             "/x.Y/Talk": Method(read, stream=self.talk),
             "/x.Y/Open": Method(read, now=self.now, open=True),
         }
-        return Pair(Calls(kinds, token, max_body, timeout))
+        return Pair(Calls(kinds, token, Limits(max_body, timeout, 60.0, room=self.room)))
 
 
 @pytest.fixture
@@ -143,7 +146,7 @@ def test_messages_may_be_compressed(methods, name):
         (framed(b"x", 1), {"grpc_encoding": "gzip"}, "INVALID_ARGUMENT", "the body is no"),
         (framed(bytes(1001)), {}, "RESOURCE_EXHAUSTED", "a message is longer than 1,000 bytes"),
         (
-            framed(gzip.compress(bytes(9000)), 1), {"grpc_encoding": "gzip"},
+            framed(gzip.compress(bytes(9000), mtime=0), 1), {"grpc_encoding": "gzip"},
             "RESOURCE_EXHAUSTED", "the body has more than 1,000 bytes",
         ),
         (framed(b"config"), {}, "FAILED_PRECONDITION", "cannot be%0A  next: do so"),
@@ -341,3 +344,75 @@ def test_an_answer_after_the_end_goes_nowhere(methods):
     pair.pump()
     assert pair.answer()[1] == framed(b"one")
     assert not any(isinstance(e, h2.events.ConnectionTerminated) for e in pair.events)
+
+
+# ---------------------------------------------------------------- room
+
+
+@pytest.mark.parametrize("kind", ["Now", "Soon", "Talk"])
+def test_what_a_call_held_is_given_back_once_it_is_whole(methods, loop, kind):
+    pair = methods.pair()
+    pair.client.send_headers(1, headers(f"/x.Y/{kind}"))
+    message = framed(b"a" * 500)
+    pair.client.send_data(1, message[:300])
+    pair.pump()
+    assert 300 < methods.room.held < 600
+    pair.client.send_data(1, message[300:], end_stream=True)
+    pair.pump()
+    turn(loop, pair, 20)
+    assert status(pair) == (0, "")
+    assert methods.room.held == 0
+
+
+@pytest.mark.parametrize("kind", ["Now", "Talk"])
+def test_the_call_that_has_been_coming_longest_makes_room(methods, loop, kind):
+    methods.room = Room(4000)
+    pair = methods.pair()
+    for stream in range(1, 13, 2):
+        pair.client.send_headers(stream, headers(f"/x.Y/{kind}"))
+        pair.client.send_data(stream, framed(b"a" * 900)[:700])
+    pair.pump()
+    turn(loop, pair, 20)
+    assert methods.room.held <= methods.room.size
+    told = status(pair, 1)
+    assert told[0] == CODES["RESOURCE_EXHAUSTED"]
+    assert "have not come whole hold 4%2C000 bytes" in told[1].replace(",", "%2C")
+    pair.client.send_data(11, framed(b"a" * 900)[700:], end_stream=True)
+    pair.pump()
+    turn(loop, pair, 20)
+    assert status(pair, 11) == (0, "")
+    pair.server.connection_lost(None)
+    turn(loop, pair)
+    assert methods.room.held == 0
+
+
+@pytest.mark.parametrize("end", ["reset", "late", "unknown"])
+def test_what_a_call_held_is_given_back_however_it_ends(methods, loop, end):
+    pair = methods.pair()
+    pair.client.send_headers(1, headers("/x.Y/Now"))
+    pair.client.send_data(1, framed(b"a" * 500)[:300])
+    pair.pump()
+    if end == "reset":
+        pair.client.reset_stream(1)
+    elif end == "late":
+        pair.server.sweep(loop.time() + 6)
+    else:
+        pair.client.send_data(1, b"more than one message" * 40, end_stream=True)
+    pair.pump()
+    assert methods.room.held == 0
+
+
+def test_a_conversation_that_ends_before_its_client_does_gives_back_what_it_held(methods, loop):
+    async def once(words, call):
+        async for word in words:
+            yield word
+            return
+
+    methods.talk = once
+    pair = methods.pair()
+    pair.client.send_headers(1, headers("/x.Y/Talk"))
+    pair.client.send_data(1, framed(b"a") + framed(b"b" * 400)[:200])
+    pair.pump()
+    turn(loop, pair, 20)
+    assert status(pair) == (0, "")
+    assert methods.room.held == 0

@@ -4,7 +4,7 @@ import sklearn.datasets
 
 from aeros_core.errors import ConfigError
 from aeros_core.testing import SourceTests
-from aeros_transforms.sources import bundled
+from aeros_transforms.sources import bundled, npz, table
 
 SOURCES = {
     "digits": bundled.Digits,
@@ -73,3 +73,13 @@ def test_options_are_named_in_messages(name):
     with pytest.raises(ConfigError) as caught:
         SOURCES[name](test_fraction=2.0, seed=0)
     assert caught.value.asked == f"transformer.{name}.test_fraction=2.0 is not possible"
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_anybody_may_have_their_rows(name):
+    assert SOURCES[name].public
+
+
+def test_a_file_of_ones_own_is_nobody_elses():
+    assert not hasattr(table.Table, "public")
+    assert not hasattr(npz.Npz, "public")

@@ -30,7 +30,7 @@ class ModelsContract:
         raise NotImplementedError
 
     def test_a_model_comes_back_bit_for_bit(self, tmp_path: Path) -> None:
-        """Parameters, schema, module, fitted transformers and lineage."""
+        """Parameters, schema, module, fitted transformers, samples and lineage."""
         model = samples.model()
         info = self.make(tmp_path).publish(model)
         assert (info.name, info.version, info.tags) == ("model", 1, ("latest",))
@@ -41,7 +41,9 @@ class ModelsContract:
         assert found.parameters.digest == info.digest
         samples.same_parameters(model.parameters, found.parameters)
         samples.same_states(model.fitted, found.fitted)
-        assert replace(model, parameters=found.parameters, fitted=found.fitted) == found
+        samples.same_states({"": model.samples}, {"": found.samples})
+        same = replace(model, parameters=found.parameters, fitted=found.fitted)
+        assert replace(same, samples=found.samples) == found
 
     def test_versions_count_from_one_and_latest_follows(self, tmp_path: Path) -> None:
         """Every publication is a version of its own, of the same content too."""

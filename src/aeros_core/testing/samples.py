@@ -116,6 +116,7 @@ def model(name: str = "model", seed: int = 0) -> Model:
         parents=("e" * 64,),
         inputs=Schema((Field("pixels", "uint8", (784,)), fields[1]), "label"),
         behind=("standardise",),
+        samples={"image": np.full((2, 28, 28), seed, np.float32)},
     )
 
 

@@ -1,13 +1,14 @@
-"""Whether two ways to compute one model agree, on drawn inputs."""
+"""Whether two ways to compute one model agree, on rows that were kept and on drawn ones."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
 from aeros_core.data import Batch
 from aeros_core.errors import DataError
+from aeros_core.formats import Compared
 from aeros_core.parameters import Array
 from aeros_core.schema import Field, Schema
 
@@ -17,7 +18,7 @@ RTOL, ATOL = 1e-3, 1e-5
 """How far numbers may be apart that were added in another order."""
 
 ROWS = (33, 1)
-"""Rows of the batches that are compared: several, and one alone."""
+"""Rows of the batches that are drawn: several, and one alone."""
 
 
 def agree(
@@ -25,21 +26,37 @@ def agree(
     schema: Schema,
     one: Callable[[Batch], Batch],
     other: Callable[[Batch], Batch],
-) -> float:
-    """Compare what two answer to the same drawn batches; return the largest difference.
+    stored: Batch | None = None,
+) -> Compared:
+    """Compare what two answer to the same batches.
+
+    Args:
+        name: Name of the model.
+        schema: Of its data.
+        one: Answers in one way.
+        other: Answers in the other.
+        stored: Rows that were kept with the model; they are compared before drawn ones.
 
     Raises:
         DataError: They differ by more than the order of adding explains.
     """
-    rng = np.random.default_rng(0)
     largest = 0.0
-    for rows in ROWS:
-        batch = drawn(schema, rows, rng)
+    for kind, batch in _batches(schema, stored or {}):
         here, there = one(batch), other(batch)
         if set(here) != set(there):
             raise _apart(name, f"{sorted(here)} and {sorted(there)} are answered")
-        largest = max(largest, *(_difference(name, key, here, there) for key in here))
-    return largest
+        apart = [_difference(name, key, here, there, kind) for key in here]
+        largest = max(largest, *apart)
+    rows = next((len(column) for column in (stored or {}).values()), 0)
+    return Compared(rows, sum(ROWS), largest)
+
+
+def _batches(schema: Schema, stored: Batch) -> Iterator[tuple[str, Batch]]:
+    if stored:
+        yield "stored", {field.name: stored[field.name] for field in schema.features}
+    rng = np.random.default_rng(0)
+    for rows in ROWS:
+        yield "drawn", drawn(schema, rows, rng)
 
 
 def drawn(schema: Schema, rows: int, rng: np.random.Generator) -> Batch:
@@ -64,18 +81,18 @@ def _column(field: Field, rows: int, rng: np.random.Generator) -> Array:
     return rng.integers(int(low), int(high) + 1, shape).astype(dtype)
 
 
-def _difference(name: str, key: str, here: Batch, there: Batch) -> float:
+def _difference(name: str, key: str, here: Batch, there: Batch, kind: str) -> float:
     one, other = np.asarray(here[key]), np.asarray(there[key])
     if one.shape != other.shape:
         raise _apart(name, f"'{key}' is of shape {one.shape} and {other.shape}")
     if one.dtype.kind == "f":
         apart = np.abs(one.astype(np.float64) - other.astype(np.float64))
         if not (apart <= ATOL + RTOL * np.abs(other)).all():
-            raise _apart(name, f"'{key}' by {np.nanmax(apart, initial=0.0):.3g}")
+            raise _apart(name, f"'{key}' by {np.nanmax(apart, initial=0.0):.3g} on {kind} rows")
         return float(apart.max(initial=0.0))
     unequal = one != other
     if unequal.any() and not _close_calls(unequal, here):
-        raise _apart(name, f"'{key}' in {int(unequal.sum())} of {unequal.size} rows")
+        raise _apart(name, f"'{key}' in {int(unequal.sum())} of {unequal.size} {kind} rows")
     return 0.0
 
 

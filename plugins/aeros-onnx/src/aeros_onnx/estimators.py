@@ -32,7 +32,8 @@ def model(name: str, estimator: Any, schema: Schema, **told: Any) -> Model:
     """Return a fitted estimator as a model that ``inferencer=onnx`` answers with.
 
     For classes it answers ``scores`` (probabilities) and ``label`` (codes) as models of
-    aeros do, for numbers ``scores``. The graph was compared with the estimator.
+    aeros do, for numbers ``scores``. The graph was compared with the estimator, on rows of
+    yours if ``samples`` has them: ``{field: rows}``.
 
     Args:
         name: Name of the model.
@@ -60,7 +61,7 @@ def model(name: str, estimator: Any, schema: Schema, **told: Any) -> Model:
         scores = np.asarray(estimator.predict_proba(batch[field.name]), np.float32)
         return {"scores": scores, "label": np.asarray(estimator.predict(batch[field.name]))}
 
-    agree(name, schema, Running(proto), answer)
+    agree(name, schema, Running(proto), answer, told.get("samples"))
     return packed(proto, name, schema=schema, **told)
 
 

@@ -60,7 +60,7 @@ def split(model: Model, layer: str, *, early: bool = False) -> Sequence[Model]:
         way_out = {f"{EXIT}{n}": between[n] for n in one.outputs if n not in two.inputs}
         return {**two({name: between[name] for name in two.inputs}), **way_out}
 
-    agree(model.name, model.schema, Running(whole), staged)
+    agree(model.name, model.schema, Running(whole), staged, model.samples)
     return _stage(model, first, 1, early=early), _stage(model, second, 2)
 
 

@@ -22,6 +22,7 @@ from onnx import ModelProto
 from aeros_core import compose, plugins
 from aeros_core.data import Batch
 from aeros_core.errors import ConfigError, PluginError
+from aeros_core.formats import Compared
 from aeros_core.records import Model
 from aeros_core.roles import Module
 from aeros_onnx import graph, reading
@@ -29,7 +30,7 @@ from aeros_onnx.agreement import agree
 from aeros_onnx.paths import sources, takes
 from aeros_onnx.session import Running
 
-__all__ = ["EXIT", "GROUP", "Written", "serialised", "written"]
+__all__ = ["EXIT", "GROUP", "Written", "proven", "serialised", "written"]
 
 GROUP = "aeros.onnx"
 
@@ -42,7 +43,16 @@ EXIT = "exit."
 
 
 def written(model: Model, module: Module | None = None, *, exits: bool = False) -> ModelProto:
-    """Return a model as a graph that was compared with the original.
+    """Return a model as a graph that was compared with the original, as `proven` makes it."""
+    return proven(model, module, exits=exits)[0]
+
+
+def proven(
+    model: Model, module: Module | None = None, *, exits: bool = False
+) -> tuple[ModelProto, Compared | None]:
+    """Return a model as a graph, and on what rows it was compared with the original.
+
+    A model that is a graph itself is compared with nothing.
 
     Args:
         model: The model.
@@ -54,9 +64,9 @@ def written(model: Model, module: Module | None = None, *, exits: bool = False) 
         DataError: The graph does not answer as the original does.
     """
     if graph.holds_graph(model):
-        return graph.unpacked(model)
-    proto, _ = _compared(model, module)
-    return graph.described(proto if exits else _without_exits(proto), model)
+        return graph.unpacked(model), None
+    proto, _, compared = _compared(model, module)
+    return graph.described(proto if exits else _without_exits(proto), model), compared
 
 
 def serialised(model: Model, module: Module | None = None) -> bytes:
@@ -68,13 +78,13 @@ def serialised(model: Model, module: Module | None = None) -> bytes:
     """
     if graph.holds_graph(model):
         return graph.whole(model)[1]
-    proto, data = _compared(model, module)
+    proto, data, _ = _compared(model, module)
     count = len(proto.graph.output)
     whole = len(_without_exits(proto).graph.output) == count
     return data if whole else proto.SerializeToString()
 
 
-def _compared(model: Model, module: Module | None) -> tuple[ModelProto, bytes]:
+def _compared(model: Model, module: Module | None) -> tuple[ModelProto, bytes, Compared]:
     if module is None:
         module = compose.build_module(plugins.discover(), model.module)
     if module is None:
@@ -85,8 +95,8 @@ def _compared(model: Model, module: Module | None) -> tuple[ModelProto, bytes]:
     data, answer = _asked(model, module)
     proto = reading.parsed(data, f"the graph of '{model.name}'")
     reading.checked(proto, model.name, data)
-    agree(model.name, model.schema, Running(data), answer)
-    return proto, data
+    compared = agree(model.name, model.schema, Running(data), answer, model.samples)
+    return proto, data, compared
 
 
 def _without_exits(proto: ModelProto) -> ModelProto:

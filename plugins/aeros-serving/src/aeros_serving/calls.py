@@ -10,13 +10,22 @@ import hmac
 import math
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from aeros_core.errors import AerosError
 from aeros_serving.codec import inflated
-from aeros_serving.failures import Expired, Malformed, TooLarge, Unauthorised, refusal
+from aeros_serving.failures import (
+    Exhausted,
+    Expired,
+    Malformed,
+    TooLarge,
+    Unauthorised,
+    refusal,
+)
 from aeros_serving.headers import Headers
+from aeros_serving.limits import Limits
+from aeros_serving.method import Method
+from aeros_serving.room import PIECE
 from aeros_serving.status import HEAD, OK, failed, refused
 from aeros_serving.streams import Stream
 from aeros_serving.tensors import Buffer
@@ -26,41 +35,21 @@ __all__ = ["Call", "Calls", "Method"]
 _UNITS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 
 
-@dataclass(frozen=True, slots=True)
-class Method:
-    """A method of a service: how it reads a message, and one of three ways to answer.
-
-    Args:
-        read: Makes a message of bytes.
-        now: Called with message and call; it answers the call itself, now or later.
-        soon: Awaited with message and call; returns the answer.
-        stream: Called with an iterator of messages, and the call; yields answers.
-        open: Whether no token is asked for.
-    """
-
-    read: Callable[[bytes], Any]
-    now: Callable[[Any, Call], None] | None = None
-    soon: Callable[[Any, Call], Awaitable[Any]] | None = None
-    stream: Callable[[AsyncIterator[Any], Call], AsyncIterator[Any]] | None = None
-    open: bool = False
-
-
 class Calls:
     """Answers the streams of every connection (`http2.Accept`).
 
     Args:
         methods: By path, ``/package.Service/Method``.
         token: What a call has to bear; empty: nothing.
-        max_body: Bytes of a message.
-        read_timeout: Seconds in which a message has to come whole.
+        limits: Bytes of a message, the seconds in which it has to come whole, and the room
+            for those that have not.
     """
 
-    def __init__(
-        self, methods: Mapping[str, Method], token: str, max_body: int, read_timeout: float
-    ) -> None:
+    def __init__(self, methods: Mapping[str, Method], token: str, limits: Limits) -> None:
         self._methods = {path.encode(): method for path, method in methods.items()}
         self._token = f"Bearer {token}".encode() if token else b""
-        self.max_body, self.read_timeout = max_body, read_timeout
+        self.max_body, self.read_timeout = limits.max_body, limits.read_timeout
+        self.room = limits.room
         self._tasks: set[asyncio.Task[None]] = set()
 
     def __call__(self, stream: Stream, headers: Headers) -> None:
@@ -133,17 +122,32 @@ class Call:
         self._size += len(data)
         self._ended = ended
         if self._size > self._calls.max_body + 5:
-            left = self.gone
-            self.fail(TooLarge(f"a message is longer than {self._calls.max_body:,} bytes"))
-            if left is not None:
-                left()
-        elif self._method.stream is not None:
+            self._end(TooLarge(f"a message is longer than {self._calls.max_body:,} bytes"))
+            return
+        self._hold(0 if ended and self._method.stream is None else self._size)
+        if not self._inbox:  # there was no room for it
+            return
+        if self._method.stream is not None:
             self._stream.deadline = math.inf  # who converses may be silent for a while
             if self._come is not None:
                 self._come.set()
         elif ended:
             self._stream.deadline = math.inf
             self._begin()
+
+    def _hold(self, size: int) -> None:
+        pieces = len(self._inbox) * PIECE if size else 0
+        self._calls.room.hold(self, size + pieces)
+
+    def evict(self, why: str) -> None:
+        """End the call: there is no room for what comes of it (`room.Holder`)."""
+        self._end(Exhausted(why))
+
+    def _end(self, failure: Exception) -> None:
+        left = self.gone
+        self.fail(failure)
+        if left is not None:
+            left()
 
     def _begin(self) -> None:
         """Have the one message of the call answered."""
@@ -192,6 +196,7 @@ class Call:
         self._need = 5 if self._size < 5 else after - place
         if self._size:
             self._inbox.append(bytes(data[place:]))
+        self._hold(self._size)
 
     def _read(self, body: bytes) -> Any:
         try:
@@ -227,6 +232,7 @@ class Call:
                 async for answer in method(self._coming(), self):
                     self._say(answer)
                     await self._stream.drained()
+            self._forget()
             self._stream.finish((b"" if self._started else HEAD) + OK)
         except Exception as failure:
             self.fail(failure)
@@ -243,7 +249,7 @@ class Call:
     def fail(self, failure: Exception) -> None:
         """End the call with what is wrong."""
         self.gone = None
-        self._inbox.clear()
+        self._forget()
         status, text = "FAILED_PRECONDITION", str(failure)
         if isinstance(failure, TimeoutError):
             status, text = "DEADLINE_EXCEEDED", "the call was past its deadline"
@@ -252,13 +258,23 @@ class Call:
             status, text = told.grpc, str(told)
         self._stream.finish((b"" if self._started else HEAD) + failed(status, text))
 
-    def _left(self) -> None:
+    def _forget(self) -> None:
+        """Keep nothing of what came, and of what comes."""
+        self._stream.receive = _deaf
         self._inbox.clear()
+        self._hold(0)
+
+    def _left(self) -> None:
+        self._forget()
         if self.gone is not None:
             self.gone()
 
     def _late(self) -> None:
         self.fail(Expired("the message did not arrive whole in time"))
+
+
+def _deaf(_data: bytes, _ended: bool) -> None:
+    """Take no notice of what still comes for a call that has ended."""
 
 
 def _framed(answer: Any) -> bytes:

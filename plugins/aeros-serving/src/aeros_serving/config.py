@@ -63,6 +63,9 @@ class Serving:
         canary: Tag of the version that answers a share of the requests; empty: none.
         canary_share: That share, from 0 to 1.
         max_body: Bytes of a request.
+        max_unfinished: Bytes of requests that have not come whole, of all clients together;
+            0: four times ``max_body``. Where they are more, the request that has been coming
+            longest is refused.
         max_connections: Connections of clients, of both protocols together.
         read_timeout: Seconds in which a request has to arrive whole.
         idle_timeout: Seconds after which a connection that asks nothing is closed, and an
@@ -90,6 +93,7 @@ class Serving:
     canary: str = ""
     canary_share: float = 0.0
     max_body: int = 64 * 2**20
+    max_unfinished: int = 0
     max_connections: int = 1024
     read_timeout: float = 30.0
     idle_timeout: float = 120.0

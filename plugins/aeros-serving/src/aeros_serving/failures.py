@@ -77,7 +77,7 @@ class Expired(Refused):
 
 
 class Exhausted(Refused):
-    """The model ran out of memory."""
+    """There is no memory left: the model's, or that for requests which are still coming."""
 
     http, grpc = 503, "RESOURCE_EXHAUSTED"
 

@@ -9,17 +9,17 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TypeAlias, cast
 
 import httptools
-import orjson
 
+from aeros_serving.exchange import Exchange, error
 from aeros_serving.limits import HEAD, LINGER, Limits
+from aeros_serving.room import PIECE
 from aeros_serving.tensors import Buffer
 
-__all__ = ["Answering", "Connection", "Exchange", "error"]
+__all__ = ["Answering", "Connection"]
 
 FRAMING = 8
 """Bytes beside it that each byte of a body may cost: chunks of one byte cost five."""
@@ -30,41 +30,7 @@ AHEAD = 8
 _STATUS = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\n".encode() for s in HTTPStatus}
 
 
-@dataclass(slots=True, eq=False)
-class Exchange:
-    """A request, and the way to answer it.
-
-    Args:
-        connection: Where it came from.
-        method: GET, POST and so on.
-        target: Path and query, as sent.
-        headers: By lower-case name.
-        body: The body, whole.
-        gone: Called if the client leaves before the answer.
-    """
-
-    connection: Connection
-    method: str = ""
-    target: bytes = b""
-    headers: dict[bytes, bytes] = field(default_factory=dict)
-    body: Buffer = b""
-    keep: bool = True
-    gone: Callable[[], None] | None = None
-    pieces: list[bytes] = field(default_factory=list)
-
-    def reply(
-        self, status: int, body: Sequence[Buffer], headers: Mapping[str, str | int] | None = None
-    ) -> None:
-        """Send the answer; the body's parts one behind the other."""
-        self.connection.send(self, status, body, headers or {})
-
-
 Answering: TypeAlias = Callable[[Exchange], None]
-
-
-def error(text: str) -> list[Buffer]:
-    """Return the body of the protocol's error."""
-    return [orjson.dumps({"error": text})]
 
 
 class Connection(asyncio.Protocol):
@@ -118,8 +84,9 @@ class Connection(asyncio.Protocol):
         self._everyone.discard(self)
         if self._current is not None and self._current.gone is not None:
             self._current.gone()
-        self._current = None
+        self._current = self._coming = None
         self._next.clear()
+        self._hold()
 
     def data_received(self, data: bytes) -> None:
         """Parse what came."""
@@ -139,6 +106,18 @@ class Connection(asyncio.Protocol):
             most = HEAD + FRAMING * self._size
             if self._coming is not None and not self._refused and self._head > most:
                 self._refuse(431, f"the headers are larger than {HEAD} bytes")
+            self._hold()
+
+    def _hold(self) -> None:
+        """Note what is kept of requests that have not come whole, or wait for the one before."""
+        coming, size = self._coming, sum(len(waits.body) for waits in self._next)
+        if coming is not None and coming.pieces:
+            size += self._size + PIECE * len(coming.pieces)
+        self._limits.room.hold(self, size)
+
+    def evict(self, why: str) -> None:
+        """Refuse what comes: there is no room for it (`room.Holder`)."""
+        self._refuse(503, why)
 
     def eof_received(self) -> bool:
         """Let a client that sends no more still read its answers."""
@@ -252,6 +231,7 @@ class Connection(asyncio.Protocol):
             following = self._next.popleft()
             if len(self._next) < AHEAD:
                 self._transport.resume_reading()
+            self._hold()
             self._begin(following)
 
     def _too_large(self, size: int) -> None:
@@ -263,6 +243,7 @@ class Connection(asyncio.Protocol):
         """Answer what cannot be read, and wait until the client has read it too."""
         self._refused, self._coming = True, None
         self._next.clear()
+        self._hold()
         if self._current is not None:  # an earlier request is still being answered: it is told
             self._current.keep = False
             return

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from aeros_serving.room import Room
 
 __all__ = ["HEAD", "LINGER", "Limits"]
 
@@ -21,3 +23,4 @@ class Limits:
     read_timeout: float
     idle_timeout: float
     max_connections: int = 1024
+    room: Room = field(default_factory=lambda: Room(4 * 64 * 2**20))

@@ -17,6 +17,7 @@ import orjson
 from aeros_core.data import Batch
 from aeros_core.errors import AerosError
 from aeros_serving import account, codec, openapi, prometheus
+from aeros_serving.exchange import Exchange, error
 from aeros_serving.failures import (
     Forbidden,
     Malformed,
@@ -25,7 +26,6 @@ from aeros_serving.failures import (
     Unknown,
     refusal,
 )
-from aeros_serving.http1 import Exchange, error
 from aeros_serving.inference import Request, outputs_of, rows_of
 from aeros_serving.job import Job
 from aeros_serving.served import Served

@@ -19,6 +19,7 @@ from aeros_serving.http1 import Connection
 from aeros_serving.lane import Batching
 from aeros_serving.limits import Limits
 from aeros_serving.rest import Rest
+from aeros_serving.room import Room
 from aeros_serving.served import Loader
 from aeros_serving.shelf import Shelf
 
@@ -124,7 +125,11 @@ class Server:
         self.http_port = self.grpc_port = -1
         self._connections: set[Any] = set()
         self._limits = Limits(
-            options.max_body, options.read_timeout, options.idle_timeout, options.max_connections
+            options.max_body,
+            options.read_timeout,
+            options.idle_timeout,
+            options.max_connections,
+            Room(options.max_unfinished or 4 * options.max_body),
         )
         self._listening: list[asyncio.Server] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -166,8 +171,7 @@ class Server:
         from aeros_serving import http2, rpc
 
         options, methods = self.options, rpc.methods(self.shelf, self.options.control)
-        token, slow = self._security.token, options.read_timeout
-        calls = Calls(methods, token, options.max_body, slow)
+        calls = Calls(methods, self._security.token, self._limits)
         try:
             with _port("grpc_port", options.host, options.grpc_port):
                 listening = await asyncio.get_running_loop().create_server(
@@ -218,9 +222,15 @@ def _check(options: Serving) -> None:
     for name in ("read_timeout", "idle_timeout", "max_body", "max_connections"):
         if getattr(options, name) <= 0:
             raise ConfigError(f"serving.{name}={getattr(options, name)}", exists="more than 0")
-    for name in ("poll", "drain"):
+    for name in ("poll", "drain", "max_unfinished"):
         if getattr(options, name) < 0:
             raise ConfigError(f"serving.{name}={getattr(options, name)}", exists="0 or more")
+    if options.max_unfinished and options.max_unfinished < options.max_body:
+        raise ConfigError(
+            f"serving.max_unfinished={options.max_unfinished} has no room for one request of"
+            f" serving.max_body={options.max_body}",
+            hint=f"serving.max_unfinished={4 * options.max_body}, or 0: four times max_body",
+        )
     if not 0 <= options.canary_share <= 1:
         raise ConfigError(f"serving.canary_share={options.canary_share}", exists="0 to 1")
     if bool(options.canary) != bool(options.canary_share):

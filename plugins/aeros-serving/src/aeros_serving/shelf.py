@@ -20,6 +20,9 @@ __all__ = ["Entry", "Shelf"]
 
 _log = logging.getLogger(__name__)
 
+_SHOWN = 10
+"""Versions that a message names: the newest."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -147,7 +150,8 @@ class Shelf:
     async def _look(self, name: str) -> None:
         async with self._changing:
             if (slot := self._slots.get(name)) is not None and not self.closing:
-                version = await self._number(name, slot.ref)
+                fixed = slot.ref.isdecimal()  # and may have been removed since
+                version = slot.live.served.version if fixed else await self._number(name, slot.ref)
                 if slot.tries(version):
                     await self._swap(slot, version)
                 await self._try(slot)
@@ -208,14 +212,12 @@ class Shelf:
         return Lane(served, batching, self._options.where, asyncio.get_running_loop())
 
     async def _number(self, name: str, ref: str) -> int:
-        if ref.isdecimal():
-            return int(ref)
         infos = await self._background.run(self._loader.repository.models, name)
         if not infos:
             stored = await self._background.run(self._loader.repository.models)
             told = ", ".join(sorted({info.name for info in stored})) or "none at all"
             raise Unknown(f"model '{name}' is not in the repository; models: {told}")
-        return _tagged(name, infos, ref)
+        return _numbered(name, infos, ref) if ref.isdecimal() else _tagged(name, infos, ref)
 
     async def index(self, ready: bool = False) -> list[Entry]:
         """Return every version of every model in the repository, or those that are loaded."""
@@ -245,6 +247,15 @@ class Shelf:
     def close(self) -> None:
         """End the thread in which versions come and go; the last of all."""
         self._background.close()
+
+
+def _numbered(name: str, infos: Sequence[ModelInfo], version: str) -> int:
+    for info in infos:
+        if version.lstrip("0") == str(info.version):
+            return info.version
+    told = ", ".join(str(info.version) for info in infos[-_SHOWN:])
+    more = "…, " if len(infos) > _SHOWN else ""
+    raise Unknown(f"model '{name}' has no version {version[:20]}; versions: {more}{told}")
 
 
 def _tagged(name: str, infos: Sequence[ModelInfo], tag: str) -> int:

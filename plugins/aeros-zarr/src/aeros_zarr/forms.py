@@ -70,7 +70,8 @@ def _form(part: Part) -> Form:
 
 
 _NUMBER = one_of(int, float)
-_STATES = each(each(one_of(int, float, str, bool, record({"$blob": str}))))
+_ARRAY = record({"$blob": str})
+_STATES = each(each(one_of(int, float, str, bool, _ARRAY)))
 _BYTES = record({"sent": int, "received": int})
 
 _ROUND = record(
@@ -138,7 +139,7 @@ RECORDS: Mapping[str, Form] = {
             "parents": many(str),
             "created": str,
         },
-        {"bases": many(str), "inputs": one_of(dict, None)},
+        {"bases": many(str), "inputs": one_of(dict, None), "samples": each(_ARRAY)},
     ),
     "tag": record({"version": int}),
     "algorithm": record(

@@ -38,6 +38,7 @@ Content: TypeAlias = dict[str, Any]
 """What a manifest says."""
 
 _BLOB = "$blob"
+_SAMPLES, _NOBODY = "samples", ""
 
 
 def content_of_run(run: Run) -> Content:
@@ -94,7 +95,7 @@ def content_of_model(model: Model, blobs: Blobs, folder: str, bases: Mapping[str
 
     What the bases, ``{dtype: blob}``, have already is not stored again.
     """
-    states = _states(model.fitted)
+    states = _states({**model.fitted, _NOBODY: model.samples})
     named, names = vectors.put(blobs, folder, model.parameters, bases, states)
     return {
         "digest": _digest(model.parameters, named, blobs, folder),
@@ -112,6 +113,7 @@ def content_of_model(model: Model, blobs: Blobs, folder: str, bases: Mapping[str
         "metrics": model.metrics,
         "versions": model.versions,
         "parents": model.parents,
+        **({_SAMPLES: _rows(model.samples, names)} if model.samples else {}),
     }
 
 
@@ -152,6 +154,10 @@ def model_of(name: str, content: Content, blobs: Blobs, folder: str) -> Model:
         fitted=_read_states(content["fitted"], blobs, folder),
         parents=tuple(content["parents"]),
         behind=tuple(content.get("behind", ())),
+        samples={
+            name: blobs.get(folder, value[_BLOB])[0]
+            for name, value in content.get(_SAMPLES, {}).items()
+        },
         **{key: content[key] for key in _SAME},
     )
 
@@ -169,7 +175,8 @@ def info_of(name: str, version: int, content: Content, tags: tuple[str, ...]) ->
 def digests(content: Content) -> set[str]:
     """Return the blobs that the manifest of a round or a model names."""
     states = content["state"] if "state" in content else content["fitted"]
-    values = [value for state in states.values() for value in state.values()]
+    kept = [*states.values(), content.get(_SAMPLES, {})]
+    values = [value for state in kept for value in state.values()]
     arrays = {value[_BLOB] for value in values if isinstance(value, dict)}
     return arrays | {*content["parameters"].values(), *content.get("bases", ())}
 
@@ -218,6 +225,11 @@ def _named_states(states: Mapping[str, State], names: Mapping[_Place, str]) -> C
         }
         for owner, state in states.items()
     }
+
+
+def _rows(samples: State, names: Mapping[_Place, str]) -> Content:
+    rows: Content = _named_states({_NOBODY: samples}, names)[_NOBODY]
+    return rows
 
 
 def _read_states(states: Content, blobs: Blobs, folder: str) -> dict[str, State]:

@@ -23,6 +23,8 @@ Matrix = NDArray[np.float64]
 class Digits:
     """`config.sources.Digits`: field ``image`` (8, 8), 0 to 16; target ``label``."""
 
+    public = True
+
     def __init__(self, *, test_fraction: float, seed: int) -> None:
         self._holdout = Holdout("transformer.digits", test_fraction, seed)
 
@@ -37,6 +39,8 @@ class Digits:
 class BreastCancer:
     """`config.sources.BreastCancer`: field ``features`` (30,); target ``label``."""
 
+    public = True
+
     def __init__(self, *, test_fraction: float, seed: int) -> None:
         self._holdout = Holdout("transformer.breast_cancer", test_fraction, seed)
 
@@ -49,6 +53,8 @@ class BreastCancer:
 
 class Iris:
     """`config.sources.Iris`: field ``features`` (4,) in cm; target ``label``."""
+
+    public = True
 
     def __init__(self, *, test_fraction: float, seed: int) -> None:
         self._holdout = Holdout("transformer.iris", test_fraction, seed)
@@ -63,6 +69,8 @@ class Iris:
 class Wine:
     """`config.sources.Wine`: field ``features`` (13,); target ``label``."""
 
+    public = True
+
     def __init__(self, *, test_fraction: float, seed: int) -> None:
         self._holdout = Holdout("transformer.wine", test_fraction, seed)
 
@@ -75,6 +83,8 @@ class Wine:
 
 class Diabetes:
     """`config.sources.Diabetes`: field ``features`` (10,), unscaled; target ``target``."""
+
+    public = True
 
     def __init__(self, *, test_fraction: float, seed: int) -> None:
         self._holdout = Holdout("transformer.diabetes", test_fraction, seed)

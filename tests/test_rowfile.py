@@ -1,0 +1,116 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aeros_core import rowfile, safetensors
+from aeros_core.errors import ConfigError, DataError, RepositoryError
+from aeros_core.parameters import Parameters
+from aeros_core.records import Model
+from aeros_core.schema import Field, Schema
+
+FIELDS = (
+    Field("age", "float32"),
+    Field("town", "int64", categories=("Aix", "Bonn")),
+    Field("note", "str"),
+    Field("y", "int64"),
+)
+MODEL = Model(
+    "m",
+    Parameters.of({"w": np.zeros(1, np.float32)}),
+    Schema((Field("age", "float32"), Field("y", "int64")), "y"),
+    inputs=Schema(FIELDS, "y"),
+)
+IMAGES = replace(MODEL, schema=Schema((Field("image", "float32", (2, None)),)), inputs=None)
+GOOD = "note,age,town,y,more\na,1.5,Bonn,0,9\nb,2,0,1,9\n"
+
+
+class Halve:
+    """A step: half the age, and nothing else."""
+
+    def transform(self, batch):
+        self.seen = batch
+        return {"age": batch["age"] / 2}
+
+
+def written(tmp_path, text, name="rows.csv"):
+    path = tmp_path / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def test_text_becomes_what_the_steps_take(tmp_path):
+    step = Halve()
+    rows = rowfile.read(written(tmp_path, GOOD), MODEL, [step])
+    np.testing.assert_array_equal(rows["age"], np.array([0.75, 1], np.float32))
+    assert {name: column.tolist() for name, column in step.seen.items()} == {
+        "age": [1.5, 2.0],
+        "town": [1, 0],
+        "note": ["a", "b"],
+    }
+    assert step.seen["age"].dtype == np.float32
+
+
+def test_an_archive_and_safetensors(tmp_path):
+    image = np.arange(12, dtype=np.float64).reshape(2, 2, 3)
+    np.savez(tmp_path / "rows.npz", image=image, other=1)
+    safetensors.save(
+        tmp_path / "rows.safetensors", replace(MODEL, parameters=Parameters.of({"image": image}))
+    )
+    for name in ("rows.npz", "rows.safetensors"):
+        rows = rowfile.read(tmp_path / name, IMAGES, [])
+        np.testing.assert_array_equal(rows["image"], image.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("age,town\n1,Bonn\n", "has no 'note', which model 'm' takes\n  exists: age, town"),
+        ("", "cannot be read"),
+        ("age,town,note\n", r"holds 0 of age, 0 of town, 0 of note: each has to have"),
+        ("age,town,note\n1,Bonn\n", "cannot be read: line 2 has 2 values, the first has 3"),
+        ("age,town,note\nold,Bonn,a\n", "'age' of .* is no age: float32 .*: could not convert"),
+        ("age,town,note\n1,Rom,a\n", "'town' of .* is no town: int64 .*: invalid literal"),
+        ("age,town,note\n1,2,a\n", "'town' of .* is no town: .*: codes are 0 to 1"),
+        ("age,town,note\nnan,0,a\n", "'age' of .* holds NaN or infinity"),
+        (b"age,town,note\n\xff,0,a\n", "cannot be read: 'utf-8' codec"),
+    ],
+)
+def test_what_cannot_be_is_told(tmp_path, text, said):
+    with pytest.raises((ConfigError, DataError), match=said):
+        rowfile.read(written(tmp_path, text), MODEL, [])
+
+
+def test_arrays_that_cannot_be(tmp_path):
+    path = tmp_path / "rows.npz"
+    for array, said in (
+        (np.zeros((3, 2)), r"'image' of .* is of shape \(3, 2\)\n  exists: \(rows, 2, \*\)"),
+        (np.zeros(()), r"'image' of .* is of shape \(\)"),
+        (np.zeros((1, 2, 2), complex), "'image' of .* it is of dtype complex128"),
+        (np.array([[["a", "b"]] * 2]), "'image' of .* could not convert"),
+    ):
+        np.savez(path, image=array)
+        with pytest.raises((ConfigError, DataError), match=said):
+            rowfile.read(path, IMAGES, [])
+    with pytest.raises(ConfigError, match=r"(?s)'image' of .*take .npz"):
+        rowfile.read(written(tmp_path, "image\n1\n"), IMAGES, [])
+
+
+def test_nothing_is_unpickled(tmp_path):
+    path = tmp_path / "rows.npz"
+    np.savez(path, image=np.array([{}], object))
+    with pytest.raises(DataError, match="cannot be read: Object arrays cannot be loaded"):
+        rowfile.read(path, IMAGES, [])
+
+
+def test_files_that_are_none(tmp_path):
+    with pytest.raises(ConfigError, match=r"nowhere.npz does not exist"):
+        rowfile.read(Path("nowhere.npz"), MODEL, [])
+    with pytest.raises(ConfigError, match=r"a.pkl is no file of samples\n  exists: files in .npz"):
+        rowfile.read(Path("a.pkl"), MODEL, [])
+    for data in (b"\x80\x04", b"PK\x03\x04 no archive"):
+        with pytest.raises(DataError, match=r"cannot be read: it is no whole .npz"):
+            rowfile.read(written(tmp_path, data, "a.npz"), MODEL, [])
+    with pytest.raises(RepositoryError, match="is no whole safetensors file"):
+        rowfile.read(written(tmp_path, b"none", "a.safetensors"), MODEL, [])
