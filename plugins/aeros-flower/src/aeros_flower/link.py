@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aeros_flower import objects
+from aeros_flower import objects, tidy
 from aeros_flower.doorbell import App, Doorbell
 from aeros_flower.port import Port
 from aeros_flower.versions import tried
@@ -86,6 +86,7 @@ class Link:
         self._over = threading.Event()
         self._objects: dict[str, Any] = {}
         self._begin()
+        tidy.settle()
 
     @property
     def address(self) -> str:
