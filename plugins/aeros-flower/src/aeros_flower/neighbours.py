@@ -16,6 +16,8 @@ from typing import TypeAlias
 from aeros_core.errors import ConfigError, TaskError
 from aeros_core.words import counted
 from aeros_flower import reach
+from aeros_flower.port import listen
+from aeros_flower.start import READY
 from aeros_flower.versions import is_tried
 
 __all__ = ["FOLDER", "Standing", "down", "place", "standing", "up"]
@@ -91,7 +93,7 @@ def up(folder: Path, nodes: int, port: int, *, alone: bool = False) -> Standing:
     if controller:
         words = ["aeros_flower.standing", str(port)]
         _start(folder, port, began, _CONTROLLER, words, _private(place(folder)))
-        _await(folder, _CONTROLLER, began[_CONTROLLER])
+        _await(folder, _CONTROLLER, began[_CONTROLLER], READY)
     executors = tuple(f"executor-{number}" for number in range(1, nodes + 1))
     for name in executors:
         words = ["aeros_core.cli", "executor", f"127.0.0.1:{port}", "--name", name]
@@ -102,14 +104,21 @@ def up(folder: Path, nodes: int, port: int, *, alone: bool = False) -> Standing:
 
 
 def _answers(port: int) -> bool:
-    """Tell whether somebody answers at a port as a SuperLink would."""
+    """Tell whether somebody answers at a port as a SuperLink would.
+
+    Raises:
+        ConfigError: Nobody does, and one cannot listen there.
+    """
     try:
-        return reach.check(f"127.0.0.1:{port}", None, insecure=True)
+        if reach.check(f"127.0.0.1:{port}", None, insecure=True, seconds=3.0):
+            return True
+        listen("127.0.0.1", port).close()
     except ConfigError as error:
         raise ConfigError(
             f"--port {port} of this machine is taken, and not by a controller",
             hint="aeros up --port PORT, another one",
         ) from error
+    return False
 
 
 def _private(folder: Path) -> Path:
@@ -120,14 +129,16 @@ def _private(folder: Path) -> Path:
     return folder
 
 
-def _await(folder: Path, name: str, process: subprocess.Popen[bytes]) -> None:
-    """Wait until a process says its first word.
+def _await(folder: Path, name: str, process: subprocess.Popen[bytes], word: str = "") -> None:
+    """Wait until a process says a word, whichever comes first if none is named.
 
     Raises:
         TaskError: It ended before; all others are ended, too.
     """
     log, ends = folder / f"{name}.log", time.monotonic() + _PATIENCE
-    while process.poll() is None and not log.stat().st_size and time.monotonic() < ends:
+    while process.poll() is None and time.monotonic() < ends:
+        if (said := log.read_text(encoding="utf-8")) and word in said:
+            return
         time.sleep(0.05)
     if process.poll() is not None:
         down(folder)

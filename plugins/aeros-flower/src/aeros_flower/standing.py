@@ -21,12 +21,12 @@ from aeros_flower.bridge import follow, receive, send
 from aeros_flower.gate import App, Gate
 from aeros_flower.link import Link
 from aeros_flower.port import listen
-from aeros_flower.start import say
+from aeros_flower.start import READY, say
 
-__all__ = ["BUSY", "DOOR", "READY", "is_mine", "stand", "versions"]
+__all__ = ["BUSY", "DOOR", "is_mine", "stand", "versions"]
 
-DOOR, READY = "line", "stands by"
-"""The socket's name, and what is said once somebody answers there."""
+DOOR = "line"
+"""The socket's name."""
 
 BUSY = "busy"
 
