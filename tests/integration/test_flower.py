@@ -28,6 +28,9 @@ class Fleet:
         out = self.aeros("up", "--nodes", str(nodes), "--port", str(self.port))
         assert out.startswith(f"a controller and {nodes} executors stand by at port {self.port}")
 
+    def refused(self):
+        return self.aeros("up", "--port", str(self.port), code=2)
+
     def down(self):
         if (self.folder / "executors.json").exists():
             self.aeros("down")
@@ -83,9 +86,7 @@ def test_the_default_experiment_gives_the_same_bits_on_three_executors(aeros, fl
     fleet.up(3)
     pids = fleet.pids
     assert all(map(lives, pids))
-    assert "a controller and 3 executors of .aeros run already" in aeros(
-        "up", "--port", str(fleet.port), code=2
-    )
+    assert "a controller and 3 executors of .aeros run already" in fleet.refused()
     aeros("run", "deployment=flower", *TASK)  # it finds what up started, and where
     same(aeros.result(), undisturbed)
     assert aeros("down") == "a controller and 3 executors ended\n"

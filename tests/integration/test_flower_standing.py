@@ -104,11 +104,11 @@ def test_two_runs_one_after_the_other_find_it_and_its_executors_stay(
         same(tmp_path, undisturbed)
     assert connections(tmp_path) == [1, 1]
     assert aeros("down") == "a controller and 2 executors ended\n"
-    assert not any(Path(f"/proc/{pid}").exists() for pid in pids.values())
+    assert not any(map(lives, pids.values()))
 
 
 def test_a_second_run_at_the_same_time_is_refused(aeros, pids, begun, undisturbed, tmp_path):
-    process, log = begun("task.rounds=40", "hydra.run.dir=long")
+    process, _ = begun("task.rounds=40", "hydra.run.dir=long")
     said = aeros(*OVER, "repository.path=other", code=2)
     assert "one task at a time" in said
     assert "aeros up --port PORT" in said
