@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aeros_core.elements import Description
+from aeros_core.elements import TIERS, Description, check_tier
 from aeros_core.errors import ConfigError
 from aeros_flower import neighbours
 from aeros_flower.reach import authority, check, silence, split
@@ -40,7 +40,7 @@ def add_executor(parser: argparse.ArgumentParser) -> None:
         help="an option of the task's trainer or transformers that is another here",
     )  # fmt: skip
     parser.add_argument("--label", action="append", default=[], metavar="KEY=VALUE")
-    parser.add_argument("--tier", help="Cloud, Edge, FarEdge or IoT")
+    parser.add_argument("--tier", help=f"{', '.join(TIERS[:-1])} or {TIERS[-1]}")
     parser.add_argument("--data", action="append", default=[], help="a data set it holds")
     parser.add_argument(
         "--state", type=Path, default=Path(".aeros/state"), metavar="DIR",
@@ -112,7 +112,8 @@ def _executor(parsed: argparse.Namespace) -> int:
 
 
 def _check(parsed: argparse.Namespace) -> None:
-    """Refuse a name that is no folder's name, and a time that is none."""
+    """Refuse a name that is no folder's name, a time and a tier that are none."""
+    check_tier(parsed.tier, "--tier ")
     if Path(parsed.name).name != parsed.name or parsed.name in ("", ".."):
         raise ConfigError(
             f"--name '{parsed.name}' is no name: what its clients keep lies in a folder called so",
