@@ -94,3 +94,10 @@ def test_the_largest_gpu_counts(monkeypatch, says, memory):
 
     monkeypatch.setattr(subprocess, "run", answer)
     assert elements.this_machine(Description()).gpu_memory_mb == memory
+
+
+def test_a_tier_that_there_is_not_is_refused_and_those_that_are_are_named():
+    with pytest.raises(ConfigError, match=r"infrastructure.tier=faredge is no tier") as refused:
+        this_machine(Description(tier="faredge"))
+    assert refused.value.exists == "Cloud, Edge, FarEdge, IoT"
+    assert refused.value.hint == "infrastructure.tier=FarEdge"

@@ -11,7 +11,17 @@ from aeros_core.errors import ConfigError
 from aeros_core.subtask import Requirements
 from aeros_core.task import Task
 
-__all__ = ["Description", "InfrastructureElement", "check", "this_machine", "unmet"]
+__all__ = [
+    "TIERS",
+    "Description",
+    "InfrastructureElement",
+    "check",
+    "check_tier",
+    "this_machine",
+    "unmet",
+]
+
+TIERS = ("Cloud", "Edge", "FarEdge", "IoT")
 
 _ARCHITECTURES = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "armv7l": "arm32"}
 
@@ -52,8 +62,30 @@ class InfrastructureElement:
     description: Description = field(default_factory=Description)
 
 
+def check_tier(tier: str | None, option: str) -> None:
+    """Refuse a tier that there is not.
+
+    Args:
+        tier: What was typed; None: nothing.
+        option: Where, as ``infrastructure.tier=``.
+
+    Raises:
+        ConfigError: It is none of `TIERS`.
+    """
+    if tier is not None and tier not in TIERS:
+        meant = next((t for t in TIERS if t.lower() == tier.lower()), TIERS[1])
+        raise ConfigError(
+            f"{option}{tier} is no tier", exists=", ".join(TIERS), hint=f"{option}{meant}"
+        )
+
+
 def this_machine(description: Description) -> InfrastructureElement:
-    """Measure the machine this process runs on."""
+    """Measure the machine this process runs on.
+
+    Raises:
+        ConfigError: It is said to be of a tier that there is not.
+    """
+    check_tier(description.tier, "infrastructure.tier=")
     machine = platform.machine().lower()
     return InfrastructureElement(
         name=platform.node(),

@@ -46,7 +46,7 @@ class Tally:
 
     def receive(self, reply: Reply) -> None:
         """Count the bytes of a reply."""
-        if isinstance(reply, Update | Scores):
+        if isinstance(reply, (Update, Scores)):  # a union is asked three times as slowly
             self.received += reply.nbytes
 
     def accept(self, reply: Update | Scores) -> None:

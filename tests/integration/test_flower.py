@@ -26,7 +26,10 @@ class Fleet:
 
     def up(self, nodes):
         out = self.aeros("up", "--nodes", str(nodes), "--port", str(self.port))
-        assert out.startswith(f"{nodes} executors will find a controller at port {self.port}")
+        assert out.startswith(f"a controller and {nodes} executors stand by at port {self.port}")
+
+    def refused(self):
+        return self.aeros("up", "--port", str(self.port), code=2)
 
     def down(self):
         if (self.folder / "executors.json").exists():
@@ -34,8 +37,10 @@ class Fleet:
 
     @property
     def pids(self):
+        """Process ids of the executors, and that of the controller last."""
         told = json.loads((self.folder / "executors.json").read_text())
-        return [one["pid"] for one in told["executors"]]
+        controller, *executors = [one["pid"] for one in told["executors"]]
+        return [*executors, controller]
 
     def words(self, nodes, *more):
         return (
@@ -81,12 +86,12 @@ def test_the_default_experiment_gives_the_same_bits_on_three_executors(aeros, fl
     fleet.up(3)
     pids = fleet.pids
     assert all(map(lives, pids))
-    assert "3 executors of .aeros run already" in aeros("up", "--port", str(fleet.port), code=2)
+    assert "a controller and 3 executors of .aeros run already" in fleet.refused()
     aeros("run", "deployment=flower", *TASK)  # it finds what up started, and where
     same(aeros.result(), undisturbed)
-    assert aeros("down") == "3 executors ended\n"
+    assert aeros("down") == "a controller and 3 executors ended\n"
     assert not any(map(lives, pids))
-    assert "no executor was started" in aeros("down", code=2)
+    assert "nothing was started" in aeros("down", code=2)
 
 
 def test_real_mnist_gives_the_same_bits_on_three_executors(

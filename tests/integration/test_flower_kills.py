@@ -119,7 +119,7 @@ def up(aeros, port, tmp_path):
     listed = tmp_path / ".aeros" / "executors.json"
 
     def start():
-        aeros("up", "--nodes", "2", "--port", str(port))
+        aeros("up", "--nodes", "2", "--port", str(port), "--alone")
         return [one["pid"] for one in json.loads(listed.read_text())["executors"]]
 
     yield start

@@ -13,6 +13,7 @@ from aeros_core import cli
         (["executor", "--name", ".."], "--name '..' is no name"),
         (["executor", "--wait", "-1"], "--wait -1 is no time"),
         (["executor", "--wait", "nan"], "--wait nan is no time"),
+        (["executor", "--tier", "edge"], "--tier edge is no tier"),
         (["executor", "--label", "site"], "--label site says no value"),
         (["executor", "--set", "path"], "--set path says no value"),
         (["executor", "--metrics", "99999"], "metrics cannot be served on 127.0.0.1:99999"),

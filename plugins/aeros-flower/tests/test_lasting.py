@@ -32,6 +32,15 @@ class Session:
         self._check()
         return [Answer(message) for message in sorted(messages)][:most]
 
+    def recall(self, messages):
+        self._check()
+        return sorted(messages)[:1]
+
+    def wait(self, seconds):
+        self._check()
+        self.waited = seconds
+        return True
+
     def abandon(self):
         self.ended = "abandoned"
 
@@ -155,4 +164,15 @@ def test_what_holds_the_line_is_let_go_of_with_it(clock):
     line, _, _ = a_line(Session(), after=lambda: ended.append(True))
     line.close()
     assert ended == [True]
-    assert line.recall(["m"]) == []
+
+
+def test_what_the_session_can_it_does(clock):
+    session, began = Session(1), clock.now
+    line, _, _ = a_line(session)
+    assert line.recall(["b", "a"]) == ["a"]
+    line.wait(3.0)
+    assert (session.waited, clock.now) == (3.0, began)  # it is the session that waits
+    session.gone = True
+    assert line.recall(["a"]) == []
+    line.wait(3.0)
+    assert began < clock.now < began + 1  # a moment: who is there has to be asked

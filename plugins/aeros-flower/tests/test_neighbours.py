@@ -30,6 +30,10 @@ def asked(**options):
     return controller._door.port, controller._expected
 
 
+def stands(**options):
+    return made(**options)._door.folder is not None
+
+
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -66,6 +70,25 @@ def test_a_list_that_cannot_be_read(here, text):
     (here / "executors.json").write_text(text)
     with pytest.raises(ConfigError, match="cannot be read"):
         neighbours.standing(here)
+
+
+def test_a_controller_that_stands_by_is_used_where_it_is_asked_for(here):
+    listed(here, os.getpid(), os.getppid())
+    assert not stands()
+    path = here / "executors.json"
+    path.write_text(path.read_text().replace("executor-1", "controller"))
+    found = neighbours.standing(here)
+    assert (found, str(found)) == (
+        neighbours.Standing(7001, ("executor-2",), controller=True), "a controller and 1 executor"
+    )  # fmt: skip
+    assert asked() == (7001, 1)
+    assert stands()
+    assert stands(port=7001)
+    assert not stands(port=8000)
+    assert not stands(host="0.0.0.0", insecure=True)
+    assert not stands(superlink="127.0.0.1:7001")
+    with pytest.raises(ConfigError, match="without TLS and keys"):
+        made(admitted="nodes")
 
 
 def test_two_fleets_at_once_are_refused(here):

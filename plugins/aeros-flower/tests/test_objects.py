@@ -73,3 +73,26 @@ def test_what_is_no_object_is_an_error_and_nothing_else(number):
     name, contents = list(broken())[number]
     with pytest.raises(ValueError, match=r"."):
         objects.whole(name, contents)
+
+
+def test_a_record_is_made_into_bytes_once_and_says_the_same_afterwards():
+    made, record = [], ConfigRecord({"data": b"\x00" * 1000})
+
+    class Counted(ConfigRecord):
+        def deflate(self):
+            made.append(1)
+            return super().deflate()
+
+    Counted.__qualname__ = ConfigRecord.__qualname__
+    name, contents = contents_of({"config": Counted(dict(record))})
+    assert len(made) == 1
+    assert contents[record.object_id] == record.deflate()
+    assert objects.whole(name, contents).content["config"] == record
+
+
+def test_a_record_that_changes_is_sent_as_it_is_then():
+    record = ConfigRecord({"round": 1})
+    contents_of({"config": record})
+    record["round"] = 2
+    name, contents = contents_of({"config": record})
+    assert objects.whole(name, contents).content["config"]["round"] == 2

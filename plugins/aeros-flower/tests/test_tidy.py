@@ -45,3 +45,15 @@ def test_again_and_again(by_hand):
 
 def test_there_is_one_count_for_a_process():
     assert isinstance(tidy.passed, Passed)
+
+
+def test_what_is_there_at_the_start_is_looked_through_once(by_hand):
+    passed, stays, hanging = Passed(), Body(), weakref.ref(Body())
+    passed.settle()
+    assert hanging() is None
+    assert gc.get_freeze_count()
+    gc.unfreeze()
+    passed.settle()
+    passed(ENOUGH)
+    assert not gc.get_freeze_count()
+    assert stays.me is stays

@@ -26,7 +26,7 @@ from aeros_aggregators.warming import warm
 from aeros_core.encoding import Encoded
 from aeros_core.errors import DataError
 from aeros_core.messages import Update
-from aeros_core.parameters import Array, Parameters, Vector
+from aeros_core.parameters import Array, Parameters
 
 __all__ = ["Sums", "check_layout"]
 
@@ -93,7 +93,7 @@ class Sums:
             DataError: It has another layout.
         """
         check_layout(self._parameters, update)
-        if any(map(device.there, _arrived(update.parameters))):
+        if _is_afar(update.parameters):
             self._afar.add(update.parameters, weight)
             self._count(update, weight)
             return
@@ -178,9 +178,12 @@ class Sums:
         self._bytes = 0
 
 
-def _arrived(parameters: Parameters) -> Iterable[Vector]:
+def _is_afar(parameters: Parameters) -> bool:
+    """Tell whether a vector lies on a device; of most it is seen at once that they do not."""
     vectors = parameters.vectors
-    return () if isinstance(vectors, Encoded) else vectors.values()
+    if type(vectors) is Encoded:
+        return False
+    return any(type(v) is not np.ndarray and device.there(v) for v in vectors.values())
 
 
 def _form(pair: tuple[Parameters, float]) -> int:
@@ -193,7 +196,8 @@ def check_layout(parameters: Parameters, update: Update) -> None:
     Raises:
         DataError: It has another layout than the parameters.
     """
-    if update.parameters.layout.digest != parameters.layout.digest:
+    layout = update.parameters.layout
+    if layout is not parameters.layout and layout.digest != parameters.layout.digest:
         raise DataError(
             f"the update of node '{update.node}' has another layout than the parameters",
             exists=f"tensors {', '.join(t.name for t in parameters.layout.tensors)}",

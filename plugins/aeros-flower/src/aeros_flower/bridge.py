@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from struct import Struct
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
@@ -22,7 +22,10 @@ from aeros_flower.grid import GridPost
 from aeros_flower.lasting import Gone
 from aeros_flower.link import Answer
 
-__all__ = ["PLACE", "Bridge", "app"]
+if TYPE_CHECKING:
+    from aeros_flower.plain import Line
+
+__all__ = ["PLACE", "Bridge", "app", "follow", "receive", "send"]
 
 PLACE = "AEROS_BRIDGE"
 """The variable that says where the socket is."""
@@ -30,6 +33,9 @@ PLACE = "AEROS_BRIDGE"
 _LENGTHS = Struct("<QQ")
 _PATIENCE = 120.0
 """Seconds that the other side may take to answer."""
+
+_LONGEST = 5.0
+"""Seconds that it waits for something to come, at most."""
 
 app = ServerApp()
 
@@ -46,14 +52,17 @@ def main(grid: Grid, context: Context) -> None:  # noqa: ARG001 - the form Flowe
     post = GridPost(grid)
     with socket.socket(socket.AF_UNIX) as line:
         line.connect(place)
-        while (asked := _receive(line)) is not None:
-            _send(line, *_answered(post, *asked))
+        follow(line, post)
 
 
-def _answered(
-    post: GridPost, told: dict[str, Any], blocks: Sequence[bytes]
-) -> tuple[Any, list[bytes]]:
-    """Return what one call of the Grid comes to."""
+def follow(line: socket.socket, post: Line) -> None:
+    """Do what is asked over a line, until the other side closes it."""
+    while (asked := receive(line)) is not None:
+        send(line, *_answered(post, *asked))
+
+
+def _answered(post: Line, told: dict[str, Any], blocks: Sequence[bytes]) -> tuple[Any, list[bytes]]:
+    """Return what one call comes to."""
     match told["call"]:
         case "nodes":
             return sorted(post.nodes()), []
@@ -68,12 +77,16 @@ def _answered(
                 rows.append([answer.message, answer.error, head, len(parts)])
                 sent += parts
             return rows, sent
+        case "recall":
+            return post.recall(told["messages"]), []
+        case "wait":
+            return post.wait(min(told["seconds"], _LONGEST)), []
         case other:
             raise ValueError(f"a call of '{other}'")
 
 
 class Bridge:
-    """This process's end of it (`lasting.Session`, less its ends).
+    """This process's end of it (`lasting.Session`).
 
     Args:
         line: Connected to the ServerApp.
@@ -106,10 +119,19 @@ class Bridge:
             answers.append(Answer(message, content, error))
         return answers
 
+    def recall(self, messages: Iterable[str]) -> list[str]:
+        """Take back those messages that their node has not asked for yet, and return them."""
+        found: list[str] = self._ask({"call": "recall", "messages": sorted(messages)})[0]
+        return found
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until something has come, a moment at most."""
+        return bool(self._ask({"call": "wait", "seconds": seconds})[0])
+
     def _ask(self, told: dict[str, Any], blocks: Sequence[bytes] = ()) -> tuple[Any, list[bytes]]:
         try:
-            _send(self._line, told, blocks)
-            found = _receive(self._line)
+            send(self._line, told, blocks)
+            found = receive(self._line)
         except OSError as error:
             raise Gone(f"its server program does not answer: {error}") from error
         if found is None:
@@ -117,18 +139,21 @@ class Bridge:
         return found
 
     def close(self) -> None:
-        """Let the ServerApp come to its end."""
+        """Let the other side come to its end."""
         self._line.close()
 
+    abandon = close
 
-def _send(line: socket.socket, told: Any, blocks: Sequence[bytes]) -> None:
+
+def send(line: socket.socket, told: Any, blocks: Sequence[bytes] = ()) -> None:
+    """Send plain data, and blocks of bytes beside it."""
     head = json.dumps([told, [len(block) for block in blocks]]).encode()
     line.sendall(_LENGTHS.pack(len(head), len(blocks)) + head)
     for block in blocks:
         line.sendall(block)
 
 
-def _receive(line: socket.socket) -> tuple[Any, list[bytes]] | None:
+def receive(line: socket.socket) -> tuple[Any, list[bytes]] | None:
     """Return what came; None once the other side has closed."""
     if (lengths := _exactly(line, _LENGTHS.size)) is None:
         return None

@@ -8,9 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aeros_core.elements import Description
+from aeros_core.elements import TIERS, Description, check_tier
 from aeros_core.errors import ConfigError
-from aeros_core.words import counted
 from aeros_flower import neighbours
 from aeros_flower.reach import authority, check, silence, split
 from aeros_flower.start import PORT, is_loopback, say
@@ -41,7 +40,7 @@ def add_executor(parser: argparse.ArgumentParser) -> None:
         help="an option of the task's trainer or transformers that is another here",
     )  # fmt: skip
     parser.add_argument("--label", action="append", default=[], metavar="KEY=VALUE")
-    parser.add_argument("--tier", help="Cloud, Edge, FarEdge or IoT")
+    parser.add_argument("--tier", help=f"{', '.join(TIERS[:-1])} or {TIERS[-1]}")
     parser.add_argument("--data", action="append", default=[], help="a data set it holds")
     parser.add_argument(
         "--state", type=Path, default=Path(".aeros/state"), metavar="DIR",
@@ -60,16 +59,22 @@ def add_executor(parser: argparse.ArgumentParser) -> None:
 
 def add_up(parser: argparse.ArgumentParser) -> None:
     """Give ``aeros up`` its options."""
-    parser.description = "Start executors on this machine, for aeros run deployment=flower."
+    parser.description = (
+        "Start a controller and executors on this machine, for aeros run deployment=flower."
+    )
     parser.add_argument("--nodes", type=int, default=3, help="how many (3)")
     parser.add_argument("--port", type=int, default=PORT, help=f"controller.port ({PORT})")
     parser.add_argument("--folder", type=Path, default=neighbours.FOLDER, help="where logs go")
+    parser.add_argument(
+        "--alone", action="store_true",
+        help="executors alone, for a SuperLink that runs already, or runs that listen themselves",
+    )  # fmt: skip
     parser.set_defaults(command=_up)
 
 
 def add_down(parser: argparse.ArgumentParser) -> None:
     """Give ``aeros down`` its options."""
-    parser.description = "End the executors that aeros up started."
+    parser.description = "End the controller and the executors that aeros up started."
     parser.add_argument("--folder", type=Path, default=neighbours.FOLDER, help="as for aeros up")
     parser.set_defaults(command=_down)
 
@@ -107,7 +112,8 @@ def _executor(parsed: argparse.Namespace) -> int:
 
 
 def _check(parsed: argparse.Namespace) -> None:
-    """Refuse a name that is no folder's name, and a time that is none."""
+    """Refuse a name that is no folder's name, a time and a tier that are none."""
+    check_tier(parsed.tier, "--tier ")
     if Path(parsed.name).name != parsed.name or parsed.name in ("", ".."):
         raise ConfigError(
             f"--name '{parsed.name}' is no name: what its clients keep lies in a folder called so",
@@ -157,15 +163,15 @@ def _up(parsed: argparse.Namespace) -> int:
         raise ConfigError(f"--nodes {parsed.nodes} is below 1", hint="--nodes 3")
     if not 0 < parsed.port < 65536:
         raise ConfigError(f"--port {parsed.port} is no port", hint=f"--port {PORT}")
-    started = neighbours.up(parsed.folder, parsed.nodes, parsed.port)
-    number = counted(len(started), "executor")
+    started = neighbours.up(parsed.folder, parsed.nodes, parsed.port, alone=parsed.alone)
+    does = "stand by" if started.controller else "will find a controller"
     here = f"at port {parsed.port} of this machine; logs are in {parsed.folder}"
-    print(f"{number} will find a controller {here}")
+    print(f"{started} {does} {here}")
     words = f" controller.nodes={parsed.nodes} controller.port={parsed.port}"
     print(f"aeros run deployment=flower{'' if parsed.folder == neighbours.FOLDER else words}")
     return 0
 
 
 def _down(parsed: argparse.Namespace) -> int:
-    print(f"{counted(neighbours.down(parsed.folder), 'executor')} ended")
+    print(f"{neighbours.down(parsed.folder)} ended")
     return 0

@@ -18,8 +18,8 @@ class Flower:
             machine, elsewhere the CAs of this system.
         host: Address to listen on. Beyond this machine a certificate and keys of nodes are
             demanded.
-        port: Port to listen on; None: that of the executors which ``aeros up`` started in this
-            directory, or 9292.
+        port: Port to listen on; None: that of what ``aeros up`` started in this directory,
+            whose controller is used where one stands by there, or 9292.
         nodes: Executors to wait for before the first round; None: as many as ``aeros up``
             started in this directory, or 1.
         only: Names of the executors that may take part, or patterns of names as ``edge-*``;

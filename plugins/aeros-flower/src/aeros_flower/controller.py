@@ -57,7 +57,8 @@ class FlowerController:
         stock: bool,
         app: str | None,
     ) -> None:
-        port, nodes = _asked(*(split(superlink) if superlink else (host, port)), nodes, only)
+        where = split(superlink) if superlink else (host, port)
+        port, nodes, stands = _asked(*where, nodes, only)
         for name, value, least in (
             ("nodes", nodes, 1),
             ("wait", wait, 0),
@@ -68,8 +69,9 @@ class FlowerController:
                     f"controller.{name}={value} is below {least}", hint=f"controller.{name}={least}"
                 )
         self._door = Door(
-            superlink, ca, host, port, certificate, key, admitted, insecure, stock, app
-        )
+            superlink, ca, host, port, certificate, key, admitted, insecure, stock, app,
+            neighbours.place(neighbours.FOLDER) if stands and superlink is None else None,
+        )  # fmt: skip
         self._expected, self._wait, self._only = nodes, wait, tuple(only)
         self._window, self._plain = window_mb * 2**20, app is not None
 
@@ -102,13 +104,18 @@ class FlowerController:
             link.close()
 
 
-def _asked(host: str, port: int | None, nodes: int | None, only: Sequence[str]) -> tuple[int, int]:
-    """Return port and number of executors: as asked, or those that stand by here."""
+def _asked(
+    host: str, port: int | None, nodes: int | None, only: Sequence[str]
+) -> tuple[int, int, bool]:
+    """Return port and number of executors, as asked or those that `aeros up` started here.
+
+    Whether a controller stands by there is the third.
+    """
     found = neighbours.standing(neighbours.FOLDER) if is_loopback(host) else None
     if found is None or port not in (None, found.port):
-        return port or PORT, 1 if nodes is None else nodes
+        return port or PORT, 1 if nodes is None else nodes, False
     meant = sum(_is_meant(name, only) for name in found.names)
-    return found.port, max(meant, 1) if nodes is None else nodes
+    return found.port, max(meant, 1) if nodes is None else nodes, found.controller
 
 
 def _is_meant(name: str, only: Sequence[str]) -> bool:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
 from aeros_core.errors import ConfigError
 from aeros_flower import certs, fab
+from aeros_flower.attached import attached
 from aeros_flower.enrolment import Enrolment
 from aeros_flower.forward import Forward
 from aeros_flower.gate import App, Gate
@@ -58,6 +60,8 @@ class Door:
     insecure: bool
     stock: bool
     app: str | None
+    folder: Path | None = None
+    """Where a controller of this machine stands by (`aeros_flower.attached`)."""
 
     def __post_init__(self) -> None:
         """Check what can be checked before anything is opened."""
@@ -72,6 +76,11 @@ class Door:
             raise ConfigError(
                 f"controller.ca={self.ca} is for a SuperLink elsewhere, and none is named",
                 hint="controller.superlink=HOST:PORT, or leave controller.ca out",
+            )
+        if self.folder is not None and (self.certificate or self.admitted):
+            raise ConfigError(
+                f"the controller that aeros up started has port {self.port}, without TLS and keys",
+                hint="aeros down, then the same command; executors: aeros executor HOST:PORT",
             )
         guarded = self.certificate and self.admitted
         if not self.insecure and not is_loopback(self.host) and not guarded:
@@ -104,9 +113,12 @@ class Door:
             ConfigError: It cannot be opened.
             TaskError: The SuperLink cannot be reached.
         """
-        if self.superlink is None and not is_tried():
+        if self.folder is None and self.superlink is None and not is_tried():
             return self._stock(wait)
         bundle = fab.of(Path(self.app)) if self.app else fab.ours() if self.stock else None
+        if self.folder is not None:
+            address, embed = f"{self.host}:{self.port}", partial(self._listen, bundle)
+            return attached(self.folder, address, bundle, embed, wait, say)
         if self.superlink is None:
             return self._listen(bundle)
         tried()

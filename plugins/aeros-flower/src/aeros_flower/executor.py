@@ -14,7 +14,7 @@ from aeros_core import elements, plugins
 from aeros_core.errors import AerosError, TaskError
 from aeros_core.messages import Action, Failure, Reply
 from aeros_core.registry import versions
-from aeros_flower import brief, parcel, wire
+from aeros_flower import brief, parcel, tidy, wire
 from aeros_flower.fleet import Fleet, Lost, Unwelcome
 from aeros_flower.job import Job, overridden
 from aeros_flower.keep import Keeping
@@ -189,6 +189,7 @@ class Executor:
                 client = self._place.name if self._place.own else None
                 self._job = Job(self._registry, config, client, model)
                 self._made_from = content
+                tidy.settle()
         except AerosError as error:
             return told | {"error": str(error)}
         except Exception as error:

@@ -13,11 +13,11 @@ from typing import Any, Protocol, TypeVar
 from aeros_core.errors import TaskError
 from aeros_flower.link import Answer
 
-__all__ = ["Gone", "Lasting", "Session"]
+__all__ = ["TICK", "Gone", "Lasting", "Session"]
 
 _T = TypeVar("_T")
 
-_TICK = 0.2
+TICK = 0.2
 """Seconds between two questions for answers; a stock SuperLink does not tell."""
 
 _LOOK = 0.5
@@ -42,6 +42,12 @@ class Session(Protocol):
 
     def pull(self, messages: set[str], most: int) -> list[Answer]:
         """See `roster.Post`."""
+
+    def recall(self, messages: Iterable[str]) -> list[str]:
+        """See `roster.Post`."""
+
+    def wait(self, seconds: float) -> bool:
+        """See `roster.Post`; where nobody tells that something has come, for a moment."""
 
     def abandon(self) -> None:
         """Let go of a run that is lost."""
@@ -82,7 +88,7 @@ class Lasting:
         if self._opened() is None:
             tell(f"waits for the SuperLink at {address}")
         while self._opened() is None:
-            time.sleep(_TICK)
+            time.sleep(TICK)
 
     def _opened(self) -> Session | None:
         """Return the session, begun anew if it was lost; None while that is not possible.
@@ -145,14 +151,16 @@ class Lasting:
         asked = set(messages)
         return self._asked(lambda session: session.pull(asked, most), [])
 
-    def recall(self, messages: Iterable[str]) -> list[str]:  # noqa: ARG002 - nothing comes back
-        """Return nothing: a stock SuperLink takes no message back."""
-        return []
+    def recall(self, messages: Iterable[str]) -> list[str]:
+        """Take back what was not asked for yet; a stock SuperLink gives nothing back."""
+        return self._asked(lambda session: session.recall(messages), [])
 
     def wait(self, seconds: float) -> bool:
-        """Wait a moment."""
-        time.sleep(min(max(seconds, 0), _TICK))
-        return True
+        """Wait until something has come, or a moment."""
+        if self._session is None or self._lost:
+            time.sleep(min(max(seconds, 0), TICK))
+            return True
+        return self._asked(lambda session: session.wait(max(seconds, 0)), True)
 
     def close(self) -> None:
         """End the session."""

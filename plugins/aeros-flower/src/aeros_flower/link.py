@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aeros_flower import objects
+from aeros_flower import objects, tidy
 from aeros_flower.doorbell import App, Doorbell
 from aeros_flower.port import Port
 from aeros_flower.versions import tried
@@ -83,9 +83,10 @@ class Link:
         self._state, self._fab = app.state.linkstate_factory.state(), fab
         self.bell = Doorbell(app)
         self._port = Port(self.bell if wrap is None else wrap(self.bell), door, certificate)
-        self._over = threading.Event()
         self._objects: dict[str, Any] = {}
         self._begin()
+        self._port.wait()
+        tidy.settle()
 
     @property
     def address(self) -> str:
@@ -117,12 +118,30 @@ class Link:
             raise RuntimeError("the SuperLink did not let its own process have the run")
         TaskIdentity.run_id, TaskIdentity.task_id = self._run, self._task
         TaskIdentity.node_id = SUPERLINK_NODE_ID
-        threading.Thread(target=self._beat, daemon=True).start()
-        self._port.wait()
+        self._over = threading.Event()
+        told = (self._over, self._task)
+        threading.Thread(target=self._beat, args=told, daemon=True).start()
 
-    def _beat(self) -> None:
-        while not self._over.wait(_BEAT):
-            self._state.acknowledge_task_heartbeat(self._task)
+    def _beat(self, over: threading.Event, task: int) -> None:
+        while not over.wait(_BEAT):
+            self._state.acknowledge_task_heartbeat(task)
+
+    def renew(self, fab: bytes | None = None) -> None:
+        """End the run, and begin another: nodes stay, unless they still work for the old one.
+
+        Args:
+            fab: Bundle of the app that stock SuperNodes run.
+        """
+        self._over.set()
+        kept = self._state.message_ins_store.values()
+        busy = [m.metadata.dst_node_id for m in kept if m.metadata.delivered_at]
+        for node in self._state.get_node_info(node_ids=sorted(set(busy))):
+            with contextlib.suppress(ValueError):  # it has gone by itself
+                self._state.delete_node(node.owner_aid, node.node_id)
+        self._state.stop_run(self._run)
+        self._objects.clear()
+        self._fab = fab
+        self._begin()
 
     def enrol(self, key: bytes, name: str) -> None:
         """Make a node known by its public key (PEM), before its first request."""
@@ -228,3 +247,5 @@ class Link:
         self._over.set()
         self._state.finish_task(self._task, "completed", "")
         self._port.close()
+
+    abandon = close

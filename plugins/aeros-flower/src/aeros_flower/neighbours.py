@@ -1,4 +1,4 @@
-"""Executors on this machine, started and ended together: ``aeros up`` and ``aeros down``."""
+"""A controller and executors on this machine: ``aeros up`` and ``aeros down``."""
 
 from __future__ import annotations
 
@@ -11,29 +11,48 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from aeros_core.errors import ConfigError, TaskError
 from aeros_core.words import counted
+from aeros_flower import reach
+from aeros_flower.port import listen
+from aeros_flower.start import READY
+from aeros_flower.versions import is_tried
 
-__all__ = ["FOLDER", "Standing", "down", "standing", "up"]
+__all__ = ["FOLDER", "Standing", "down", "place", "standing", "up"]
 
 FOLDER = Path(".aeros")
+_Processes: TypeAlias = dict[str, subprocess.Popen[bytes]]
 _FILE = "executors.json"
+_CONTROLLER = "controller"
 _PATIENCE = 120.0
-"""Seconds that an executor may take to start, and ten times as long as it may to end."""
+"""Seconds that a process may take to start, and ten times as long as it may to end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Executors that `up` started and that live.
+    """What `up` started and lives.
 
     Args:
-        port: Of this machine, where they look for a controller.
+        port: Of this machine, where executors look for a controller.
         names: What they are called.
+        controller: Whether one stands by there.
     """
 
     port: int
     names: tuple[str, ...]
+    controller: bool = False
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        executors = counted(len(self.names), "executor")
+        return f"a controller and {executors}" if self.controller else executors
+
+
+def place(folder: Path) -> Path:
+    """Return the folder of the controller that stands by, which is its user's alone."""
+    return folder / _CONTROLLER
 
 
 def standing(folder: Path) -> Standing | None:
@@ -43,62 +62,117 @@ def standing(folder: Path) -> Standing | None:
         ConfigError: The list of what was started cannot be read.
     """
     port, running = _running(folder)
-    return Standing(port, tuple(running.values())) if running else None
+    names = tuple(name for name in running.values() if name != _CONTROLLER)
+    return Standing(port, names, _CONTROLLER in running.values()) if running else None
 
 
-def up(folder: Path, nodes: int, port: int) -> list[int]:
-    """Start executors for the controller on a port of this machine; return their process ids.
+def up(folder: Path, nodes: int, port: int, *, alone: bool = False) -> Standing:
+    """Start a controller at a port of this machine and executors for it.
+
+    Where another flwr is installed than the one that is tried, or where something answers at
+    the port that may be a SuperLink or an ``aeros run``, executors are started alone.
+
+    Args:
+        folder: Where logs go, and what is to be known of them later.
+        nodes: How many executors.
+        port: Where the controller listens.
+        alone: Start executors alone.
 
     Raises:
-        ConfigError: Some are running already.
+        ConfigError: Some are running already, or the port is taken.
         TaskError: One of them ended at once; none is left running.
     """
     if found := standing(folder):
-        many = f"{counted(len(found.names), 'executor')} of {folder}"
-        raise ConfigError(f"{many} run already, for port {found.port}", hint="aeros down")
+        raise ConfigError(
+            f"{found} of {folder} run already, for port {found.port}",
+            hint="aeros run deployment=flower, or aeros down first",
+        )
+    controller = not alone and is_tried() and not _answers(port)
     folder.mkdir(parents=True, exist_ok=True)
-    began = [_start(folder, f"executor-{i + 1}", port) for i in range(nodes)]
-    listed = [
-        {"pid": process.pid, "since": _since(process.pid), "name": f"executor-{i + 1}"}
-        for i, process in enumerate(began)
-    ]
-    told = {"port": port, "executors": listed}
-    (folder / _FILE).write_text(json.dumps(told), encoding="utf-8")
-    ends = time.monotonic() + _PATIENCE
-    for number, process in enumerate(began, 1):
-        log = folder / f"executor-{number}.log"
-        while process.poll() is None and not log.stat().st_size and time.monotonic() < ends:
-            time.sleep(0.05)
-        if process.poll() is not None:
-            down(folder)
-            raise TaskError(
-                f"executor-{number} ended: {log.read_text(encoding='utf-8').strip()[-500:]}",
-                hint=f"its log is {log}",
-            )
-    return [process.pid for process in began]
+    began: _Processes = {}
+    if controller:
+        words = ["aeros_flower.standing", str(port)]
+        _start(folder, port, began, _CONTROLLER, words, _private(place(folder)))
+        _await(folder, _CONTROLLER, began[_CONTROLLER], READY)
+    executors = tuple(f"executor-{number}" for number in range(1, nodes + 1))
+    for name in executors:
+        words = ["aeros_core.cli", "executor", f"127.0.0.1:{port}", "--name", name]
+        _start(folder, port, began, name, [*words, "--state", str(folder / "state")], Path())
+    for name in executors:
+        _await(folder, name, began[name])
+    return Standing(port, executors, controller)
 
 
-def _start(folder: Path, name: str, port: int) -> subprocess.Popen[bytes]:
-    words = ["-m", "aeros_core.cli", "executor", f"127.0.0.1:{port}", "--name", name]
-    words += ["--state", str(folder / "state")]
+def _answers(port: int) -> bool:
+    """Tell whether somebody answers at a port as a SuperLink would.
+
+    Raises:
+        ConfigError: Nobody does, and one cannot listen there.
+    """
+    try:
+        if reach.check(f"127.0.0.1:{port}", None, insecure=True, seconds=3.0):
+            return True
+        listen("127.0.0.1", port).close()
+    except ConfigError as error:
+        raise ConfigError(
+            f"--port {port} of this machine is taken, and not by a controller",
+            hint="aeros up --port PORT, another one",
+        ) from error
+    return False
+
+
+def _private(folder: Path) -> Path:
+    """Return a folder that nobody else may enter, without a socket of before."""
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o700)
+    (folder / "line").unlink(missing_ok=True)
+    return folder
+
+
+def _await(folder: Path, name: str, process: subprocess.Popen[bytes], word: str = "") -> None:
+    """Wait until a process says a word, whichever comes first if none is named.
+
+    Raises:
+        TaskError: It ended before; all others are ended, too.
+    """
+    log, ends = folder / f"{name}.log", time.monotonic() + _PATIENCE
+    while process.poll() is None and time.monotonic() < ends:
+        if (said := log.read_text(encoding="utf-8")) and word in said:
+            return
+        time.sleep(0.05)
+    if process.poll() is not None:
+        down(folder)
+        said = log.read_text(encoding="utf-8").strip()[-500:]
+        raise TaskError(f"{name} ended: {said}", hint=f"its log is {log}")
+
+
+def _start(
+    folder: Path, port: int, began: _Processes, name: str, words: list[str], where: Path
+) -> None:
+    """Start a process of Python's beside those that began, and note all of them."""
     with (folder / f"{name}.log").open("wb") as log:
-        return subprocess.Popen(  # noqa: S603 - this program, with a port that is a number
-            [sys.executable, *words],
+        began[name] = subprocess.Popen(  # noqa: S603 - this program, with a port that is a number
+            [sys.executable, "-m", *words],
+            cwd=where,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
         )
+    listed = [{"pid": p.pid, "since": _since(p.pid), "name": n} for n, p in began.items()]
+    told = {"port": port, "executors": listed}
+    (folder / _FILE).write_text(json.dumps(told), encoding="utf-8")
 
 
-def down(folder: Path) -> int:
-    """End the executors that `up` started; return how many there were.
+def down(folder: Path) -> Standing:
+    """End what `up` started; return what there was of it.
 
     Raises:
-        ConfigError: None was started from here.
+        ConfigError: Nothing was started from here.
     """
     if not (folder / _FILE).exists():
-        raise ConfigError(f"no executor was started from {folder}", hint="aeros up")
+        raise ConfigError(f"nothing was started from {folder}", hint="aeros up")
+    found = standing(folder) or Standing(0, ())
     _, running = _running(folder)
     for pid in running:
         with contextlib.suppress(ProcessLookupError):
@@ -110,7 +184,7 @@ def down(folder: Path) -> int:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     (folder / _FILE).unlink()
-    return len(running)
+    return found
 
 
 def _running(folder: Path) -> tuple[int, dict[int, str]]:

@@ -101,6 +101,8 @@ class FlowerNodes:
 
     def receive(self, timeout: float | None) -> Reply | None:
         """Return the next reply; None once the time is over, or if none is to come."""
+        if self._ready:  # of a message that came before: no look at who is there, no clock
+            return self._ready.popleft()
         with timed("receive"):
             return self._next(timeout)
 

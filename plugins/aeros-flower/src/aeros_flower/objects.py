@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from typing import Any, TypeAlias
 
 from aeros_flower import tidy
@@ -40,10 +41,25 @@ def apart(message: Any) -> Iterator[tuple[Any, dict[str, Any], Any]]:
         remove_content_from_message,
     )
 
-    with no_object_id_recompute():
+    with no_object_id_recompute(), _written_once(message.content.values()):
         message.metadata.__dict__["_message_id"] = message.object_id
         objects, tree = get_all_nested_objects(message), get_object_tree(message)
         yield remove_content_from_message(message), objects, tree
+
+
+@contextlib.contextmanager
+def _written_once(records: Iterable[Any]) -> Iterator[None]:
+    """Have records made into bytes once: Flower does it for the digest, and again to send them."""
+    from flwr.app import ConfigRecord
+
+    configs = [record for record in records if isinstance(record, ConfigRecord)]
+    for config in configs:
+        config.__dict__["deflate"] = cache(config.deflate)
+    try:
+        yield
+    finally:
+        for config in configs:
+            config.__dict__.pop("deflate", None)
 
 
 def send(

@@ -13,7 +13,6 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from itertools import accumulate
 from typing import Any, TypeVar
 
 import numpy as np
@@ -69,13 +68,13 @@ class Block:
 
     def add(self, vector: Any) -> int:
         """Return the place of a vector; the same object has one place."""
-        if id(vector) not in self._known:
-            array = np.ascontiguousarray(on_host(vector)).reshape(-1)
-            self._known[id(vector)] = len(self.table)
+        place = self._known.setdefault(id(vector), len(self.table))
+        if place == len(self.table):
+            array = vector if _is_flat(vector) else _flat(vector)
             self.table.append([name_of(array.dtype), array.size])
             self._arrays.append(array)
             self._made = None
-        return self._known[id(vector)]
+        return place
 
     def made(self, inline: int) -> tuple[bytes, ArrayRecord | None]:
         """Return all arrays as bytes, and, where these are more, as a record of their own."""
@@ -90,6 +89,14 @@ class Block:
                 record = ArrayRecord({PACKED: whole})
             self._made = (data, record)
         return self._made
+
+
+def _is_flat(vector: Any) -> bool:
+    return type(vector) is np.ndarray and vector.ndim == 1 and vector.flags.c_contiguous
+
+
+def _flat(vector: Any) -> Array:
+    return np.ascontiguousarray(on_host(vector)).reshape(-1)
 
 
 def pack(
@@ -143,15 +150,18 @@ def opened(content: RecordDict, kind: str) -> tuple[dict[str, Any], dict[str, li
 
 def _arrays(content: RecordDict, name: str, table: object) -> list[Array]:
     """Return the arrays of a block, writable and nobody else's."""
-    kinds = [_entry(entry) for entry in of(table, list, "blocks")]
-    starts = list(accumulate((-(-dtype.itemsize * n // 8) * 8 for dtype, n in kinds), initial=0))
+    places, end = [], 0
+    for entry in of(table, list, "blocks"):
+        dtype, count = _entry(entry)
+        places.append((dtype, count, end))
+        end += -(-dtype.itemsize * count // 8) * 8
     data = _data(content, name)
-    if len(data) != starts[-1]:
-        raise WireError(f"block '{name}' holds {len(data)} bytes, not {starts[-1]}")
+    if len(data) != end:
+        raise WireError(f"block '{name}' holds {len(data)} bytes, not {end}")
     whole = bytearray(data)
     return [
         np.frombuffer(whole, dtype, count, start) if count else np.empty(0, dtype)
-        for (dtype, count), start in zip(kinds, starts[:-1], strict=True)
+        for dtype, count, start in places
     ]
 
 
@@ -201,11 +211,12 @@ def name_of(dtype: np.dtype[Any]) -> str:
 
 def named(row: Mapping[str, Any], key: str, arrays: Sequence[Array]) -> dict[str, Array]:
     """Return the arrays whose places a row gives by name."""
-    places = of(row.get(key), dict, key)
-    for name, place in places.items():
+    found: dict[str, Array] = {}
+    for name, place in of(row.get(key), dict, key).items():
         if not 0 <= of(place, int, key) < len(arrays):
             raise WireError(f"{key} '{name}' is array {place} of {len(arrays)}")
-    return {name: arrays[place] for name, place in places.items()}
+        found[name] = arrays[place]
+    return found
 
 
 def rows(head: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
@@ -215,7 +226,8 @@ def rows(head: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
 
 def numbers(row: Mapping[str, Any], key: str) -> dict[str, float]:
     """Return numbers by name; NaN and infinity pass, for admission to refuse."""
-    return {name: number(value, name) for name, value in of(row.get(key), dict, key).items()}
+    found = of(row.get(key), dict, key)
+    return {n: v if type(v) is float else number(v, n) for n, v in found.items()}
 
 
 def number(value: object, name: str) -> float:
@@ -229,7 +241,7 @@ def number(value: object, name: str) -> float:
 
 
 def of(value: object, kind: type[_T], name: str) -> _T:
-    """Return a value that is of the kind it should be; True is no int."""
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+    """Return a value that is of the very kind it should be; True is no int."""
+    if type(value) is not kind:
         raise WireError(f"{name} is {type(value).__name__}, not {kind.__name__}")
     return value

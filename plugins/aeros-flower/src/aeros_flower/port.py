@@ -34,10 +34,10 @@ def listen(host: str, port: int) -> socket.socket:
         ) from error
     except OSError as error:
         found.close()
-        free = "end what listens there (another aeros run?), or controller.port=PORT, and the same"
+        free = "end what listens there (another aeros run? aeros up elsewhere?), or"
         raise ConfigError(
             f"controller.port={port}: {host}:{port} cannot be listened on: {error.strerror}",
-            hint=f"{free} for the executors"
+            hint=f"{free} controller.port=PORT, and the same for the executors"
             if error.errno == errno.EADDRINUSE
             else "controller.host=ADDRESS, one of this machine's (0.0.0.0: all of them), and a"
             " controller.port that this user may open",

@@ -5,10 +5,13 @@ from __future__ import annotations
 import sys
 from ipaddress import ip_address
 
-__all__ = ["PORT", "is_everywhere", "is_loopback", "say"]
+__all__ = ["PORT", "READY", "is_everywhere", "is_loopback", "say"]
 
 PORT = 9292
 """Where a controller listens unless something else is said."""
+
+READY = "stands by"
+"""What a controller says that waits for runs."""
 
 
 def is_loopback(host: str) -> bool:

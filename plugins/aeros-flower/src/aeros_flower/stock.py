@@ -13,7 +13,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -22,7 +22,7 @@ from typing import Any
 from aeros_core.errors import TaskError
 from aeros_flower import fab
 from aeros_flower.bridge import PLACE, Bridge
-from aeros_flower.lasting import Gone, Lasting, Session
+from aeros_flower.lasting import TICK, Gone, Lasting, Session
 from aeros_flower.leash import leashed
 from aeros_flower.link import Answer, quiet
 from aeros_flower.port import Port
@@ -177,6 +177,13 @@ class _Started:
 
     def pull(self, messages: set[str], most: int) -> list[Answer]:
         return self._bridge.pull(messages, most)
+
+    def recall(self, messages: Iterable[str]) -> list[str]:  # noqa: ARG002 - it takes none back
+        return []
+
+    def wait(self, seconds: float) -> bool:
+        time.sleep(min(seconds, TICK))
+        return True
 
     def abandon(self) -> None:
         self._ends.close()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from aeros_flower import objects, reach
 from aeros_flower.claim import Claim
-from aeros_flower.lasting import Gone, Lasting, Session
+from aeros_flower.lasting import TICK, Gone, Lasting, Session
 from aeros_flower.link import Answer, quiet
 from aeros_flower.versions import tried
 
@@ -114,6 +115,13 @@ class _Claimed:
         )
         self.claim.ask("ConfirmMessageReceived", confirmed)
         return Answer(message, content)
+
+    def recall(self, messages: Iterable[str]) -> list[str]:  # noqa: ARG002 - it takes none back
+        return []
+
+    def wait(self, seconds: float) -> bool:
+        time.sleep(min(seconds, TICK))
+        return True
 
     def abandon(self) -> None:
         self.claim.abandon()

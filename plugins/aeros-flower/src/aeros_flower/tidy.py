@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import threading
 
-__all__ = ["Passed", "passed"]
+__all__ = ["Passed", "passed", "settle"]
 
 ENOUGH = 2**25
 """Bytes after which one looks."""
@@ -31,12 +31,22 @@ class Passed:
             if self._since < ENOUGH:
                 return
             self._since = 0
-            gc.collect()
+            self._look()
+
+    def settle(self) -> None:
+        """Take what is there now for what stays; called a second time it does nothing."""
+        with self._lock:
             if not self._frozen:
-                # What was there before the first large body is not looked at again: to go
-                # through all that is imported takes a third of a second each time.
-                self._frozen = True
-                gc.freeze()
+                self._look()
+
+    def _look(self) -> None:
+        gc.collect()
+        if not self._frozen:
+            # What was there before is not looked at again: to go through all that is
+            # imported takes a third of a second each time, and it comes to that once a round.
+            self._frozen = True
+            gc.freeze()
 
 
 passed = Passed()
+settle = passed.settle

@@ -102,6 +102,8 @@ def pack_replies(replies: Iterable[Reply]) -> RecordDict:
 
 
 def _reply_row(reply: Reply, block: Block, kept: list[Any]) -> dict[str, Any]:
+    if isinstance(reply, Update):
+        return _update_row(reply, block, kept)
     row: dict[str, Any] = {"node": reply.node, "round": reply.round}
     if isinstance(reply, Failure):
         return row | {"kind": "failure", "reason": reply.reason}
@@ -112,25 +114,31 @@ def _reply_row(reply: Reply, block: Block, kept: list[Any]) -> dict[str, Any]:
         shapes = {name: list(array.shape) for name, array in arrays.items()}
         places = {name: block.add(array) for name, array in arrays.items()}
         return row | {"kind": "scores", "outputs": places, "shapes": shapes}
-    if isinstance(reply, Evaluation):
-        return row | {"kind": "evaluation"}
-    vectors = reply.parameters.vectors
-    encoded = type(vectors) is Encoded
-    arrays = dict(vectors.arrays) if isinstance(vectors, Encoded) else dict(vectors)
-    kept += [*arrays.values(), *reply.vectors.values()]
-    return row | {
+    return row | {"kind": "evaluation"}
+
+
+def _update_row(update: Update, block: Block, kept: list[Any]) -> dict[str, Any]:
+    vectors = update.parameters.vectors
+    arrays = vectors.arrays if type(vectors) is Encoded else vectors
+    kept += arrays.values()
+    kept += update.vectors.values()
+    return {
         "kind": "update",
-        "scalars": _floats(reply.scalars),
-        "vectors": {name: block.add(v) for name, v in reply.vectors.items()},
-        "delta": reply.delta,
-        "digest": reply.parameters.layout.digest,
-        "encoded": encoded,
+        "node": update.node,
+        "round": update.round,
+        "examples": update.examples,
+        "metrics": _floats(update.metrics),
+        "scalars": _floats(update.scalars),
+        "vectors": {name: block.add(v) for name, v in update.vectors.items()},
+        "delta": update.delta,
+        "digest": update.parameters.layout.digest,
+        "encoded": arrays is not vectors,
         "parameters": {name: block.add(v) for name, v in arrays.items()},
     }
 
 
 def _floats(numbers: Mapping[str, float]) -> dict[str, float]:
-    return {name: float(value) for name, value in numbers.items()}
+    return {name: v if type(v) is float else float(v) for name, v in numbers.items()}
 
 
 # ---------------------------------------------------------------- reading
@@ -229,7 +237,7 @@ def _reply(
     elif wrong := _misfit(found, layout):
         return Failure(node, at, wrong, "layout")
     else:
-        parameters = Parameters(layout, found)
+        parameters = Parameters.trusted(layout, found)
     return Update(
         node=node,
         round=at,
@@ -244,10 +252,12 @@ def _reply(
 
 def _misfit(found: Mapping[str, Array], layout: Layout) -> str:
     lengths = {dtype: len(vector) for dtype, vector in found.items()}
-    if lengths != dict(layout.sizes):
+    if lengths != layout.sizes:
         return f"vectors of lengths {lengths}, not {dict(layout.sizes)}"
-    other = [f"{v.dtype} for {dtype}" for dtype, v in found.items() if name_of(v.dtype) != dtype]
-    return f"numbers of {other[0]}" if other else ""
+    for dtype, vector in found.items():
+        if name_of(vector.dtype) != dtype:
+            return f"numbers of {vector.dtype} for {dtype}"
+    return ""
 
 
 def _parameters(head: Mapping[str, Any], layout: Layout, arrays: Sequence[Array]) -> Parameters:

@@ -1,0 +1,213 @@
+"""A controller that stands by between runs: found, shared by nobody, and killed."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("aeros_flower")
+
+ROUNDS = 4
+NAMES = ("toy", "flower", "zarr")
+TASK = ("experiment=none", "repository=zarr", "transformer=[blobs,even,scale]", "trainer=linear",
+        "trainer.pause=0.05", "collector=mean", "collector.momentum=0.9", "task.ordered=true",
+        f"task.rounds={ROUNDS}", "task.name=digits")  # fmt: skip
+OVER = ("run", "controller=flower", "controller.wait=100", *TASK)
+
+
+def result(folder):
+    """Return the newest result of runs in a folder."""
+    paths = sorted(folder.glob("outputs/*/*/result.json"), key=lambda p: p.stat().st_mtime_ns)
+    return json.loads(paths[-1].read_text())
+
+
+@pytest.fixture
+def aeros(command):
+    """A function that runs `aeros …` to its end, and returns what it said."""
+
+    def run(*words, code=0):
+        ended = command(*words, names=NAMES)
+        assert ended.returncode == code, ended.stdout + ended.stderr
+        assert "Traceback" not in ended.stderr
+        return ended.stdout + ended.stderr
+
+    return run
+
+
+@pytest.fixture
+def pids(aeros, port, tmp_path):
+    """Process ids by name of a controller and two executors, ended afterwards."""
+    said = aeros("up", "--nodes", "2", "--port", str(port))
+    assert said.startswith(f"a controller and 2 executors stand by at port {port}")
+    told = json.loads((tmp_path / ".aeros" / "executors.json").read_text())["executors"]
+    yield {one["name"]: one["pid"] for one in told}
+    if (tmp_path / ".aeros" / "executors.json").exists():
+        aeros("down")
+
+
+@pytest.fixture
+def begun(environment, tmp_path):
+    """A function that starts a run and returns it and its log once a round is over."""
+    running = []
+
+    def start(*words):
+        log = tmp_path / "run.log"
+        with log.open("w") as said:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "aeros_core.cli", *OVER, *words],
+                cwd=tmp_path, env=environment(*NAMES), stdout=said, stderr=said,
+            )  # fmt: skip
+        running.append(process)
+        ends = time.monotonic() + 100
+        while "round 1/" not in log.read_text():
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < ends, log.read_text()
+            time.sleep(0.01)
+        return process, log
+
+    yield start
+    for process in running:
+        process.kill()
+        process.wait(60)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(environment, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("local")
+    command = [sys.executable, "-m", "aeros_core.cli", "run", *TASK]
+    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, timeout=300,
+                   env=environment(*NAMES))  # fmt: skip
+    return result(folder)
+
+
+def same(folder, undisturbed):
+    found = result(folder)
+    assert found["rounds"] == ROUNDS
+    assert found["model"]["digest"] == undisturbed["model"]["digest"]
+
+
+def connections(folder):
+    return [p.read_text().count("is connected") for p in sorted(folder.glob(".aeros/exec*.log"))]
+
+
+def test_two_runs_one_after_the_other_find_it_and_its_executors_stay(
+    aeros, pids, undisturbed, tmp_path
+):
+    for name in ("first", "second"):
+        aeros(*OVER, f"repository.path={name}")
+        same(tmp_path, undisturbed)
+    assert connections(tmp_path) == [1, 1]
+    assert aeros("down") == "a controller and 2 executors ended\n"
+    assert not any(map(lives, pids.values()))
+
+
+def test_a_second_run_at_the_same_time_is_refused(aeros, pids, begun, undisturbed, tmp_path):
+    process, _ = begun("task.rounds=40", "hydra.run.dir=long")
+    said = aeros(*OVER, "repository.path=other", code=2)
+    assert "one task at a time" in said
+    assert "aeros up --port PORT" in said
+    process.kill()
+    process.wait(60)
+    aeros(*OVER, "repository.path=other")  # the one that was killed holds nobody up
+    same(tmp_path, undisturbed)
+
+
+def test_a_run_that_is_killed_goes_on_with_the_executors_that_stayed(
+    aeros, pids, begun, undisturbed, tmp_path
+):
+    process, _ = begun()
+    process.kill()
+    process.wait(60)
+    aeros(*OVER, "task.resume=true")
+    same(tmp_path, undisturbed)
+
+
+def test_when_it_is_killed_the_run_listens_in_its_place(aeros, pids, begun, undisturbed, tmp_path):
+    process, log = begun()
+    os.kill(pids["controller"], signal.SIGKILL)
+    assert process.wait(200) == 0, log.read_text()
+    said = log.read_text()
+    assert "the controller of aeros up has ended; this run listens at 127.0.0.1:" in said
+    same(tmp_path, undisturbed)
+    aeros(*OVER, "repository.path=next")  # the next one finds that it is gone
+    same(tmp_path, undisturbed)
+    assert aeros("down") == "2 executors ended\n"
+
+
+@pytest.mark.soak
+def test_when_all_of_it_is_killed_all_of_it_can_be_started_again(
+    aeros, pids, port, begun, undisturbed, tmp_path
+):
+    process, _ = begun()
+    for pid in (process.pid, *pids.values()):
+        os.kill(pid, signal.SIGKILL)
+    process.wait(60)
+    ends = time.monotonic() + 60
+    while any(map(lives, pids.values())):
+        assert time.monotonic() < ends
+        time.sleep(0.02)
+    aeros("up", "--nodes", "2", "--port", str(port))
+    aeros(*OVER, "task.resume=true")
+    same(tmp_path, undisturbed)
+
+
+def lives(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_its_socket_is_its_users_alone_and_its_port_is_guarded(pids, port, tmp_path):
+    import httpx
+
+    assert (tmp_path / ".aeros" / "controller").stat().st_mode & 0o777 == 0o700
+    for path in ("/v1/control/start-run", "/v1/runtime/acquire-task"):
+        assert httpx.post(f"http://127.0.0.1:{port}{path}").status_code == 404
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can play another user")
+def test_another_user_cannot_reach_it(pids, tmp_path):
+    stranger = f"""
+import os, socket
+os.setgid(65534); os.setuid(65534)
+with socket.socket(socket.AF_UNIX) as line:
+    line.connect({str(tmp_path / ".aeros" / "controller" / "line")!r})
+"""
+    for parent in (tmp_path, *tmp_path.parents):
+        parent.chmod(parent.stat().st_mode | 0o011)
+    ended = subprocess.run([sys.executable, "-c", stranger], capture_output=True, text=True)
+    assert "PermissionError" in ended.stderr
+
+
+def test_with_options_that_it_does_not_have_a_run_says_so(aeros, pids):
+    said = aeros(*OVER, "controller.admitted=nodes", code=2)
+    assert "without TLS and keys" in said
+    assert "aeros down" in said
+
+
+def test_a_port_that_another_program_has_is_named(aeros):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        said = aeros("up", "--port", str(other.getsockname()[1]), code=2)
+    assert "is taken, and not by a controller" in said
+
+
+def test_beside_a_superlink_executors_are_started_alone(aeros, port):
+    from aeros_flower.link import Link
+    from aeros_flower.port import listen
+
+    link = Link(listen("127.0.0.1", port))
+    try:
+        said = aeros("up", "--nodes", "1", "--port", str(port))
+        assert said.startswith(f"1 executor will find a controller at port {port}")
+    finally:
+        aeros("down")
+        link.close()
