@@ -104,7 +104,8 @@ def _back(step: Transformer, shares: Batch, before: Batch) -> Batch:
         raise PluginError(
             f"the step {type(step).__name__} does not say what its fields were made of, so"
             " nothing before it can be explained",
-            hint="SupportsAttribution in aeros_core.powers is what it lacks",
+            hint="ask without 'explain', or of a model that was trained without this step"
+            " (a plugin's step needs SupportsAttribution of aeros_core.powers)",
         )
     return step.attributed(shares, before)
 

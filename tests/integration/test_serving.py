@@ -4,7 +4,9 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+import tritonclient.http as triton
 
 PREDICT = """
 import json
@@ -35,3 +37,16 @@ def test_answers_with_the_accuracy_of_training(aeros, experiment):
     done = subprocess.run(command, cwd=aeros.folder, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == pytest.approx(aeros.result()["metrics"]["accuracy"])
+
+
+def test_a_network_and_a_graph_answer_from_one_server_without_a_word(aeros, serve):
+    aeros("run", "task.rounds=1")
+    aeros("models", "export", "digits", "digits.onnx")
+    aeros("models", "import", "digits.onnx", "--name", "graph")
+    server = serve("model=digits", "model=graph")
+    client = triton.InferenceServerClient(server.http)
+    image = triton.InferInput("image", [3, 8, 8], "FP32")
+    image.set_data_from_numpy(np.zeros((3, 8, 8), np.float32))
+    for name, platform in (("digits", "aeros_torch"), ("graph", "aeros_onnx")):
+        assert client.get_model_metadata(name)["platform"] == platform
+        assert client.infer(name, [image]).as_numpy("scores").shape == (3, 10)

@@ -85,6 +85,7 @@ def test_it_is_said_in_json_too(running):
         (ASKED | {"explain_steps": 0}, "'explain_steps' is a number from 1 to 1000, not 0"),
         (ASKED | {"explain_steps": 1001}, "'explain_steps' is a number from 1 to 1000, not 1001"),
         (ASKED | {"explain_steps": "50"}, "is a number from 1 to 1000, not '50'"),
+        (ASKED | {"explain_stps": 5}, "'explain_stps' does not exist; they are explain, explain_t"),
         (ASKED | {"explain_baseline": "0"}, "parameter 'explain_baseline' is a number, not '0'"),
     ],
 )

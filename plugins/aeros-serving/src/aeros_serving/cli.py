@@ -39,7 +39,9 @@ def _serve(parsed: argparse.Namespace) -> int:
 
     logging.basicConfig(level=logging.WARNING, format="aeros: %(message)s")
     logging.getLogger("aeros_serving").setLevel(logging.INFO)
-    server = Server(Loader(registry, repository, cfg["inferencer"]), options)
+    chosen = any(word.lstrip("+~").startswith("inferencer") for word in overrides)
+    inferencer = cfg["inferencer"] if chosen else None
+    server = Server(Loader(registry, repository, inferencer), options)
     run(server, models)
     return 0
 

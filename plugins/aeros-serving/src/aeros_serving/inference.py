@@ -74,6 +74,10 @@ def patience(microseconds: object) -> float:
     return microseconds / 1e6 if microseconds else math.inf
 
 
+_HOW = ("explain", "explain_target", "explain_steps", "explain_baseline")
+"""Parameters that say how an answer is explained."""
+
+
 def explain_of(parameters: Mapping[str, object]) -> Explain | None:
     """Return how a request wants its answer explained; None: not at all.
 
@@ -90,6 +94,8 @@ def explain_of(parameters: Mapping[str, object]) -> Explain | None:
         return None
     method, target = parameters["explain"], parameters.get("explain_target")
     steps, baseline = parameters.get("explain_steps", 50), parameters.get("explain_baseline")
+    if strange := [name for name in parameters if name.startswith("explain") and name not in _HOW]:
+        raise Malformed(f"parameter '{strange[0]}' does not exist; they are {', '.join(_HOW)}")
     if not isinstance(method, str) or method not in METHODS:
         raise Malformed(f"parameter 'explain' is {method!r}, not one of {', '.join(METHODS)}")
     if isinstance(target, bool) or not isinstance(target, int | str | None):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from aeros_core import compose
+from aeros_core import compose, members
 from aeros_core.data import Batch
 from aeros_core.errors import AerosError, ConfigError
 from aeros_core.powers import SupportsMembers
@@ -174,13 +174,13 @@ class Loader:
     Args:
         registry: What is installed.
         repository: Where the models are.
-        inferencer: The configuration of the inferencer.
+        inferencer: The configuration of the inferencer; None: what goes with each model.
         listeners: Objects that hear of every answer.
     """
 
     registry: Registry
     repository: Repository
-    inferencer: Mapping[str, Any]
+    inferencer: Mapping[str, Any] | None
     listeners: Sequence[object] = ()
 
     def load(self, name: str, version: int) -> Served:
@@ -191,8 +191,9 @@ class Loader:
             ConfigError: A part of it is not installed here, or it cannot answer.
         """
         model = self.repository.model(name, version)
+        node = self.inferencer or members.usual(self.registry, model)
         service = compose.build_service(
-            self.registry, model, self.inferencer, self.listeners, repository=self.repository
+            self.registry, model, node, self.listeners, repository=self.repository
         )
         contract = contract_of(model, service.steps)
         served = Served(name, version, service, contract)
