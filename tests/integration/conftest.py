@@ -147,6 +147,26 @@ def port():
 
 
 @pytest.fixture
+def logged(tmp_path):
+    """A function that starts a program, killed afterwards; returns the process and its log."""
+    running = []
+
+    def start(words, name="run", env=None):
+        log = tmp_path / f"{name}.log"
+        with log.open("w") as said:
+            process = subprocess.Popen(
+                words, cwd=tmp_path, env=env, stdin=subprocess.DEVNULL, stdout=said, stderr=said
+            )
+        running.append(process)
+        return process, log
+
+    yield start
+    for process in running:
+        process.kill()
+        process.wait(60)
+
+
+@pytest.fixture
 def aeros(tmp_path):
     return Shell(tmp_path)
 

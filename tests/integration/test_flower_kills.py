@@ -153,24 +153,13 @@ def superlink(environment, port, tmp_path):
 
 
 @pytest.fixture
-def killer(environment, tmp_path):
+def killer(environment, logged):
     """A function that starts a run that kills; returns the process and its log."""
-    running = []
 
-    def start(who, phase, *words):
-        log = tmp_path / "run.log"
-        with log.open("w") as said:
-            process = subprocess.Popen(
-                [sys.executable, "-c", KILLER, who, phase, *words],
-                cwd=tmp_path, env=environment(*NAMES), stdout=said, stderr=said,
-            )  # fmt: skip
-        running.append(process)
-        return process, log
+    def start(*words):
+        return logged([sys.executable, "-c", KILLER, *words], env=environment(*NAMES))
 
-    yield start
-    for process in running:
-        process.kill()
-        process.wait(60)
+    return start
 
 
 @pytest.fixture(scope="module")

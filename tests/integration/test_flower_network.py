@@ -103,24 +103,13 @@ def line():
 
 
 @pytest.fixture
-def inside(tmp_path):
+def inside(logged):
     """A function that starts `aeros …` in a namespace; returns the process and its log."""
-    running = []
 
     def start(side, name, *words):
-        log = tmp_path / f"{name}.log"
-        with log.open("w") as said:
-            process = subprocess.Popen(
-                ["ip", "netns", "exec", side, *PYTHON, *words],
-                cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=said, stderr=said,
-            )  # fmt: skip
-        running.append(process)
-        return process, log
+        return logged(["ip", "netns", "exec", side, *PYTHON, *words], name)
 
-    yield start
-    for process in running:
-        process.kill()
-        process.wait(60)
+    return start
 
 
 def until(log, text, process, seconds=200):

@@ -52,18 +52,12 @@ def pids(aeros, port, tmp_path):
 
 
 @pytest.fixture
-def begun(environment, tmp_path):
+def begun(environment, logged):
     """A function that starts a run and returns it and its log once a round is over."""
-    running = []
 
     def start(*words):
-        log = tmp_path / "run.log"
-        with log.open("w") as said:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "aeros_core.cli", *OVER, *words],
-                cwd=tmp_path, env=environment(*NAMES), stdout=said, stderr=said,
-            )  # fmt: skip
-        running.append(process)
+        command = [sys.executable, "-m", "aeros_core.cli", *OVER, *words]
+        process, log = logged(command, env=environment(*NAMES))
         ends = time.monotonic() + 100
         while "round 1/" not in log.read_text():
             assert process.poll() is None, log.read_text()
@@ -71,10 +65,7 @@ def begun(environment, tmp_path):
             time.sleep(0.01)
         return process, log
 
-    yield start
-    for process in running:
-        process.kill()
-        process.wait(60)
+    return start
 
 
 @pytest.fixture(scope="module")

@@ -121,17 +121,23 @@ def folder(request, examples, tmp_path):
     return path, files, options
 
 
-def test_in_a_folder_no_flipped_bit_gives_wrong_data(folder, examples):
-    path, files, options = folder
-    expected = answers(examples.store(path, **options))
+def flips(files):
+    """Damage one place after the other; yield the file and what it held, which it holds again."""
     for file in files:
         whole = file.read_bytes()
         for place in places(whole):
             file.write_bytes(flipped(whole, place))
-            with told() as lines:
-                found = answers(examples.store(path, **options))
-            check(str(file), expected, found, lines)
+            yield file, whole
             file.write_bytes(whole)
+
+
+def test_in_a_folder_no_flipped_bit_gives_wrong_data(folder, examples):
+    path, files, options = folder
+    expected = answers(examples.store(path, **options))
+    for file, _ in flips(files):
+        with told() as lines:
+            found = answers(examples.store(path, **options))
+        check(str(file), expected, found, lines)
 
 
 @pytest.mark.parametrize("folder", [Compression.none], indirect=True)
@@ -139,16 +145,13 @@ def test_in_a_folder_every_flipped_bit_is_found_and_healed_from_a_copy(folder, e
     path, files, options = folder
     shutil.copytree(path, tmp_path / "copy")
     expected = answers(examples.store(path, **options))
-    for file in files:
-        whole = file.read_bytes()
-        for place in places(whole):
-            file.write_bytes(flipped(whole, place))
-            store = examples.store(path, **options)
-            assert [name for name, what in store.verify().items() if what] == [str(file)]
-            copy = examples.store(tmp_path / "copy", **options)
-            assert list(store.heal(None, None, [copy])) == [str(file)]
-            assert answers(examples.store(path, **options)) == expected
-            assert file.read_bytes() == whole
+    for file, whole in flips(files):
+        store = examples.store(path, **options)
+        assert [name for name, what in store.verify().items() if what] == [str(file)]
+        copy = examples.store(tmp_path / "copy", **options)
+        assert list(store.heal(None, None, [copy])) == [str(file)]
+        assert answers(examples.store(path, **options)) == expected
+        assert file.read_bytes() == whole
 
 
 def test_in_a_folder_all_flipped_at_once_are_healed(folder, examples, tmp_path):
