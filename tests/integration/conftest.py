@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,9 +20,14 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass
 class Shell:
-    """Types `aeros …` in one working directory."""
+    """Types `aeros …` in one working directory.
+
+    Most commands are carried out in this process, which has imported torch already; what
+    listens, or is killed, has a process of its own.
+    """
 
     folder: Path
+    here: Callable
 
     def start(self, *words, log=None):
         """Start it; what it says goes into pipes, or into one file."""
@@ -36,6 +42,14 @@ class Shell:
             )
 
     def __call__(self, *words, code=0):
+        """Carry a command out in this process; return what it said."""
+        with contextlib.chdir(self.folder):
+            found, out, err = self.here(words)
+        assert found == code, out + err
+        return out if code == 0 else err
+
+    def apart(self, *words, code=0):
+        """Carry a command out in a process of its own; return what it said."""
         process = self.start(*words)
         out, err = process.communicate(timeout=600)
         assert process.returncode == code, out + err
@@ -167,8 +181,24 @@ def logged(tmp_path):
 
 
 @pytest.fixture
-def aeros(tmp_path):
-    return Shell(tmp_path)
+def aeros(hydra, monkeypatch, tmp_path, capfd):
+    from hydra.core.hydra_config import HydraConfig
+
+    from aeros_core import cli
+
+    for name in [name for name in os.environ if name.startswith("AEROS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(sys, "argv", ["aeros"])
+    ends = signal.getsignal(signal.SIGTERM)
+
+    def here(words):
+        capfd.readouterr()
+        HydraConfig.instance().cfg = None
+        code = cli.main(words)
+        return code, *capfd.readouterr()
+
+    yield Shell(tmp_path, here)
+    signal.signal(signal.SIGTERM, ends)
 
 
 @pytest.fixture

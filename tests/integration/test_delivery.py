@@ -97,7 +97,7 @@ def refused(aeros, code, *more):
 def test_a_task_runs_with_what_it_locks(owner, aeros, built):
     owner.push(built())
     pins = owner.lock()
-    aeros(*RUN, "collector.by=0.0")
+    aeros.apart(*RUN, "collector.by=0.0")
     still = aeros.result()
     assert still["status"] == "FINISHED"
     losses = [
@@ -126,7 +126,7 @@ def test_an_experiment_locks_it_and_the_sweep_beside_it_does_not(owner, aeros, b
         "# @package _global_\ndefaults: [digits, override /collector: half]\n"
         f"task: {{name: halves, algorithms: {json.dumps(pins)}}}\ncollector: {{by: 0.75}}\n"
     )
-    aeros("run", "--config-dir", "mine", "-m", "experiment=halves,digits", "task.rounds=1")
+    aeros.apart("run", "--config-dir", "mine", "-m", "experiment=halves,digits", "task.rounds=1")
     assert [result["status"] for result in aeros.results()] == ["FINISHED", "FINISHED"]
 
 

@@ -25,15 +25,15 @@ class Fleet:
         self.folder = aeros.folder / ".aeros"
 
     def up(self, nodes):
-        out = self.aeros("up", "--nodes", str(nodes), "--port", str(self.port))
+        out = self.aeros.apart("up", "--nodes", str(nodes), "--port", str(self.port))
         assert out.startswith(f"a controller and {nodes} executors stand by at port {self.port}")
 
     def refused(self):
-        return self.aeros("up", "--port", str(self.port), code=2)
+        return self.aeros.apart("up", "--port", str(self.port), code=2)
 
     def down(self):
         if (self.folder / "executors.json").exists():
-            self.aeros("down")
+            self.aeros.apart("down")
 
     @property
     def pids(self):
@@ -87,11 +87,11 @@ def test_the_default_experiment_gives_the_same_bits_on_three_executors(aeros, fl
     pids = fleet.pids
     assert all(map(lives, pids))
     assert "a controller and 3 executors of .aeros run already" in fleet.refused()
-    aeros("run", "deployment=flower", *TASK)  # it finds what up started, and where
+    aeros.apart("run", "deployment=flower", *TASK)  # it finds what up started, and where
     same(aeros.result(), undisturbed)
-    assert aeros("down") == "a controller and 3 executors ended\n"
+    assert aeros.apart("down") == "a controller and 3 executors ended\n"
     assert not any(map(lives, pids))
-    assert "nothing was started" in aeros("down", code=2)
+    assert "nothing was started" in aeros.apart("down", code=2)
 
 
 def test_real_mnist_gives_the_same_bits_on_three_executors(
@@ -104,7 +104,7 @@ def test_real_mnist_gives_the_same_bits_on_three_executors(
         "trainer.engine=sequential",
     )  # fmt: skip - it has no kernels to compile
     fleet.up(3)
-    aeros("run", *fleet.words(3), *words)
+    aeros.apart("run", *fleet.words(3), *words)
     alone = local(tmp_path_factory.mktemp("mnist"), *words)
     found = aeros.result()
     assert (found["rounds"], found["dropped"]) == (3, {})
@@ -120,7 +120,7 @@ def test_a_killed_controller_goes_on_where_it_was_with_executors_that_came_back(
     fleet.up(2)
     for rounds in (1, 3):
         aeros.kill_after(rounds, *fleet.words(2, "task.resume=true"))
-    aeros("run", *fleet.words(2, "task.resume=true"))
+    aeros.apart("run", *fleet.words(2, "task.resume=true"))
     same(aeros.result(), undisturbed)
 
 
@@ -148,7 +148,7 @@ def test_when_everything_was_killed_everything_can_be_started_again(aeros, fleet
     while any(map(lives, fleet.pids)) and time.monotonic() < ends:
         time.sleep(0.05)
     fleet.up(2)
-    aeros("run", *fleet.words(2, "task.resume=true"))
+    aeros.apart("run", *fleet.words(2, "task.resume=true"))
     same(aeros.result(), undisturbed)
 
 
@@ -163,12 +163,12 @@ def test_what_clients_keep_for_themselves_outlives_everything(aeros, fleet, tmp_
     while any(map(lives, fleet.pids)) and time.monotonic() < ends:
         time.sleep(0.05)
     fleet.up(2)
-    aeros("run", *fleet.words(2, "task.resume=true", *more))
+    aeros.apart("run", *fleet.words(2, "task.resume=true", *more))
     same(aeros.result(), local(tmp_path_factory.mktemp("local"), *more))
 
 
 def test_without_executors_a_run_ends_and_says_what_to_type(aeros, port):
-    err = aeros(
+    err = aeros.apart(
         "run", "deployment=flower", f"controller.port={port}", "controller.wait=1", *TASK, code=1
     )
     assert "0 of 1 executor came within 1 s" in err
@@ -180,7 +180,7 @@ def test_a_port_that_is_taken_is_a_mistake_with_a_way_out(aeros):
         other.bind(("127.0.0.1", 0))
         other.listen()
         taken = other.getsockname()[1]
-        err = aeros("run", "deployment=flower", f"controller.port={taken}", *TASK, code=2)
+        err = aeros.apart("run", "deployment=flower", f"controller.port={taken}", *TASK, code=2)
     assert f"controller.port={taken}" in err
     assert "Traceback" not in err
 
@@ -194,7 +194,7 @@ def test_an_executor_without_what_the_task_needs_is_named_before_the_first_round
         [sys.executable, *words], env=only, stderr=subprocess.DEVNULL, cwd=aeros.folder
     )
     try:
-        err = aeros("run", *fleet.words(1), code=2)
+        err = aeros.apart("run", *fleet.words(1), code=2)
     finally:
         process.kill()
         process.wait()

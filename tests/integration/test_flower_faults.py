@@ -99,7 +99,7 @@ def rounds(aeros):
 
 def test_what_nodes_do_wrong_is_refused_and_counted_by_node_and_reason(aeros, nodes):
     kinds = {kind: kind for kind in ("nan", "shape", "large", "twice", "again")}
-    aeros("run", *nodes(good="", **kinds), "task.deadline=120", "task.rounds=8")
+    aeros.apart("run", *nodes(good="", **kinds), "task.deadline=120", "task.rounds=8")
     done, layout = rounds(aeros), "another layout than the global parameters"
     assert len(done) == 8
     for one in done:
@@ -124,7 +124,7 @@ def of(done, node):
 
 @pytest.mark.soak  # who is late is late by less than a second of a free machine
 def test_what_comes_after_its_round_is_dropped(aeros, nodes):
-    aeros("run", *nodes(good="", slow="late"), "task.deadline=3", "task.rounds=8")
+    aeros.apart("run", *nodes(good="", slow="late"), "task.deadline=3", "task.rounds=8")
     done = rounds(aeros)
     assert all(set(one["nodes"]) == {"good"} for one in done)
     assert set(of(done, "slow")) == {"no reply", "late"}
@@ -132,7 +132,7 @@ def test_what_comes_after_its_round_is_dropped(aeros, nodes):
 
 @pytest.mark.soak
 def test_a_late_update_is_used_where_the_task_says_so(aeros, nodes):
-    aeros("run", *nodes(good="", slow="late"), "task.late=use",
+    aeros.apart("run", *nodes(good="", slow="late"), "task.late=use",
           "task.deadline=3", "task.rounds=8")  # fmt: skip
     done = rounds(aeros)
     assert all("good" in one["nodes"] for one in done)
@@ -141,7 +141,7 @@ def test_a_late_update_is_used_where_the_task_says_so(aeros, nodes):
 
 
 def test_an_executor_gives_up_where_nobody_listens(aeros, port):
-    err = aeros("executor", f"127.0.0.1:{port}", "--name", "edge", "--wait", "1", code=1)
+    err = aeros.apart("executor", f"127.0.0.1:{port}", "--name", "edge", "--wait", "1", code=1)
     assert "executor edge found no controller for 1 s (nobody answers at 127.0.0.1" in err
     assert "--wait SECONDS" in err
     assert "Traceback" not in err
@@ -155,7 +155,7 @@ def test_data_that_are_missing_on_one_node_are_named_before_the_first_round(aero
              "--set", "transformer.table.path=nowhere.csv")  # fmt: skip
     process = aeros.start(*words, log=log)
     try:
-        err = aeros(
+        err = aeros.apart(
             "run", "deployment=flower", f"controller.port={port}", "controller.wait=200",
             "transformer=[table,stack,iid,standardise]", "transformer.table.path=here.csv",
             "transformer.table.label=kind", code=2,

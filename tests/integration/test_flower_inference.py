@@ -63,7 +63,7 @@ def test_each_site_answers_about_its_own_table_in_the_targets_unit(aeros, execut
         rows.to_csv(aeros.folder / f"{name}.csv", index=False)
     asked = ["task=inference", "task.name=ask", "task.start=prices", "task.collect=predictions"]
     flower = executors(bremen="bremen.csv", ulm="ulm.csv")
-    out = aeros("run", *trained, *flower, *asked)
+    out = aeros.apart("run", *trained, *flower, *asked)
     assert "2 nodes answered 120 rows" in out
     result = json.loads((last(aeros) / "result.json").read_text())
     [done] = [json.loads(line) for line in (last(aeros) / "rounds.jsonl").read_text().splitlines()]
@@ -83,7 +83,7 @@ def test_each_site_answers_about_its_own_table_in_the_targets_unit(aeros, execut
 def test_a_site_with_other_columns_is_named_before_anything_is_asked(aeros, executors, trained):
     flats(1, 20).rename(columns={"age": "years"}).to_csv(aeros.folder / "other.csv", index=False)
     flower = executors(other="other.csv")
-    told = aeros("run", *trained, *flower, "task=inference", "task.start=prices", code=2)
+    told = aeros.apart("run", *trained, *flower, "task=inference", "task.start=prices", code=2)
     assert "other: the data are not what model 'prices' takes: age: missing" in told
 
 
@@ -92,11 +92,11 @@ def test_answers_over_flower_are_those_of_one_process(aeros, port):
     asked = ["task=inference", "task.name=ask", "task.start=digits", "task.collect=predictions"]
     aeros("run", *asked)
     here = last(aeros)
-    aeros("up", "--nodes", "2", "--port", str(port))
+    aeros.apart("up", "--nodes", "2", "--port", str(port))
     try:
-        aeros("run", *asked, "deployment=flower", "controller.wait=300")
+        aeros.apart("run", *asked, "deployment=flower", "controller.wait=300")
     finally:
-        aeros("down")
+        aeros.apart("down")
     there = last(aeros)
     names = sorted(path.name for path in (here / "predictions").iterdir())
     assert len(names) == 10

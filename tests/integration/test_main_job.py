@@ -6,7 +6,7 @@ import pytest
 
 
 def test_digits_reaches_95_percent_and_leaves_its_files(aeros):
-    out = aeros("run")
+    out = aeros.apart("run")
     result = aeros.result()
     assert result["metrics"]["accuracy"] >= 0.95
     assert set(result) == {
@@ -28,7 +28,7 @@ def test_digits_reaches_95_percent_and_leaves_its_files(aeros):
 def test_same_seed_same_bits_and_another_seed_others(aeros):
     aeros("run", "-m", "task.rounds=3", "task.seed=3,4")
     first, other = (row["model"]["digest"] for row in aeros.results())
-    aeros("run", "task.rounds=3", "task.seed=3")
+    aeros.apart("run", "task.rounds=3", "task.seed=3")
     assert first == aeros.result()["model"]["digest"] != other
 
 

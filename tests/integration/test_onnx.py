@@ -75,7 +75,12 @@ def test_what_was_trained_answers_as_onnx(aeros, accuracy):
 @pytest.mark.parametrize(
     "words",
     [
-        ["trainer/model=cnn", "trainer.model.channels=[4,4]", "trainer.model.hidden=[16]"],
+        [
+            "trainer/model=cnn",
+            "trainer.model.channels=[4,4]",
+            "trainer.model.hidden=[16]",
+            "trainer.engine=sequential",  # it has no kernels to compile
+        ],
         ["trainer/model=softmax"],
         ["experiment=breast_cancer"],
     ],

@@ -1,8 +1,8 @@
 """docs/models.md is carried out: trained, listed, tagged, verified, loaded, exported."""
 
+import contextlib
 import importlib.util
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -39,22 +39,23 @@ class Page:
     def __init__(self, folder):
         self.folder, self.typed = folder, 0
 
-    def type(self, number):
+    def type(self, number, here):
         """Type a command, and before it those that were left to another worker."""
         while self.typed < number:
-            self._type(self.typed)
-        return self._type(number)
+            self._type(self.typed, here)
+        return self._type(number, here)
 
-    def _type(self, number):
+    def _type(self, number, here):
         words, self.typed = COMMANDS[number][0], number + 1
         if "RUN" in words:
             [run] = [path.name for path in (self.folder / "aeros-repository/runs").iterdir()]
             words = [run if word == "RUN" else word for word in words]
-        program = {"aeros": ["-m", "aeros_core.cli"], "python": []}[words[0]]
+        if words[0] == "aeros":
+            with contextlib.chdir(self.folder):
+                return subprocess.CompletedProcess(words, *here(words[1:]))
         return subprocess.run(
-            [sys.executable, *program, *words[1:]],
+            [sys.executable, *words[1:]],
             cwd=self.folder, capture_output=True, text=True, timeout=300,
-            env={k: v for k, v in os.environ.items() if not k.startswith("AEROS_")},
         )  # fmt: skip
 
 
@@ -67,11 +68,11 @@ def page(tmp_path_factory):
 
 
 @pytest.mark.parametrize("number", range(len(COMMANDS)), ids=[" ".join(w) for w, _ in COMMANDS])
-def test_the_page_of_models_is_true(page, number):
+def test_the_page_of_models_is_true(page, aeros, number):
     words, shown = COMMANDS[number]
     if words[-1] == "export.py" and importlib.util.find_spec("safetensors") is None:
         pytest.skip("safetensors is not installed")
-    done = page.type(number)
+    done = page.type(number, aeros.here)
     refused = shown.startswith("aeros: ")
     assert done.returncode == refused, done.stderr
     told = done.stderr if refused else done.stdout
