@@ -177,7 +177,7 @@ def _check_sum(said: Any, nbytes: int, *, plain: bool) -> None:
 def _check_array(nbytes: int, attributes: Mapping[str, Any]) -> None:
     try:
         dtype = np.dtype(attributes["dtype"])
-    except (TypeError, ValueError, SyntaxError) as error:
+    except (TypeError, ValueError, SyntaxError, DeprecationWarning) as error:
         raise ValueError("its array has no dtype") from error
     shape = attributes["shape"]
     fitting = dtype.kind in STORABLE and min(shape, default=0) >= 0 and dtype.itemsize > 0
