@@ -200,9 +200,9 @@ class ModelsContract:
         repository.publish(samples.model())
         assert repository.collect(-60.0) == {}
         samples.same_checkpoint(samples.checkpoint(3), self.make(tmp_path).latest("a"))
-        samples.same_parameters(
-            samples.model().parameters, self.make(tmp_path).model("model").parameters
-        )
+        model, found = samples.model(), self.make(tmp_path).model("model")
+        samples.same_parameters(model.parameters, found.parameters)
+        samples.same_states({"": model.samples}, {"": found.samples})
 
     # ------------------------------------------------------------ whatever is stored
 
