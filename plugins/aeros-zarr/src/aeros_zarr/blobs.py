@@ -26,7 +26,7 @@ from aeros_core.errors import RepositoryError
 from aeros_core.parameters import Array, Vector
 from aeros_zarr import Compression, layers
 from aeros_zarr.arrays import Encoded, encode, host
-from aeros_zarr.chunks import Chunks, Span
+from aeros_zarr.chunks import Chunks, Span, together
 from aeros_zarr.documents import (
     Document,
     flat_nbytes,
@@ -50,8 +50,6 @@ _THREADS = min(4, os.cpu_count() or 1)
 
 _WRITERS = 6
 """Files that are written at a time: one waits for the disk while others are copied."""
-
-_NOTHING = np.empty(0, np.uint8)
 
 _OURS = ("blobs", "pieces", "samples", "sha256")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -154,10 +152,7 @@ class Blobs:
             read = {
                 blob: self._some(folder, blob or digest, [*some]) for blob, some in wanted.items()
             }
-            return [
-                np.concatenate([_NOTHING, *(read[blob][at, end] for blob, at, end in places)])
-                for places in found
-            ]
+            return [together([read[b][at, end] for b, at, end in places]) for places in found]
 
     def sums(self, folder: str, digest: str) -> list[str] | None:
         """Return the SHA-256 of each piece of a vector but the last, if its chunks are these."""

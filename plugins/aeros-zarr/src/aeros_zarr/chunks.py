@@ -12,7 +12,7 @@ from aeros_core.parameters import Array
 from aeros_zarr.documents import Document, alone, chunk_nbytes, empty, is_plain, unpack
 from aeros_zarr.files import Files, is_digest
 
-__all__ = ["Chunks", "Span"]
+__all__ = ["Chunks", "Span", "together"]
 
 Span: TypeAlias = tuple[int, int]
 """Some bytes of an array: the first, and the one behind the last."""
@@ -87,6 +87,11 @@ class Chunks:
             list(readers.map(read, chunks))
 
 
+def together(parts: Sequence[Array]) -> Array:
+    """Return bytes that lie in several arrays as one; of a single one they are not copied."""
+    return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, np.uint8), *parts])
+
+
 def _touched(span: Span, step: int) -> range:
     """Return the numbers of the chunks, each of so many bytes, that hold some of a span."""
     start, end = span
@@ -96,4 +101,4 @@ def _touched(span: Span, step: int) -> range:
 def _joined(chunks: Mapping[int, Array], step: int, span: Span) -> Array:
     start, end = span
     parts = [chunks[n][max(start - n * step, 0) : end - n * step] for n in _touched(span, step)]
-    return np.concatenate([np.empty(0, np.uint8), *parts])
+    return together(parts)
