@@ -51,7 +51,7 @@ def remote(server):
     for inferencer in made:
         if inferencer._pool:
             inferencer._pool.shutdown()
-        inferencer._server.close()
+        inferencer._endpoint.close()
 
 
 def expected(batch):

@@ -15,7 +15,8 @@ from aeros_core.errors import AerosError, ConfigError
 from aeros_core.records import Model
 from aeros_core.roles import Inferencer, Module
 from aeros_graphs.breaker import Breaker
-from aeros_graphs.connection import Answer, Server, Unreachable
+from aeros_graphs.connection import Answer
+from aeros_graphs.endpoint import Endpoint, Unreachable
 from aeros_graphs.tensors import HEADER, read, written
 
 __all__ = ["RemoteInferencer"]
@@ -58,7 +59,7 @@ class RemoteInferencer:
             if value < 0:
                 raise ConfigError(f"inferencer.{name}={value} is not possible", exists="0 or more")
         self._url, self._version, self._binary = url, version, binary
-        self._server = Server(url, token, ca)
+        self._endpoint = Endpoint(url, token, ca)
         self._model, self._name = model, model
         self._timeout, self._tries, self._backoff = timeout, retries + 1, backoff
         self._breaker = Breaker(failures, pause)
@@ -130,7 +131,7 @@ class RemoteInferencer:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise Unreachable(f"no answer within {self._timeout:g} s")
-            return self._server.post(path, body, headers, left)
+            return self._endpoint.post(path, body, headers, left)
 
         if self._pool is None:
             return post()
