@@ -124,7 +124,7 @@ def of(done, node):
 
 @pytest.mark.soak  # who is late is late by less than a second of a free machine
 def test_what_comes_after_its_round_is_dropped(aeros, nodes):
-    aeros.apart("run", *nodes(good="", slow="late"), "task.deadline=3", "task.rounds=8")
+    aeros.apart("run", *nodes(good="", slow="late"), "task.deadline=3", "task.rounds=40")
     done = rounds(aeros)
     assert all(set(one["nodes"]) == {"good"} for one in done)
     assert set(of(done, "slow")) == {"no reply", "late"}
@@ -133,7 +133,7 @@ def test_what_comes_after_its_round_is_dropped(aeros, nodes):
 @pytest.mark.soak
 def test_a_late_update_is_used_where_the_task_says_so(aeros, nodes):
     aeros.apart("run", *nodes(good="", slow="late"), "task.late=use",
-          "task.deadline=3", "task.rounds=8")  # fmt: skip
+          "task.deadline=3", "task.rounds=40")  # fmt: skip
     done = rounds(aeros)
     assert all("good" in one["nodes"] for one in done)
     assert "slow" in done[0]["refused"]

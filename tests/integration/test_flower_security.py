@@ -43,8 +43,12 @@ def open_link(home, certificate=True, admitted=True, gate=True):
     def enrol(key, name):
         found[0].enrol(key, name)
 
+    def expel(key):
+        found[0].expel(key)
+
     def wrap(app):
-        return Gate(app, admitted=Admitted(home.nodes, every=0) if admitted else None, enrol=enrol)
+        listed = Admitted(home.nodes, every=0) if admitted else None
+        return Gate(app, admitted=listed, enrol=enrol, expel=expel)
 
     pair = (str(home.server), str(home.server_key)) if certificate else None
     found.append(Link(listen("127.0.0.1", 0), pair, wrap if gate else None))
@@ -166,13 +170,23 @@ def test_a_revoked_node_is_out_at_its_next_request(home, link):
     fleet = connect(home, link, "edge-2")
     try:
         assert fleet.pull(0.1) is None
-        home.revoke("edge-2")
+        assert fleet.number in link.nodes()
+        assert link.admitted(fleet.number) == "edge-2"
+        gone = home.revoke("edge-2")
         with pytest.raises(Unwelcome):
             fleet.pull(0.1)
+        assert fleet.number not in link.nodes()  # the round does not wait for it any more
         with pytest.raises(Unwelcome):
             connect(home, link, "edge-2")
     finally:
         fleet.close()
+    home.admit("edge-2", gone)
+    again = connect(home, link, "edge-2")
+    try:
+        assert again.pull(0.1) is None
+        assert again.number in link.nodes()
+    finally:
+        again.close()
 
 
 # ---------------------------------------------------------------- what people are told
@@ -292,8 +306,12 @@ def test_a_whole_task_over_tls(home, start, aeros, tmp_path):
     )
     with listen("127.0.0.1", 0) as door:
         port = door.getsockname()[1]
-    node = ("--ca", "aeros-certs/ca.pem", "--key", "aeros-certs/edge-1.key")
-    start("executor", f"127.0.0.1:{port}", *node, "--name", "edge-1", **FLOWER)
+    node = ("--ca", "aeros-certs/ca.pem", "--key")
+    start("executor", f"127.0.0.1:{port}", *node, "aeros-certs/edge-1.key", **FLOWER)
+    other = ("aeros-certs/edge-2.key", "--name", "edge-1")  # calls itself what another is
+    start("executor", f"127.0.0.1:{port}", *node, *other, **FLOWER)
     ended = aeros("run", *TASK, f"controller.port={port}", *words)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "FINISHED after 2 rounds" in ended.stdout
+    assert "executor edge-1 takes part" in ended.stderr
+    assert "came again" not in ended.stderr

@@ -224,3 +224,16 @@ def test_refusals_are_counted_with_their_reason(inside, admitted):
     ask(gate)
     ask(gate, "/docs", client=None)
     assert heard == [("path", "192.0.2.9"), ("key", "192.0.2.9"), ("path", "unknown")]
+
+
+def test_a_node_whose_key_is_taken_away_is_let_go_of_once(inside, admitted, node, tmp_path):
+    gone = []
+    gate = Gate(inside, admitted=admitted, enrol=lambda key, name: None, expel=gone.append)
+    assert ask(gate, headers=signed(node))[0] == 200
+    assert ask(gate, headers=signed(node) | {"flwr-signature": "%"})[0] == 401
+    assert gone == []  # anybody can name a key
+    (tmp_path / "nodes" / "edge.pub").unlink()
+    keys.generate(tmp_path / "other.key", tmp_path / "nodes" / "other.pub")
+    for _ in range(2):
+        assert ask(gate, headers=signed(node))[0] == 401
+    assert gone == [keys.public_bytes(node.public_key())]

@@ -160,5 +160,7 @@ def test_two_of_one_name_are_told_apart(line):
     line.come("b", after=2)
     line.now = 0.0
     _, told = gathered(line, 2)
-    assert "executor vm came again; two at a time need two names" in told
+    assert (
+        "executor vm came again, in place of the one before; two at a time need two names" in told
+    )
     assert "executor vm is gone" not in told

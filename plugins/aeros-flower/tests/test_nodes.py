@@ -81,6 +81,27 @@ def post():
     return made
 
 
+@pytest.fixture
+def clock(monkeypatch):
+    class Clock:
+        now = 1000.0
+
+        def monotonic(self):
+            return self.now
+
+        def sleep(self, seconds):
+            self.now += seconds
+
+        def perf_counter(self):
+            return self.now
+
+    made = Clock()
+    for module in ("nodes", "homes", "rest"):
+        monkeypatch.setattr(f"aeros_flower.{module}.time", made)
+    monkeypatch.setattr(Post, "wait", lambda self, seconds: made.sleep(max(seconds, 1e-3)))
+    return made
+
+
 def made(post, clients=6, judge=lambda member: "", **limits):
     told = []
     roster = Roster(post, wire.pack_note("prepare", {}), judge, told.append)
@@ -267,6 +288,124 @@ def test_who_is_silent_again_and_again_rests(post):
     assert {n for _, n, told in post.open() if told[0].round == 2} == {node}
 
 
+def test_who_never_asks_for_its_messages_costs_less_and_less(post, clock):
+    """A frozen executor: every round without it takes a second, every one with it ten."""
+    nodes, asked = made(post), []
+    for number in range(1, 60):
+        nodes.dispatch(ask(0, 1, number=number))
+        frozen = False
+        for message, node, _ in post.open():
+            if node == 1:
+                post.answer(message)
+            else:
+                frozen = True
+        while nodes.receive(0) is not None:
+            pass
+        clock.now += 10.0 if frozen else 1.0
+        nodes.abandon()
+        post.sent.clear()
+        if frozen:
+            asked.append(number)
+    assert asked[0] == 1
+    gaps = np.diff(asked).tolist()
+    assert gaps == [11, 21, 41][: len(gaps)]
+    assert len(gaps) == 2
+
+
+def test_who_could_not_ask_yet_is_not_silent(post, clock):
+    nodes = made(post)
+    nodes.dispatch(ask(0, 1))
+    clock.now += 0.2  # enough others have replied
+    nodes.abandon()
+    assert {m.name for m in nodes.roster.fit} == {"a", "b"}
+
+
+def test_a_round_strikes_once_however_many_messages_it_sent(post, clock):
+    nodes = made(post, bundle=1)
+    nodes.dispatch(ask(*range(6)))
+    assert len(post.open()) > 2
+    clock.now += 10.0
+    nodes.abandon()
+    assert {m.rest.strikes for m in nodes.roster.members.values()} == {1}
+
+
+def test_who_dies_and_comes_again_rests_all_the_same(post, clock):
+    nodes = made(post)
+    nodes.dispatch(ask(0, 1))
+    clock.now += 3.0
+    del post.there[2]
+    nodes.receive(0)
+    post.come(7, "b")
+    nodes.receive(0)
+    assert nodes.roster.members[7].rest.strikes == 1
+    assert [m.name for m in nodes.roster.fit] == ["a"]
+    clock.now += 3.0
+    assert [m.name for m in nodes.roster.fit] == ["a", "b"]
+
+
+def test_who_comes_again_before_it_is_missed_takes_its_place_and_rests(post, clock):
+    nodes = made(post)
+    nodes.dispatch(ask(0, 1))
+    post.come(7, "b")
+    nodes.receive(0)
+    assert {(m.number, m.rest.strikes) for m in nodes.roster.members.values()} == {(1, 0), (7, 1)}
+    assert (
+        "executor b came again, in place of the one before; two at a time need two names"
+        in nodes.told
+    )
+    assert {node for _, node, _ in post.open()} == {1, 2}  # 7 rests, so 1 has all of it
+    post.sent.clear()
+
+
+def test_an_answer_in_time_ends_the_strikes(post, clock):
+    nodes = made(post)
+    for number, late in ((1, True), (2, False)):
+        nodes.dispatch(ask(0, 1, number=number))
+        clock.now += 2.0
+        if not late:
+            for message, _, _ in post.open():
+                post.answer(message)
+            while nodes.receive(0) is not None:
+                pass
+        nodes.abandon()
+        post.sent.clear()
+        clock.now += 5.0
+    assert {m.rest.strikes for m in nodes.roster.members.values()} == {0}
+
+
+def test_who_is_waited_for_is_told_once_a_minute(post, clock):
+    nodes = made(post)
+    nodes.dispatch(ask(0, 1))
+    post.answer(post.open()[0][0])
+    assert nodes.receive(0) is not None
+    for _ in range(100):
+        clock.now += 1.3
+        nodes.receive(0.001)
+    told = [line for line in nodes.told if "waits for" in line]
+    assert len(told) == 2
+    assert told[0] == (
+        "round 1 waits for b, nothing came for a minute; task.deadline=SECONDS would go on without"
+    )
+
+
+def test_a_name_is_its_key_s(post):
+    named = {1: "a", 2: "edge-8", 3: "edge-9"}
+    post.come(2, "a")  # calls itself what another is
+    post.come(3, "flower-0")  # has no name of its own
+    told = []
+    roster = Roster(
+        post, wire.pack_note("prepare", {}), lambda member: "", told.append, admitted=named.get
+    )
+    roster.refresh()
+    assert {m.name: m.number for m in roster.members.values()} == {"a": 1, "edge-9": 3}
+    assert roster.unfit == {
+        "edge-8": "it calls itself a, and its key is that of edge-8, so --name edge-8"
+    }
+    assert told[1] == (
+        "executor edge-8 cannot take part: it calls itself a, and its key is that of edge-8"
+    )
+
+
 def test_a_controller_that_goes_on_knows_the_session_and_who_was_where(post):
     first, second = made(post), made(post)
     first.dispatch(ask(*range(4)))
@@ -294,7 +433,7 @@ def test_what_comes_late_ends_no_rest(post):
     nodes.abandon()
     post.answer(message)
     assert nodes.receive(1.0).round == 1
-    assert nodes.roster.members[1].strikes == 1
+    assert nodes.roster.members[1].rest.strikes == 1
 
 
 def test_a_client_that_keeps_something_waits_for_its_executor_to_come_back(post):

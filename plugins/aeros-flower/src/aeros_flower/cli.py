@@ -30,7 +30,7 @@ def add_executor(parser: argparse.ArgumentParser) -> None:
         "address", nargs="?", default=f"127.0.0.1:{PORT}", metavar="HOST:PORT",
         help=f"where the controller listens (127.0.0.1:{PORT})",
     )  # fmt: skip
-    parser.add_argument("--name", default=platform.node(), help="its name (this machine's)")
+    parser.add_argument("--name", help="its name (that of its key's file, or this machine's)")
     parser.add_argument(
         "--own", action="store_true",
         help="all data here are one client's, of this name; else it serves the task's clients",
@@ -85,6 +85,8 @@ def _executor(parsed: argparse.Namespace) -> int:
     from aeros_flower.place import Place
     from aeros_flower.versions import is_tried
 
+    if parsed.name is None:
+        parsed.name = parsed.key.stem if parsed.key else platform.node()
     _check(parsed)
     labels = dict(_pair(word, "--label") for word in parsed.label)
     for word in parsed.settings:

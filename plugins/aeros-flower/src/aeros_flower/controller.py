@@ -21,6 +21,7 @@ from aeros_flower.door import Door
 from aeros_flower.gathering import Gathering
 from aeros_flower.job import digest
 from aeros_flower.limits import Limits
+from aeros_flower.link import Link
 from aeros_flower.nodes import FlowerNodes
 from aeros_flower.plain import PlainPost
 from aeros_flower.reach import split
@@ -93,7 +94,9 @@ class FlowerController:
         try:
             post = PlainPost(link, data.schema, _versions(parts)) if self._plain else link
             asked, judged = note(parts, model), judge(parts, data, model)
-            roster = Roster(post, asked, judged, say, choose(task, model, self._only))
+            chosen = choose(task, model, self._only)
+            admitted = link.admitted if isinstance(link, Link) else lambda _: ""
+            roster = Roster(post, asked, judged, say, chosen, admitted)
             codec = parts.collector.codec if isinstance(parts.collector, SupportsCodec) else None
             limits = Limits(window=self._window, patience=self._wait)
             Gathering(link, roster, self._expected, self._wait).wait(parts.control.check)

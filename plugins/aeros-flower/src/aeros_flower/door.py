@@ -138,7 +138,10 @@ class Door:
         def enrol(key: bytes, name: str) -> None:
             found[0].enrol(key, name)
 
-        wrap, pair = self._guard(enrol), self._pair()
+        def expel(key: bytes) -> None:
+            found[0].expel(key)
+
+        wrap, pair = self._guard(enrol, expel), self._pair()
         link = Link(listen(self.host, self.port), pair, wrap, bundle)
         found.append(link)
         return link
@@ -172,11 +175,13 @@ class Door:
         certs.usable(Path(self.certificate), Path(self.key))
         return self.certificate, self.key
 
-    def _guard(self, enrol: Callable[[bytes, str], None]) -> Callable[[App], App]:
+    def _guard(
+        self, enrol: Callable[[bytes, str], None], expel: Callable[[bytes], None] | None = None
+    ) -> Callable[[App], App]:
         admitted = Admitted(Path(self.admitted)) if self.admitted else None
 
         def wrap(app: App) -> App:
-            return Gate(app, admitted=admitted, enrol=enrol, refused=count_refusal)
+            return Gate(app, admitted=admitted, enrol=enrol, expel=expel, refused=count_refusal)
 
         return wrap
 

@@ -72,6 +72,8 @@ class Gate:
         admitted: Keys of the nodes that may take part; None: whoever reaches the port may.
         enrol: Called with key (PEM) and name of an admitted node before its first request,
             to make it known to the SuperLink.
+        expel: Called with the key of a node that was admitted and is not any more, at its
+            first request since.
         limits: What a request may take.
         refused: Told of each refusal: why (``path``, ``key``, ``size``, ``slow``, ``busy``)
             and from which address.
@@ -83,10 +85,12 @@ class Gate:
         *,
         admitted: Admitted | None = None,
         enrol: Callable[[bytes, str], None] | None = None,
+        expel: Callable[[bytes], None] | None = None,
         limits: Limits = Limits(),
         refused: Callable[[str, str], None] | None = None,
     ) -> None:
-        self._app, self._admitted, self._enrol = app, admitted, enrol
+        self._app, self._admitted = app, admitted
+        self._enrol, self._expel = enrol, expel
         self._limits, self._refused = limits, refused
         self._enrolled: set[bytes] = set()
         self._reading = 0
@@ -137,8 +141,11 @@ class Gate:
     def _authenticate(self, admitted: Admitted, headers: dict[bytes, bytes]) -> None:
         pem = _decoded(headers.get(b"flwr-public-key", b""))
         key = admitted.key(pem)
-        if key is None or not _signed(key, headers):
+        if key is None:
+            if pem in self._enrolled and self._expel is not None:
+                self._expel(pem)
             self._enrolled.discard(pem)
+        if key is None or not _signed(key, headers):
             raise _Refused(401, "key")
         if self._enrol is not None and pem not in self._enrolled:
             self._enrol(pem, admitted.names()[pem])

@@ -84,6 +84,7 @@ class Link:
         self.bell = Doorbell(app)
         self._port = Port(self.bell if wrap is None else wrap(self.bell), door, certificate)
         self._objects: dict[str, Any] = {}
+        self._names: dict[int, str] = {}
         self._begin()
         self._port.wait()
         tidy.settle()
@@ -148,6 +149,18 @@ class Link:
         if self._state.get_node_id_by_public_key(key) is None:
             with contextlib.suppress(ValueError):  # it came in between
                 self._state.create_node("", name, key, 0)
+        if (number := self._state.get_node_id_by_public_key(key)) is not None:
+            self._names[number] = name
+
+    def expel(self, key: bytes) -> None:
+        """Let go of a node whose key was taken away; with its key it may come again."""
+        number = self._state.get_node_id_by_public_key(key)
+        if number is not None and self._state.deactivate_node(number):
+            self.bell.came.set()
+
+    def admitted(self, number: int) -> str:
+        """Return the name under which a node's key was admitted; empty: it has none."""
+        return self._names.get(number, "")
 
     def nodes(self) -> set[int]:
         """Return the numbers of all nodes that are there now."""

@@ -33,14 +33,27 @@ _GRACE = 30.0
 """Seconds beyond its deadline for which a message is still delivered."""
 
 
+_PROMPT = 1.0
+"""Seconds after which an executor that has not asked for its message is silent, not slow."""
+
+_QUIET = 60.0
+"""Seconds without any reply after which is said who is waited for."""
+
+
 @dataclass(slots=True)
 class _Sent:
     """A message on its way, and what of it is not answered yet."""
 
-    number: int
+    member: Member
     pending: dict[str, Queued]
     nbytes: int
+    since: float
     late: bool = False
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was sent."""
+        return time.monotonic() - self.since
 
 
 class FlowerNodes:
@@ -76,6 +89,7 @@ class FlowerNodes:
         self._session = secrets.token_hex(16)
         self._owners: list[Member] = []
         self._model: tuple[Parameters, parcel.Block] | None = None
+        self._heard = time.monotonic()
 
     def __len__(self) -> int:
         """Number of clients that could be selected now."""
@@ -95,6 +109,7 @@ class FlowerNodes:
 
     def dispatch(self, instructions: Sequence[Instruction]) -> None:
         """Send instructions on their way, as far as the window allows."""
+        self._heard = time.monotonic()
         with timed("send"):
             self._queue.extend(map(Queued, instructions))
             self._send()
@@ -119,20 +134,34 @@ class FlowerNodes:
             left = _TICK if ends is None else min(_TICK, ends - time.monotonic())
             if left <= 0 or not (self._queue or any(not s.late for s in self._sent.values())):
                 return None
+            self._tell_of_silence()
             self._post.wait(left)
+        self._heard = time.monotonic()
         return self._ready.popleft()
+
+    def _tell_of_silence(self) -> None:
+        """Say who is waited for, where nothing has come for long and nothing ends the round."""
+        now, waits = time.monotonic(), [s for s in self._sent.values() if not s.late]
+        if now - self._heard < _QUIET or not waits:
+            return
+        self._heard = now
+        told = next(iter(waits[0].pending.values())).told
+        names = sorted({sent.member.name for sent in waits})
+        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        end = "" if told.deadline else "; task.deadline=SECONDS would go on without"
+        self._roster.tell(f"round {told.round} waits for {shown}, nothing came for a minute{end}")
 
     def abandon(self) -> None:
         """Give up what is on its way; what executors have already begun may still come."""
         self._queue.clear()
         self._ready.clear()
-        for message in self._post.recall(self._sent):
-            del self._sent[message]
+        back = {message: self._sent.pop(message) for message in self._post.recall(self._sent)}
+        missed = [sent for sent in self._sent.values() if not sent.late]
+        missed += [sent for sent in back.values() if sent.age > _PROMPT]
+        for sent in {one.member.name: one for one in missed}.values():  # once for all of a round
+            sent.member.rest.strike(sent.age)
         for sent in self._sent.values():
-            if not sent.late:
-                sent.late = True
-                if member := self._roster.members.get(sent.number):
-                    member.strike()
+            sent.late = True
 
     def state(self) -> State:
         """Return what a controller that goes on has to know: whom executors keep things for."""
@@ -188,7 +217,7 @@ class FlowerNodes:
                 self._queue.extend(part)
             else:
                 pending = {queued.told.node: queued for queued in part}
-                self._sent[message] = _Sent(member.number, pending, size * len(part))
+                self._sent[message] = _Sent(member, pending, size * len(part), time.monotonic())
 
     def _block(self, parameters: Parameters) -> parcel.Block:
         """Return parameters as a block, made once for all messages of a round."""
@@ -219,14 +248,14 @@ class FlowerNodes:
 
     def _take_back(self) -> None:
         """Queue again what was with executors that are gone."""
-        for message in [m for m, s in self._sent.items() if s.number not in self._roster.members]:
+        here = self._roster.members
+        for message in [m for m, s in self._sent.items() if s.member.number not in here]:
             self._lose(message)
 
     def _lose(self, message: str) -> None:
         sent = self._sent.pop(message)
-        if member := self._roster.members.get(sent.number):
-            member.strike()
         if not sent.late:
+            sent.member.rest.strike(sent.age)
             self._again(sent.pending.values())
 
     def _open(self, answer: Answer) -> None:
@@ -235,9 +264,8 @@ class FlowerNodes:
             self._lose(answer.message)
             return
         sent = self._sent.pop(answer.message)
-        member = self._roster.members.get(sent.number)
-        if member and not sent.late:
-            member.strikes, member.rests = 0, 0.0
+        if not sent.late:
+            sent.member.rest.end()
         why = "its executor sent no reply for it"
         try:
             asked = set(sent.pending)

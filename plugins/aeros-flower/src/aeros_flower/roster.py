@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -11,11 +10,12 @@ from aeros_core.elements import Description, InfrastructureElement
 from aeros_flower import wire
 from aeros_flower.link import Answer
 from aeros_flower.parcel import WireError, of
+from aeros_flower.rest import Rest
 
-__all__ = ["Member", "Post", "Roster"]
+__all__ = ["UNNAMED", "Member", "Post", "Roster"]
 
-_REST = 60.0
-"""Seconds that an executor which failed again and again is left alone, at most."""
+UNNAMED = "flower-"
+"""What names begin with that Flower's own nodes are given; their keys' names are better."""
 
 
 class Post(Protocol):
@@ -49,8 +49,7 @@ class Member:
         versions: Versions of what is installed there.
         element: The machine it is on.
         problem: Why it cannot take part; empty if it can.
-        strikes: How often in a row it was lost or silent.
-        rests: Until when nothing is sent to it, on the monotonic clock.
+        rest: Whether it is left alone, having been lost or silent.
     """
 
     number: int
@@ -60,14 +59,8 @@ class Member:
     versions: Mapping[str, str]
     element: InfrastructureElement
     problem: str = ""
-    strikes: int = 0
-    rests: float = 0.0
+    rest: Rest = field(default_factory=Rest)
     told: Mapping[str, Any] = field(default_factory=dict)
-
-    def strike(self) -> None:
-        """Note that it was lost or silent: it rests, longer each time."""
-        self.strikes += 1
-        self.rests = time.monotonic() + min(2.0 ** (self.strikes - 1), _REST)
 
 
 class Roster:
@@ -79,6 +72,8 @@ class Roster:
         judge: Returns why an executor cannot take part; empty if it can.
         tell: Hears of those who come, go, or cannot take part.
         choose: Returns why an executor is not among those that are asked; empty if it is.
+        admitted: Returns the name under which the key of a node was admitted; empty where
+            nodes have no keys.
     """
 
     def __init__(
@@ -88,12 +83,13 @@ class Roster:
         judge: Callable[[Member], str],
         tell: Callable[[str], None],
         choose: Callable[[Member], str] = lambda _: "",
+        admitted: Callable[[int], str] = lambda _: "",
     ) -> None:
-        self._choose = choose
-        self._post, self._preparing, self._judge, self._tell = post, preparing, judge, tell
+        self._choose, self._admitted = choose, admitted
+        self._post, self._preparing, self._judge, self.tell = post, preparing, judge, tell
         self._asked: dict[str, int] = {}
         self._known: set[int] = set()
-        self._strikes: dict[str, tuple[int, float]] = {}
+        self._rests: dict[str, Rest] = {}
         self.members: dict[int, Member] = {}
         self.unfit: dict[str, str] = {}
         self.aside: dict[str, str] = {}
@@ -116,8 +112,7 @@ class Roster:
     def fit(self) -> list[Member]:
         """Those that may be sent something now, by name; all of them if all rest."""
         able = sorted((m for m in self.members.values() if not m.problem), key=lambda m: m.name)
-        now = time.monotonic()
-        return [m for m in able if m.rests <= now] or able
+        return [m for m in able if m.rest.over] or able
 
     @property
     def preparing(self) -> int:
@@ -127,14 +122,12 @@ class Roster:
     def forget(self, number: int) -> None:
         """Take an executor from the list."""
         if gone := self._drop(number):
-            self._tell(f"executor {gone.name} is gone")
+            self.tell(f"executor {gone.name} is gone")
 
     def _drop(self, number: int) -> Member | None:
         self._known.discard(number)
         gone = self.members.pop(number, None)
         self._asked = {m: n for m, n in self._asked.items() if n != number}
-        if gone is not None and gone.strikes:
-            self._strikes[gone.name] = (gone.strikes, gone.rests)
         return gone
 
     def _hear(self, number: int, answer: Answer) -> None:
@@ -146,12 +139,21 @@ class Roster:
         except (WireError, TypeError) as error:
             self.unfit[f"node {number}"] = f"what it says of itself is unreadable: {error}"
             return
+        admitted = self._admitted(number)
+        if admitted and member.name.startswith(UNNAMED):
+            member.name = admitted
+        if admitted not in ("", member.name):
+            why = f"it calls itself {member.name}, and its key is that of {admitted}"
+            self.unfit[admitted] = f"{why}, so --name {admitted}"
+            self.tell(f"executor {admitted} cannot take part: {why}")
+            return
         for other in [m for m in self.members.values() if m.name == member.name]:
             self._drop(other.number)  # it came back before it was missed, or is another one
             self._known.add(other.number)
-            self._tell(f"executor {member.name} came again; two at a time need two names")
+            again = "came again, in place of the one before; two at a time need two names"
+            self.tell(f"executor {member.name} {again}")
         self.members[number] = member
-        member.strikes, member.rests = self._strikes.pop(member.name, (0, 0.0))
+        member.rest = self._rests.setdefault(member.name, member.rest)
         self._place(member)
 
     def _place(self, member: Member) -> None:
@@ -164,13 +166,13 @@ class Roster:
             aside, member.problem = "", f"what it says of itself is incomplete: {error}"
         if aside:
             self.aside[member.name] = aside
-            self._tell(f"executor {member.name} stands aside: {aside}")
+            self.tell(f"executor {member.name} stands aside: {aside}")
         elif member.problem:
             self.unfit[member.name] = member.problem
-            self._tell(f"executor {member.name} cannot take part: {member.problem}")
+            self.tell(f"executor {member.name} cannot take part: {member.problem}")
         else:
             self.unfit.pop(member.name, None)
-            self._tell(f"executor {member.name} takes part")
+            self.tell(f"executor {member.name} takes part")
 
 
 def _member(number: int, told: Mapping[str, Any]) -> Member:
