@@ -238,6 +238,32 @@ def test_a_kill_leaves_the_bits_of_an_undisturbed_run(
 
 
 @pytest.mark.parametrize(
+    "phase",
+    [*(pytest.param(phase, marks=pytest.mark.soak) for phase in ("train", "receive")), "commit"],
+)
+def test_an_executor_that_comes_back_has_what_clients_kept(
+    aeros, up, killer, undisturbed, phase, tmp_path
+):
+    pids = up()
+    told = Path(f"/proc/{pids[0]}")
+    typed = told.joinpath("cmdline").read_bytes().decode().split("\0")[:-1]
+    env = dict(w.split("=", 1) for w in told.joinpath("environ").read_text().split("\0") if w)
+    words = ("run", "controller=flower", "controller.wait=300", *TASK, *CODEC)
+    process, log = killer("executor", phase, *words)
+    until(lambda: (tmp_path / "killed").exists() or process.poll() is not None)
+    assert (tmp_path / "killed").exists(), log.read_text()
+    with (tmp_path / "back.log").open("w") as back:
+        again = subprocess.Popen(typed, cwd=tmp_path, env=env, stdout=back, stderr=back)
+    try:
+        assert process.wait(300) == 0, log.read_text()
+    finally:
+        again.kill()
+        again.wait(60)
+    assert not lives(pids[0])
+    same(tmp_path, undisturbed(*CODEC))
+
+
+@pytest.mark.parametrize(
     ("who", "phase"),
     cells("superlink", "database", "controller", "executor", "all",
           quick={("superlink", "receive"), ("database", "train")}),
