@@ -16,218 +16,35 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import itertools
 import json
-import os
-import re
-import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
-import venv
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import orjson
 import table
+from serving_servers import (
+    CACHE,
+    HERE,
+    MODELS,
+    Running,
+    aeros,
+    echo,
+    environment,
+    grpc_echo,
+    mlserver,
+    publish,
+)
 
-HERE = Path(__file__).parent
-CACHE = Path.home() / ".cache" / "aeros-benchmarks"
-MLSERVER = "1.7.1"
 PACKAGES = ("aeros-core", "aeros-serving", "aeros-torch", "torch", "numpy", "uvloop", "grpcio")
-MODELS = {"tiny": ([64], [32]), "wide": ([784], [2048, 2048]), "image": ([262144], [])}
-"""Shape of a row, and widths of hidden layers."""
-CLASSES = 10
 INFER = "/inference.GRPCInferenceService/ModelInfer"
-
-
-# ---------------------------------------------------------------- models
-
-
-def weights(name: str, seed: int = 0) -> dict[str, np.ndarray[Any, Any]]:
-    """Return the tensors of a model, named as aeros-torch names them."""
-    (width,), hidden = MODELS[name]
-    rng = np.random.default_rng(seed)
-    sizes = [width, *hidden, CLASSES]
-    made = {}
-    for index, (inner, outer) in enumerate(itertools.pairwise(sizes)):
-        scale = np.float32(inner**-0.5)
-        made[f"layers.{2 * index}.weight"] = rng.standard_normal((outer, inner), np.float32) * scale
-        made[f"layers.{2 * index}.bias"] = np.zeros(outer, np.float32)
-    return made
-
-
-def publish(folder: Path, name: str, seed: int = 0) -> None:
-    """Store a model in the repository of a folder."""
-    from aeros_core import compose, config, plugins
-    from aeros_core.parameters import Parameters
-    from aeros_core.records import Model
-    from aeros_core.schema import Field, Schema
-
-    registry = plugins.discover()
-    words = [f"repository.path={folder / 'repository'}"]
-    node = config.plain(config.load(words, registry, root="models"))["repository"]
-    repository = compose.build_part(registry, "repository", node)
-    shape, hidden = MODELS[name]
-    target = Field("label", "int64", categories=tuple(map(str, range(CLASSES))))
-    module = {"_target_": "aeros_torch.models.Mlp", "hidden": hidden, **_mlp()}
-    schema = Schema((Field("x", "float32", tuple(shape)), target), "label")
-    model = Model(name, Parameters.of(weights(name, seed)), schema, module, inputs=schema)
-    repository.publish(model)
-
-
-def _mlp() -> dict[str, Any]:
-    from dataclasses import asdict
-
-    from aeros_torch.config import Mlp
-
-    options = {k: v for k, v in asdict(Mlp()).items() if k not in ("_target_", "hidden")}
-    return {k: getattr(v, "name", v) for k, v in options.items()}
-
-
-# ---------------------------------------------------------------- servers
-
-
-@dataclass
-class Running:
-    """A server's process and its ports."""
-
-    pid: int
-    http: int
-    grpc: int
-
-    def busy(self) -> float:
-        """Seconds that all its processes have kept processors busy with."""
-        ticks = 0
-        for stat in Path("/proc").glob("[0-9]*/stat"):
-            with contextlib.suppress(OSError):
-                fields = stat.read_text().rpartition(")")[2].split()
-                if int(fields[3]) == self.pid:  # its session
-                    ticks += int(fields[11]) + int(fields[12])
-        return ticks / os.sysconf("SC_CLK_TCK")
-
-
-@contextlib.contextmanager
-def started(command: Sequence[str], folder: Path, **env: str) -> Iterator[subprocess.Popen[str]]:
-    """Start a server in a session of its own, and end it."""
-    with (folder / "server.log").open("w") as log:
-        process = subprocess.Popen(
-            command, cwd=folder, env={**os.environ, **env}, stdout=subprocess.PIPE, stderr=log,
-            text=True, start_new_session=True,
-        )  # fmt: skip
-    try:
-        yield process
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-
-
-@contextlib.contextmanager
-def aeros(folder: Path, *words: str) -> Iterator[Running]:
-    """Run ``aeros serve`` on free ports."""
-    command = [sys.executable, "-m", "aeros_core.cli", "serve", "repository.path=repository"]
-    command += ["serving.http_port=0", "serving.grpc_port=0", *words]
-    with started(command, folder, OMP_NUM_THREADS="1") as process:
-        ports = []
-        for line in process.stdout or ():
-            if found := re.search(r":(\d+)$", line):
-                ports.append(int(found[1]))
-            if len(ports) == 2:
-                break
-        else:
-            raise SystemExit((folder / "server.log").read_text())
-        yield Running(process.pid, *ports)
-
-
-@contextlib.contextmanager
-def mlserver(
-    python: Path, folder: Path, name: str, workers: int = 1, batch: int = 0
-) -> Iterator[Running]:
-    """Run MLServer with one model, in so many workers beside the process that listens."""
-    np.savez(folder / "weights.npz", **weights(name))
-    base = 23080
-    settings = {"http_port": base, "grpc_port": base + 1, "metrics_port": base + 2}
-    settings |= {"debug": False, "parallel_workers": workers}
-    model = {
-        "name": name,
-        "implementation": "serving_mlserver.Dense",
-        "parameters": {"uri": str(folder / "weights.npz"), "version": "1"},
-        "max_batch_size": batch,
-        "max_batch_time": 0.001 if batch else 0,
-    }
-    (folder / "settings.json").write_text(json.dumps(settings))
-    (folder / "model-settings.json").write_text(json.dumps(model))
-    command = [str(python.parent / "mlserver"), "start", "."]
-    with started(command, folder, PYTHONPATH=str(HERE), OMP_NUM_THREADS="1") as process:
-        url = f"http://127.0.0.1:{base}/v2/models/{name}/ready"
-        for _ in range(240):
-            with contextlib.suppress(OSError):
-                urllib.request.urlopen(url)
-                break
-            time.sleep(0.5)
-        else:
-            raise SystemExit((folder / "server.log").read_text())
-        yield Running(process.pid, base, base + 1)
-
-
-ECHO = """
-import asyncio, sys, uvloop
-from aeros_serving.http1 import Connection
-from aeros_serving.limits import Limits
-async def main():
-    def answer(exchange):
-        exchange.reply(200, [b"{}"])
-    loop, all_ = asyncio.get_running_loop(), set()
-    made = lambda: Connection(answer, Limits(2**26, 30, 120), all_)
-    server = await loop.create_server(made, "127.0.0.1", 0)
-    print(f":{server.sockets[0].getsockname()[1]}", flush=True)
-    await asyncio.sleep(3600)
-uvloop.new_event_loop().run_until_complete(main())
-"""
-
-
-@contextlib.contextmanager
-def echo(folder: Path) -> Iterator[Running]:
-    """Run the HTTP server of aeros with a handler that reads, and answers nothing."""
-    with started([sys.executable, "-c", ECHO], folder) as process:
-        assert process.stdout is not None
-        yield Running(process.pid, int(process.stdout.readline()[1:]), 0)
-
-
-GRPC_ECHO = """
-import asyncio, grpc
-async def main():
-    async def answer(request, context):
-        return request
-    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-    call = grpc.unary_unary_rpc_method_handler(answer)
-    handler = grpc.method_handlers_generic_handler(
-        "inference.GRPCInferenceService", {"ModelInfer": call})
-    server.add_generic_rpc_handlers((handler,))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    print(f":{port}", flush=True)
-    await server.wait_for_termination()
-import uvloop
-uvloop.new_event_loop().run_until_complete(main())
-"""
-
-
-@contextlib.contextmanager
-def grpc_echo(folder: Path) -> Iterator[Running]:
-    """Run a server of grpcio that gives every message back as it came, unread."""
-    with started([sys.executable, "-c", GRPC_ECHO], folder) as process:
-        assert process.stdout is not None
-        yield Running(process.pid, 0, int(process.stdout.readline()[1:]))
 
 
 # ---------------------------------------------------------------- requests
@@ -313,41 +130,55 @@ class Bench:
         self.rows.append({"work": work, "goal": what, "reached": reached, "asked": asked})
 
     def tiny(self) -> None:
-        """A tiny network, JSON and gRPC, beside MLServer."""
+        """A tiny network, JSON and gRPC, beside MLServer: all servers stand, and take turns."""
         publish(self.folder, "tiny")
         works = (
             ("tiny, REST JSON", http_request("tiny", binary=False), "rest", 5.0),
             ("tiny, REST binary", http_request("tiny", binary=True), "rest", 0.0),
             ("tiny, gRPC", grpc_request("tiny"), "grpc", 4.0),
         )
-        ours, theirs = {}, {}
-        for told, words in (("aeros, torch", []), ("aeros, onnx", ["inferencer=onnx"])):
-            with aeros(self.folder, "model=tiny", *words) as server:
-                for work, request, kind, _ in works:
-                    row = self.row(work, told, self.best(server, request, kind=kind))
-                    if work not in ours or row["per_s"] > ours[work]["per_s"]:
-                        ours[work] = row
-        work, request, _, _ = works[2]
-        with grpc_echo(self.folder) as server:
-            floor = self.row(work, "bare grpcio echo", self.best(server, request, kind="grpc"))
-        self.goal(work, "of the echo's requests", ours[work]["per_s"] / floor["per_s"], 0.0)
-        if self.python is None:
-            return
-        for told, workers, batch in (
-            ("mlserver", 1, 0),
-            ("mlserver, no worker", 0, 0),
-            ("mlserver, batches", 0, 64),
-        ):
-            with mlserver(self.python, self.folder, "tiny", workers, batch) as server:
-                for work, request, kind, _ in works:
-                    row = self.row(work, told, self.best(server, request, kind=kind))
-                    if work not in theirs or row["per_s"] > theirs[work]["per_s"]:
-                        theirs[work] = row
-        for work, _, _, asked in works:
-            if asked:
-                self.goal(work, "x mlserver", ours[work]["per_s"] / theirs[work]["per_s"], asked)
-                p99 = ours[work]["p99"] / theirs[work]["p99"]
-                self.goal(work, "p99 / mlserver's", p99, 1.0, least=False)
+        with contextlib.ExitStack() as all_:
+            ours = {
+                "aeros, torch": all_.enter_context(aeros(self.folder, "model=tiny")),
+                "aeros, onnx": all_.enter_context(
+                    aeros(self.folder, "model=tiny", "inferencer=onnx")
+                ),
+            }
+            floor = {"bare grpcio echo": all_.enter_context(grpc_echo(self.folder))}
+            theirs = {} if self.python is None else self._mlservers(self.python, all_)
+            for work, request, kind, asked in works:
+                servers = ours | (theirs if asked else {}) | (floor if kind == "grpc" else {})
+                seen = self.turned(work, servers, request, kind)
+                if kind == "grpc":
+                    self.goal(work, "of the echo's requests", _times(seen, ours, floor), 0.0)
+                if asked and theirs:
+                    self.goal(work, "x mlserver", _times(seen, ours, theirs), asked)
+                    p99 = _times(seen, ours, theirs, "p99", best=min)
+                    self.goal(work, "p99 / mlserver's", p99, 1.0, least=False)
+
+    def _mlservers(self, python: Path, all_: contextlib.ExitStack) -> dict[str, Running]:
+        """Start MLServer as it can be configured: a worker process, none, and with batches."""
+        kinds = {"mlserver": (1, 0), "mlserver, no worker": (0, 0), "mlserver, batches": (0, 64)}
+        found = {}
+        for index, (told, (workers, batch)) in enumerate(kinds.items()):
+            folder = self.folder / f"mlserver-{index}"
+            folder.mkdir()
+            base = 23080 + 10 * index
+            started_ = mlserver(python, folder, "tiny", base, workers, batch)
+            found[told] = all_.enter_context(started_)
+        return found
+
+    def turned(
+        self, work: str, servers: dict[str, Running], request: bytes, kind: str
+    ) -> dict[str, list[dict[str, Any]]]:
+        """Ask all servers in turns, so that what the machine gives falls on all; print medians."""
+        seen: dict[str, list[dict[str, Any]]] = {told: [] for told in servers}
+        for _ in range(2 * self.turns + 1):
+            for told, server in servers.items():
+                seen[told].append(load(server, request, self.folder, self.seconds / 3, kind=kind))
+        for told, turns in seen.items():
+            self.row(work, told, sorted(turns, key=lambda each: each["per_s"])[self.turns])
+        return seen
 
     def image(self) -> None:
         """1 MB of binary data, beside a handler that does nothing."""
@@ -421,16 +252,21 @@ class Bench:
         request, work = http_request("wide", binary=True), "wide, hot swap"
         words = ["repository.path=repository"]
         self._tag(words, 1)
+        steps, bad = [], 0
         with aeros(self.folder, "model=wide:production", "serving.poll=0.2") as server:
-            still = self.row(work, "tag stays", load(server, request, self.folder, self.seconds))
-            mover = subprocess.Popen(
-                [sys.executable, __file__, "--move", str(self.folder), str(self.seconds)]
-            )
-            seen = self.row(work, "tag moves", load(server, request, self.folder, self.seconds))
-            mover.wait()
-        self.goal(work, "requests that failed", seen["bad"], 0, least=False)
-        step = (seen["p99"] - still["p99"]) / still["p50"]
-        self.goal(work, "p99 step in batch times", step, 2.0, least=False)
+            for _ in range(self.turns):
+                seen = load(server, request, self.folder, self.seconds)
+                still = self.row(work, "tag stays", seen)
+                mover = subprocess.Popen(
+                    [sys.executable, __file__, "--move", str(self.folder), str(self.seconds)]
+                )
+                seen = load(server, request, self.folder, self.seconds)
+                moved = self.row(work, "tag moves", seen)
+                mover.wait()
+                bad += moved["bad"]
+                steps.append((moved["p99"] - still["p99"]) / still["p50"])
+        self.goal(work, "requests that failed", bad, 0, least=False)
+        self.goal(work, "p99 step in batch times", statistics.median(steps), 2.0, least=False)
 
     def _tag(self, words: Sequence[str], version: int) -> None:
         command = [sys.executable, "-m", "aeros_core.cli", "models", "tag"]
@@ -456,6 +292,24 @@ class Bench:
         self.goal("40 MB, first answer", "seconds", median, 1.0, least=False)
 
 
+def _times(
+    seen: dict[str, list[dict[str, Any]]],
+    ours: Iterable[str],
+    theirs: Iterable[str],
+    what: str = "per_s",
+    best: Any = max,
+) -> float:
+    """Return the median over the turns of our best beside their best in the same turn."""
+    tops = [
+        [
+            best(turn)
+            for turn in zip(*([each[what] for each in seen[one]] for one in some), strict=True)
+        ]
+        for some in (ours, theirs)
+    ]
+    return statistics.median(a / b for a, b in zip(*tops, strict=True))
+
+
 def _post(url: str, body: bytes = b"") -> None:
     urllib.request.urlopen(url, body, timeout=60).read()
 
@@ -473,20 +327,6 @@ def move(folder: Path, seconds: float) -> None:
         version = 3 - version
         repository.tag("wide", "production", version)
         time.sleep(1.0)
-
-
-def environment(cache: Path) -> Path:
-    """Return the Python of an environment with MLServer, made on first use."""
-    folder = cache / f"mlserver-{MLSERVER}"
-    python = folder / "bin" / "python"
-    if not (folder / "ready").exists():
-        print(f"installing mlserver=={MLSERVER} into {folder}", flush=True)
-        venv.create(folder, with_pip=True)
-        wanted = [f"mlserver=={MLSERVER}", "uvloop<0.22"]  # its workers fail with later ones
-        install = [str(python), "-m", "pip", "install", "-q", *wanted]
-        subprocess.run(install, check=True)
-        (folder / "ready").touch()
-    return python
 
 
 def main() -> None:

@@ -346,17 +346,17 @@ def surveyed(http: str, grpc: str, model: str, told: str) -> list[dict[str, str]
 
 def compared(options: argparse.Namespace) -> list[dict[str, str]]:
     """Serve the same network with both, and have this script ask each in its environment."""
-    import serving
+    import serving_servers as servers
 
     found, told = [], "x:FP32:2,64"
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        serving.publish(folder, "tiny")
-        with serving.aeros(folder, "model=tiny") as server:
+        servers.publish(folder, "tiny")
+        with servers.aeros(folder, "model=tiny") as server:
             found += _apart(Path(sys.executable), "aeros", server, told, folder)
         if not options.no_mlserver:
-            python = serving.environment(options.cache)
-            with serving.mlserver(python, folder, "tiny", workers=0) as server:
+            python = servers.environment(options.cache)
+            with servers.mlserver(python, folder, "tiny", 23080, workers=0) as server:
                 found += _apart(python, "mlserver", server, told, folder)
     return found
 
