@@ -257,9 +257,10 @@ class Bench:
             for _ in range(self.turns):
                 seen = load(server, request, self.folder, self.seconds)
                 still = self.row(work, "tag stays", seen)
-                mover = subprocess.Popen(
-                    [sys.executable, __file__, "--move", str(self.folder), str(self.seconds)]
-                )
+                command = [sys.executable, __file__, "--move", str(self.folder), str(self.seconds)]
+                mover = subprocess.Popen(command, stdout=subprocess.PIPE)
+                assert mover.stdout is not None
+                mover.stdout.readline()  # what it imports is no part of the swap
                 seen = load(server, request, self.folder, self.seconds)
                 moved = self.row(work, "tag moves", seen)
                 mover.wait()
@@ -322,6 +323,7 @@ def move(folder: Path, seconds: float) -> None:
     words = [f"repository.path={folder / 'repository'}"]
     node = config.plain(config.load(words, registry, root="models"))["repository"]
     repository = compose.build_part(registry, "repository", node)
+    print("ready", flush=True)
     end, version = time.time() + seconds, 1
     while time.time() < end:
         version = 3 - version
