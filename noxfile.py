@@ -5,6 +5,7 @@ tests/constraints.txt. The default sessions begin with `wheels`, which brings ev
 once: to look through an index costs more than to install, and each environment did it anew.
 """
 
+import os
 import shutil
 from pathlib import Path
 
@@ -25,6 +26,7 @@ CLIENTS = ("tritonclient[grpc,http]", "schemathesis", "captum")
 TOGETHER = (*TESTING, "mypy", "safetensors", *CLIENTS)
 PATIENCE = "--timeout=600"  # what hangs is named, with its stacks, and the others go on
 SIDE_BY_SIDE = ["-n", "auto", "--dist", "worksteal", PATIENCE, "--durations=8"]
+MORE = ["-n", str((os.cpu_count() or 1) + 1)]  # where tests wait for processes half of the time
 DISCOVERING = [  # what may come out otherwise where plugins are installed
     f"tests/test_{name}.py"
     for name in ("architecture", "cli", "commands", "compose", "config", "plugins", "processes",
@@ -113,7 +115,8 @@ def plugin(session: nox.Session, name: str) -> None:
 def together(session: nox.Session) -> None:
     """Check all types; test discovery with every plugin installed, and everything together."""
     install(session, *PLUGINS, also=TOGETHER)
-    session.run("pytest", *SIDE_BY_SIDE, *DISCOVERING, "tests/integration", *session.posargs)
+    found = [*DISCOVERING, "tests/integration"]
+    session.run("pytest", *SIDE_BY_SIDE, *MORE, *found, *session.posargs)
 
 
 @nox.session
