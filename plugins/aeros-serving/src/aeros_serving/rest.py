@@ -170,7 +170,7 @@ class Rest:
             request = codec.request_of(
                 exchange.body, None if length is None else length.decode("latin-1")
             )
-            batch = served.contract.check(request.tensors, request.datatypes)
+            batch = served.contract.check(request.tensors, request.datatypes, request.bad)
         except Refused as refused:
             served.statistics.failed(type(refused).__name__, 0.0)
             raise

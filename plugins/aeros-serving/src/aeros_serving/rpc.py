@@ -130,10 +130,11 @@ class Rpc:
         served = lane.served
         try:
             asked = grpc_codec.request_of(request)
-            return asked, served, lane, served.contract.check(asked.tensors, asked.datatypes)
+            batch = served.contract.check(asked.tensors, asked.datatypes, asked.bad)
         except Refused as refused:
             served.statistics.failed(type(refused).__name__, 0.0)
             raise
+        return asked, served, lane, batch
 
     async def _infer(self, request: Any, call: Call) -> Any:
         """Return the answer to rows that came in a stream."""
