@@ -109,7 +109,7 @@ def test_a_damaged_model_is_not_served_and_who_is_served_stays(aeros, serve):
     body = json.dumps({"parameters": {"version": "2"}}).encode()
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(f"http://{server.http}/v2/repository/models/digits/load", body, 60)
-    assert refused.value.code == 400
+    assert refused.value.code == 500
     assert "version 2 of model 'digits' cannot be read" in refused.value.read().decode()
     with triton_grpc.InferenceServerClient(server.grpc) as client, pytest.raises(
         InferenceServerException, match="version 2 of model 'digits' cannot be read"

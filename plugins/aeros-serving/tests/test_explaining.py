@@ -79,7 +79,7 @@ def test_it_is_said_in_json_too(running):
         ({"explain": "shap"}, "parameter 'explain' is 'shap', not one of integrated_gradients"),
         ({"explain": True}, "parameter 'explain' is True, not one of integrated_gradients"),
         ({"explain_steps": 5}, "parameter 'explain_steps' goes with 'explain': integrated_gradi"),
-        (ASKED | {"explain_target": 9}, "target 9 does not exist\n  exists: 0 to 2, or a, b, c"),
+        (ASKED | {"explain_target": 9}, "target 9 does not exist; exists: 0 to 2, or a, b, c"),
         (ASKED | {"explain_target": "z"}, "target 'z' does not exist"),
         (ASKED | {"explain_target": True}, "parameter 'explain_target' is a class, by number or"),
         (ASKED | {"explain_steps": 0}, "'explain_steps' is a number from 1 to 1000, not 0"),

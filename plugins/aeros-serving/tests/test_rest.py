@@ -200,7 +200,7 @@ def test_no_body_does_harm_to_the_decoder(head, more, length, true):
         ("GET", "/v2/nothing", 404, "there is nothing at /v2/nothing"),
         ("GET", "/v2/models/toy/infer", 405, "this is asked with POST"),
         ("DELETE", "/v2", 405, "this is asked with GET"),
-        ("POST", "/v2/repository/models/none/load", 400, "version 1 of model 'none' is damaged"),
+        ("POST", "/v2/repository/models/none/load", 500, "version 1 of model 'none' is damaged"),
         ("POST", "/v2/repository/models/nobody/load", 404, "'nobody' is not in the repository"),
         ("POST", "/v2/repository/models/none/unload", 404, "model 'none' is not loaded"),
     ],

@@ -24,7 +24,8 @@ _STAGES = {
 def text(shelf: Shelf) -> str:
     """Return all metrics of the loaded versions."""
     lanes = [(slot.live is lane, lane) for slot in shelf for lane in slot.lanes]
-    return "".join(f"{line}\n" for line in _lines(lanes))
+    failures = {slot.name: 0 for slot in shelf} | shelf.failures
+    return "".join(f"{line}\n" for line in (*_lines(lanes), *_of_loads(failures)))
 
 
 def _lines(lanes: list[tuple[bool, Lane]]) -> Iterator[str]:
@@ -56,6 +57,13 @@ def _lines(lanes: list[tuple[bool, Lane]]) -> Iterator[str]:
         role = {"model": lane.served.name, "role": "live" if live else "canary"}
         yield _sample("aeros_model_version", role, lane.served.version)
     yield from _of_drift(all_)
+
+
+def _of_loads(failures: Mapping[str, int]) -> Iterator[str]:
+    name = "aeros_load_failures_total"
+    yield from _head(name, "counter", "Versions that could not be taken up, each time")
+    for model, count in failures.items():
+        yield _sample(name, {"model": model}, count)
 
 
 def _of_stages(lanes: Iterable[Lane]) -> Iterator[str]:

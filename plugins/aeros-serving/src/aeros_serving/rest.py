@@ -17,13 +17,14 @@ import orjson
 from aeros_core.data import Batch
 from aeros_core.errors import AerosError
 from aeros_serving import account, codec, openapi, prometheus
+from aeros_serving.control import Control
 from aeros_serving.exchange import Exchange, error
 from aeros_serving.failures import (
-    Forbidden,
     Malformed,
     NotAllowed,
     Refused,
     Unknown,
+    plain,
     refusal,
 )
 from aeros_serving.inference import Request, outputs_of, rows_of
@@ -56,7 +57,7 @@ class Rest:
         self._shelf = shelf
         self._token = f"Bearer {token}".encode() if token else b""
         self._max_body = max_body
-        self._control = control
+        self._control = Control(shelf, control)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def __call__(self, exchange: Exchange) -> None:
@@ -219,22 +220,10 @@ class Rest:
         return [asdict(entry) for entry in await self._shelf.index(ready)]
 
     async def _load(self, exchange: Exchange, name: str, _version: str) -> None:
-        self._allowed()
-        asked = codec.parsed(exchange.body).get("parameters") if exchange.body else None
-        wanted = asked.get("version", "") if isinstance(asked, dict) else ""
-        if not isinstance(wanted, str | int):
-            raise Malformed("parameter 'version' is a version or a tag")
-        await self._shelf.load(name, str(wanted))
+        await self._control.load(name, _parameters(exchange))
 
     async def _unload(self, exchange: Exchange, name: str, _version: str) -> None:
-        self._allowed()
-        if exchange.body:
-            codec.parsed(exchange.body)
-        await self._shelf.unload(name)
-
-    def _allowed(self) -> None:
-        if not self._control:
-            raise Forbidden("models are not loaded or unloaded by clients here")
+        await self._control.unload(name, _parameters(exchange))
 
     # ------------------------------------------------------------ failures
 
@@ -244,14 +233,20 @@ class Rest:
             headers["allow"] = failure.args[0]
             exchange.reply(405, error(f"this is asked with {failure.args[0]}"), headers)
             return
-        if isinstance(failure, MemoryError):
+        if isinstance(failure, MemoryError | AerosError):
             failure = refusal(failure)
         if isinstance(failure, Refused):
             exchange.reply(failure.http, error(str(failure)), headers)
-        elif isinstance(failure, AerosError):
-            exchange.reply(400, error(str(failure)))
         elif isinstance(failure, UnicodeError):
             exchange.reply(400, error("the path is not ASCII"))
         else:
             _log.error("a request could not be answered", exc_info=failure)
-            exchange.reply(500, error(f"{type(failure).__name__}: {failure}"))
+            exchange.reply(500, error(f"{type(failure).__name__}: {plain(failure)}"))
+
+
+def _parameters(exchange: Exchange) -> dict[str, Any]:
+    """Return the parameters of a request to the repository."""
+    parameters = codec.parsed(exchange.body).get("parameters") if exchange.body else None
+    if not isinstance(parameters, dict | None):
+        raise Malformed("'parameters' is an object")
+    return parameters or {}

@@ -11,7 +11,7 @@ from aeros_core.errors import AerosError
 from aeros_core.records import ModelInfo
 from aeros_serving.background import Background
 from aeros_serving.config import Serving
-from aeros_serving.failures import Unavailable, Unknown
+from aeros_serving.failures import Refused, Unavailable, Unknown, plain
 from aeros_serving.lane import Batching, Lane
 from aeros_serving.served import Loader
 from aeros_serving.slot import Slot
@@ -40,6 +40,9 @@ class Shelf:
     Args:
         loader: Takes versions up.
         options: Options of the server.
+
+    Attributes:
+        failures: How often a version could not be taken up, by the name of the model.
     """
 
     def __init__(self, loader: Loader, options: Serving) -> None:
@@ -50,6 +53,7 @@ class Shelf:
         self._changing = asyncio.Lock()
         self._leaving: set[asyncio.Task[None]] = set()
         self._background = Background()
+        self.failures: dict[str, int] = {}
         self.closing = False
 
     def __iter__(self) -> Iterator[Slot]:
@@ -142,7 +146,7 @@ class Shelf:
             for name in list(self._slots):
                 try:
                     await self._look(name)
-                except AerosError as error:
+                except (AerosError, Refused) as error:
                     _log.warning("model '%s' stays as it is: %s", name, error)
                 except Exception:
                     _log.exception("model '%s' stays as it is", name)
@@ -174,7 +178,7 @@ class Shelf:
         try:
             return await self._lane(slot.name, version)
         except Exception as error:
-            slot.fails(version, str(error).partition("\n")[0])
+            slot.fails(version, plain(error))
             raise
 
     async def _try(self, slot: Slot) -> None:
@@ -207,7 +211,11 @@ class Shelf:
     async def _lane(self, name: str, version: int) -> Lane:
         # Before anything is served nobody is held up, and the start need not give way.
         run = self._background.run if self._slots else asyncio.to_thread
-        served = await run(self._loader.load, name, version)
+        try:
+            served = await run(self._loader.load, name, version)
+        except Exception:
+            self.failures[name] = self.failures.get(name, 0) + 1
+            raise
         batching = Batching.of(self._options, name)
         return Lane(served, batching, self._options.where, asyncio.get_running_loop())
 
