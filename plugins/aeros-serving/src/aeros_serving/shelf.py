@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from aeros_core.errors import AerosError
 from aeros_core.records import ModelInfo
 from aeros_serving.background import Background
+from aeros_serving.batching import Batching
 from aeros_serving.config import Serving
 from aeros_serving.failures import Refused, Unavailable, Unknown, plain
-from aeros_serving.lane import Batching, Lane
+from aeros_serving.lane import Lane
 from aeros_serving.served import Loader
 from aeros_serving.slot import Slot
 
@@ -119,13 +120,14 @@ class Shelf:
             slot = self._slots.get(name)
             ref = ref or self._refs.get(name, "latest")
             version = await self._number(name, ref)
+            new = slot is None
             if slot is None:
                 self._slots[name] = Slot(name, ref, await self._lane(name, version))
             else:
                 await self._swap(slot, version)
                 slot.ref = ref
             self._refs.setdefault(name, ref)
-            await self._try(self._slots[name])
+            await self._try(self._slots[name], new)
             return version
 
     async def unload(self, name: str) -> None:
@@ -181,13 +183,16 @@ class Shelf:
             slot.fails(version, plain(error))
             raise
 
-    async def _try(self, slot: Slot) -> None:
+    async def _try(self, slot: Slot, new: bool = False) -> None:
         """Load, keep or drop the canary, as its tag says."""
         tag, share = self._options.canary, self._options.canary_share
         if not tag or not share:
             return
         infos = await self._background.run(self._loader.repository.models, slot.name)
         tagged = [info.version for info in infos if tag in info.tags]
+        if new and not tagged:
+            told = "serving.canary=%s: no version of model '%s' has that tag yet; tags: %s"
+            _log.warning(told, tag, slot.name, _tags(infos))
         wanted = tagged[0] if tagged and tagged[0] != slot.live.served.version else None
         there = slot.canary.served.version if slot.canary is not None else None
         if wanted == there or (wanted is not None and not slot.tries(wanted)):
@@ -195,6 +200,11 @@ class Shelf:
         before = slot.canary
         slot.canary = None if wanted is None else await self._kept(slot, wanted)
         slot.share, slot.turn = share, 0.0
+        if wanted is None:
+            _log.info("model '%s': no canary answers any more", slot.name)
+        else:
+            told = "model '%s': version %d answers %g of the requests, as the canary '%s'"
+            _log.info(told, slot.name, wanted, share, tag)
         if before is not None:
             self._leave(before)
 
@@ -272,5 +282,8 @@ def _tagged(name: str, infos: Sequence[ModelInfo], tag: str) -> int:
             return info.version
     if tag == "latest":
         return max(info.version for info in infos)
-    told = ", ".join(sorted({tag for info in infos for tag in info.tags})) or "none"
-    raise Unknown(f"model '{name}' has no tag '{tag}'; tags: {told}")
+    raise Unknown(f"model '{name}' has no tag '{tag}'; tags: {_tags(infos)}")
+
+
+def _tags(infos: Sequence[ModelInfo]) -> str:
+    return ", ".join(sorted({tag for info in infos for tag in info.tags})) or "none"
