@@ -59,6 +59,8 @@ def parsed(body: Buffer) -> dict[str, Any]:
     Raises:
         Malformed: It is none.
     """
+    if not body:
+        raise Malformed("the request is empty, and its body has to be a JSON object")
     try:
         data = orjson.loads(body)
     except orjson.JSONDecodeError as error:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 
 from aeros_serving.lane import Lane
 from aeros_serving.shelf import Shelf
-from aeros_serving.statistics import Histogram
+from aeros_serving.statistics import Drift, Histogram
 
 __all__ = ["CONTENT_TYPE", "text"]
 
@@ -74,7 +74,7 @@ def _of_stages(lanes: Iterable[Lane]) -> Iterator[str]:
             yield from _histogram(name, _labels(lane), lane.served.statistics.histograms[stage])
 
 
-def _of_drift(lanes: Iterable[Lane]) -> Iterator[str]:
+def _of_drift(lanes: Sequence[Lane]) -> Iterator[str]:
     for name, what, kind, attribute in (
         ("aeros_input_values_total", "Values of inputs that were looked at", "counter", "values"),
         (
@@ -87,10 +87,30 @@ def _of_drift(lanes: Iterable[Lane]) -> Iterator[str]:
         ("aeros_input_deviation", "Their standard deviation", "gauge", "deviation"),
     ):
         yield from _head(name, kind, what)
-        for lane in lanes:
-            for drift in lane.served.statistics.drift:
-                labels = _labels(lane) | {"input": drift.field.name}
+        for labels, drift in _drifts(lanes):
+            if kind == "counter" or drift.values:  # nothing has no mean
                 yield _sample(name, labels, getattr(drift, attribute))
+    yield from _of_training(lanes)
+
+
+def _of_training(lanes: Sequence[Lane]) -> Iterator[str]:
+    name = "aeros_input_range"
+    yield from _head(name, "gauge", "Lowest and highest value of training")
+    for labels, drift in _drifts(lanes):
+        for bound, value in zip(("low", "high"), drift.field.range or (), strict=False):
+            yield _sample(name, labels | {"bound": bound}, float(value))
+    name = "aeros_input_strange_total"
+    yield from _head(name, "counter", "Values that were refused, as none of the categories")
+    for lane in lanes:
+        for field, column in lane.served.contract.columns.items():
+            if column.field.categories:
+                yield _sample(name, _labels(lane) | {"input": field}, column.strange)
+
+
+def _drifts(lanes: Sequence[Lane]) -> Iterator[tuple[dict[str, str], Drift]]:
+    for lane in lanes:
+        for drift in lane.served.statistics.drift:
+            yield _labels(lane) | {"input": drift.field.name}, drift
 
 
 def _labels(lane: Lane) -> dict[str, str]:

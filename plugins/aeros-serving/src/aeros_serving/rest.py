@@ -77,6 +77,8 @@ class Rest:
 
     def _route(self, exchange: Exchange, path: str) -> None:
         parts = path.rstrip("/").split("/")[1:]
+        if "//" in path:
+            parts = [part for part in parts if part]
         if "%" in path:
             parts = [unquote(part) for part in parts]
         match parts:
@@ -89,7 +91,7 @@ class Rest:
             case ["v2", "repository", "models", name, ("load" | "unload") as verb]:
                 self._post(exchange, self._load if verb == "load" else self._unload, name)
             case _:
-                self._look(exchange, parts, path)
+                self._look(exchange, parts)
 
     def _post(self, exchange: Exchange, route: _Route, name: str = "", version: str = "") -> None:
         if exchange.method != "POST":
@@ -112,9 +114,9 @@ class Rest:
         except Exception as failure:
             self._fail(exchange, failure)
 
-    def _look(self, exchange: Exchange, parts: list[str], path: str) -> None:
+    def _look(self, exchange: Exchange, parts: list[str]) -> None:
         if (found := self._seen(parts)) is None:
-            raise Unknown(f"there is nothing at {path}")
+            raise Unknown(f"there is nothing at /{'/'.join(parts)}")
         if exchange.method not in ("GET", "HEAD"):
             raise NotAllowed("GET")
         status, data = found
@@ -127,6 +129,8 @@ class Rest:
         """Return status and content of what is only looked at; None: there is nothing."""
         shelf = self._shelf
         match parts:
+            case []:
+                return 200, account.welcome()
             case ["v2"]:
                 return 200, account.server()
             case ["v2", "health", "live"]:
