@@ -58,6 +58,12 @@ def test_values_that_cannot_be_are_refused(options, asked, exists):
     assert (refused.value.asked, refused.value.exists) == (f"{asked} is not possible", exists)
 
 
+def test_a_list_is_typed_as_one():
+    with pytest.raises(ConfigError) as refused:
+        Batching.of(Serving(models={"a": {"preferred": 5}}), "a")
+    assert refused.value.hint == "+serving.models.a.preferred=[8,32]"
+
+
 def test_a_model_may_have_options_of_its_own():
     options = Serving(models={"a": {"delay": 0.5, "preferred": [9, 3]}, "b": {"dlay": 1}})
     assert Batching.of(options, "a") == Batching(64, (3, 9), 0.5, 1024, 0.0)

@@ -73,7 +73,7 @@ def _check_sizes(typed: Mapping[str, str], sizes: Any, largest: int) -> None:
         raise ConfigError(
             f"{option}={sizes} is not possible",
             exists="a list of whole numbers",
-            hint=f"{option}=[8,32]",
+            hint=f"{'+' if '.models.' in option else ''}{option}=[8,32]",
         )
     if any(not 1 <= size <= largest for size in sizes):
         raise ConfigError(
