@@ -123,6 +123,17 @@ def test_what_could_not_be_read_is_named_with_the_rest():
     )
 
 
+def test_inputs_without_number_make_no_message_without_end():
+    many = {f"y{n}": np.zeros(1) for n in range(100)}
+    bad = {f"z{n}": f"input 'z{n}' has no shape" for n in range(100)} | {"age": "input 'age': bad"}
+    with pytest.raises(Malformed) as told:
+        CONTRACT.check(good() | many, dict.fromkeys([*good(), *many], ""), bad)
+    said = str(told.value)
+    assert (said.count("is not expected"), said.count("has no shape")) == (20, 20)
+    assert "180 further inputs are not expected" in said
+    assert "input 'age': bad" in said
+
+
 def test_what_is_none_of_the_categories_is_counted_and_told_in_bounds():
     contract = Contract({"c": Field("c", "str", (2,), categories=tuple(map(str, range(50))))})
     texts = [[b"1", b"x" * 99], *([b"y%d" % n, b"y%d" % n] for n in range(20))]

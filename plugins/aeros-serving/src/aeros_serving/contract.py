@@ -23,6 +23,9 @@ __all__ = ["PLACE", "Contract", "Tensor", "contract_of", "tensor_of"]
 PLACE = "inputs["
 """What the place of an input without a name begins with."""
 
+_MOST = 20
+"""Inputs that a message names though the model does not take them: a client may send any number."""
+
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -77,7 +80,7 @@ class Contract:
         Raises:
             Malformed: Names, one after the other, every violation.
         """
-        wrong = list(bad.values())
+        wrong = self._unread(bad) if bad else []
         if tensors.keys() != self.fields.keys():
             wrong += self._misnamed(tensors, bad)
         batch: dict[str, Array] = {}
@@ -89,14 +92,22 @@ class Contract:
             raise Malformed("; ".join([*wrong, *self._uneven(batch)]))
         return batch
 
+    def _unread(self, bad: Mapping[str, str]) -> list[str]:
+        """Return what is wrong with inputs of the model, and with some others."""
+        left_out = set([name for name in bad if name not in self.fields][_MOST:])
+        return [why for name, why in bad.items() if name not in left_out]
+
     def _misnamed(self, tensors: Mapping[str, Array], bad: Mapping[str, str]) -> list[str]:
-        there = [*tensors, *(name for name in bad if not name.startswith(PLACE))]
-        missing = [f"input '{name}' is missing" for name in self.fields if name not in there]
-        return missing + [
-            f"input '{name}' is not expected; the model takes {', '.join(self.fields)}"
-            for name in there
-            if name not in self.fields
+        there = dict.fromkeys((*tensors, *(name for name in bad if not name.startswith(PLACE))))
+        wrong = [f"input '{name}' is missing" for name in self.fields if name not in there]
+        strange = [name for name in there if name not in self.fields]
+        takes = ", ".join(self.fields)
+        wrong += [
+            f"input '{name}' is not expected; the model takes {takes}" for name in strange[:_MOST]
         ]
+        if len(strange) > _MOST:
+            wrong.append(f"{len(strange) - _MOST} further inputs are not expected")
+        return wrong
 
     def _uneven(self, batch: Batch) -> list[str]:
         """Tell whether inputs whose shapes are right have different numbers of rows."""
