@@ -134,7 +134,7 @@ def toy(model, inferencer, version=1):
 class Running:
     """A server in a thread; `stop` drains it."""
 
-    def __init__(self, loader, models, **options):
+    def __init__(self, loader, models, /, **options):
         self.options = replace(Serving(http_port=0, grpc_port=0, poll=0.0, drain=10.0), **options)
         self.loop = uvloop.new_event_loop()
         self.server = Server(loader, self.options)

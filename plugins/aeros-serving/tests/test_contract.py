@@ -77,11 +77,80 @@ def test_every_violation_is_named_at_once():
         ({"age": np.array([1.0, np.nan])}, "input 'age': NaN or infinity in row 1"),
         ({"age": np.array([-np.inf, 1.0])}, "input 'age': NaN or infinity in row 0"),
         ({"code": np.array([0, 2])}, "input 'code': codes from 0 to 2, not 0 to 1"),
+        (
+            {"job": np.array([b"cook", b"king"], dtype=object)},
+            "input 'job': 'king' in row 1 is none of clerk, cook",
+        ),
+        (
+            {"job": np.array([b"king", b"queen"], dtype=object)},
+            "input 'job': 'king' in row 0, 'queen' in row 1 are none of clerk, cook",
+        ),
         ({"code": np.array([0])}, "inputs have different numbers of rows: 'age' 2, 'image' 2,"),
     ],
 )
 def test_a_violation_is_named(changes, told):
     assert told in refused(**changes)
+
+
+def test_every_kind_of_violation_is_named_at_once():
+    told = refused(
+        age=np.array([np.nan, 1.0, 2.0]),
+        image=np.zeros((2, 3, 5), np.int64),
+        job=np.array([b"king", b"cook"], dtype=object),
+        code=np.array([7, 0]),
+    )
+    assert told == (
+        "input 'age': NaN or infinity in row 0;"
+        " input 'image': shape [2, 3, 5], not [rows, 2, any];"
+        " input 'image': datatype THIS, not FP32;"
+        " input 'job': 'king' in row 0 is none of clerk, cook;"
+        " input 'code': codes from 0 to 7, not 0 to 1;"
+        " inputs have different numbers of rows: 'age' 3, 'job' 2, 'code' 2"
+    )
+
+
+def test_what_could_not_be_read_is_named_with_the_rest():
+    tensors = {"age": np.array([20.0]), "job": np.array([b"king"], dtype=object)}
+    bad = {"image": "input 'image': data must be an array", "inputs[3]": "inputs[3] has no name"}
+    bad["odd"] = "input 'odd' has no shape"
+    with pytest.raises(Malformed) as told:
+        CONTRACT.check(tensors, dict.fromkeys(tensors, "THIS"), bad)
+    assert str(told.value) == (
+        "input 'image': data must be an array; inputs[3] has no name; input 'odd' has no shape;"
+        " input 'code' is missing;"
+        " input 'odd' is not expected; the model takes age, image, job, code;"
+        " input 'job': 'king' in row 0 is none of clerk, cook"
+    )
+
+
+def test_inputs_without_number_make_no_message_without_end():
+    many = {f"y{n}": np.zeros(1) for n in range(100)}
+    bad = {f"z{n}": f"input 'z{n}' has no shape" for n in range(100)} | {"age": "input 'age': bad"}
+    with pytest.raises(Malformed) as told:
+        CONTRACT.check(good() | many, dict.fromkeys([*good(), *many], ""), bad)
+    said = str(told.value)
+    assert (said.count("is not expected"), said.count("has no shape")) == (20, 20)
+    assert "180 further inputs are not expected" in said
+    assert "input 'age': bad" in said
+
+
+def test_what_is_none_of_the_categories_is_counted_and_told_in_bounds():
+    contract = Contract({"c": Field("c", "str", (2,), categories=tuple(map(str, range(50))))})
+    texts = [[b"1", b"x" * 99], *([b"y%d" % n, b"y%d" % n] for n in range(20))]
+    with pytest.raises(Malformed) as told:
+        contract.check({"c": np.array(texts, dtype=object)}, {"c": "BYTES"})
+    assert str(told.value).startswith(f"input 'c': '{'x' * 40}' in row 0, 'y0' in row 1, 'y1' in")
+    assert str(told.value).endswith(
+        "'y8' in row 9, … (21 in all) are none of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, … (50 in all)"
+    )
+    assert contract.columns["c"].strange == 41
+
+
+def test_codes_that_are_none_of_the_categories_are_counted():
+    contract = Contract({"code": FIELDS[3]})
+    with pytest.raises(Malformed):
+        contract.check({"code": np.array([0, 2, -1, 1])}, {"code": "INT64"})
+    assert contract.columns["code"].strange == 2
 
 
 def test_large_numbers_are_finite_though_their_sum_is_not():

@@ -11,6 +11,8 @@ import tritonclient.grpc
 import tritonclient.http
 from tritonclient.utils import InferenceServerException
 
+from aeros_serving import account
+
 CLIENTS = {"http": tritonclient.http, "grpc": tritonclient.grpc}
 ROWS = np.array([[1, 2, 3], [6, 5, 4]], np.float32)
 ASKED = {"explain": "integrated_gradients"}
@@ -79,7 +81,7 @@ def test_it_is_said_in_json_too(running):
         ({"explain": "shap"}, "parameter 'explain' is 'shap', not one of integrated_gradients"),
         ({"explain": True}, "parameter 'explain' is True, not one of integrated_gradients"),
         ({"explain_steps": 5}, "parameter 'explain_steps' goes with 'explain': integrated_gradi"),
-        (ASKED | {"explain_target": 9}, "target 9 does not exist\n  exists: 0 to 2, or a, b, c"),
+        (ASKED | {"explain_target": 9}, "target 9 does not exist; exists: 0 to 2, or a, b, c"),
         (ASKED | {"explain_target": "z"}, "target 'z' does not exist"),
         (ASKED | {"explain_target": True}, "parameter 'explain_target' is a class, by number or"),
         (ASKED | {"explain_steps": 0}, "'explain_steps' is a number from 1 to 1000, not 0"),
@@ -193,7 +195,11 @@ def test_who_leaves_is_not_explained_and_the_end_waits_for_the_others(toys, runn
     assert errors == {"Cancelled": 1}
 
 
-def test_the_protocol_says_what_can_be_asked(running):
+@pytest.mark.parametrize("installed", [True, False])
+def test_the_protocol_says_what_can_be_asked(running, monkeypatch, installed):
+    monkeypatch.setattr(account.util, "find_spec", lambda name: installed or None)
     server = running()
-    assert b"explanation" in server.ask("GET", "/v2")[2]
+    assert (b'"explanation"' in server.ask("GET", "/v2")[2]) is installed
     assert b"integrated_gradients" in server.ask("GET", "/openapi.json")[2]
+    with tritonclient.grpc.InferenceServerClient(f"127.0.0.1:{server.grpc}") as client:
+        assert ("explanation" in client.get_server_metadata().extensions) is installed

@@ -123,7 +123,9 @@ def test_more_clients_than_can_be_are_refused(running):
     for client in clients:
         client.sendall(GET)
         assert b"200 OK" in client.recv(1000)
-    assert refusal(server.raw(b"")) == (503, "2 clients are connected already")
+    answer = server.raw(b"")
+    assert refusal(answer) == (503, "2 clients are connected already")
+    assert b"\r\nretry-after: 1\r\n" in answer
     for client in clients:
         client.close()
     until = time.monotonic() + 30

@@ -6,11 +6,12 @@ import threading
 import numpy as np
 import pytest
 
-from aeros_core.errors import AerosError, ConfigError, DataError
-from aeros_serving.config import Serving, Where
+from aeros_core.errors import AerosError, DataError
+from aeros_serving.batching import Batching
+from aeros_serving.config import Where
 from aeros_serving.failures import Exhausted, Expired, Overloaded, Refused, Unavailable
 from aeros_serving.job import Job
-from aeros_serving.lane import Batching, Lane
+from aeros_serving.lane import Lane
 
 PLAIN = {"max_batch": 8, "preferred": (), "delay": 0.0, "max_queue": 100, "deadline": 0.0}
 
@@ -259,24 +260,3 @@ def test_what_is_slow_or_asks_others_has_a_thread_of_its_own(served, rows, asks)
 
     run(work())
     assert where[0] is not threading.main_thread()
-
-
-@pytest.mark.parametrize(
-    ("option", "value"), [("max_batch", 0), ("delay", -1.0), ("max_queue", 0), ("deadline", -1.0)]
-)
-def test_numbers_that_cannot_be_are_refused(option, value):
-    with pytest.raises(ConfigError, match=rf"serving\.{option}="):
-        Batching(**PLAIN | {option: value})
-
-
-def test_preferred_sizes_are_at_most_the_largest():
-    with pytest.raises(ConfigError, match=r"serving\.preferred=\[9\]"):
-        Batching(**PLAIN | {"preferred": (9,)})
-
-
-def test_a_model_may_have_options_of_its_own():
-    options = Serving(models={"a": {"delay": 0.5}, "b": {"dlay": 1}})
-    assert Batching.of(options, "a").delay == 0.5
-    assert Batching.of(options, "c").delay == 0.0
-    with pytest.raises(ConfigError, match=r"serving\.models\.b\.dlay"):
-        Batching.of(options, "b")

@@ -79,6 +79,8 @@ def test_prometheus_scrapes_the_server(prometheus):
     assert value("histogram_quantile(1, aeros_batch_rows_bucket)") == 1
     assert value(f"aeros_input_outside_total{mine} >= 3") >= 3
     assert value(f"aeros_input_values_total{mine}") >= 6
+    alert = 'aeros_input_mean > ignoring (bound) aeros_input_range{bound="high"}'
+    assert value(alert) > 1  # as docs/serving.md has it
     assert value("up") == 1
     kinds = {name: told[0]["type"] for name, told in prometheus("metadata").items()}
     assert kinds["aeros_total_seconds"] == "histogram"

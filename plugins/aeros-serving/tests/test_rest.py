@@ -120,16 +120,24 @@ def test_compressed_bodies(running):
     ("body", "told"),
     [
         (b"{", "the request is no JSON:"),
+        (b"", "the request is empty, and its body has to be a JSON object"),
         (b"[]", "the request is no JSON object"),
         ({}, "'inputs' is an array of objects"),
         ({"inputs": [3]}, "'inputs' is an array of objects"),
-        ({"inputs": [{"name": "x"}]}, "an input has a name, a datatype and a shape"),
+        ({"inputs": [{"name": "x"}]}, "input 'x' has no datatype and no shape"),
+        ({"inputs": [tensor(shape=3)]}, "input 'x' has a shape that is no array"),
+        ({"inputs": [{"data": []}]}, "inputs[0] has no name and no datatype and no shape; input"),
+        (
+            {"inputs": [tensor(data=["1"] * 3), tensor(name="y", data=1), tensor(name=None)]},
+            "input 'x': data are not numbers that FP32 can hold; input 'y': data must be an array;"
+            " inputs[2] has no name; input 'y' is not expected; the model takes x",
+        ),
         ({"inputs": [tensor(), tensor()]}, "input 'x' is there twice"),
         ({"inputs": []}, "input 'x' is missing"),
         ({"inputs": [tensor(name="y")]}, "input 'y' is not expected; the model takes x"),
         ({"inputs": [tensor(datatype="FP64")]}, "input 'x': datatype FP64, not FP32"),
         ({"inputs": [tensor(shape=[3, 1])]}, "input 'x': shape [3, 1], not [rows, 3]"),
-        ({"inputs": [tensor(data=[1, 2, 1e39])]}, "input 'x': NaN or infinity in row 0"),
+        ({"inputs": [tensor(data=[1, 2, 1e39])]}, "input 'x': 1e+39 is out of the range of FP32"),
         ({"inputs": [tensor()], "id": 3}, "'id' is a text"),
         ({"inputs": [tensor()], "outputs": [{}]}, "an output that is asked for has a name"),
         ({"inputs": [tensor()], "outputs": [{"name": "z"}]}, "output 'z' does not exist"),
@@ -191,9 +199,10 @@ def test_no_body_does_harm_to_the_decoder(head, more, length, true):
         ("GET", "/v2/models/none", 404, "model 'none' is not loaded; models: toy"),
         ("POST", "/v2/models/toy/versions/7/infer", 404, "no version '7' loaded; versions: 1"),
         ("GET", "/v2/nothing", 404, "there is nothing at /v2/nothing"),
+        ("GET", "//v2//nothing/", 404, "there is nothing at /v2/nothing"),
         ("GET", "/v2/models/toy/infer", 405, "this is asked with POST"),
         ("DELETE", "/v2", 405, "this is asked with GET"),
-        ("POST", "/v2/repository/models/none/load", 400, "version 1 of model 'none' is damaged"),
+        ("POST", "/v2/repository/models/none/load", 500, "version 1 of model 'none' is damaged"),
         ("POST", "/v2/repository/models/nobody/load", 404, "'nobody' is not in the repository"),
         ("POST", "/v2/repository/models/none/unload", 404, "model 'none' is not loaded"),
     ],
@@ -270,6 +279,44 @@ def test_metrics_are_what_prometheus_reads(running):
     assert float(values[f'aeros_input_mean{mine},input="x"}}']) == pytest.approx(0.5)
 
 
+def test_drift_is_told_beside_what_training_had(toys, running):
+    toys.add("kinds", 1, Schema((Field("x", "str", (1,), categories=("a", "b")),)))
+    server = running("toy", "kinds")
+
+    def told():
+        lines = server.ask("GET", "/metrics")[2].decode().splitlines()
+        return dict(line.rsplit(" ", 1) for line in lines if line.startswith("aeros_input"))
+
+    mine = 'model="toy",version="1",input="x"'
+    before = told()
+    for name in ("aeros_input_mean", "aeros_input_deviation"):
+        assert f"{name}{{{mine}}}" not in before  # 0.0 would be an alarm, or hide one
+    assert before[f'aeros_input_range{{{mine},bound="low"}}'] == "0.0"
+    assert before[f'aeros_input_range{{{mine},bound="high"}}'] == "1.0"
+    kinds = 'aeros_input_strange_total{model="kinds",version="1",input="x"}'
+    assert before[kinds] == "0"
+    server.infer()
+    asked = {"inputs": [tensor(datatype="BYTES", shape=[3, 1], data=["a", "c", "d"])]}
+    status, _, answer = server.ask("POST", "/v2/models/kinds/infer", json.dumps(asked))
+    assert status == 400
+    assert b"'c' in row 1, 'd' in row 2 are none of a, b" in answer
+    after = told()
+    assert after[f"aeros_input_mean{{{mine}}}"] == "2.0"
+    assert after[kinds] == "2"
+
+
+def test_bounds_of_histograms_are_written_as_floats(running):
+    text = running().ask("GET", "/metrics")[2].decode()
+    bounds = {line.split(',le="')[1].split('"')[0] for line in text.splitlines() if ',le="' in line}
+    assert bounds == {str(float(b)) for b in bounds - {"+Inf"}} | {"+Inf"}
+
+
+def test_who_asks_for_nothing_is_told_where_to_go(running):
+    status, _, told = running().ask("GET", "/")
+    assert status == 200
+    assert {"/v2", "/openapi.json"} <= set(json.loads(told)["see"])
+
+
 def test_the_openapi_document_names_every_path(running):
     from openapi_spec_validator import validate
 
@@ -283,7 +330,14 @@ def test_too_many_requests_are_refused_as_such(toys, running):
     server = running(max_queue=1, where=Where.thread)
     inferencer.gate.clear()
     found = []
-    threads = [threading.Thread(target=lambda: found.append(server.infer()[0])) for _ in range(8)]
+    body = server.request().partition(b"\r\n\r\n")[2]
+
+    def ask():
+        status, headers, _ = server.ask("POST", "/v2/models/toy/infer", body)
+        found.append(status)
+        assert headers.get("retry-after") == ("1" if status == 429 else None)
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
     for thread in threads:
         thread.start()
     end = time.monotonic() + 30

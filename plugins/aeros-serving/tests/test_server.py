@@ -57,6 +57,30 @@ def test_options_that_cannot_be_are_refused(toys, options, told):
     assert told in refused.value.asked
 
 
+@pytest.mark.parametrize(
+    ("options", "asked", "exists"),
+    [
+        ({"canary_share": 2.0, "canary": "x"}, "serving.canary_share=2.0", "0 to 1"),
+        ({"poll": -1.0}, "serving.poll=-1.0", "0 or more"),
+        ({"poll": float("nan")}, "serving.poll=nan", "0 or more"),
+        ({"http_port": 99999}, "serving.http_port=99999", "0 to 65535, 0 any that is free; -1: n"),
+        ({"max_body": 0}, "serving.max_body=0", "more than 0"),
+    ],
+)
+def test_numbers_that_cannot_be_are_told_with_those_that_can(toys, options, asked, exists):
+    with pytest.raises(ConfigError) as refused:
+        Server(toys, Serving(**options))
+    assert refused.value.asked == f"{asked} is not possible"
+    assert refused.value.exists.startswith(exists)
+
+
+def test_options_of_a_model_that_is_not_served_are_named(running, caplog):
+    running(models={"toy": {"delay": 0.0}, "mnist": {"delay": 0.002}})
+    assert caplog.messages == [
+        "serving.models.mnist is for a model that is not served now; models: toy"
+    ]
+
+
 def test_a_damaged_certificate_and_an_empty_token_are_told(tmp_path):
     (tmp_path / "x").write_text("none")
     (tmp_path / "empty").write_text("\n")

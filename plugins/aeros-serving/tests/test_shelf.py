@@ -157,6 +157,24 @@ def test_a_canary_answers_its_share(toys, running):
     assert toys.loaded.count(("toy", 2)) == 2  # the canary became what answers
 
 
+def test_a_canary_that_does_not_exist_is_told_at_the_start(toys, running, caplog):
+    toys.repository.tags["production"] = 1
+    caplog.set_level("INFO")
+    server = running("toy:production", canary="next", canary_share=0.5, poll=0.05)
+    told = "serving.canary=next: no version of model 'toy' has that tag yet; tags: production"
+    assert caplog.messages == [told]
+    toys.add("toy", 2, factor=5.0)
+    toys.repository.tags["next"] = 2
+    until(lambda: {answered(server)[0] for _ in range(4)} == {"1", "2"})
+    del toys.repository.tags["next"]
+    until(lambda: {answered(server)[0] for _ in range(4)} == {"1"})
+    assert [m for m in caplog.messages if "canary" in m] == [
+        told,
+        "model 'toy': version 2 answers 0.5 of the requests, as the canary 'next'",
+        "model 'toy': no canary answers any more",
+    ]
+
+
 def test_a_model_comes_back_with_the_tag_it_was_started_with(toys, running):
     toys.add("toy", 2, factor=5.0)
     toys.repository.tags["production"] = 1

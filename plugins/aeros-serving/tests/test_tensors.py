@@ -100,6 +100,7 @@ def test_json_is_nested_or_flat():
         ("FP32", [-1], [1], "shape [-1] has lengths that cannot be"),
         ("FP32", [2], [[1], [2, 3]], "rows of data are of different lengths"),
         ("FP32", [1], ["1"], "data are not numbers that FP32 can hold"),
+        ("FP32", [3], [1, -1e99, 1e39], "-1e+99 is out of the range of FP32"),
         ("FP32", [1], 1, "data must be an array"),
         ("UINT8", [1], [256], "data are not integers that UINT8 can hold"),
         ("INT8", [1], [1.0], "data are not integers that INT8 can hold"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import util
 from importlib.metadata import version
 from typing import Any
 
@@ -11,19 +12,28 @@ from aeros_serving.lane import Lane
 from aeros_serving.slot import Slot
 from aeros_serving.statistics import Duration
 
-__all__ = ["EXTENSIONS", "config", "metadata", "server", "statistics"]
+__all__ = ["config", "extensions", "metadata", "server", "statistics", "welcome"]
 
-EXTENSIONS = (
+_EXTENSIONS = (
     "binary_tensor_data",
     "classification",
-    "explanation",
     "model_configuration",
     "model_repository",
     "schedule_policy",
     "statistics",
 )
-"""Extensions that are spoken here: those of the protocol, of schedule_policy the timeout alone,
-and ``explanation``, which is of this server."""
+"""Extensions of the protocol that are spoken here; of schedule_policy the timeout alone."""
+
+
+def extensions() -> list[str]:
+    """Return what is spoken here: ``explanation``, of this server, where captum is installed."""
+    own = ["explanation"] if util.find_spec("captum") else []
+    return sorted([*_EXTENSIONS, *own])
+
+
+def welcome() -> dict[str, Any]:
+    """Return where to go, for whoever asks for nothing in particular."""
+    return {"name": "aeros-serving", "see": ["/v2", "/openapi.json", "/metrics"]}
 
 
 def server() -> dict[str, Any]:
@@ -31,7 +41,7 @@ def server() -> dict[str, Any]:
     return {
         "name": "aeros-serving",
         "version": version("aeros-serving"),
-        "extensions": list(EXTENSIONS),
+        "extensions": extensions(),
     }
 
 

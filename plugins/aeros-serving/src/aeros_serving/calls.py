@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
-from aeros_core.errors import AerosError
 from aeros_serving.codec import inflated
 from aeros_serving.failures import (
     Exhausted,
@@ -250,13 +249,10 @@ class Call:
         """End the call with what is wrong."""
         self.gone = None
         self._forget()
-        status, text = "FAILED_PRECONDITION", str(failure)
         if isinstance(failure, TimeoutError):
-            status, text = "DEADLINE_EXCEEDED", "the call was past its deadline"
-        elif not isinstance(failure, AerosError):
-            told = refusal(failure)
-            status, text = told.grpc, str(told)
-        self._stream.finish((b"" if self._started else HEAD) + failed(status, text))
+            failure = Expired("the call was past its deadline")
+        told = refusal(failure)
+        self._stream.finish((b"" if self._started else HEAD) + failed(told.grpc, str(told)))
 
     def _forget(self) -> None:
         """Keep nothing of what came, and of what comes."""

@@ -4,40 +4,94 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Sequence
-from dataclasses import fields
+import re
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import MISSING, fields
+from inspect import getdoc
 from typing import Any
 
 from aeros_core.errors import ConfigError
+from aeros_serving.batching import Batching
 from aeros_serving.config import Serving, Where
 
 __all__ = ["add_serve"]
 
 
+_HELP = """\
+words:
+  model=NAME[:version|tag]      what is served; may be given several times
+  inferencer=NAME               what computes; without it, what goes with each model
+  repository.path=DIR           where the models are
+  +serving.models.NAME.delay=0.002
+                                options of one model: {own}
+
+options of the server, with their defaults:
+{options}
+
+for instance:
+  aeros serve model=digits:production model=mnist serving.http_port=8080 serving.delay=0.002
+  aeros serve model=digits --cfg job     shows the whole configuration, and serves nothing
+"""
+
+
 def add_serve(parser: argparse.ArgumentParser) -> None:
     """Give the command ``aeros serve`` its words."""
-    parser.add_argument(
-        "words",
-        nargs="*",
-        metavar="model=NAME[:version|tag] serving.option=value repository.option=value",
-    )
+    parser.add_argument("words", nargs="*", metavar="WORD", help="model=NAME, and options: below")
+    parser.add_argument("--cfg", choices=["job"], help="show the configuration, serve nothing")
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description = "Serve models by REST and gRPC, in the Open Inference Protocol v2."
+    own = ", ".join(Batching.__slots__)
+    parser.epilog = _HELP.format(own=own, options="\n".join(_explained()))
     parser.set_defaults(command=_serve)
+
+
+def _explained() -> Iterator[str]:
+    """Yield each option of the server with its default, and what its docstring says of it."""
+    said = re.findall(r"^    (\w+): ((?:.+\n?)(?:^     +.+\n?)*)", getdoc(Serving) or "", re.M)
+    meanings = {
+        name: " ".join(text.split()).partition(". ")[0].strip(".").replace("`", "")
+        for name, text in said
+    }
+    for each in fields(Serving):
+        if (name := each.name) in meanings and name != "models":
+            made = each.default_factory
+            default = each.default if made is MISSING else made()
+            option = f"serving.{name}={_spelled(default)}"
+            gap = " " if len(option) > 28 else " " * (30 - len(option))
+            told = textwrap.wrap(meanings[name], 66) or [""]
+            yield f"  {option}{gap}" + f"\n{' ' * 32}".join(told)
+
+
+def _spelled(value: Any) -> str:
+    """Return a default as it is typed."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Where):
+        return value.name
+    return str(value).replace(" ", "")
 
 
 def _serve(parsed: argparse.Namespace) -> int:
     from aeros_core import compose, config, plugins
 
-    models, overrides = _told(parsed.words)
+    models, overrides = _told(parsed.words, shown=bool(parsed.cfg))
     registry = plugins.discover()
     _store(config)
-    cfg = config.plain(config.load(overrides, registry, root="serve"))
+    node = config.load(overrides, registry, root="serve")
+    if parsed.cfg:
+        from omegaconf import OmegaConf
+
+        print(OmegaConf.to_yaml(node), end="")
+        return 0
+    cfg = config.plain(node)
     options = _options(cfg["serving"])
     repository = compose.build_part(registry, "repository", cfg["repository"])
     from aeros_serving.running import run
     from aeros_serving.served import Loader
     from aeros_serving.server import Server
 
-    logging.basicConfig(level=logging.WARNING, format="aeros: %(message)s")
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("aeros_serving").setLevel(logging.INFO)
     chosen = any(word.lstrip("+~").startswith("inferencer") for word in overrides)
     inferencer = cfg["inferencer"] if chosen else None
@@ -46,13 +100,13 @@ def _serve(parsed: argparse.Namespace) -> int:
     return 0
 
 
-def _told(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return the models, and the overrides."""
+def _told(words: Sequence[str], shown: bool = False) -> tuple[list[str], list[str]]:
+    """Return the models, and the overrides; to show a configuration takes no model."""
     models = [m for w in words if w.startswith("model=") for m in w[6:].split(",") if m]
     overrides = [w for w in words if not w.startswith("model=")]
     strange = [w for w in overrides if "=" not in w]
     names = [model.partition(":")[0] for model in models]
-    if strange or not models or "" in names or len(set(names)) < len(names):
+    if strange or not (models or shown) or "" in names or len(set(names)) < len(names):
         why = "takes a model"
         if strange:
             why = f"does not take '{strange[0]}'"
@@ -60,7 +114,8 @@ def _told(words: Sequence[str]) -> tuple[list[str], list[str]]:
             why = f"takes each model once, and {', '.join(names)} were named"
         raise ConfigError(
             f"aeros serve {why}",
-            hint="aeros serve model=NAME[:version|tag] …; aeros models list shows the names",
+            hint="aeros serve model=NAME[:version|tag] …; aeros models list shows the names,"
+            " aeros serve --help the options",
         )
     return models, overrides
 

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from aeros_core.parameters import Array
+from aeros_serving.contract import PLACE
 from aeros_serving.failures import Malformed, TooLarge
 from aeros_serving.inference import Output, Request, explain_of, patience
 from aeros_serving.served import Served
@@ -58,6 +59,8 @@ def parsed(body: Buffer) -> dict[str, Any]:
     Raises:
         Malformed: It is none.
     """
+    if not body:
+        raise Malformed("the request is empty, and its body has to be a JSON object")
     try:
         data = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -75,7 +78,8 @@ def request_of(body: Buffer, length: str | None) -> Request:
         length: Bytes of the JSON, as the header says; None: the whole body.
 
     Raises:
-        Malformed: It is not what the protocol asks for.
+        Malformed: It is not what the protocol asks for; what is wrong with single inputs
+            is kept in ``bad`` instead.
     """
     size = len(body) if length is None else _size(length, len(body))
     view = memoryview(body)
@@ -84,9 +88,9 @@ def request_of(body: Buffer, length: str | None) -> Request:
     id_ = head.get("id", "")
     if not isinstance(id_, str):
         raise Malformed("'id' is a text")
-    tensors, datatypes = _tensors(head, view[size:])
     binary = _flag(parameters, "binary_data_output")
-    request = Request(id_, tensors, datatypes, binary=binary)
+    request = Request(id_, {}, {}, binary=binary)
+    _read(request, _objects(head, "inputs"), view[size:])
     if "timeout" in parameters:
         request.timeout = patience(parameters["timeout"])
     request.how = explain_of(parameters)
@@ -103,33 +107,53 @@ def _size(length: str, whole: int) -> int:
     return int(length)
 
 
-def _tensors(
-    head: Mapping[str, Any], binary: memoryview
-) -> tuple[dict[str, Array], dict[str, str]]:
-    tensors: dict[str, Array] = {}
-    datatypes: dict[str, str] = {}
+def _read(request: Request, inputs: Sequence[Mapping[str, Any]], binary: memoryview) -> None:
+    """Put the inputs into a request, and beside them what is wrong with each."""
     place = 0
-    for each in _objects(head, "inputs"):
-        name, datatype, shape = each.get("name"), each.get("datatype"), each.get("shape")
-        if not isinstance(name, str) or not isinstance(shape, list) or type(datatype) is not str:
-            raise Malformed("an input has a name, a datatype and a shape")
-        if name in tensors:
-            raise Malformed(f"input '{name}' is there twice")
-        size = _parameters(each, f"input '{name}'").get("binary_data_size")
-        if size is None:
-            tensors[name] = of_json(name, datatype, shape, each.get("data"))
-        else:
-            if type(size) is not int or not 0 <= size <= len(binary) - place:
-                told = f"{len(binary) - place} bytes are left"
-                raise Malformed(f"input '{name}': binary_data_size is {size}, but {told}")
-            if "data" in each:
-                raise Malformed(f"input '{name}': data and binary_data_size are both given")
-            tensors[name] = of_raw(name, datatype, shape, binary[place : place + size])
-            place += size
-        datatypes[name] = datatype
+    for index, each in enumerate(inputs):
+        name, raw = each.get("name"), None
+        what = f"input '{name}'" if isinstance(name, str) else f"{PLACE}{index}]"
+        if (size := _parameters(each, what).get("binary_data_size")) is not None:
+            raw = binary[place : place + _bytes(what, size, len(binary) - place)]
+            place += len(raw)
+        try:
+            _take(request, each, what, raw)
+        except Malformed as why:
+            request.bad.setdefault(name if isinstance(name, str) else what, str(why))
     if place != len(binary):
         raise Malformed(f"{len(binary) - place} bytes of binary data belong to no input")
-    return tensors, datatypes
+
+
+def _bytes(what: str, size: Any, left: int) -> int:
+    if type(size) is not int or not 0 <= size <= left:
+        raise Malformed(f"{what}: binary_data_size is {size}, but {left} bytes are left")
+    return size
+
+
+def _take(request: Request, each: Mapping[str, Any], what: str, raw: memoryview | None) -> None:
+    name, datatype, shape = each.get("name"), each.get("datatype"), each.get("shape")
+    if not isinstance(name, str) or type(datatype) is not str or not isinstance(shape, list):
+        raise Malformed(_lacking(each, what))
+    if name in request.datatypes or name in request.bad:
+        raise Malformed(f"{what} is there twice")
+    if raw is None:
+        array = of_json(name, datatype, shape, each.get("data"))
+    elif "data" in each:
+        raise Malformed(f"{what}: data and binary_data_size are both given")
+    else:
+        array = of_raw(name, datatype, shape, raw)
+    request.tensors[name], request.datatypes[name] = array, datatype
+
+
+def _lacking(each: Mapping[str, Any], what: str) -> str:
+    """Say which parts an input lacks, or has of another kind."""
+    kinds = {"name": (str, "text"), "datatype": (str, "text"), "shape": (list, "array")}
+    told = [
+        f"no {key}" if each.get(key) is None else f"a {key} that is no {word}"
+        for key, (kind, word) in kinds.items()
+        if not isinstance(each.get(key), kind)
+    ]
+    return f"{what} has {' and '.join(told)}"
 
 
 def _objects(head: Mapping[str, Any], key: str) -> list[dict[str, Any]]:

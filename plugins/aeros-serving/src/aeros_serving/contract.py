@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
-from typing import Any
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 
@@ -15,10 +14,19 @@ from aeros_core.parameters import Array
 from aeros_core.records import Model
 from aeros_core.roles import Transformer
 from aeros_core.schema import Field
+from aeros_serving.column import Column
 from aeros_serving.failures import Malformed
 from aeros_serving.tensors import datatype_of
 
-__all__ = ["Contract", "Tensor", "contract_of", "tensor_of"]
+__all__ = ["PLACE", "Contract", "Tensor", "contract_of", "tensor_of"]
+
+PLACE = "inputs["
+"""What the place of an input without a name begins with."""
+
+_MOST = 20
+"""Inputs that a message names though the model does not take them: a client may send any number."""
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,37 +50,71 @@ class Contract:
 
     Args:
         fields: The features of the raw data, by name.
+
+    Attributes:
+        columns: What makes columns of tensors, by name.
     """
 
     fields: Mapping[str, Field]
+    columns: Mapping[str, Column] = field(init=False, repr=False, compare=False)
 
-    def check(self, tensors: Mapping[str, Array], datatypes: Mapping[str, str]) -> Batch:
+    def __post_init__(self) -> None:
+        """Prepare what makes columns of tensors."""
+        columns = {name: Column(each) for name, each in self.fields.items()}
+        object.__setattr__(self, "columns", columns)  # frozen, and made of what it has
+
+    def check(
+        self,
+        tensors: Mapping[str, Array],
+        datatypes: Mapping[str, str],
+        bad: Mapping[str, str] = _NOTHING,
+    ) -> Batch:
         """Return the tensors as a batch for the transformers.
 
         Args:
             tensors: By the name of the input.
             datatypes: As the request calls them, by the name of the input.
+            bad: What is wrong with inputs that could not be read, by name, or by place
+                where they have none (`PLACE`).
 
         Raises:
             Malformed: Names, one after the other, every violation.
         """
-        wrong = [f"input '{name}' is missing" for name in self.fields if name not in tensors]
-        wrong += [
-            f"input '{name}' is not expected; the model takes {', '.join(self.fields)}"
-            for name in tensors
-            if name not in self.fields
-        ]
+        wrong = self._unread(bad) if bad else []
+        if tensors.keys() != self.fields.keys():
+            wrong += self._misnamed(tensors, bad)
         batch: dict[str, Array] = {}
-        for name, field in self.fields.items():
+        for name, column in self.columns.items():
             if (array := tensors.get(name)) is not None:
-                why, batch[name] = _checked(field, array, datatypes[name])
-                wrong += [f"input '{name}': {why}"] if why else []
-        if not wrong and len({len(column) for column in batch.values()}) > 1:
-            told = ", ".join(f"'{name}' {len(column)}" for name, column in batch.items())
-            wrong.append(f"inputs have different numbers of rows: {told}")
-        if wrong:
-            raise Malformed("; ".join(wrong))
+                whys, batch[name] = column.of(array, datatypes[name])
+                wrong += [f"input '{name}': {why}" for why in whys] if whys else ()
+        if wrong or len({len(column) for column in batch.values() if column.ndim}) > 1:
+            raise Malformed("; ".join([*wrong, *self._uneven(batch)]))
         return batch
+
+    def _unread(self, bad: Mapping[str, str]) -> list[str]:
+        """Return what is wrong with inputs of the model, and with some others."""
+        left_out = set([name for name in bad if name not in self.fields][_MOST:])
+        return [why for name, why in bad.items() if name not in left_out]
+
+    def _misnamed(self, tensors: Mapping[str, Array], bad: Mapping[str, str]) -> list[str]:
+        there = dict.fromkeys((*tensors, *(name for name in bad if not name.startswith(PLACE))))
+        wrong = [f"input '{name}' is missing" for name in self.fields if name not in there]
+        strange = [name for name in there if name not in self.fields]
+        takes = ", ".join(self.fields)
+        wrong += [
+            f"input '{name}' is not expected; the model takes {takes}" for name in strange[:_MOST]
+        ]
+        if len(strange) > _MOST:
+            wrong.append(f"{len(strange) - _MOST} further inputs are not expected")
+        return wrong
+
+    def _uneven(self, batch: Batch) -> list[str]:
+        """Tell whether inputs whose shapes are right have different numbers of rows."""
+        rows = {n: len(array) for n, array in batch.items() if self.columns[n].fits(array)}
+        told = ", ".join(f"'{name}' {count}" for name, count in rows.items())
+        uneven = len(set(rows.values())) > 1
+        return [f"inputs have different numbers of rows: {told}"] if uneven else []
 
     @property
     def free(self) -> bool:
@@ -83,8 +125,8 @@ class Contract:
     def inputs(self) -> list[Tensor]:
         """The inputs as the protocol's metadata say them."""
         return [
-            Tensor(f.name, _datatype(f), (-1, *(-1 if n is None else n for n in f.shape)))
-            for f in self.fields.values()
+            Tensor(name, each.datatype, (-1, *(-1 if n is None else n for n in each.field.shape)))
+            for name, each in self.columns.items()
         ]
 
     def sample(self, rows: int = 1, free: int = 1) -> Batch:
@@ -135,58 +177,6 @@ def _changed(model: Model, steps: Sequence[Transformer]) -> bool:
 def tensor_of(name: str, array: Array) -> Tensor:
     """Return what the protocol's metadata say of an output, seen from one answer."""
     return Tensor(name, datatype_of(array.dtype), (-1, *array.shape[1:]))
-
-
-def _datatype(field: Field) -> str:
-    if field.dtype == "str":
-        return "BYTES"
-    return "FP32" if field.dtype == "*" else datatype_of(np.dtype(field.dtype))
-
-
-def _checked(field: Field, array: Array, datatype: str) -> tuple[str, Array]:
-    """Return what is wrong with a tensor, if anything, and the column it makes."""
-    wanted = field.shape
-    fits = array.ndim == len(wanted) + 1 and all(
-        there in (None, here) for here, there in zip(array.shape[1:], wanted, strict=True)
-    )
-    if not fits:
-        told = ", ".join(["rows", *("any" if n is None else str(n) for n in wanted)])
-        return f"shape {list(array.shape)}, not [{told}]", array
-    if field.dtype == "str":
-        return _text(array, datatype)
-    dtype = array.dtype if field.dtype == "*" else _dtype(field.dtype)
-    if array.dtype.kind == "O" or not (array.dtype == dtype or np.can_cast(array.dtype, dtype)):
-        return f"datatype {datatype}, not {_datatype(field)}", array
-    column = array if array.dtype == dtype else array.astype(dtype)
-    if column.dtype.kind == "f" and not _finite(column):
-        bad = ~np.isfinite(column.reshape(len(column), -1)).all(axis=1)
-        return f"NaN or infinity in row {int(bad.argmax())}", column
-    if column.dtype.kind in "iu" and field.categories is not None and column.size:
-        low, high = int(column.min()), int(column.max())
-        if low < 0 or high >= len(field.categories):
-            return f"codes from {low} to {high}, not 0 to {len(field.categories) - 1}", column
-    return "", column
-
-
-@cache
-def _dtype(name: str) -> np.dtype[Any]:
-    return np.dtype(name)
-
-
-def _text(array: Array, datatype: str) -> tuple[str, Array]:
-    if array.dtype.kind != "O":
-        return f"datatype {datatype}, not BYTES", array
-    try:
-        texts = [value.decode() for value in array.ravel()]
-    except UnicodeDecodeError:
-        return "not UTF-8", array
-    return "", np.array(texts, dtype=np.str_).reshape(array.shape)
-
-
-def _finite(column: Array) -> bool:
-    """Tell whether all is finite; one sum says it of nearly every column."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return bool(np.isfinite(column.sum())) or bool(np.isfinite(column).all())
 
 
 def _sample(field: Field, rows: int, free: int) -> Array:

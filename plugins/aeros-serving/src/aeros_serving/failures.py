@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 
-from aeros_core.errors import AerosError, ConfigError, DataError, PluginError
+from aeros_core.errors import AerosError, ConfigError, DataError, PluginError, RepositoryError
 
 __all__ = [
+    "Damaged",
     "Exhausted",
     "Expired",
     "Forbidden",
@@ -19,11 +21,15 @@ __all__ = [
     "Unavailable",
     "Unknown",
     "Unsupported",
+    "plain",
     "refusal",
 ]
 
 _FULL = ("allocate memory", "out of memory", "ALLOC_FAILED")
 """What devices without room say, in torch, onnxruntime, cuBLAS and cuDNN."""
+
+_PATH = re.compile(r"(?<![\w.:/])~?(?:/[\w.@%+~=-]+){2,}/?")
+"""A path of this machine; the path of a URL is none."""
 
 _log = logging.getLogger(__name__)
 
@@ -106,22 +112,41 @@ class Unsupported(Refused):
     http, grpc = 501, "UNIMPLEMENTED"
 
 
+class Damaged(Refused):
+    """What the repository holds cannot be read."""
+
+    http, grpc = 500, "DATA_LOSS"
+
+
+def plain(error: Exception) -> str:
+    """Return an error in one line for a client: without paths of this machine, or its commands."""
+    asked = error.asked if isinstance(error, AerosError) else str(error)
+    if isinstance(error, RepositoryError):
+        asked = asked.partition(": ")[0]  # what follows says where, and how
+    return _PATH.sub("…", " ".join(asked.split()))
+
+
 def refusal(error: Exception) -> Refused:
     """Return what an error of a model means to the one who asked.
 
     What is wrong with configuration or data is wrong with the request; any other error that is
     raised on purpose says that something the model needs, a server for instance, does not answer.
+    What a person at the command line would type next is nothing for a client.
     """
     if isinstance(error, Refused):
         return error
     if isinstance(error, PluginError):
-        return Unsupported(str(error))
+        return Unsupported(plain(error))
     if isinstance(error, ConfigError | DataError):
-        return Malformed(str(error))
+        exists = f"; exists: {error.exists}" if error.exists else ""
+        return Malformed(plain(error) + exists)
+    if isinstance(error, RepositoryError):
+        _log.warning("the repository failed: %s", error)
+        return Damaged(f"{plain(error)}; the server's log says why")
     if isinstance(error, AerosError):
-        return Unavailable(error.asked)
+        return Unavailable(plain(error))
     full = "OutOfMemory" in type(error).__name__ or any(word in str(error) for word in _FULL)
     if isinstance(error, MemoryError) or full:
-        return Exhausted(f"out of memory: {error}".rstrip(": "))
+        return Exhausted(f"out of memory: {plain(error)}".rstrip(": "))
     _log.error("a model failed", exc_info=error)
-    return Refused(f"{type(error).__name__}: {error}")
+    return Refused(f"{type(error).__name__}: {plain(error)}")

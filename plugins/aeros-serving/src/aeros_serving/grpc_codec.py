@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from aeros_core.parameters import Array
+from aeros_serving.contract import PLACE
 from aeros_serving.failures import Malformed
 from aeros_serving.inference import Output, Request, explain_of, patience
 from aeros_serving.served import Served
@@ -38,26 +39,19 @@ def request_of(message: Any) -> Request:
     """Return what a ModelInferRequest asks for.
 
     Raises:
-        Malformed: It is not what the protocol asks for.
+        Malformed: It is not what the protocol asks for; what is wrong with single inputs
+            is kept in ``bad`` instead.
     """
     raw = message.raw_input_contents
     if raw and len(raw) != len(message.inputs):
         raise Malformed(f"{len(raw)} raw_input_contents for {len(message.inputs)} inputs")
-    tensors: dict[str, Array] = {}
-    datatypes: dict[str, str] = {}
+    request = Request(message.id, {}, {}, binary=bool(raw))
     for index, each in enumerate(message.inputs):
-        if each.name in tensors:
-            raise Malformed(f"input '{each.name}' is there twice")
-        _no_memory(each.parameters, f"input '{each.name}'")
-        shape = list(each.shape)
-        if not raw:
-            tensors[each.name] = _typed(each.name, each.datatype, shape, each.contents)
-        elif each.HasField("contents"):
-            raise Malformed(f"input '{each.name}' has contents beside raw_input_contents")
-        else:
-            tensors[each.name] = of_raw(each.name, each.datatype, shape, raw[index])
-        datatypes[each.name] = each.datatype
-    request = Request(message.id, tensors, datatypes, binary=bool(raw))
+        what = f"input '{each.name}'" if each.name else f"{PLACE}{index}]"
+        try:
+            _take(request, each, what, raw[index] if raw else None)
+        except Malformed as why:
+            request.bad.setdefault(each.name or what, str(why))
     request.outputs = [_output(each, request.binary) for each in message.outputs]
     if "timeout" in message.parameters:
         request.timeout = patience(value(message.parameters["timeout"]))
@@ -65,6 +59,23 @@ def request_of(message: Any) -> Request:
         told = {name: value(parameter) for name, parameter in message.parameters.items()}
         request.how = explain_of(told)
     return request
+
+
+def _take(request: Request, each: Any, what: str, raw: bytes | None) -> None:
+    name, datatype, shape = each.name, each.datatype, list(each.shape)
+    if not name or not datatype:
+        told = [f"no {key}" for key in ("name", "datatype") if not getattr(each, key)]
+        raise Malformed(f"{what} has {' and '.join(told)}")
+    if name in request.datatypes or name in request.bad:
+        raise Malformed(f"{what} is there twice")
+    _no_memory(each.parameters, what)
+    if raw is None:
+        array = _typed(name, datatype, shape, each.contents)
+    elif each.HasField("contents"):
+        raise Malformed(f"{what} has contents beside raw_input_contents")
+    else:
+        array = of_raw(name, datatype, shape, raw)
+    request.tensors[name], request.datatypes[name] = array, datatype
 
 
 def value(parameter: Any) -> Any:
@@ -89,7 +100,7 @@ def _output(each: Any, binary: bool) -> Output:
 def _typed(name: str, datatype: str, shape: Sequence[int], contents: Any) -> Array:
     if datatype not in _CONTENTS:
         told = "sent raw" if datatype in DATATYPES else f"one of {', '.join(DATATYPES)}"
-        raise Malformed(f"input '{name}': datatype {datatype or 'missing'} has to be {told}")
+        raise Malformed(f"input '{name}': datatype {datatype} has to be {told}")
     filled = {field.name for field, _ in contents.ListFields()}
     if wrong := sorted(filled - {_CONTENTS[datatype]}):
         raise Malformed(

@@ -28,6 +28,8 @@ AHEAD = 8
 """Requests of a connection that may wait behind the one that is answered."""
 
 _STATUS = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\n".encode() for s in HTTPStatus}
+_STATUS |= {status: _STATUS[status] + b"retry-after: 1\r\n" for status in (429, 503)}
+"""First lines of answers; whoever came in vain may come again after a second."""
 
 
 Answering: TypeAlias = Callable[[Exchange], None]

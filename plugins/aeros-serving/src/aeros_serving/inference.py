@@ -47,15 +47,17 @@ class Request:
         binary: Whether what is asked for comes as binary data where it does not say.
         timeout: Seconds it may wait.
         how: How the answer is to be explained; None: not at all.
+        bad: What is wrong with inputs that could not be read; see `Contract.check`.
     """
 
     id: str
-    tensors: Mapping[str, Array]
-    datatypes: Mapping[str, str]
+    tensors: dict[str, Array]
+    datatypes: dict[str, str]
     outputs: Sequence[Output] = field(default_factory=tuple)
     binary: bool = False
     timeout: float = math.inf
     how: Explain | None = None
+    bad: dict[str, str] = field(default_factory=dict)
 
 
 def rows_of(batch: Batch) -> int:

@@ -7,23 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from aeros_core.data import Batch
-from aeros_core.errors import ConfigError
-from aeros_serving.config import Serving, Where
+from aeros_serving.batching import Batching
+from aeros_serving.config import Where
 from aeros_serving.explaining import Explainer
 from aeros_serving.failures import Expired, Overloaded, Refused, Unavailable, refusal
 from aeros_serving.job import Job
 from aeros_serving.served import Served
 
-__all__ = ["INLINE", "Batching", "Lane"]
+__all__ = ["INLINE", "Lane"]
 
 _log = logging.getLogger(__name__)
 
@@ -33,53 +31,6 @@ INLINE = 0.0005
 _Seconds: TypeAlias = tuple[float, float, float]
 _Done: TypeAlias = tuple[Batch | Refused, int, int, _Seconds]
 """An answer; the requests and rows of the batch it came in, 0 after the first of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Batching:
-    """How requests for a model become batches; the options of `config.Serving`.
-
-    Raises:
-        ConfigError: A number cannot be.
-    """
-
-    max_batch: int
-    preferred: tuple[int, ...]
-    delay: float
-    max_queue: int
-    deadline: float
-
-    def __post_init__(self) -> None:
-        """Refuse numbers that cannot be."""
-        least = {"max_batch": 1, "delay": 0, "max_queue": 1, "deadline": 0}
-        for name, low in least.items():
-            if not low <= getattr(self, name) < math.inf:
-                raise ConfigError(
-                    f"serving.{name}={getattr(self, name)} is not possible",
-                    exists=f"{low} or more",
-                )
-        if any(not 1 <= size <= self.max_batch for size in self.preferred):
-            raise ConfigError(
-                f"serving.preferred={list(self.preferred)} is not possible",
-                exists=f"1 to serving.max_batch={self.max_batch}",
-            )
-
-    @classmethod
-    def of(cls, options: Serving, name: str) -> Batching:
-        """Return the options of one model.
-
-        Raises:
-            ConfigError: A number cannot be, or an option does not exist.
-        """
-        values: dict[str, Any] = {key: getattr(options, key) for key in cls.__slots__}
-        own: Mapping[str, Any] = options.models.get(name) or {}
-        if unknown := sorted(own.keys() - values.keys()):
-            raise ConfigError(
-                f"option 'serving.models.{name}.{unknown[0]}' does not exist",
-                exists=", ".join(sorted(values)),
-            )
-        values |= own
-        return cls(**values | {"preferred": tuple(sorted(values["preferred"]))})
 
 
 class Lane:

@@ -32,6 +32,7 @@ def document(shelf: Shelf) -> dict[str, Any]:
     """Return the document; models that are loaded are the examples of names."""
     named = {**_NAME, "examples": {slot.name: {"value": slot.name} for slot in shelf}}
     paths: dict[str, Any] = {
+        "/": {"get": _get("Where to go", "Welcome")},
         "/v2": {"get": _get("Metadata of the server", "ServerMetadata")},
         "/v2/health/live": {"get": _get("Whether the server runs")},
         "/v2/health/ready": {"get": _get("Whether the server takes requests")},
@@ -121,6 +122,7 @@ def _schemas() -> dict[str, Any]:
     least = ["name", "datatype", "shape"]
     return {
         "Error": _object(["error"], error=_TEXT),
+        "Welcome": _object(["name", "see"], name=_TEXT, see=_TEXTS),
         "ServerMetadata": _object(
             ["name", "version", "extensions"], name=_TEXT, version=_TEXT, extensions=_TEXTS
         ),

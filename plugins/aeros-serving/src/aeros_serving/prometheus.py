@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 
 from aeros_serving.lane import Lane
 from aeros_serving.shelf import Shelf
-from aeros_serving.statistics import Histogram
+from aeros_serving.statistics import Drift, Histogram
 
 __all__ = ["CONTENT_TYPE", "text"]
 
@@ -24,7 +24,8 @@ _STAGES = {
 def text(shelf: Shelf) -> str:
     """Return all metrics of the loaded versions."""
     lanes = [(slot.live is lane, lane) for slot in shelf for lane in slot.lanes]
-    return "".join(f"{line}\n" for line in _lines(lanes))
+    failures = {slot.name: 0 for slot in shelf} | shelf.failures
+    return "".join(f"{line}\n" for line in (*_lines(lanes), *_of_loads(failures)))
 
 
 def _lines(lanes: list[tuple[bool, Lane]]) -> Iterator[str]:
@@ -58,6 +59,13 @@ def _lines(lanes: list[tuple[bool, Lane]]) -> Iterator[str]:
     yield from _of_drift(all_)
 
 
+def _of_loads(failures: Mapping[str, int]) -> Iterator[str]:
+    name = "aeros_load_failures_total"
+    yield from _head(name, "counter", "Versions that could not be taken up, each time")
+    for model, count in failures.items():
+        yield _sample(name, {"model": model}, count)
+
+
 def _of_stages(lanes: Iterable[Lane]) -> Iterator[str]:
     for stage, what in _STAGES.items():
         name = f"aeros_{stage}_seconds"
@@ -66,7 +74,7 @@ def _of_stages(lanes: Iterable[Lane]) -> Iterator[str]:
             yield from _histogram(name, _labels(lane), lane.served.statistics.histograms[stage])
 
 
-def _of_drift(lanes: Iterable[Lane]) -> Iterator[str]:
+def _of_drift(lanes: Sequence[Lane]) -> Iterator[str]:
     for name, what, kind, attribute in (
         ("aeros_input_values_total", "Values of inputs that were looked at", "counter", "values"),
         (
@@ -79,10 +87,30 @@ def _of_drift(lanes: Iterable[Lane]) -> Iterator[str]:
         ("aeros_input_deviation", "Their standard deviation", "gauge", "deviation"),
     ):
         yield from _head(name, kind, what)
-        for lane in lanes:
-            for drift in lane.served.statistics.drift:
-                labels = _labels(lane) | {"input": drift.field.name}
+        for labels, drift in _drifts(lanes):
+            if kind == "counter" or drift.values:  # nothing has no mean
                 yield _sample(name, labels, getattr(drift, attribute))
+    yield from _of_training(lanes)
+
+
+def _of_training(lanes: Sequence[Lane]) -> Iterator[str]:
+    name = "aeros_input_range"
+    yield from _head(name, "gauge", "Lowest and highest value of training")
+    for labels, drift in _drifts(lanes):
+        for bound, value in zip(("low", "high"), drift.field.range or (), strict=False):
+            yield _sample(name, labels | {"bound": bound}, float(value))
+    name = "aeros_input_strange_total"
+    yield from _head(name, "counter", "Values that were refused, as none of the categories")
+    for lane in lanes:
+        for field, column in lane.served.contract.columns.items():
+            if column.field.categories:
+                yield _sample(name, _labels(lane) | {"input": field}, column.strange)
+
+
+def _drifts(lanes: Sequence[Lane]) -> Iterator[tuple[dict[str, str], Drift]]:
+    for lane in lanes:
+        for drift in lane.served.statistics.drift:
+            yield _labels(lane) | {"input": drift.field.name}, drift
 
 
 def _labels(lane: Lane) -> dict[str, str]:

@@ -17,13 +17,14 @@ import orjson
 from aeros_core.data import Batch
 from aeros_core.errors import AerosError
 from aeros_serving import account, codec, openapi, prometheus
+from aeros_serving.control import Control
 from aeros_serving.exchange import Exchange, error
 from aeros_serving.failures import (
-    Forbidden,
     Malformed,
     NotAllowed,
     Refused,
     Unknown,
+    plain,
     refusal,
 )
 from aeros_serving.inference import Request, outputs_of, rows_of
@@ -56,7 +57,7 @@ class Rest:
         self._shelf = shelf
         self._token = f"Bearer {token}".encode() if token else b""
         self._max_body = max_body
-        self._control = control
+        self._control = Control(shelf, control)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def __call__(self, exchange: Exchange) -> None:
@@ -76,6 +77,8 @@ class Rest:
 
     def _route(self, exchange: Exchange, path: str) -> None:
         parts = path.rstrip("/").split("/")[1:]
+        if "//" in path:
+            parts = [part for part in parts if part]
         if "%" in path:
             parts = [unquote(part) for part in parts]
         match parts:
@@ -88,7 +91,7 @@ class Rest:
             case ["v2", "repository", "models", name, ("load" | "unload") as verb]:
                 self._post(exchange, self._load if verb == "load" else self._unload, name)
             case _:
-                self._look(exchange, parts, path)
+                self._look(exchange, parts)
 
     def _post(self, exchange: Exchange, route: _Route, name: str = "", version: str = "") -> None:
         if exchange.method != "POST":
@@ -111,9 +114,9 @@ class Rest:
         except Exception as failure:
             self._fail(exchange, failure)
 
-    def _look(self, exchange: Exchange, parts: list[str], path: str) -> None:
+    def _look(self, exchange: Exchange, parts: list[str]) -> None:
         if (found := self._seen(parts)) is None:
-            raise Unknown(f"there is nothing at {path}")
+            raise Unknown(f"there is nothing at /{'/'.join(parts)}")
         if exchange.method not in ("GET", "HEAD"):
             raise NotAllowed("GET")
         status, data = found
@@ -126,6 +129,8 @@ class Rest:
         """Return status and content of what is only looked at; None: there is nothing."""
         shelf = self._shelf
         match parts:
+            case []:
+                return 200, account.welcome()
             case ["v2"]:
                 return 200, account.server()
             case ["v2", "health", "live"]:
@@ -170,7 +175,7 @@ class Rest:
             request = codec.request_of(
                 exchange.body, None if length is None else length.decode("latin-1")
             )
-            batch = served.contract.check(request.tensors, request.datatypes)
+            batch = served.contract.check(request.tensors, request.datatypes, request.bad)
         except Refused as refused:
             served.statistics.failed(type(refused).__name__, 0.0)
             raise
@@ -219,22 +224,10 @@ class Rest:
         return [asdict(entry) for entry in await self._shelf.index(ready)]
 
     async def _load(self, exchange: Exchange, name: str, _version: str) -> None:
-        self._allowed()
-        asked = codec.parsed(exchange.body).get("parameters") if exchange.body else None
-        wanted = asked.get("version", "") if isinstance(asked, dict) else ""
-        if not isinstance(wanted, str | int):
-            raise Malformed("parameter 'version' is a version or a tag")
-        await self._shelf.load(name, str(wanted))
+        await self._control.load(name, _parameters(exchange))
 
     async def _unload(self, exchange: Exchange, name: str, _version: str) -> None:
-        self._allowed()
-        if exchange.body:
-            codec.parsed(exchange.body)
-        await self._shelf.unload(name)
-
-    def _allowed(self) -> None:
-        if not self._control:
-            raise Forbidden("models are not loaded or unloaded by clients here")
+        await self._control.unload(name, _parameters(exchange))
 
     # ------------------------------------------------------------ failures
 
@@ -244,14 +237,20 @@ class Rest:
             headers["allow"] = failure.args[0]
             exchange.reply(405, error(f"this is asked with {failure.args[0]}"), headers)
             return
-        if isinstance(failure, MemoryError):
+        if isinstance(failure, MemoryError | AerosError):
             failure = refusal(failure)
         if isinstance(failure, Refused):
             exchange.reply(failure.http, error(str(failure)), headers)
-        elif isinstance(failure, AerosError):
-            exchange.reply(400, error(str(failure)))
         elif isinstance(failure, UnicodeError):
             exchange.reply(400, error("the path is not ASCII"))
         else:
             _log.error("a request could not be answered", exc_info=failure)
-            exchange.reply(500, error(f"{type(failure).__name__}: {failure}"))
+            exchange.reply(500, error(f"{type(failure).__name__}: {plain(failure)}"))
+
+
+def _parameters(exchange: Exchange) -> dict[str, Any]:
+    """Return the parameters of a request to the repository."""
+    parameters = codec.parsed(exchange.body).get("parameters") if exchange.body else None
+    if not isinstance(parameters, dict | None):
+        raise Malformed("'parameters' is an object")
+    return parameters or {}

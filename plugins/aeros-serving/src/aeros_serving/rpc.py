@@ -15,7 +15,8 @@ from aeros_core.data import Batch
 from aeros_core.errors import AerosError
 from aeros_serving import account, grpc_codec
 from aeros_serving.calls import Call, Method
-from aeros_serving.failures import Forbidden, Malformed, Refused, Unknown
+from aeros_serving.control import Control
+from aeros_serving.failures import Malformed, Refused, Unknown, refusal
 from aeros_serving.inference import Request, outputs_of, rows_of
 from aeros_serving.job import Job
 from aeros_serving.lane import Lane
@@ -38,7 +39,7 @@ class Rpc:
 
     def __init__(self, shelf: Shelf, control: bool) -> None:
         self._shelf = shelf
-        self._control = control
+        self._control = Control(shelf, control)
 
     async def ServerLive(self, _request: Any, _call: Call) -> Any:  # noqa: N802
         """Tell that the server runs."""
@@ -87,21 +88,13 @@ class Rpc:
 
     async def RepositoryModelLoad(self, request: Any, _call: Call) -> Any:  # noqa: N802
         """Load a model, or another version of it."""
-        self._allowed()
-        named = "version" in request.parameters  # to ask a map is to put something in
-        ref = grpc_codec.value(request.parameters["version"]) if named else ""
-        await self._shelf.load(request.model_name, str(ref))
+        await self._control.load(request.model_name, _parameters(request))
         return message("RepositoryModelLoadResponse")()
 
     async def RepositoryModelUnload(self, request: Any, _call: Call) -> Any:  # noqa: N802
         """Take a model down."""
-        self._allowed()
-        await self._shelf.unload(request.model_name)
+        await self._control.unload(request.model_name, _parameters(request))
         return message("RepositoryModelUnloadResponse")()
-
-    def _allowed(self) -> None:
-        if not self._control:
-            raise Forbidden("models are not loaded or unloaded by clients here")
 
     def infer(self, request: Any, call: Call) -> None:
         """Answer rows, now or when their batch is answered."""
@@ -130,10 +123,11 @@ class Rpc:
         served = lane.served
         try:
             asked = grpc_codec.request_of(request)
-            return asked, served, lane, served.contract.check(asked.tensors, asked.datatypes)
+            batch = served.contract.check(asked.tensors, asked.datatypes, asked.bad)
         except Refused as refused:
             served.statistics.failed(type(refused).__name__, 0.0)
             raise
+        return asked, served, lane, batch
 
     async def _infer(self, request: Any, call: Call) -> Any:
         """Return the answer to rows that came in a stream."""
@@ -161,7 +155,11 @@ class Rpc:
                 yield made(infer_response=await self._infer(request, call))
             except (Refused, AerosError, MemoryError) as refused:
                 empty = message("ModelInferResponse")(id=request.id)
-                yield made(error_message=str(refused), infer_response=empty)
+                yield made(error_message=str(refusal(refused)), infer_response=empty)
+
+
+def _parameters(request: Any) -> dict[str, Any]:
+    return {name: grpc_codec.value(each) for name, each in request.parameters.items()}
 
 
 class _Health:

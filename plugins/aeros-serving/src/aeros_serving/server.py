@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import ssl
 from collections.abc import Iterator, Sequence
@@ -12,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from aeros_core.errors import ConfigError
+from aeros_serving.batching import Batching
 from aeros_serving.calls import Calls
 from aeros_serving.config import LOOPBACK, Serving
 from aeros_serving.failures import Refused
 from aeros_serving.http1 import Connection
-from aeros_serving.lane import Batching
 from aeros_serving.limits import Limits
 from aeros_serving.rest import Rest
 from aeros_serving.room import Room
@@ -24,6 +25,8 @@ from aeros_serving.served import Loader
 from aeros_serving.shelf import Shelf
 
 __all__ = ["TOKEN", "Security", "Server"]
+
+_log = logging.getLogger(__name__)
 
 TOKEN = "AEROS_SERVING_TOKEN"  # noqa: S105 - the name of the variable
 """Environment variable with the bearer token."""
@@ -147,6 +150,7 @@ class Server:
                 await self.shelf.load(name, ref)
             except Refused as refused:
                 raise ConfigError(str(refused), hint="aeros models list") from refused
+        self._warn()
         if self.options.http_port >= 0:
             await self._open_http()
         if self.options.grpc_port >= 0:
@@ -155,6 +159,14 @@ class Server:
         self._tasks.append(loop.create_task(self._sweep()))
         if self.options.poll:
             self._tasks.append(loop.create_task(self.shelf.follow()))
+
+    def _warn(self) -> None:
+        """Name options for models that are not served; a client may load them later."""
+        served = [slot.name for slot in self.shelf]
+        for name in self.options.models:
+            if name not in served:
+                told = "serving.models.%s is for a model that is not served now; models: %s"
+                _log.warning(told, name, ", ".join(served) or "none")
 
     async def _open_http(self) -> None:
         options = self.options
@@ -220,32 +232,33 @@ def _check(options: Serving) -> None:
     for name in ("", *options.models):
         Batching.of(options, name)
     for name in ("read_timeout", "idle_timeout", "max_body", "max_connections"):
-        if getattr(options, name) <= 0:
-            raise ConfigError(f"serving.{name}={getattr(options, name)}", exists="more than 0")
+        _within(options, name, getattr(options, name) > 0, "more than 0")
     for name in ("poll", "drain", "max_unfinished"):
-        if getattr(options, name) < 0:
-            raise ConfigError(f"serving.{name}={getattr(options, name)}", exists="0 or more")
+        _within(options, name, getattr(options, name) >= 0, "0 or more")
     if options.max_unfinished and options.max_unfinished < options.max_body:
         raise ConfigError(
             f"serving.max_unfinished={options.max_unfinished} has no room for one request of"
             f" serving.max_body={options.max_body}",
             hint=f"serving.max_unfinished={4 * options.max_body}, or 0: four times max_body",
         )
-    if not 0 <= options.canary_share <= 1:
-        raise ConfigError(f"serving.canary_share={options.canary_share}", exists="0 to 1")
+    _within(options, "canary_share", 0 <= options.canary_share <= 1, "0 to 1")
     if bool(options.canary) != bool(options.canary_share):
-        raise ConfigError("serving.canary and serving.canary_share go together")
-    _check_ports(options)
-
-
-def _check_ports(options: Serving) -> None:
+        raise ConfigError(
+            "serving.canary and serving.canary_share go together",
+            hint="serving.canary=next serving.canary_share=0.1",
+        )
     for name in ("http_port", "grpc_port"):
-        if not -1 <= getattr(options, name) < 65536:
-            raise ConfigError(f"serving.{name}={getattr(options, name)}", exists="-1 to 65535")
+        told = "0 to 65535, 0 any that is free; -1: none"
+        _within(options, name, -1 <= getattr(options, name) < 65536, told)
     if options.http_port < 0 and options.grpc_port < 0:
         raise ConfigError(
             "serving.http_port and serving.grpc_port are both -1: nothing would listen"
         )
+
+
+def _within(options: Serving, name: str, fits: bool, exists: str) -> None:
+    if not fits:  # and so is what is no number
+        raise ConfigError(f"serving.{name}={getattr(options, name)} is not possible", exists=exists)
 
 
 @contextlib.contextmanager

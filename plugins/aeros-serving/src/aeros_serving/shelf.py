@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from aeros_core.errors import AerosError
 from aeros_core.records import ModelInfo
 from aeros_serving.background import Background
+from aeros_serving.batching import Batching
 from aeros_serving.config import Serving
-from aeros_serving.failures import Unavailable, Unknown
-from aeros_serving.lane import Batching, Lane
+from aeros_serving.failures import Refused, Unavailable, Unknown, plain
+from aeros_serving.lane import Lane
 from aeros_serving.served import Loader
 from aeros_serving.slot import Slot
 
@@ -40,6 +41,9 @@ class Shelf:
     Args:
         loader: Takes versions up.
         options: Options of the server.
+
+    Attributes:
+        failures: How often a version could not be taken up, by the name of the model.
     """
 
     def __init__(self, loader: Loader, options: Serving) -> None:
@@ -50,6 +54,7 @@ class Shelf:
         self._changing = asyncio.Lock()
         self._leaving: set[asyncio.Task[None]] = set()
         self._background = Background()
+        self.failures: dict[str, int] = {}
         self.closing = False
 
     def __iter__(self) -> Iterator[Slot]:
@@ -115,13 +120,14 @@ class Shelf:
             slot = self._slots.get(name)
             ref = ref or self._refs.get(name, "latest")
             version = await self._number(name, ref)
+            new = slot is None
             if slot is None:
                 self._slots[name] = Slot(name, ref, await self._lane(name, version))
             else:
                 await self._swap(slot, version)
                 slot.ref = ref
             self._refs.setdefault(name, ref)
-            await self._try(self._slots[name])
+            await self._try(self._slots[name], new)
             return version
 
     async def unload(self, name: str) -> None:
@@ -142,7 +148,7 @@ class Shelf:
             for name in list(self._slots):
                 try:
                     await self._look(name)
-                except AerosError as error:
+                except (AerosError, Refused) as error:
                     _log.warning("model '%s' stays as it is: %s", name, error)
                 except Exception:
                     _log.exception("model '%s' stays as it is", name)
@@ -174,16 +180,19 @@ class Shelf:
         try:
             return await self._lane(slot.name, version)
         except Exception as error:
-            slot.fails(version, str(error).partition("\n")[0])
+            slot.fails(version, plain(error))
             raise
 
-    async def _try(self, slot: Slot) -> None:
+    async def _try(self, slot: Slot, new: bool = False) -> None:
         """Load, keep or drop the canary, as its tag says."""
         tag, share = self._options.canary, self._options.canary_share
         if not tag or not share:
             return
         infos = await self._background.run(self._loader.repository.models, slot.name)
         tagged = [info.version for info in infos if tag in info.tags]
+        if new and not tagged:
+            told = "serving.canary=%s: no version of model '%s' has that tag yet; tags: %s"
+            _log.warning(told, tag, slot.name, _tags(infos))
         wanted = tagged[0] if tagged and tagged[0] != slot.live.served.version else None
         there = slot.canary.served.version if slot.canary is not None else None
         if wanted == there or (wanted is not None and not slot.tries(wanted)):
@@ -191,6 +200,11 @@ class Shelf:
         before = slot.canary
         slot.canary = None if wanted is None else await self._kept(slot, wanted)
         slot.share, slot.turn = share, 0.0
+        if wanted is None:
+            _log.info("model '%s': no canary answers any more", slot.name)
+        else:
+            told = "model '%s': version %d answers %g of the requests, as the canary '%s'"
+            _log.info(told, slot.name, wanted, share, tag)
         if before is not None:
             self._leave(before)
 
@@ -207,7 +221,11 @@ class Shelf:
     async def _lane(self, name: str, version: int) -> Lane:
         # Before anything is served nobody is held up, and the start need not give way.
         run = self._background.run if self._slots else asyncio.to_thread
-        served = await run(self._loader.load, name, version)
+        try:
+            served = await run(self._loader.load, name, version)
+        except Exception:
+            self.failures[name] = self.failures.get(name, 0) + 1
+            raise
         batching = Batching.of(self._options, name)
         return Lane(served, batching, self._options.where, asyncio.get_running_loop())
 
@@ -264,5 +282,8 @@ def _tagged(name: str, infos: Sequence[ModelInfo], tag: str) -> int:
             return info.version
     if tag == "latest":
         return max(info.version for info in infos)
-    told = ", ".join(sorted({tag for info in infos for tag in info.tags})) or "none"
-    raise Unknown(f"model '{name}' has no tag '{tag}'; tags: {told}")
+    raise Unknown(f"model '{name}' has no tag '{tag}'; tags: {_tags(infos)}")
+
+
+def _tags(infos: Sequence[ModelInfo]) -> str:
+    return ", ".join(sorted({tag for info in infos for tag in info.tags})) or "none"

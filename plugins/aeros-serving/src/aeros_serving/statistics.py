@@ -13,7 +13,7 @@ from aeros_core.schema import Field
 
 __all__ = ["BOUNDS", "ROWS", "Drift", "Duration", "Histogram", "Statistics"]
 
-BOUNDS = tuple(round(base * 10**power, 9) for power in range(-5, 2) for base in (1, 2.5, 5))
+BOUNDS = tuple(round(float(base) * 10**power, 9) for power in range(-5, 2) for base in (1, 2.5, 5))
 """Upper bounds of the histograms of durations, in seconds: 10 µs to 50 s."""
 
 ROWS = tuple(float(2**power) for power in range(13))

@@ -177,6 +177,16 @@ def _converted(name: str, datatype: str, array: Array, dtype: np.dtype[Any]) -> 
         or (wanted == "f" and kind in "iuf")
     ):
         raise Malformed(f"input '{name}': data are not {_KINDS[wanted]} that {datatype} can hold")
+    try:
+        with np.errstate(over="raise"):
+            return array.astype(dtype)
+    except FloatingPointError:
+        bad = array[~np.isfinite(_rounded(array, dtype))][0]
+        told = f"input '{name}': {bad:g} is out of the range of {datatype}"
+        raise Malformed(told) from None
+
+
+def _rounded(array: Array, dtype: np.dtype[Any]) -> Array:
     with np.errstate(over="ignore"):
         return array.astype(dtype)
 
