@@ -387,6 +387,24 @@ def test_members_answer_raw_batches_with_models_of_their_own(asking, toys):
     np.testing.assert_array_equal(answer["mine"], expected[1]["scores"])
 
 
+def test_a_member_is_told_with_what_it_takes_where_the_batch_is_something_else(asking):
+    repository, registry = asking
+    model = repository.model("task", 2)
+    service = compose.build_service(
+        registry, model, {"_target_": "toy_parts.Asks"}, repository=repository
+    )
+    for batch, given in (
+        ({"image": np.zeros((1, 8, 8), np.float32)}, r"image: float32 \(8, 8\)"),
+        ({"point": np.zeros((1, 3), np.float32)}, r"point: float32 \(3\)"),
+    ):
+        told = rf"model 'task' takes point: float32 \(2\)[^;]*, and is given {given}\n"
+        with pytest.raises(ConfigError, match=told) as caught:
+            service.predict(batch)
+        assert caught.value.hint == "choose a model that takes this; aeros models show task"
+    with pytest.raises(TypeError):  # what it takes, and yet it fails
+        service.predict({"point": np.full((1, 2), None)})
+
+
 def test_members_that_name_models_need_a_repository(asking):
     repository, registry = asking
     with pytest.raises(ConfigError, match="member 'own' names the model task:1, and there is no"):
