@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from fakes import Fixed, Linear, graph, model, rows
+from fakes import Away, Fixed, Linear, graph, model, rows
 
-from aeros_core.errors import ConfigError
+from aeros_core.errors import ConfigError, RemoteError, RepositoryError
 from aeros_core.testing import InferencerTests
 from aeros_graphs.graph import deal
 from aeros_graphs.sequence import SequenceInferencer
@@ -109,3 +109,22 @@ def test_no_rows_are_asked_of_the_usual_one():
 def test_members_that_answer_otherwise(answers, said):
     with pytest.raises(ConfigError, match=said):
         deal({"x": np.zeros(2)}, np.array([0, 1]), lambda n, part: answers[n])
+
+
+def test_what_a_member_says_is_told_with_its_name_and_its_options():
+    inner = graph(SequenceInferencer, {"far": Away()}, order=["far"])
+    outer = graph(SequenceInferencer, {"in": inner}, order=["in"])
+    with pytest.raises(RemoteError, match=r"^member 'in': member 'far': http://there did not") as c:
+        outer.predict(rows(1))
+    far = "inferencer.members.in.inferencer.members.far.inferencer"
+    assert c.value.hint == f"{far}.timeout, or +{far}.url="
+
+
+def test_a_member_that_cannot_be_loaded_is_named():
+    class Broken(Fixed):
+        def load(self, model, module=None):
+            raise RepositoryError("model 'nobody' does not exist", exists="digits")
+
+    with pytest.raises(RepositoryError, match=r"^member 'b': model 'nobody' does not") as caught:
+        graph(SequenceInferencer, {"b": Broken()}, order=["b"]).load(model())
+    assert caught.value.exists == "digits"

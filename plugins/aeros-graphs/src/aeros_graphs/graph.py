@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeros_core.data import Batch
-from aeros_core.errors import ConfigError
+from aeros_core.errors import AerosError, ConfigError
 from aeros_core.parameters import Array
 from aeros_core.records import Model
 from aeros_core.roles import Inferencer, Module
@@ -47,25 +48,47 @@ class Graph:
         self.taken = members
 
     def load(self, model: Model, module: Module | None = None) -> None:
-        """Have every member take its model up."""
-        for member in self.taken.values():
-            member.load(model, module)
+        """Have every member take its model up.
+
+        Raises:
+            AerosError: One of them cannot; it is named.
+        """
+        for name, member in self.taken.items():
+            try:
+                member.load(model, module)
+            except AerosError as error:
+                raise _of(name, error) from error
 
     def asked(self, name: str, batch: Batch) -> Batch:
         """Return what one member answers.
 
         Raises:
             ConfigError: Nothing was loaded.
+            AerosError: It does not answer; it is named.
         """
         if name not in self.taken:
             raise ConfigError("no model is loaded", hint="call load first")
-        return self.taken[name].predict(batch)
+        try:
+            return self.taken[name].predict(batch)
+        except AerosError as error:
+            raise _of(name, error) from error
 
     @property
     def weights(self) -> NDArray[np.float64]:
         """The members' weights, which add up to 1."""
         weights = np.array([member["weight"] for member in self.members.values()], np.float64)
         return np.asarray(weights / weights.sum())
+
+
+def _of(name: str, error: AerosError) -> AerosError:
+    """Return an error of a member with its name, and the graph's names of its options."""
+    within = f"inferencer.members.{name}.inferencer."
+    return type(error)(
+        f"member '{name}': {error.asked}",
+        exists=error.exists,
+        provider=error.provider,
+        hint=re.sub(r"(?<![\w.])inferencer\.(?=\w)", within, error.hint),
+    )
 
 
 def ordered(members: Mapping[str, Any], order: Sequence[str]) -> list[str]:

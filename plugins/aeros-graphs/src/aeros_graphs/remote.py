@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from aeros_core.data import Batch
-from aeros_core.errors import AerosError, ConfigError
+from aeros_core.errors import AerosError, ConfigError, RemoteError
 from aeros_core.records import Model
 from aeros_core.roles import Inferencer, Module
 from aeros_graphs.breaker import Breaker
@@ -81,8 +81,9 @@ class RemoteInferencer:
 
         Raises:
             ConfigError: Nothing was loaded, or the server finds the request wrong.
-            AerosError: The server did not answer in time, not as the protocol says, or
-                refuses for another reason: it has no such model, or knows no such token.
+            RemoteError: The server did not answer in time.
+            AerosError: It does not answer as the protocol says, or refuses for another
+                reason: it has no such model, or knows no such token.
         """
         if self._name is None:
             raise ConfigError("no model is loaded", hint="call load first")
@@ -150,8 +151,8 @@ class RemoteInferencer:
             if good or not waiting:
                 return (good or list(done))[0].result()
 
-    def _failed(self, reason: str) -> AerosError:
-        return AerosError(
+    def _failed(self, reason: str) -> RemoteError:
+        return RemoteError(
             f"{self._url} did not answer: {reason}",
             hint="is the server there? inferencer.timeout and inferencer.retries give it longer",
         )
