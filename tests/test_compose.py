@@ -188,7 +188,7 @@ def test_an_unknown_option_is_told_with_those_that_exist(build):
         build("+collector.beta=0.9")
     assert str(refused.value) == (
         "option 'beta' does not exist for collector=mean\n  exists: momentum\n"
-        "  provider: toy 1.0\n  next: aeros run --cfg job shows every option"
+        "  provider: toy 1.0\n  next: collector.<one of these>=<value>"
     )
 
 
@@ -196,6 +196,13 @@ def test_an_option_of_a_part_that_has_none_is_told(build):
     with pytest.raises(ConfigError, match="option 'by' does not exist for transformer=scale") as e:
         build("+transformer.scale.by=2")
     assert e.value.exists == "none"
+    assert e.value.hint == "leave transformer.scale.by out"
+
+
+def test_an_option_that_was_perhaps_meant_is_told(build):
+    with pytest.raises(ConfigError, match="option 'momentun' does not exist") as refused:
+        build("+collector.momentun=0.9")
+    assert refused.value.hint == "collector.momentum=<value>"
 
 
 @pytest.mark.parametrize("role", ["collector", "trainer", "repository", "controller"])
