@@ -53,6 +53,8 @@ def test_a_repository_without_the_power_is_told(models, verb, words, what, power
         (["export", "mine", "a.bin"], "aeros models export takes a model and a file whose name"),
         (["import", "--name", "n"], "aeros models import takes a file whose name ends in .safet"),
         (["import", "a.bin", "--name", "n"], "aeros models import takes a file whose name ends"),
+        (["import", "a.onnx"], "aeros models import takes the name that the model is to have\n"),
+        (["split", "mine"], "aeros models split takes the last layer of the first stage\n"),
         (["split", "--at", "a"], "aeros models split takes one model\n"),
         (["split", "a", "b", "--at", "a"], "aeros models split takes one model\n"),
         (["gc", "mine"], "aeros models gc takes no model and no negative age\n"),
@@ -65,6 +67,18 @@ def test_words_that_do_not_fit_are_told(models, words, said):
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"aeros: {said}")
     assert f"\n  next: aeros models {words[0]}" in done.stderr
+
+
+@pytest.mark.parametrize("file", ["iris.joblib", "iris.pkl", "iris.pickle"])
+def test_a_pickle_is_not_imported(models, file):
+    done = models("import", file, "--name", "iris")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"aeros: {file} is a pickle, which may run any code when it is read: it is not imported\n"
+        "  exists: files whose name ends in .safetensors or .onnx or .pt or .pth\n"
+        "  next: load it in Python, and for an estimator of scikit-learn:"
+        " repository.publish(aeros_onnx.estimators.model(NAME, estimator, schema))\n"
+    )
 
 
 @pytest.mark.usefixtures("stored")
