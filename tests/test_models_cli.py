@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from aeros_core import formats
+from aeros_core.schema import Field, Schema
 
 
 @pytest.fixture
@@ -286,6 +287,27 @@ def test_stored_rows_are_told(models, answers, toys, monkeypatch):
     monkeypatch.setattr(toys.Files, "model", with_rows)
     assert "on 4 stored rows and 34 drawn ones" in models("export", "mine", "a.onnx").stdout
     assert json.loads(models("show", "mine", "--json").stdout)["samples"] == 4
+
+
+@pytest.mark.usefixtures("stored")
+def test_what_a_request_has_to_bring_is_told(models, toys, monkeypatch):
+    read, raw = toys.Files.model, []
+
+    def with_inputs(self, name, version="latest"):
+        return replace(read(self, name, version), inputs=raw[0])
+
+    monkeypatch.setattr(toys.Files, "model", with_inputs)
+    job = Field("job", "str", categories=tuple(f"job {n}" for n in range(1021)))
+    kind = Field("kind", "int64", categories=("a", "b"))
+    age = Field("age", "float32", (3, None), range=(0, 99), unit="a")
+    raw.append(Schema((job, kind, age, Field("label", "int64")), "label"))
+    told = json.loads(models("show", "mine", "--json").stdout)["inputs"]
+    assert list(told) == ["job", "kind", "age"]
+    assert told["job"]["categories"] == [*(f"job {n}" for n in range(20)), "… and 1,001 more"]
+    assert told["kind"] == {"dtype": "int64", "shape": [], "categories": ["a", "b"]}
+    assert told["age"] == {"dtype": "float32", "shape": [3, None], "range": [0, 99], "unit": "a"}
+    raw[0] = None  # and a step may have changed what came
+    assert "\ninputs: null\n" in models("show", "mine").stdout
 
 
 class Halves:
