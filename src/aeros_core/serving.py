@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from aeros_core import explanation, pipeline
+from aeros_core.counts import Count
 from aeros_core.data import Batch
 from aeros_core.errors import ConfigError
 from aeros_core.events import Events
-from aeros_core.powers import SupportsAnswers, SupportsMembers
+from aeros_core.powers import SupportsAnswers, SupportsCounts, SupportsMembers
 from aeros_core.records import Model
 from aeros_core.roles import Inferencer, Module, Transformer
 from aeros_core.schema import Field
@@ -92,6 +93,11 @@ class Member:
             if not isinstance(self._service.inferencer, SupportsMembers):
                 _check(self._service.model, batch, error)
             raise
+
+    def counts(self) -> Iterable[Count]:
+        """Return what its inferencer counts, if it does."""
+        inferencer = self._service.inferencer if self._service else None
+        return inferencer.counts() if isinstance(inferencer, SupportsCounts) else ()
 
 
 def _check(model: Model, batch: Batch, why: Exception) -> None:

@@ -4,6 +4,7 @@ from fakes import Away, Fixed, Linear, graph, model, rows
 
 from aeros_core.errors import ConfigError, RemoteError, RepositoryError
 from aeros_core.testing import InferencerTests
+from aeros_graphs import graph as graphs
 from aeros_graphs.graph import deal
 from aeros_graphs.sequence import SequenceInferencer
 
@@ -128,3 +129,32 @@ def test_a_member_that_cannot_be_loaded_is_named():
     with pytest.raises(RepositoryError, match=r"^member 'b': model 'nobody' does not") as caught:
         graph(SequenceInferencer, {"b": Broken()}, order=["b"]).load(model())
     assert caught.value.exists == "digits"
+
+
+def told(made):
+    """Return the counts of a graph by metric and member."""
+    return {(c.name.removeprefix("aeros_"), c.labels["member"]): c.value for c in made.counts()}
+
+
+def test_what_each_member_did_is_counted(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(graphs.time, "perf_counter", lambda: now[0])
+
+    class Slow(Fixed):
+        def predict(self, batch):
+            now[0] += 2.5
+            return super().predict(batch)
+
+    inner = graph(SequenceInferencer, {"far": Slow(h=[1.0])}, order=["far"])
+    made = graph(SequenceInferencer, {"in": inner, "then": Away()}, order=["in", "then"])
+    for count in (3, 4):
+        with pytest.raises(RemoteError):
+            made.predict(rows(count))
+    expected = {
+        "member_requests_total": (2, 2, 2), "member_errors_total": (0, 0, 2),
+        "member_rows_total": (7, 7, 0), "member_seconds_total": (5.0, 5.0, 0.0),
+    }  # fmt: skip
+    members = ("in", "in.far", "then")
+    assert told(made) == {
+        (n, m): v for n, values in expected.items() for m, v in zip(members, values, strict=True)
+    }

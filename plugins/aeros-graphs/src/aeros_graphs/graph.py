@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aeros_core.counts import Count
 from aeros_core.data import Batch
 from aeros_core.errors import AerosError, ConfigError
 from aeros_core.parameters import Array
+from aeros_core.powers import SupportsCounts
 from aeros_core.records import Model
 from aeros_core.roles import Inferencer, Module
+from aeros_graphs.tally import Tally
 
 __all__ = ["Graph", "deal", "ordered", "rows_of"]
 
@@ -42,6 +47,7 @@ class Graph:
         # Hydra puts those whose inferencer is chosen in front, so as typed is no order.
         self.members = {name: _member(name, members[name]) for name in sorted(members)}
         self.taken: Mapping[str, Inferencer] = {}
+        self._tallies = {name: Tally() for name in self.members}
 
     def take(self, members: Mapping[str, Inferencer]) -> None:
         """Take what answers as each member."""
@@ -68,10 +74,26 @@ class Graph:
         """
         if name not in self.taken:
             raise ConfigError("no model is loaded", hint="call load first")
+        started, rows = time.perf_counter(), None
         try:
-            return self.taken[name].predict(batch)
+            answer = self.taken[name].predict(batch)
+            rows = rows_of(batch)
         except AerosError as error:
             raise _of(name, error) from error
+        finally:
+            self._tallies[name].add(time.perf_counter() - started, rows)
+        return answer
+
+    def counts(self) -> Iterator[Count]:
+        """Yield what each member has done, and what it counts itself, in its name."""
+        for name, tally in self._tallies.items():
+            yield from tally.counts(name)
+            member = self.taken.get(name)
+            own: Iterable[Count] = member.counts() if isinstance(member, SupportsCounts) else ()
+            for count in own:
+                inner = count.labels.get("member")
+                named = f"{name}.{inner}" if inner else name
+                yield replace(count, labels={**count.labels, "member": named})
 
     @property
     def weights(self) -> NDArray[np.float64]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 from urllib.parse import quote
 
+from aeros_core.counts import Count
 from aeros_core.data import Batch
 from aeros_core.errors import AerosError, ConfigError, RemoteError
 from aeros_core.records import Model
@@ -65,6 +66,7 @@ class RemoteInferencer:
         self._breaker = Breaker(failures, pause)
         self._hedge = hedge
         self._pool = ThreadPoolExecutor(_AT_ONCE) if hedge else None
+        self._retried = self._hedged = 0
         self._jitter = random.Random(0)  # noqa: S311 - when to try again is no secret
 
     members: Mapping[str, Mapping[str, Any]] = {}
@@ -101,6 +103,13 @@ class RemoteInferencer:
                 hint="inferencer.binary=false for servers without binary tensors",
             ) from error
 
+    def counts(self) -> Iterator[Count]:
+        """Yield how often it took more than one request, and whether the server is left alone."""
+        yield Count("aeros_remote_retries_total", "Further tries at a server", self._retried)
+        yield Count("aeros_remote_hedges_total", "Requests sent a second time", self._hedged)
+        what = "1 while a server is left alone after failures"
+        yield Count("aeros_remote_open", what, int(self._breaker.open))
+
     def _answered(self, path: str, body: bytes, headers: dict[str, str]) -> Answer:
         """Return the first answer that is worth having, within the time there is."""
         deadline = time.monotonic() + self._timeout
@@ -109,6 +118,7 @@ class RemoteInferencer:
             if left := self._breaker.closed_in():
                 reason = reason or "it failed again and again"
                 raise self._failed(f"{reason}; it is tried again in {left:.1f} s")
+            self._retried += attempt > 0
             try:
                 answer = self._once(path, body, headers, deadline)
             except Unreachable as error:
@@ -139,6 +149,7 @@ class RemoteInferencer:
         futures: set[Future[Answer]] = {self._pool.submit(post)}
         wait(futures, self._hedge)
         if not next(iter(futures)).done():
+            self._hedged += 1
             futures.add(self._pool.submit(post))
         return self._first(futures)
 
