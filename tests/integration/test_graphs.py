@@ -97,7 +97,9 @@ def test_models_answer_together(aeros, answers, serve, raw_test):
     assert told["all_go_on"] == pytest.approx(late)
     assert told["none_goes_on"] == pytest.approx(early)
     assert min(early, late) < told["halves"] < max(early, late)
-    assert told["foreign"].startswith("inferencer: _target_=os.system is not registered for inf")
+    assert told["foreign"].startswith(
+        "member 'a': inferencer: _target_=os.system is not registered"
+    )
     assert "nobody" in told["nobody"]
     server = serve(
         "model=digits", "inferencer=switch", "inferencer.order=[b,a]", "inferencer.threshold=1.0",
