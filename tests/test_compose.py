@@ -188,7 +188,7 @@ def test_an_unknown_option_is_told_with_those_that_exist(build):
         build("+collector.beta=0.9")
     assert str(refused.value) == (
         "option 'beta' does not exist for collector=mean\n  exists: momentum\n"
-        "  provider: toy 1.0\n  next: aeros run --cfg job shows every option"
+        "  provider: toy 1.0\n  next: collector.<one of these>=<value>"
     )
 
 
@@ -196,6 +196,13 @@ def test_an_option_of_a_part_that_has_none_is_told(build):
     with pytest.raises(ConfigError, match="option 'by' does not exist for transformer=scale") as e:
         build("+transformer.scale.by=2")
     assert e.value.exists == "none"
+    assert e.value.hint == "leave transformer.scale.by out"
+
+
+def test_an_option_that_was_perhaps_meant_is_told(build):
+    with pytest.raises(ConfigError, match="option 'momentun' does not exist") as refused:
+        build("+collector.momentun=0.9")
+    assert refused.value.hint == "collector.momentum=<value>"
 
 
 @pytest.mark.parametrize("role", ["collector", "trainer", "repository", "controller"])
@@ -385,6 +392,24 @@ def test_members_answer_raw_batches_with_models_of_their_own(asking, toys):
     answer = service.predict(raw)
     np.testing.assert_array_equal(answer["own"], expected[0]["scores"])
     np.testing.assert_array_equal(answer["mine"], expected[1]["scores"])
+
+
+def test_a_member_is_told_with_what_it_takes_where_the_batch_is_something_else(asking):
+    repository, registry = asking
+    model = repository.model("task", 2)
+    service = compose.build_service(
+        registry, model, {"_target_": "toy_parts.Asks"}, repository=repository
+    )
+    for batch, given in (
+        ({"image": np.zeros((1, 8, 8), np.float32)}, r"image: float32 \(8, 8\)"),
+        ({"point": np.zeros((1, 3), np.float32)}, r"point: float32 \(3\)"),
+    ):
+        told = rf"model 'task' takes point: float32 \(2\)[^;]*, and is given {given}\n"
+        with pytest.raises(ConfigError, match=told) as caught:
+            service.predict(batch)
+        assert caught.value.hint == "choose a model that takes this; aeros models show task"
+    with pytest.raises(TypeError):  # what it takes, and yet it fails
+        service.predict({"point": np.full((1, 2), None)})
 
 
 def test_members_that_name_models_need_a_repository(asking):

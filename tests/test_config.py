@@ -3,6 +3,7 @@ from omegaconf import OmegaConf
 
 from aeros_core import config
 from aeros_core.errors import ConfigError, PluginError
+from aeros_core.registry import nearest
 from aeros_core.task import Goal, Task
 
 TOY = [
@@ -103,7 +104,35 @@ def test_an_experiment_may_preset_what_the_command_line_replaces(load):
         (
             "task.stop.goal=up",
             "option 'task.stop.goal': Invalid value 'up', expected one of"
-            " [auto, maximize, minimize]\n  next: task.stop.goal=<value of that type>",
+            " [auto, maximize, minimize]\n  next: task.stop.goal=auto, or maximize, or minimize",
+        ),
+        (
+            "task.evaluation.zzz=2",
+            "option 'task.evaluation.zzz' does not exist\n"
+            "  exists: central, federated, holdout, every\n"
+            "  next: task.evaluation.<one of these>=<value>",
+        ),
+        (
+            "task.subtasks.train.options.port=1",
+            "option 'task.subtasks.train.options.port' does not exist\n  exists: none yet\n"
+            "  next: +task.subtasks.train.options.port=<value>",
+        ),
+        (
+            "task.subtasks.tran.kind=train",
+            "option 'task.subtasks.tran' does not exist\n  exists: train\n  next:"
+            " task.subtasks.train.kind=<value>, or +task.subtasks.tran.kind=<value>",
+        ),
+        (
+            "trainr.lr=1",
+            "option 'trainr' does not exist\n  exists: task, infrastructure, controller,"
+            " repository, transformer, trainer, collector\n  next: trainer.lr=<value>",
+        ),
+        ("+controller=local", "controller is chosen already\n  next: controller=<option>, without"),
+        ("+inferencer=scores", "inferencer is chosen already\n  next: inferencer=<option>, with"),
+        (
+            "infrastructure=zzz",
+            "infrastructure=zzz does not exist\n  exists: this_machine\n"
+            "  next: infrastructure=<one of these>",
         ),
         (
             "trainer.fail=client-1",
@@ -119,6 +148,32 @@ def test_what_cannot_be_is_told(install, load, monkeypatch, word, message):
     with pytest.raises(ConfigError) as refused:
         config.load([*TOY, word], registry)
     assert str(refused.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("htp_port", ["http_port"]),
+        ("prot", ["http_port", "grpc_port"]),
+        ("typ", []),  # no word of three letters like it
+        ("zzz", []),
+    ],
+)
+def test_what_was_perhaps_meant(name, meant):
+    assert nearest(name, ["http_port", "grpc_port", "max_queue", "host"]) == meant
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("repositry.path=x", "repository.path=<value>"),
+        ("task.rounds=3", "<one of these>.<option>=<value>"),
+    ],
+)
+def test_a_hint_does_not_lead_to_another_command(toy, word, hint):
+    with pytest.raises(ConfigError) as refused:
+        config.load(["repository=files", word], toy, root="models")
+    assert refused.value.hint == hint
 
 
 def test_an_experiment_that_does_not_exist_is_told_with_those_that_do(load):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from aeros_core import formats
+from aeros_core.schema import Field, Schema
 
 
 @pytest.fixture
@@ -53,6 +54,8 @@ def test_a_repository_without_the_power_is_told(models, verb, words, what, power
         (["export", "mine", "a.bin"], "aeros models export takes a model and a file whose name"),
         (["import", "--name", "n"], "aeros models import takes a file whose name ends in .safet"),
         (["import", "a.bin", "--name", "n"], "aeros models import takes a file whose name ends"),
+        (["import", "a.onnx"], "aeros models import takes the name that the model is to have\n"),
+        (["split", "mine"], "aeros models split takes the last layer of the first stage\n"),
         (["split", "--at", "a"], "aeros models split takes one model\n"),
         (["split", "a", "b", "--at", "a"], "aeros models split takes one model\n"),
         (["gc", "mine"], "aeros models gc takes no model and no negative age\n"),
@@ -65,6 +68,18 @@ def test_words_that_do_not_fit_are_told(models, words, said):
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"aeros: {said}")
     assert f"\n  next: aeros models {words[0]}" in done.stderr
+
+
+@pytest.mark.parametrize("file", ["iris.joblib", "iris.pkl", "iris.pickle"])
+def test_a_pickle_is_not_imported(models, file):
+    done = models("import", file, "--name", "iris")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"aeros: {file} is a pickle, which may run any code when it is read: it is not imported\n"
+        "  exists: files whose name ends in .safetensors or .onnx or .pt or .pth\n"
+        "  next: load it in Python, and for an estimator of scikit-learn:"
+        " repository.publish(aeros_onnx.estimators.model(NAME, estimator, schema))\n"
+    )
 
 
 @pytest.mark.usefixtures("stored")
@@ -272,6 +287,27 @@ def test_stored_rows_are_told(models, answers, toys, monkeypatch):
     monkeypatch.setattr(toys.Files, "model", with_rows)
     assert "on 4 stored rows and 34 drawn ones" in models("export", "mine", "a.onnx").stdout
     assert json.loads(models("show", "mine", "--json").stdout)["samples"] == 4
+
+
+@pytest.mark.usefixtures("stored")
+def test_what_a_request_has_to_bring_is_told(models, toys, monkeypatch):
+    read, raw = toys.Files.model, []
+
+    def with_inputs(self, name, version="latest"):
+        return replace(read(self, name, version), inputs=raw[0])
+
+    monkeypatch.setattr(toys.Files, "model", with_inputs)
+    job = Field("job", "str", categories=tuple(f"job {n}" for n in range(1021)))
+    kind = Field("kind", "int64", categories=("a", "b"))
+    age = Field("age", "float32", (3, None), range=(0, 99), unit="a")
+    raw.append(Schema((job, kind, age, Field("label", "int64")), "label"))
+    told = json.loads(models("show", "mine", "--json").stdout)["inputs"]
+    assert list(told) == ["job", "kind", "age"]
+    assert told["job"]["categories"] == [*(f"job {n}" for n in range(20)), "… and 1,001 more"]
+    assert told["kind"] == {"dtype": "int64", "shape": [], "categories": ["a", "b"]}
+    assert told["age"] == {"dtype": "float32", "shape": [3, None], "range": [0, 99], "unit": "a"}
+    raw[0] = None  # and a step may have changed what came
+    assert "\ninputs: null\n" in models("show", "mine").stdout
 
 
 class Halves:

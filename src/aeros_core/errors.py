@@ -4,6 +4,7 @@
     ├── ConfigError       exit code 2   what was typed or configured cannot be
     │   └── PluginError                 a plugin is missing, broken or ambiguous
     ├── DataError         exit code 1   the data cannot be used
+    ├── RemoteError       exit code 1   a server that was asked did not answer
     ├── RepositoryError   exit code 1   something could not be stored or read back
     └── TaskError         exit code 1   a task could not go on
         └── Interrupted                 Ctrl-C, or a signal to end
@@ -20,6 +21,7 @@ __all__ = [
     "DataError",
     "Interrupted",
     "PluginError",
+    "RemoteError",
     "RepositoryError",
     "TaskError",
 ]
@@ -72,6 +74,10 @@ class PluginError(ConfigError):
 
 class DataError(AerosError):
     """The data is there but cannot be used: damaged, not finite, empty."""
+
+
+class RemoteError(AerosError):
+    """A server that was asked did not answer; later it may."""
 
 
 class RepositoryError(AerosError):

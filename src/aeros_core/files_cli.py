@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["add_options", "export", "import_", "split"]
 
 FILES = (".safetensors", ".onnx", ".pt", ".pth")
+PICKLES = (".joblib", ".pickle", ".pkl")
 
 
 def add_options(verb: str, sub: argparse.ArgumentParser) -> None:
@@ -32,11 +33,11 @@ def add_options(verb: str, sub: argparse.ArgumentParser) -> None:
         )  # fmt: skip
     if verb == "import":
         sub.add_argument(
-            "--name", required=True, metavar="NAME[:VERSION]",
+            "--name", metavar="NAME[:VERSION]",
             help="name of the model; its next version (default), or an error if that is another",
         )  # fmt: skip
     if verb == "split":
-        sub.add_argument("--at", required=True, metavar="LAYER", help="last of the first stage")
+        sub.add_argument("--at", metavar="LAYER", help="last of the first stage")
         sub.add_argument(
             "--exit", action="store_true", help="the first stage answers too, at its early exit"
         )
@@ -98,11 +99,7 @@ def _said(told: Compared | None, file: str | None) -> str:
 def import_(parsed: argparse.Namespace) -> int:
     """Store a file as the next version of a model."""
     repository, names = words.repository(parsed.words)
-    if len(names) != 1 or not (parsed.format or names[0].endswith(FILES)):
-        raise ConfigError(
-            f"aeros models import takes a file whose name ends in {' or '.join(FILES)}",
-            hint="aeros models import FILE.safetensors --name NAME",
-        )
+    _check_file(names, parsed)
     format_ = formats.choose(names[0], parsed.format)
     name, version = words.named(parsed.name)
     if version is not None and not version.isdecimal():
@@ -118,6 +115,26 @@ def import_(parsed: argparse.Namespace) -> int:
     return 0
 
 
+def _check_file(names: list[str], parsed: argparse.Namespace) -> None:
+    if names and names[0].endswith(PICKLES) and not parsed.format:
+        raise ConfigError(
+            f"{names[0]} is a pickle, which may run any code when it is read: it is not imported",
+            exists=f"files whose name ends in {' or '.join(FILES)}",
+            hint="load it in Python, and for an estimator of scikit-learn:"
+            " repository.publish(aeros_onnx.estimators.model(NAME, estimator, schema))",
+        )
+    if len(names) != 1 or not (parsed.format or names[0].endswith(FILES)):
+        raise ConfigError(
+            f"aeros models import takes a file whose name ends in {' or '.join(FILES)}",
+            hint="aeros models import FILE.safetensors --name NAME",
+        )
+    if not parsed.name:
+        raise ConfigError(
+            "aeros models import takes the name that the model is to have",
+            hint=f"aeros models import {names[0]} --name {Path(names[0]).stem}",
+        )
+
+
 def split(parsed: argparse.Namespace) -> int:
     """Store a model as two stages, for several elements."""
     repository, names = words.repository(parsed.words)
@@ -125,6 +142,11 @@ def split(parsed: argparse.Namespace) -> int:
         raise ConfigError(
             "aeros models split takes one model",
             hint="aeros models split NAME[:VERSION] --at LAYER",
+        )
+    if not parsed.at:
+        raise ConfigError(
+            "aeros models split takes the last layer of the first stage",
+            hint=f"aeros models split {names[0]} --at LAYER, such as layers.1",
         )
     format_ = formats.choose("stage.onnx", "onnx")
     if not isinstance(format_, formats.Splits):

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
+import re
 from collections.abc import Iterator, Sequence
+from typing import get_origin
 
 from hydra.errors import (
     ConfigCompositionException,
     MissingConfigException,
     OverrideParseException,
 )
-from omegaconf import DictConfig
+from omegaconf import DictConfig, EnumNode
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
 from aeros_core.errors import AerosError, ConfigError
-from aeros_core.registry import Registry
+from aeros_core.registry import Registry, nearest
 
 __all__ = ["explain", "first_line"]
 
@@ -37,6 +38,9 @@ def explain(error: Exception, registry: Registry) -> AerosError:
             hint="for instance task.rounds=3, or \"KEY='VALUE'\" around other signs than letters,"
             " digits and _-./:@%+",
         )
+    if twice := re.search(r"Multiple values for (\w+)|(\w+)\S* appears more than", str(error)):
+        group = twice[1] or twice[2]
+        return ConfigError(f"{group} is chosen already", hint=f"{group}=<option>, without a +")
     return ConfigError(first_line(error), hint="aeros run --help")
 
 
@@ -47,11 +51,12 @@ def _roles() -> Iterator[str]:
 
 
 def _unknown_file(group: str, name: str, options: Sequence[str]) -> ConfigError:
-    close = difflib.get_close_matches(name, options, n=1)
+    close = nearest(name, options)
+    near = f"{group}=<one of these>" if group and options else "aeros run --help shows the groups"
     return ConfigError(
         f"{group}={name} does not exist" if group else f"no configuration is called {name}",
         exists=", ".join(sorted(options)),
-        hint=f"{group}={close[0]}" if close else "aeros run --help shows the groups",
+        hint=f"{group}={close[0]}" if close else near,
     )
 
 
@@ -62,19 +67,43 @@ def _wrong_value(error: Exception, cause: OmegaConfBaseException) -> ConfigError
     names = [name for name in names if name != "hydra" and not name.startswith("_")]
     leaf = key.rpartition(".")[2]
     unresolved = isinstance(cause, InterpolationResolutionError)
-    if names and leaf not in names and not unresolved:
-        prefix = key.rpartition(".")[0]
-        close = difflib.get_close_matches(leaf, names, n=1)
-        nearest = f"{prefix}.{close[0]}" if prefix and close else "".join(close)
+    free = get_origin(cause.ref_type) is dict
+    if (names or free) and leaf not in names and not unresolved:
         return ConfigError(
             f"option '{key}' does not exist",
-            exists=", ".join(names),
-            hint=f"{nearest}=<value>" if close else "aeros run --cfg job shows every option",
+            exists=", ".join(names) or "none yet",
+            hint=_meant(_typed(error, key), key, names, free=free),
         )
     return ConfigError(
         f"option '{key}': {first_line(cause)}" if key else first_line(error),
-        hint=f"{key}=<value of that type>" if key else "aeros run --help",
+        hint=f"{key}={_values(cause)}" if key else "aeros run --help",
     )
+
+
+def _typed(error: Exception, key: str) -> str:
+    """Return the whole option that was typed, of which ``key`` is what was looked for."""
+    said = re.match(r"Could not override '([^']+)'", str(error))
+    return said[1] if said and said[1].startswith(key) else key
+
+
+def _meant(typed: str, key: str, names: Sequence[str], *, free: bool) -> str:
+    """Return what may have been meant; where names are free, also what adds one."""
+    prefix, dot, leaf = key.rpartition(".")
+    rest = typed.removeprefix(key)
+    words = [f"{prefix}{dot}{name}{rest}=<value>" for name in nearest(leaf, names)]
+    words += [f"+{typed}=<value>"] if free else []
+    if not words and "task" in names:
+        return "aeros run --cfg job shows every option"
+    return (
+        ", or ".join(words) or f"{prefix}{dot}<one of these>{rest if dot else '.<option>'}=<value>"
+    )
+
+
+def _values(cause: OmegaConfBaseException) -> str:
+    """Return what an option can be set to, where that is one of several names."""
+    if isinstance(cause.child_node, EnumNode):
+        return ", or ".join(cause.child_node.enum_type.__members__)
+    return "<value of that type>"
 
 
 def first_line(error: BaseException) -> str:

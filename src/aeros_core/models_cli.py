@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 from aeros_core import files_cli, gc_cli, verify_cli, words
@@ -15,8 +15,12 @@ from aeros_core.tables import figures, table
 if TYPE_CHECKING:
     from aeros_core.records import Model, ModelInfo
     from aeros_core.roles import Repository
+    from aeros_core.schema import Field
 
 __all__ = ["add_models"]
+
+CATEGORIES = 20
+"""Categories of an input that are shown."""
 
 
 def add_models(parser: argparse.ArgumentParser) -> None:
@@ -130,6 +134,7 @@ def _show(parsed: argparse.Namespace) -> int:
         "module": dict(model.module),
         "transformers": {k: dict(v) for k, v in model.transformers.items()},
         **({"behind": list(model.behind)} if model.behind else {}),
+        "inputs": _inputs(model),
         "schema": model.schema.to_json(),
         "tensors": {t.name: [t.dtype, *t.shape] for t in model.parameters.layout.tensors},
         **({"samples": _rows(model)} if model.samples else {}),
@@ -138,6 +143,21 @@ def _show(parsed: argparse.Namespace) -> int:
     }
     print(json.dumps(described, indent=2) if parsed.json else words.page(described))
     return 0
+
+
+def _inputs(model: Model) -> dict[str, Any] | None:
+    """Return the fields that a request has to bring; None where nobody knows."""
+    if model.inputs is None and model.transformers:
+        return None
+    return {field.name: _told(field) for field in (model.inputs or model.schema).features}
+
+
+def _told(field: Field) -> dict[str, Any]:
+    """Return what is known of a field, of its categories the first."""
+    told = {k: v for k, v in asdict(field).items() if k != "name" and v is not None}
+    if (names := field.categories) and len(names) > CATEGORIES:
+        told["categories"] = [*names[:CATEGORIES], f"… and {len(names) - CATEGORIES:,} more"]
+    return told
 
 
 def _rows(model: Model) -> int:

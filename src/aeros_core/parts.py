@@ -9,12 +9,12 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, cast
 
 from aeros_core import plugins
 from aeros_core.errors import ConfigError, PluginError
-from aeros_core.registry import Option, Registry
+from aeros_core.registry import Option, Registry, nearest
 from aeros_core.roles import Module
 
 __all__ = ["build_module", "build_part", "demand", "nested"]
@@ -88,8 +88,16 @@ def _check_names(option: Option, options: Mapping[str, Any]) -> None:
             f"option '{unknown[0]}' does not exist for {option.group}={option.name}",
             exists=", ".join(sorted(known)) or "none",
             provider=str(option.plugin),
-            hint="aeros run --cfg job shows every option",
+            hint=_meant(option, unknown[0], known),
         )
+
+
+def _meant(option: Option, name: str, known: Collection[str]) -> str:
+    many = option.group in ("transformer", "callback")
+    where = option.group.replace("/", ".") + (f".{option.name}" if many else "")
+    if close := nearest(name, sorted(known)):
+        return ", or ".join(f"{where}.{each}=<value>" for each in close)
+    return f"{where}.<one of these>=<value>" if known else f"leave {where}.{name} out"
 
 
 def _call(implementation: Any, options: Mapping[str, Any], option: Option) -> Any:

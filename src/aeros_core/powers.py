@@ -12,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from aeros_core.counts import Count
 from aeros_core.data import Batch, Dataset
 from aeros_core.messages import Broadcast, Failure, Instruction, State, Update
 from aeros_core.parameters import Array, Parameters
@@ -29,6 +30,7 @@ __all__ = [
     "SupportsCodec",
     "SupportsCohort",
     "SupportsCollection",
+    "SupportsCounts",
     "SupportsExplanation",
     "SupportsFit",
     "SupportsHealing",
@@ -202,6 +204,14 @@ class SupportsMembers(Protocol):
 
     def take(self, members: Mapping[str, Inferencer]) -> None:
         """Take them; ``load`` loads them, and each is given raw batches."""
+
+
+@runtime_checkable
+class SupportsCounts(Protocol):
+    """An inferencer that counts what it does; a server shows it among its metrics."""
+
+    def counts(self) -> Iterable[Count]:
+        """Return what there is to count now; called while requests are answered."""
 
 
 @runtime_checkable

@@ -11,7 +11,7 @@ from typing import Any
 from aeros_core import __version__
 from aeros_core.errors import PluginError
 
-__all__ = ["DISTRIBUTIONS", "Health", "Option", "Plugin", "Registry", "versions"]
+__all__ = ["DISTRIBUTIONS", "Health", "Option", "Plugin", "Registry", "nearest", "versions"]
 
 DISTRIBUTIONS = {
     "collector": "aeros-aggregators",
@@ -136,13 +136,23 @@ class Registry:
         return ", ".join(sorted(found)) or "no installed package"
 
     def _nearest(self, group: str, name: str) -> str:
-        import difflib
-
-        if close := difflib.get_close_matches(name, self.names(group), n=1):
+        if close := nearest(name, self.names(group)):
             return f"{group}={close[0]}"
         if not self.names(group) and group in DISTRIBUTIONS:
             return f"pip install {DISTRIBUTIONS[group]}"
         return "aeros plugins shows what is installed"
+
+
+def nearest(name: str, names: Iterable[str]) -> list[str]:
+    """Return which names were perhaps meant: those like this one, else those with such a word."""
+    import difflib
+
+    there = list(names)
+    if close := difflib.get_close_matches(name, there, n=1):
+        return close
+    words = {word for each in there for word in each.split("_") if len(word) > 2}
+    meant = difflib.get_close_matches(name, words, n=1, cutoff=0.7)
+    return [each for each in there if meant and meant[0] in each.split("_")][:3]
 
 
 def versions(registry: Registry, options: Iterable[Option] = ()) -> dict[str, str]:

@@ -45,6 +45,12 @@ class Field:
             text += f", {len(self.categories)} categories"
         return text
 
+    def fits(self, shape: tuple[int, ...]) -> bool:
+        """Tell whether an example of this shape is one of this field."""
+        return len(shape) == len(self.shape) and all(
+            there in (None, here) for here, there in zip(shape, self.shape, strict=True)
+        )
+
     def mismatch(self, wanted: Field) -> str | None:
         """Return in words how this field fails to be what ``wanted`` asks, or None."""
         if wanted.dtype not in ("*", self.dtype):

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from aeros_core import explanation, pipeline
+from aeros_core.counts import Count
 from aeros_core.data import Batch
 from aeros_core.errors import ConfigError
 from aeros_core.events import Events
-from aeros_core.powers import SupportsAnswers
+from aeros_core.powers import SupportsAnswers, SupportsCounts, SupportsMembers
 from aeros_core.records import Model
 from aeros_core.roles import Inferencer, Module, Transformer
+from aeros_core.schema import Field
 
 __all__ = ["Member", "Service"]
+
+_SHOWN = 5
+"""Fields that a message names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +83,38 @@ class Member:
         """Return one row of predictions for each row of raw ``batch``.
 
         Raises:
-            ConfigError: Nothing was loaded.
+            ConfigError: Nothing was loaded, or the batch is not what its model takes.
         """
         if self._service is None:
             raise ConfigError("no model is loaded", hint="call load first")
-        return self._service.predict(batch)
+        try:
+            return self._service.predict(batch)
+        except Exception as error:
+            if not isinstance(self._service.inferencer, SupportsMembers):
+                _check(self._service.model, batch, error)
+            raise
+
+    def counts(self) -> Iterable[Count]:
+        """Return what its inferencer counts, if it does."""
+        inferencer = self._service.inferencer if self._service else None
+        return inferencer.counts() if isinstance(inferencer, SupportsCounts) else ()
+
+
+def _check(model: Model, batch: Batch, why: Exception) -> None:
+    """Tell a batch that is not what a model takes; asked where it did not answer."""
+    if model.inputs is None and model.transformers:  # what it takes is not known
+        return
+    features = (model.inputs or model.schema).features
+    if all(f.name in batch and f.fits(batch[f.name].shape[1:]) for f in features):
+        return
+    given = [Field(n, column.dtype.name, column.shape[1:]) for n, column in batch.items()]
+    raise ConfigError(
+        f"model '{model.name}' takes {_told(features)}, and is given {_told(given)}",
+        hint=f"choose a model that takes this; aeros models show {model.name}",
+    ) from why
+
+
+def _told(fields: Sequence[Field]) -> str:
+    shown = [str(field) for field in fields[:_SHOWN]]
+    more = f" and {len(fields) - _SHOWN} more" if len(fields) > _SHOWN else ""
+    return f"{'; '.join(shown) or 'nothing'}{more}"

@@ -86,6 +86,7 @@ class Serving:
     def __init__(self, aeros, number, *words):
         self.log = aeros.folder / f"serve-{number}.log"
         ports = ["serving.http_port=0", "serving.grpc_port=0"]
+        ports = [port for port in ports if not any(w.startswith(port[:-1]) for w in words)]
         self.process = aeros.start("serve", *words, *ports, log=self.log)
         end, found = time.monotonic() + 120, []
         while len(found) < 2:

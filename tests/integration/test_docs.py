@@ -1,5 +1,6 @@
 """The pages are true: the tutorial is carried out, the README's commands work."""
 
+import json
 import os
 import re
 import subprocess
@@ -85,3 +86,15 @@ def test_links_lead_somewhere():
     for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
         for link in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
             assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_an_estimator_of_scikit_learn_is_stored_as_the_page_of_onnx_says(aeros):
+    pytest.importorskip("skl2onnx")
+    page = (ROOT / "plugins/aeros-onnx/README.md").read_text()
+    [(name, script)] = re.findall(r"```python title=(\S+)\n(.*?)```", page, re.DOTALL)
+    (aeros.folder / name).write_text(script)
+    done = subprocess.run(
+        [sys.executable, name], cwd=aeros.folder, capture_output=True, text=True, timeout=300
+    )
+    assert f"$ python {name}\n{done.stdout}" in page, done.stderr
+    assert json.loads(aeros("models", "show", "iris", "--json"))["samples"] == 16

@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+import time
+import urllib.error
 import urllib.request
 
 import numpy as np
@@ -95,7 +97,9 @@ def test_models_answer_together(aeros, answers, serve, raw_test):
     assert told["all_go_on"] == pytest.approx(late)
     assert told["none_goes_on"] == pytest.approx(early)
     assert min(early, late) < told["halves"] < max(early, late)
-    assert told["foreign"].startswith("inferencer: _target_=os.system is not registered for inf")
+    assert told["foreign"].startswith(
+        "member 'a': inferencer: _target_=os.system is not registered"
+    )
     assert "nobody" in told["nobody"]
     server = serve(
         "model=digits", "inferencer=switch", "inferencer.order=[b,a]", "inferencer.threshold=1.0",
@@ -104,3 +108,34 @@ def test_models_answer_together(aeros, answers, serve, raw_test):
     assert over_http(server, raw_test("experiment=digits")) == pytest.approx(late)
     code, said = server.end()
     assert code == 0, said
+
+
+def test_an_edge_starts_and_answers_while_its_cloud_is_away(aeros, serve, port):
+    aeros("run", "task.rounds=2")
+    switch = [
+        "model=digits", "inferencer=switch", "inferencer.order=[edge,cloud]",
+        "inferencer.threshold=1.0", "+inferencer.members.edge={}",
+        "+inferencer@inferencer.members.cloud.inferencer=remote",
+        f"inferencer.members.cloud.inferencer.url=http://127.0.0.1:{port}",
+        "inferencer.members.cloud.inferencer.pause=0.1",
+    ]  # fmt: skip
+    batch = {"image": np.zeros((1, 8, 8)), "label": np.zeros(1)}
+    loose, strict = serve(*switch, "inferencer.fallback=true"), serve(*switch)
+    over_http(loose, batch)
+    with pytest.raises(urllib.error.HTTPError, match="503") as refused:
+        over_http(strict, batch)
+    assert (
+        f"member 'cloud': http://127.0.0.1:{port} did not answer"
+        in refused.value.fp.read().decode()
+    )
+    cloud = serve("model=digits", f"serving.http_port={port}")
+    assert cloud.http == f"127.0.0.1:{port}"
+    time.sleep(0.2)  # until the circuits are tried again
+    over_http(strict, batch)
+    over_http(loose, batch)
+    for server, told in ((loose, "answered by member 'edge' instead"), (strict, "it is taken up")):
+        with urllib.request.urlopen(f"http://{server.http}/metrics", timeout=60) as back:
+            rows = 'aeros_member_rows_total{model="digits",version="1",member="cloud"}'
+            assert f"{rows} 1\n" in back.read().decode()
+        code, said = server.end()
+        assert (code, told in said) == (0, True), said

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 
-from aeros_core.errors import ConfigError
+from aeros_core.errors import ConfigError, RemoteError
 from aeros_core.parameters import Parameters
 from aeros_core.records import Model
 from aeros_core.schema import Field, Schema
@@ -77,7 +77,7 @@ class Endpoint:
     def __init__(self):
         self.weight = np.asarray(model().parameters["weight"])
         self.seen, self.script, self.connections = [], [], set()
-        self.release = threading.Event()
+        self.release, self.gone = threading.Event(), False
 
     def answer(self, handler, body):
         length = handler.headers.get(HEADER)
@@ -116,7 +116,7 @@ class Handler(BaseHTTPRequestHandler):
         told.seen.append((self.path, dict(self.headers)))
         told.connections.add(self.client_address)
         act = told.script.pop(0) if told.script else None
-        if act == "drop":
+        if act == "drop" or told.gone:
             self.close_connection = True
             return
         if isinstance(act, float):
@@ -167,7 +167,26 @@ def serving(context=None):
     try:
         yield endpoint, f"{'https' if context else 'http'}://127.0.0.1:{server.server_port}"
     finally:
+        endpoint.gone = True  # for connections that are still open
         endpoint.release.set()
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+class Away:
+    """An inferencer whose server does not answer, until it is told that it does."""
+
+    def __init__(self, there=None):
+        self.there, self.asked = there, 0
+
+    def load(self, model, module=None):
+        pass
+
+    def predict(self, batch):
+        self.asked += 1
+        if self.there is None:
+            raise RemoteError(
+                "http://there did not answer: gone", hint="inferencer.timeout, or +inferencer.url="
+            )
+        return self.there.predict(batch)

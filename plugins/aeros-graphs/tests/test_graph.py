@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
-from fakes import Fixed, Linear, graph, model, rows
+from fakes import Away, Fixed, Linear, graph, model, rows
 
-from aeros_core.errors import ConfigError
+from aeros_core.errors import ConfigError, RemoteError, RepositoryError
 from aeros_core.testing import InferencerTests
+from aeros_graphs import graph as graphs
 from aeros_graphs.graph import deal
 from aeros_graphs.sequence import SequenceInferencer
 
@@ -109,3 +110,51 @@ def test_no_rows_are_asked_of_the_usual_one():
 def test_members_that_answer_otherwise(answers, said):
     with pytest.raises(ConfigError, match=said):
         deal({"x": np.zeros(2)}, np.array([0, 1]), lambda n, part: answers[n])
+
+
+def test_what_a_member_says_is_told_with_its_name_and_its_options():
+    inner = graph(SequenceInferencer, {"far": Away()}, order=["far"])
+    outer = graph(SequenceInferencer, {"in": inner}, order=["in"])
+    with pytest.raises(RemoteError, match=r"^member 'in': member 'far': http://there did not") as c:
+        outer.predict(rows(1))
+    far = "inferencer.members.in.inferencer.members.far.inferencer"
+    assert c.value.hint == f"{far}.timeout, or +{far}.url="
+
+
+def test_a_member_that_cannot_be_loaded_is_named():
+    class Broken(Fixed):
+        def load(self, model, module=None):
+            raise RepositoryError("model 'nobody' does not exist", exists="digits")
+
+    with pytest.raises(RepositoryError, match=r"^member 'b': model 'nobody' does not") as caught:
+        graph(SequenceInferencer, {"b": Broken()}, order=["b"]).load(model())
+    assert caught.value.exists == "digits"
+
+
+def told(made):
+    """Return the counts of a graph by metric and member."""
+    return {(c.name.removeprefix("aeros_"), c.labels["member"]): c.value for c in made.counts()}
+
+
+def test_what_each_member_did_is_counted(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(graphs.time, "perf_counter", lambda: now[0])
+
+    class Slow(Fixed):
+        def predict(self, batch):
+            now[0] += 2.5
+            return super().predict(batch)
+
+    inner = graph(SequenceInferencer, {"far": Slow(h=[1.0])}, order=["far"])
+    made = graph(SequenceInferencer, {"in": inner, "then": Away()}, order=["in", "then"])
+    for count in (3, 4):
+        with pytest.raises(RemoteError):
+            made.predict(rows(count))
+    expected = {
+        "member_requests_total": (2, 2, 2), "member_errors_total": (0, 0, 2),
+        "member_rows_total": (7, 7, 0), "member_seconds_total": (5.0, 5.0, 0.0),
+    }  # fmt: skip
+    members = ("in", "in.far", "then")
+    assert told(made) == {
+        (n, m): v for n, values in expected.items() for m, v in zip(members, values, strict=True)
+    }

@@ -148,16 +148,24 @@ def test_time_is_up_however_slow_the_server_is(remote, endpoint, act):
         remote(timeout=0.3).predict(rows())
 
 
+def counted(inferencer):
+    return {c.name.removeprefix("aeros_remote_"): c.value for c in inferencer.counts()}
+
+
 def test_a_slow_answer_is_overtaken_by_a_second_request(remote, endpoint):
     endpoint.script += [50.0]
-    answer = remote(hedge=0.05, timeout=60.0).predict(rows())
+    inferencer = remote(hedge=0.05, timeout=60.0)
+    answer = inferencer.predict(rows())
     np.testing.assert_allclose(answer["scores"], expected(rows())["scores"], rtol=1e-6)
     assert len(endpoint.seen) == 2
+    assert counted(inferencer) == {"retries_total": 0, "hedges_total": 1, "open": 0}
 
 
 def test_a_quick_answer_is_not_asked_for_twice(remote, endpoint):
-    remote(hedge=10.0).predict(rows())
+    inferencer = remote(hedge=10.0)
+    inferencer.predict(rows())
     assert len(endpoint.seen) == 1
+    assert counted(inferencer)["hedges_total"] == 0
 
 
 def test_a_server_that_fails_again_and_again_is_left_alone(remote, endpoint):
@@ -170,6 +178,7 @@ def test_a_server_that_fails_again_and_again_is_left_alone(remote, endpoint):
     with pytest.raises(AerosError, match="it failed again and again; it is tried again in"):
         inferencer.predict(rows())
     assert (seen, len(endpoint.seen)) == (4, 4)
+    assert counted(inferencer) == {"retries_total": 2, "hedges_total": 0, "open": 1}
 
 
 def test_nobody_is_there(remote):

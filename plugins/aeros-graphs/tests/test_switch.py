@@ -1,12 +1,20 @@
+from dataclasses import asdict
+
 import numpy as np
 import pytest
-from fakes import Fixed, Linear, graph, model, rows
+from fakes import Away, Fixed, Linear, graph, model, rows, serving
 
-from aeros_core.errors import ConfigError, DataError
+from aeros_core.errors import ConfigError, DataError, RemoteError
 from aeros_core.testing import InferencerTests
+from aeros_graphs import switch as switching
+from aeros_graphs.config import Remote
+from aeros_graphs.remote import RemoteInferencer
 from aeros_graphs.switch import SwitchInferencer
 
-OPTIONS = {"threshold": 0.8, "onward": "request", "field": None, "cases": {}, "otherwise": None}
+OPTIONS = {
+    "threshold": 0.8, "onward": "request", "field": None, "cases": {}, "otherwise": None,
+    "fallback": False,
+}  # fmt: skip
 
 
 def switch(members, **options):
@@ -150,8 +158,12 @@ def test_numbers_choose_too():
         ({"field": "x"}, "inferencer.field=x chooses among no cases"),
         ({"field": "x", "cases": {"a": "nobody"}}, "names 'nobody', which is no member"),
         ({"field": "x", "otherwise": "nobody"}, "names 'nobody', which is no member"),
+        (
+            {"field": "x", "otherwise": "one", "fallback": True},
+            "fallback=true does not go with inferencer.field=x",
+        ),
     ],
-    ids=["threshold", "cases", "field", "case", "otherwise"],
+    ids=["threshold", "cases", "field", "case", "otherwise", "fallback"],
 )
 def test_options_that_cannot_be(options, said):
     with pytest.raises(ConfigError, match=said):
@@ -167,3 +179,66 @@ def test_who_answers_numbers_is_never_sure():
     made = switch({"a": Fixed(scores=1.0), "b": Fixed(scores=2.0)})
     with pytest.raises(ConfigError, match="member 'a' answers without scores for classes"):
         made.predict(rows())
+
+
+def remote(url):
+    told = {"timeout": 5.0, "retries": 0, "failures": 100}
+    made = RemoteInferencer(
+        **{k: v for k, v in asdict(Remote(url=url)).items() if k[0] != "_"} | told
+    )
+    made.load(model())
+    return made
+
+
+def test_rows_that_one_is_sure_of_are_answered_while_the_server_of_the_other_is_down():
+    with serving() as (_, url):
+        made = switch({"edge": Fixed(scores=[0.6, 0.4], label=0), "cloud": remote(url)})
+        assert made.predict(rows(2))["scores"].tolist() != [[0.6, 0.4]] * 2
+        sure = switch({"edge": First(0.9), "cloud": made.taken["cloud"]})
+        loose = switch(made.taken, fallback=True)
+    assert sure.predict(rows(2))["scores"].max(1).tolist() == [0.9, 0.9]
+    assert loose.predict(rows(2))["scores"].tolist() == [[0.6, 0.4]] * 2
+    with pytest.raises(RemoteError, match=f"member 'cloud': {url} did not answer: ") as caught:
+        made.predict(rows(2))
+    assert "inferencer.members.cloud.inferencer.timeout and" in caught.value.hint
+
+
+@pytest.mark.parametrize("onward", ["request", "answer"])
+def test_who_falls_back_answers_what_it_is_not_sure_of(onward, caplog, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(switching.time, "monotonic", lambda: now[0])
+    batch, sure = rows(3), np.array([0.9, 0.6, 0.7])
+    cloud = Away()
+    made = switch({"edge": First(sure), "cloud": cloud}, onward=onward, fallback=True)
+    for _ in range(3):
+        answer = made.predict(batch)
+        assert answer["label"].tolist() == (batch["x"][:, 0] > 0).tolist()
+        assert answer["scores"].max(1).tolist() == sure.tolist()
+        assert ("doubled" in answer) == (onward == "request")
+    assert cloud.asked == 3
+    told = "answered by member 'edge' instead, which is not sure"
+    told = f"member 'cloud': http://there did not answer: gone; {told}: 2 rows"
+    assert caplog.messages == [told]  # once, not for each request
+    now[0] += 61
+    made.predict(batch)
+    assert caplog.messages[1:] == [told.replace("2 rows", "6 rows")]
+    cloud.there = Fixed(scores=[1.0, 0.0], label=7) if onward == "answer" else First(1.0)
+    assert made.predict(batch)["scores"].max(1).tolist() == [0.9, 1.0, 1.0]
+
+
+def test_of_three_the_last_that_answers_is_fallen_back_to():
+    first, second = Fixed(scores=[0.5, 0.5], label=4), Fixed(scores=[0.6, 0.4], label=5)
+    made = switch({"a": first, "b": second, "c": Away()}, fallback=True)
+    assert made.predict(rows(2))["label"].tolist() == [5, 5]
+    made = switch({"a": first, "b": Away(), "c": second}, fallback=True)
+    assert made.predict(rows(2))["label"].tolist() == [4, 4]
+
+
+def test_what_a_server_refuses_is_no_reason_to_fall_back():
+    class Refuses(Away):
+        def predict(self, batch):
+            raise ConfigError("it is refused")
+
+    made = switch({"a": First(0.5), "b": Refuses()}, fallback=True)
+    with pytest.raises(ConfigError, match="member 'b': it is refused"):
+        made.predict(rows(2))

@@ -1,7 +1,9 @@
+import sys
+
 import numpy as np
 import pytest
 
-from aeros_core.errors import ConfigError
+from aeros_core.errors import ConfigError, PluginError
 from aeros_core.schema import Field, Schema
 
 pytest.importorskip("skl2onnx")
@@ -78,3 +80,10 @@ def test_a_schema_of_many_columns(data):
     many = Schema((Field("a", "float32"), Field("b", "float32")))
     with pytest.raises(ConfigError, match="estimator 'm' takes one float32 vector"):
         model("m", LogisticRegression(), many)
+
+
+def test_without_skl2onnx_what_brings_it_is_told(data, monkeypatch):
+    monkeypatch.setitem(sys.modules, "skl2onnx", None)
+    with pytest.raises(PluginError, match="estimator 'm' cannot be written as ONNX: ") as caught:
+        model("m", LogisticRegression().fit(*data), CLASSES)
+    assert caught.value.hint == "pip install 'aeros-onnx[sklearn]'"

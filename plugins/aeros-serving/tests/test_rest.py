@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tritonclient.utils import InferenceServerException
 
+from aeros_core.counts import Count
 from aeros_core.schema import Field, Schema
 from aeros_serving.codec import request_of
 from aeros_serving.config import Where
@@ -315,6 +316,31 @@ def test_who_asks_for_nothing_is_told_where_to_go(running):
     status, _, told = running().ask("GET", "/")
     assert status == 200
     assert {"/v2", "/openapi.json"} <= set(json.loads(told)["see"])
+
+
+def test_metrics_have_what_an_inferencer_counts(toys, running):
+    for version, value in ((1, 3.0), (2, 0.5)):
+        inferencer = toys.add("toy", version)
+        inferencer.counts = lambda value=value: [
+            Count(
+                "aeros_member_rows_total", "Rows a member has answered", value, {"member": "cloud"}
+            ),
+            Count("aeros_remote_open", "1 while a server is left alone", 1),
+        ]
+    toys.repository.tags["new"] = 2
+    server = running("toy:1", canary="new", canary_share=0.5)
+    lines = server.ask("GET", "/metrics")[2].decode().splitlines()
+    start = lines.index("# HELP aeros_member_rows_total Rows a member has answered.")
+    assert lines[start:] == [
+        "# HELP aeros_member_rows_total Rows a member has answered.",
+        "# TYPE aeros_member_rows_total counter",
+        'aeros_member_rows_total{model="toy",version="1",member="cloud"} 3.0',
+        'aeros_member_rows_total{model="toy",version="2",member="cloud"} 0.5',
+        "# HELP aeros_remote_open 1 while a server is left alone.",
+        "# TYPE aeros_remote_open gauge",
+        'aeros_remote_open{model="toy",version="1"} 1',
+        'aeros_remote_open{model="toy",version="2"} 1',
+    ]
 
 
 def test_the_openapi_document_names_every_path(running):

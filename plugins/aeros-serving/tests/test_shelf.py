@@ -1,11 +1,13 @@
 """Which version answers: tags that move, canaries, versions that cannot be taken up."""
 
+import json
 import threading
 import time
 
+import numpy as np
 import pytest
 
-from aeros_core.errors import AerosError, ConfigError
+from aeros_core.errors import AerosError, ConfigError, RemoteError
 from aeros_serving import slot
 from aeros_serving.config import Where
 
@@ -220,3 +222,49 @@ def test_a_model_that_cannot_answer_a_row_is_told_with_what_to_do(toys, running,
     why = getattr(error, "asked", str(error))
     assert caught.value.asked == f"model 'toy' version 1 cannot answer a row: {why}"
     assert caught.value.hint == hint
+
+
+def test_a_model_is_taken_up_while_what_it_asks_is_away(toys, running, caplog):
+    _, inferencer = toys.repository.all["toy", 1]
+    answer, asked = inferencer.predict, []
+
+    def away(batch):
+        asked.append(len(batch["x"]))
+        if (batch["x"] < 1).any():
+            raise RemoteError("member 'cloud': http://there did not answer", hint="is it there?")
+        return answer(batch)
+
+    inferencer.predict = away
+    server = running("toy")
+    assert asked == [1]  # nobody waits for it once more
+    told = "it is taken up, and asks again with the first request"
+    warned = [r for r in caplog.records if r.levelname == "WARNING"]
+    said = f"model 'toy' version 1: member 'cloud': http://there did not answer; {told}"
+    assert [r.getMessage() for r in warned] == [said]
+    status, _, about = server.ask("GET", "/v2/models/toy")
+    assert (status, json.loads(about)["outputs"]) == (200, [])
+    status, said = server.infer(data=(0, 0, 0))
+    assert (status, said["error"]) == (503, "member 'cloud': http://there did not answer")
+    assert server.infer(data=(1, 2, 3))[0] == 200
+    outputs = json.loads(server.ask("GET", "/v2/models/toy")[2])["outputs"]
+    assert [(each["name"], each["shape"]) for each in outputs] == [
+        ("scores", [-1, 3]),
+        ("label", [-1]),
+    ]
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_whether_requests_meet_is_seen_in_the_first_answer(toys, apart):
+    _, inferencer = toys.repository.all["toy", 1]
+    answer = inferencer.predict
+
+    def away(batch):
+        raise RemoteError("http://there did not answer")
+
+    inferencer.predict = away
+    served = toys.load("toy", 1)
+    assert served.alone  # until that is known
+    inferencer.predict = lambda batch: {n: c[apart:] for n, c in answer(batch).items()}
+    (given,), _ = served.answer([{"x": np.ones((3, 3), np.float32)}])
+    assert len(given["label"]) == 3 - apart
+    assert served.alone == apart

@@ -28,13 +28,18 @@ class Breaker:
         self._failed = 0
         self._until = 0.0
 
+    @property
+    def open(self) -> bool:
+        """Whether so many failed that requests are held back."""
+        return self._failed >= self._failures
+
     def closed_in(self) -> float:
         """Return 0 if a request may go, or the seconds until one may.
 
         The one that is let through after a pause keeps the others waiting for another.
         """
         with self._lock:
-            if self._failed < self._failures:
+            if not self.open:
                 return 0.0
             now = self._clock()
             if now < self._until:
@@ -49,5 +54,5 @@ class Breaker:
                 self._failed = 0
                 return
             self._failed += 1
-            if self._failed >= self._failures:
+            if self.open:
                 self._until = self._clock() + self._pause

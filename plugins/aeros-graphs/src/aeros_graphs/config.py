@@ -83,6 +83,8 @@ class Switch:
         field: Name of a field of the request whose value chooses the member.
         cases: ``{value of the field: member}``; values as text.
         otherwise: Member for every other value; null: such a row is refused.
+        fallback: Whether the last member that did answer is good enough where the server of
+            the next one does not; otherwise such a request fails. Unused with ``field``.
     """
 
     _target_: str = "aeros_graphs.switch.SwitchInferencer"
@@ -93,6 +95,7 @@ class Switch:
     field: str | None = None
     cases: dict[str, str] = made(default_factory=dict)
     otherwise: str | None = None
+    fallback: bool = False
 
 
 @dataclass

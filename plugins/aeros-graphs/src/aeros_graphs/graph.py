@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aeros_core.counts import Count
 from aeros_core.data import Batch
-from aeros_core.errors import ConfigError
+from aeros_core.errors import AerosError, ConfigError
 from aeros_core.parameters import Array
+from aeros_core.powers import SupportsCounts
 from aeros_core.records import Model
 from aeros_core.roles import Inferencer, Module
+from aeros_graphs.tally import Tally
 
 __all__ = ["Graph", "deal", "ordered", "rows_of"]
 
@@ -41,31 +47,70 @@ class Graph:
         # Hydra puts those whose inferencer is chosen in front, so as typed is no order.
         self.members = {name: _member(name, members[name]) for name in sorted(members)}
         self.taken: Mapping[str, Inferencer] = {}
+        self._tallies = {name: Tally() for name in self.members}
 
     def take(self, members: Mapping[str, Inferencer]) -> None:
         """Take what answers as each member."""
         self.taken = members
 
     def load(self, model: Model, module: Module | None = None) -> None:
-        """Have every member take its model up."""
-        for member in self.taken.values():
-            member.load(model, module)
+        """Have every member take its model up.
+
+        Raises:
+            AerosError: One of them cannot; it is named.
+        """
+        for name, member in self.taken.items():
+            try:
+                member.load(model, module)
+            except AerosError as error:
+                raise _of(name, error) from error
 
     def asked(self, name: str, batch: Batch) -> Batch:
         """Return what one member answers.
 
         Raises:
             ConfigError: Nothing was loaded.
+            AerosError: It does not answer; it is named.
         """
         if name not in self.taken:
             raise ConfigError("no model is loaded", hint="call load first")
-        return self.taken[name].predict(batch)
+        started, rows = time.perf_counter(), None
+        try:
+            answer = self.taken[name].predict(batch)
+            rows = rows_of(batch)
+        except AerosError as error:
+            raise _of(name, error) from error
+        finally:
+            self._tallies[name].add(time.perf_counter() - started, rows)
+        return answer
+
+    def counts(self) -> Iterator[Count]:
+        """Yield what each member has done, and what it counts itself, in its name."""
+        for name, tally in self._tallies.items():
+            yield from tally.counts(name)
+            member = self.taken.get(name)
+            own: Iterable[Count] = member.counts() if isinstance(member, SupportsCounts) else ()
+            for count in own:
+                inner = count.labels.get("member")
+                named = f"{name}.{inner}" if inner else name
+                yield replace(count, labels={**count.labels, "member": named})
 
     @property
     def weights(self) -> NDArray[np.float64]:
         """The members' weights, which add up to 1."""
         weights = np.array([member["weight"] for member in self.members.values()], np.float64)
         return np.asarray(weights / weights.sum())
+
+
+def _of(name: str, error: AerosError) -> AerosError:
+    """Return an error of a member with its name, and the graph's names of its options."""
+    within = f"inferencer.members.{name}.inferencer."
+    return type(error)(
+        f"member '{name}': {error.asked}",
+        exists=error.exists,
+        provider=error.provider,
+        hint=re.sub(r"(?<![\w.])inferencer\.(?=\w)", within, error.hint),
+    )
 
 
 def ordered(members: Mapping[str, Any], order: Sequence[str]) -> list[str]:

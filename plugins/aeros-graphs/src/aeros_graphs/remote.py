@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 from urllib.parse import quote
 
+from aeros_core.counts import Count
 from aeros_core.data import Batch
-from aeros_core.errors import AerosError, ConfigError
+from aeros_core.errors import AerosError, ConfigError, RemoteError
 from aeros_core.records import Model
 from aeros_core.roles import Inferencer, Module
 from aeros_graphs.breaker import Breaker
@@ -65,6 +66,7 @@ class RemoteInferencer:
         self._breaker = Breaker(failures, pause)
         self._hedge = hedge
         self._pool = ThreadPoolExecutor(_AT_ONCE) if hedge else None
+        self._retried = self._hedged = 0
         self._jitter = random.Random(0)  # noqa: S311 - when to try again is no secret
 
     members: Mapping[str, Mapping[str, Any]] = {}
@@ -81,8 +83,9 @@ class RemoteInferencer:
 
         Raises:
             ConfigError: Nothing was loaded, or the server finds the request wrong.
-            AerosError: The server did not answer in time, not as the protocol says, or
-                refuses for another reason: it has no such model, or knows no such token.
+            RemoteError: The server did not answer in time.
+            AerosError: It does not answer as the protocol says, or refuses for another
+                reason: it has no such model, or knows no such token.
         """
         if self._name is None:
             raise ConfigError("no model is loaded", hint="call load first")
@@ -100,6 +103,13 @@ class RemoteInferencer:
                 hint="inferencer.binary=false for servers without binary tensors",
             ) from error
 
+    def counts(self) -> Iterator[Count]:
+        """Yield how often it took more than one request, and whether the server is left alone."""
+        yield Count("aeros_remote_retries_total", "Further tries at a server", self._retried)
+        yield Count("aeros_remote_hedges_total", "Requests sent a second time", self._hedged)
+        what = "1 while a server is left alone after failures"
+        yield Count("aeros_remote_open", what, int(self._breaker.open))
+
     def _answered(self, path: str, body: bytes, headers: dict[str, str]) -> Answer:
         """Return the first answer that is worth having, within the time there is."""
         deadline = time.monotonic() + self._timeout
@@ -108,6 +118,7 @@ class RemoteInferencer:
             if left := self._breaker.closed_in():
                 reason = reason or "it failed again and again"
                 raise self._failed(f"{reason}; it is tried again in {left:.1f} s")
+            self._retried += attempt > 0
             try:
                 answer = self._once(path, body, headers, deadline)
             except Unreachable as error:
@@ -138,6 +149,7 @@ class RemoteInferencer:
         futures: set[Future[Answer]] = {self._pool.submit(post)}
         wait(futures, self._hedge)
         if not next(iter(futures)).done():
+            self._hedged += 1
             futures.add(self._pool.submit(post))
         return self._first(futures)
 
@@ -150,8 +162,8 @@ class RemoteInferencer:
             if good or not waiting:
                 return (good or list(done))[0].result()
 
-    def _failed(self, reason: str) -> AerosError:
-        return AerosError(
+    def _failed(self, reason: str) -> RemoteError:
+        return RemoteError(
             f"{self._url} did not answer: {reason}",
             hint="is the server there? inferencer.timeout and inferencer.retries give it longer",
         )

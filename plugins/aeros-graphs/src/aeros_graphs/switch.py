@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,12 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeros_core.data import Batch
-from aeros_core.errors import ConfigError, DataError
+from aeros_core.errors import ConfigError, DataError, RemoteError
 from aeros_core.parameters import Array
+from aeros_core.words import counted
 from aeros_graphs.config import Onward
 from aeros_graphs.graph import Graph, deal, ordered
 
 __all__ = ["SwitchInferencer"]
+
+_QUIET = 60.0
+"""Seconds in which what is answered without being sure is not told of again."""
+
+_log = logging.getLogger(__name__)
 
 
 class SwitchInferencer(Graph):
@@ -24,7 +32,7 @@ class SwitchInferencer(Graph):
 
     Raises:
         ConfigError: There are fewer than two members, the threshold is no share, a case names
-            no member, or the order does not name each once.
+            no member, the order does not name each once, or there is nobody to fall back to.
     """
 
     def __init__(
@@ -37,6 +45,7 @@ class SwitchInferencer(Graph):
         field: str | None,
         cases: Mapping[str, str],
         otherwise: str | None,
+        fallback: bool,
     ):
         super().__init__(members, least=2)
         if not 0 <= threshold <= 1:
@@ -51,6 +60,12 @@ class SwitchInferencer(Graph):
                 f"inferencer.field={field} chooses among no cases",
                 hint="+inferencer.cases.<value>=<member>",
             )
+        if field is not None and fallback:
+            raise ConfigError(
+                f"inferencer.fallback=true does not go with inferencer.field={field}",
+                exists="inferencer.order, whose members answer one after the other",
+                hint="leave inferencer.fallback out",
+            )
         for member in [*cases.values(), *([otherwise] if otherwise else [])]:
             if member not in members:
                 raise ConfigError(
@@ -59,7 +74,8 @@ class SwitchInferencer(Graph):
                 )
         self._order = ordered(members, order) if field is None else []
         self._threshold, self._field = threshold, field
-        self._onward = Onward(onward)
+        self._onward, self._fallback = Onward(onward), fallback
+        self._quiet, self._unsure = 0.0, 0
         self._cases, self._otherwise = cases, otherwise
 
     def predict(self, batch: Batch) -> Batch:
@@ -69,6 +85,7 @@ class SwitchInferencer(Graph):
             ConfigError: The field that decides is not in the batch, or a member that has to
                 be sure answers without ``scores`` for classes, or with nothing else to go on.
             DataError: A value is no case, and there is no ``otherwise``.
+            RemoteError: The server of a member did not answer, and there is no ``fallback``.
         """
         if self._field is None:
             return self._surest(batch, self._order)
@@ -103,10 +120,25 @@ class SwitchInferencer(Graph):
             batch, answer = _parted(names[0], answer)
         if not unsure.any():
             return answer
-        further = self._surest({n: column[unsure] for n, column in batch.items()}, names[1:])
+        try:
+            further = self._surest({n: column[unsure] for n, column in batch.items()}, names[1:])
+        except RemoteError as error:
+            if not self._fallback:
+                raise
+            self._tell(names[0], int(unsure.sum()), error)
+            return answer
         kept = {n: column[~unsure] for n, column in answer.items()}
         places = unsure.astype(np.int64)
         return deal(batch, places, lambda place, _: further if place else kept)
+
+    def _tell(self, name: str, rows: int, error: RemoteError) -> None:
+        """Say that rows were answered without being sure: at once, then all of a minute."""
+        self._unsure += rows
+        if (now := time.monotonic()) < self._quiet:
+            return
+        told = "answered by member '%s' instead, which is not sure:"
+        _log.warning(f"%s; {told} %s", error.asked, name, counted(self._unsure, "row"))
+        self._quiet, self._unsure = now + _QUIET, 0
 
 
 def _parted(name: str, answer: Batch) -> tuple[Batch, Batch]:

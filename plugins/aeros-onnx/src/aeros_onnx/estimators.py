@@ -9,7 +9,7 @@ import numpy as np
 from onnx import ModelProto, TensorProto, compose, helper, numpy_helper
 
 from aeros_core.data import Batch
-from aeros_core.errors import ConfigError
+from aeros_core.errors import ConfigError, PluginError
 from aeros_core.records import Model
 from aeros_core.schema import Schema
 from aeros_onnx import reading
@@ -43,6 +43,7 @@ def model(name: str, estimator: Any, schema: Schema, **told: Any) -> Model:
 
     Raises:
         ConfigError: skl2onnx cannot convert it, or it does not fit the schema.
+        PluginError: skl2onnx is not installed.
         DataError: The graph does not answer as the estimator does.
     """
     field = schema.features[0] if len(schema.features) == 1 else None
@@ -66,9 +67,15 @@ def model(name: str, estimator: Any, schema: Schema, **told: Any) -> Model:
 
 
 def _converted(name: str, estimator: Any, field: str, columns: int) -> ModelProto:
-    from skl2onnx import to_onnx
-    from skl2onnx.common.data_types import FloatTensorType
-
+    try:
+        from skl2onnx import to_onnx
+        from skl2onnx.common.data_types import FloatTensorType
+    except ImportError as error:
+        raise PluginError(
+            f"estimator '{name}' cannot be written as ONNX: {error}",
+            provider="aeros-onnx, with its extra 'sklearn'",
+            hint="pip install 'aeros-onnx[sklearn]'",
+        ) from error
     options = {"zipmap": False} if hasattr(estimator, "predict_proba") else {}
     try:
         with warnings.catch_warnings():

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 
+from aeros_core.counts import Count
+from aeros_core.powers import SupportsCounts
 from aeros_serving.lane import Lane
 from aeros_serving.shelf import Shelf
 from aeros_serving.statistics import Drift, Histogram
@@ -57,6 +59,7 @@ def _lines(lanes: list[tuple[bool, Lane]]) -> Iterator[str]:
         role = {"model": lane.served.name, "role": "live" if live else "canary"}
         yield _sample("aeros_model_version", role, lane.served.version)
     yield from _of_drift(all_)
+    yield from _of_inferencers(all_)
 
 
 def _of_loads(failures: Mapping[str, int]) -> Iterator[str]:
@@ -111,6 +114,20 @@ def _drifts(lanes: Sequence[Lane]) -> Iterator[tuple[dict[str, str], Drift]]:
     for lane in lanes:
         for drift in lane.served.statistics.drift:
             yield _labels(lane) | {"input": drift.field.name}, drift
+
+
+def _of_inferencers(lanes: Iterable[Lane]) -> Iterator[str]:
+    """Yield what inferencers count themselves; all of a name stands together."""
+    found: dict[str, list[tuple[Count, Mapping[str, str]]]] = {}
+    for lane in lanes:
+        inferencer = lane.served.service.inferencer
+        for count in inferencer.counts() if isinstance(inferencer, SupportsCounts) else ():
+            found.setdefault(count.name, []).append((count, _labels(lane)))
+    for name, counts in found.items():
+        kind = "counter" if name.endswith("_total") else "gauge"
+        yield from _head(name, kind, counts[0][0].what)
+        for count, labels in counts:
+            yield _sample(name, {**labels, **count.labels}, count.value)
 
 
 def _labels(lane: Lane) -> dict[str, str]:

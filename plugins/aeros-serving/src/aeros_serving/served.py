@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ import numpy as np
 
 from aeros_core import compose, members
 from aeros_core.data import Batch
-from aeros_core.errors import AerosError, ConfigError
+from aeros_core.errors import AerosError, ConfigError, RemoteError
 from aeros_core.powers import SupportsMembers
 from aeros_core.registry import Registry
 from aeros_core.roles import Repository
@@ -29,6 +30,8 @@ _FREE = (1, 16, 64)
 
 _STRETCHES = (64, 1024)
 """Numbers of rows that are tried with a model that one row is not enough for."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ class Served:
         version: Its version.
         service: The model's steps and its inferencer.
         contract: What a request has to bring.
-        outputs: What it gives, as seen when it was warmed.
+        outputs: What it gives, as seen in its first answer; empty before that.
         seconds: What one row took when it was warm.
         statistics: What it has done.
         alone: Whether rows of two requests must not meet: it looks at several at a time, as
@@ -94,6 +97,8 @@ class Served:
         gathered = time.perf_counter()
         output = self.service.predict(whole)
         computed = time.perf_counter()
+        if not self.outputs and _rows(whole):
+            self._learn(output, _rows(whole))
         answers = [output] if self.alone else _cut(output, [_rows(batch) for batch in batches])
         cut = time.perf_counter()
         return answers, (gathered - started, computed - gathered, cut - computed)
@@ -117,15 +122,28 @@ class Served:
     def warm(self) -> None:
         """Answer rows of no meaning, to see what comes and how long it takes.
 
+        If a server that it asks does not answer now, that is seen in the first answer instead:
+        it may answer later, and there may be rows that nobody has to be asked about.
+
         Raises:
             AerosError: The model cannot answer.
         """
-        sample, output = self._tried()
+        try:
+            sample, output = self._tried()
+            self._learn(output, _rows(sample))
+            started = time.perf_counter()
+            self.service.predict(sample)
+            self.seconds = time.perf_counter() - started
+        except RemoteError as error:
+            told = "it is taken up, and asks again with the first request"
+            _log.warning(
+                "model '%s' version %d: %s; %s", self.name, self.version, error.asked, told
+            )
+            self.alone = self.alone or not self.outputs
+
+    def _learn(self, output: Batch, rows: int) -> None:
+        self.alone = any(len(column) != rows for column in output.values())
         self.outputs = tuple(tensor_of(name, column) for name, column in output.items())
-        self.alone = any(len(column) != _rows(sample) for column in output.values())
-        started = time.perf_counter()
-        self.service.predict(sample)
-        self.seconds = time.perf_counter() - started
 
     def _tried(self) -> tuple[Batch, Batch]:
         """Return rows that can be answered, and the answer: one row, if the model takes that."""
@@ -135,6 +153,8 @@ class Served:
             sample = self.contract.sample(rows, free)
             try:
                 return sample, self.service.predict(sample)
+            except RemoteError:
+                raise
             except Exception as error:
                 why = error if rows == 1 else why
         raise ConfigError(
