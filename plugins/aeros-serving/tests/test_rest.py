@@ -331,7 +331,7 @@ def test_metrics_have_what_an_inferencer_counts(toys, running):
     server = running("toy:1", canary="new", canary_share=0.5)
     lines = server.ask("GET", "/metrics")[2].decode().splitlines()
     start = lines.index("# HELP aeros_member_rows_total Rows a member has answered.")
-    assert lines[start:] == [
+    assert lines[start : start + 8] == [
         "# HELP aeros_member_rows_total Rows a member has answered.",
         "# TYPE aeros_member_rows_total counter",
         'aeros_member_rows_total{model="toy",version="1",member="cloud"} 3.0',
