@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 __all__ = ["Flower", "FlowerSimulation", "Metrics"]
 
@@ -36,6 +37,10 @@ class Flower:
             of aeros.
         app: Folder of a Flower app: SuperNodes run its ClientApp, which need know nothing of
             aeros, and all nodes are spoken to in Flower's own dialect.
+        train_config: What of a strategy's ``train_config`` that app reads, as ``{lr: 0.01}``:
+            said in the record ``config`` of each message, to train and to evaluate.
+        run_config: What is another in the app's ``[tool.flwr.app.config]``, as with ``flwr run
+            --run-config``.
     """
 
     _target_: str = "aeros_flower.controller.FlowerController"
@@ -53,6 +58,8 @@ class Flower:
     window_mb: int = 1024
     stock: bool = False
     app: str | None = None
+    train_config: Any = None
+    run_config: Any = None
 
 
 @dataclass

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -17,12 +18,13 @@ from aeros_core.schema import Schema
 from aeros_core.subtask import Kind
 from aeros_core.task import Task
 from aeros_flower import brief, neighbours
+from aeros_flower.app import App
 from aeros_flower.door import Door
 from aeros_flower.gathering import Gathering
 from aeros_flower.job import digest
 from aeros_flower.limits import Limits
 from aeros_flower.nodes import FlowerNodes
-from aeros_flower.plain import PlainPost
+from aeros_flower.plain import PlainPost, aside
 from aeros_flower.reach import split
 from aeros_flower.roster import Member, Roster
 from aeros_flower.start import PORT, is_loopback, say
@@ -56,6 +58,8 @@ class FlowerController:
         window_mb: int,
         stock: bool,
         app: str | None,
+        train_config: Mapping[str, Any] | None,
+        run_config: Mapping[str, Any] | None,
     ) -> None:
         where = split(superlink) if superlink else (host, port)
         port, nodes, stands = _asked(*where, nodes, only)
@@ -74,6 +78,8 @@ class FlowerController:
         )  # fmt: skip
         self._expected, self._wait, self._only = nodes, wait, tuple(only)
         self._window, self._plain = window_mb * 2**20, app is not None
+        told = ({} if given is None else given for given in (train_config, run_config))
+        self._app = App(app, *told)
 
     def run(self, task: Task, parts: Components) -> Result:
         """Prepare the data, wait for executors, and have them train or answer.
@@ -89,11 +95,14 @@ class FlowerController:
                 "other people's ClientApps train and evaluate, they do not answer with a model",
                 hint="controller.app=null, and aeros executor on the nodes",
             )
-        link = self._door.open(self._wait)
+        with self._app.configured() as app:
+            link = replace(self._door, app=app).open(self._wait)
         try:
-            post = PlainPost(link, data.schema, _versions(parts)) if self._plain else link
-            asked, judged = note(parts, model), judge(parts, data, model)
-            roster = Roster(post, asked, judged, say, choose(task, model, self._only))
+            config = self._app.train_config
+            post = PlainPost(link, data.schema, config) if self._plain else link
+            judged = judge(parts, data, model, plain=self._plain)
+            chosen = choose(task, model, self._only, plain=self._plain)
+            roster = Roster(post, note(parts, model), judged, say, chosen)
             codec = parts.collector.codec if isinstance(parts.collector, SupportsCodec) else None
             limits = Limits(window=self._window, patience=self._wait)
             Gathering(link, roster, self._expected, self._wait).wait(parts.control.check)
@@ -135,9 +144,11 @@ def note(parts: Components, model: Model | None = None) -> Any:
     return brief.pack_preparation(parts.identity, config, model)
 
 
-def judge(parts: Components, data: Prepared, model: Model | None = None) -> Callable[[Member], str]:
-    """Return what holds an executor against what the task needs."""
-    here, wanted = digest(data.partition), _versions(parts, model)
+def judge(
+    parts: Components, data: Prepared, model: Model | None = None, *, plain: bool = False
+) -> Callable[[Member], str]:
+    """Return what holds an executor, or a plain node of Flower, against what the task needs."""
+    here, wanted = digest(data.partition), {} if plain else _versions(parts, model)
 
     def judged(member: Member) -> str:
         has = member.versions
@@ -161,7 +172,7 @@ def judge(parts: Components, data: Prepared, model: Model | None = None) -> Call
 
 
 def choose(
-    task: Task, model: Model | None = None, only: Sequence[str] = ()
+    task: Task, model: Model | None = None, only: Sequence[str] = (), *, plain: bool = False
 ) -> Callable[[Member], str]:
     """Return what says why an executor is not asked: its name, or what the task requires.
 
@@ -169,10 +180,13 @@ def choose(
         task: Whose sub-tasks say what they require.
         model: What executors are to answer with; None: they are to train.
         only: Names, or patterns of names, of those that may take part; none: all.
+        plain: Whether somebody's Flower app is run, which executors do not.
     """
     kind = Kind.train if model is None else Kind.infer
 
     def chosen(member: Member) -> str:
+        if plain and (why := aside(member.told)):
+            return why
         if not _is_meant(member.name, only):
             return "it is not among controller.only"
         for subtask in task.subtasks.values():

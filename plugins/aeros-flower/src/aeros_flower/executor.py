@@ -155,6 +155,10 @@ class Executor:
                 self._run, self._since = run, secrets.token_hex(8)
                 with working("prepare"):
                     return wire.pack_note("prepared", self._prepare(content))
+            if parcel.kind_of(content) == "refused":
+                reason = wire.unpack_note(content, "refused").get("reason")
+                self._say(f"is not asked: {reason}")
+                return wire.pack_note("heard", {"name": self._place.name})
             instructions = wire.unpack_instructions(content)
             session = wire.session_of(content)
         except (parcel.WireError, ValueError) as error:

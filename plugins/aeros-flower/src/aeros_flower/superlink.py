@@ -66,6 +66,9 @@ class _Claimed:
 
         return {int(node.node_id) for node in self.claim.ask("GetNodes", GetNodesRequest()).nodes}
 
+    def executors(self) -> set[int]:  # a stock SuperLink does not tell them apart
+        return set()
+
     def push(self, node: int, content: Any, seconds: float | None, kind: str) -> str | None:
         from flwr.app import Message
 
