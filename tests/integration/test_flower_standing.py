@@ -191,6 +191,21 @@ def test_a_port_that_another_program_has_is_named(aeros):
     assert "is taken, and not by a controller" in said
 
 
+def test_another_folder_is_refused_the_port_and_found_by_its_name(
+    aeros, port, undisturbed, tmp_path
+):
+    said = aeros("up", "--nodes", "1", "--port", str(port), "--folder", "hall")
+    assert said.endswith("\naeros run deployment=flower controller.folder=hall\n")
+    try:
+        refused = aeros("up", "--nodes", "1", "--port", str(port), code=2)
+        assert f"has the controller that aeros up started in {tmp_path / 'hall'}" in refused
+        assert f"aeros down --folder {tmp_path / 'hall'} first" in refused
+        aeros(*OVER, "controller.folder=hall")
+        same(tmp_path, undisturbed)
+    finally:
+        aeros("down", "--folder", "hall")
+
+
 def test_beside_a_superlink_executors_are_started_alone(aeros, port):
     from aeros_flower.link import Link
     from aeros_flower.port import listen

@@ -64,7 +64,12 @@ def add_up(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--nodes", type=int, default=3, help="how many (3)")
     parser.add_argument("--port", type=int, default=PORT, help=f"controller.port ({PORT})")
-    parser.add_argument("--folder", type=Path, default=neighbours.FOLDER, help="where logs go")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=neighbours.FOLDER,
+        help="where logs go, and where aeros run finds it: controller.folder (.aeros)",
+    )
     parser.add_argument(
         "--alone", action="store_true",
         help="executors alone, for a SuperLink that runs already, or runs that listen themselves",
@@ -167,8 +172,8 @@ def _up(parsed: argparse.Namespace) -> int:
     does = "stand by" if started.controller else "will find a controller"
     here = f"at port {parsed.port} of this machine; logs are in {parsed.folder}"
     print(f"{started} {does} {here}")
-    words = f" controller.nodes={parsed.nodes} controller.port={parsed.port}"
-    print(f"aeros run deployment=flower{'' if parsed.folder == neighbours.FOLDER else words}")
+    beside = "" if parsed.folder == neighbours.FOLDER else f" controller.folder={parsed.folder}"
+    print(f"aeros run deployment=flower{beside}")
     return 0
 
 

@@ -23,6 +23,7 @@ class Flower:
             whose controller is used where one stands by there, or 9292.
         nodes: Executors to wait for before the first round; None: as many as ``aeros up``
             started in this directory, or 1.
+        folder: That of ``aeros up --folder``.
         only: Names of the executors that may take part, or patterns of names as ``edge-*``;
             none: all that come.
         wait: Seconds to wait for them, and later for one to come back where none is left, or
@@ -49,6 +50,7 @@ class Flower:
     host: str = "127.0.0.1"
     port: int | None = None
     nodes: int | None = None
+    folder: str = ".aeros"
     only: list[str] = field(default_factory=list)
     wait: float = 60.0
     certificate: str | None = None

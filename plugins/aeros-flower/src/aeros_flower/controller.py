@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 from aeros_core import elements, workflow
@@ -21,8 +22,10 @@ from aeros_flower import brief, neighbours
 from aeros_flower.app import App
 from aeros_flower.door import Door
 from aeros_flower.gathering import Gathering
+from aeros_flower.invitation import Invitation
 from aeros_flower.job import digest
 from aeros_flower.limits import Limits
+from aeros_flower.neighbours import Standing
 from aeros_flower.nodes import FlowerNodes
 from aeros_flower.plain import PlainPost, aside
 from aeros_flower.reach import split
@@ -49,6 +52,7 @@ class FlowerController:
         host: str,
         port: int | None,
         nodes: int | None,
+        folder: str,
         only: Sequence[str],
         wait: float,
         certificate: str | None,
@@ -62,7 +66,11 @@ class FlowerController:
         run_config: Mapping[str, Any] | None,
     ) -> None:
         where = split(superlink) if superlink else (host, port)
-        port, nodes, stands = _asked(*where, nodes, only)
+        found = _standing(Path(folder), *where)
+        port = found.port if found else where[1] or PORT
+        stands = found is not None and found.controller
+        if nodes is None:
+            nodes = _meant(found.names, only) if found else 1
         for name, value, least in (
             ("nodes", nodes, 1),
             ("wait", wait, 0),
@@ -74,7 +82,11 @@ class FlowerController:
                 )
         self._door = Door(
             superlink, ca, host, port, certificate, key, admitted, insecure, stock, app,
-            neighbours.place(neighbours.FOLDER) if stands and superlink is None else None,
+            neighbours.place(Path(folder)) if stands and superlink is None else None,
+        )  # fmt: skip
+        self._invitation = Invitation(
+            ca or certificate, admitted is not None, insecure, app is not None, found is not None,
+            Path(folder),
         )  # fmt: skip
         self._expected, self._wait, self._only = nodes, wait, tuple(only)
         self._window, self._plain = window_mb * 2**20, app is not None
@@ -105,7 +117,8 @@ class FlowerController:
             roster = Roster(post, note(parts, model), judged, say, chosen)
             codec = parts.collector.codec if isinstance(parts.collector, SupportsCodec) else None
             limits = Limits(window=self._window, patience=self._wait)
-            Gathering(link, roster, self._expected, self._wait).wait(parts.control.check)
+            here = Gathering(link, roster, self._expected, self._wait, self._invitation)
+            here.wait(parts.control.check)
             parts.events.aeros_on_status(task=task, status=Status.PLANNED)
             nodes = FlowerNodes(post, roster, data.partition, codec, limits)
             return workflow.run(task, parts, nodes, data, model)
@@ -113,18 +126,23 @@ class FlowerController:
             link.close()
 
 
-def _asked(
-    host: str, port: int | None, nodes: int | None, only: Sequence[str]
-) -> tuple[int, int, bool]:
-    """Return port and number of executors, as asked or those that `aeros up` started here.
+def _standing(folder: Path, host: str, port: int | None) -> Standing | None:
+    """Return what `aeros up` started for that address; None if nothing.
 
-    Whether a controller stands by there is the third.
+    Raises:
+        ConfigError: A folder is named that it started nothing from.
     """
-    found = neighbours.standing(neighbours.FOLDER) if is_loopback(host) else None
-    if found is None or port not in (None, found.port):
-        return port or PORT, 1 if nodes is None else nodes, False
-    meant = sum(_is_meant(name, only) for name in found.names)
-    return found.port, max(meant, 1) if nodes is None else nodes, found.controller
+    found = neighbours.standing(folder) if is_loopback(host) else None
+    if found is None and folder != neighbours.FOLDER:
+        raise ConfigError(
+            f"controller.folder={folder}: nothing that aeros up started from there lives",
+            hint=f"aeros up --folder {folder}, or leave controller.folder out",
+        )
+    return found if found is not None and port in (None, found.port) else None
+
+
+def _meant(names: Sequence[str], only: Sequence[str]) -> int:
+    return max(sum(_is_meant(name, only) for name in names), 1)
 
 
 def _is_meant(name: str, only: Sequence[str]) -> bool:
