@@ -370,7 +370,7 @@ def test_a_third_partys_client_app_takes_part(flower, start, run, port, toys, tm
     why = "it is an aeros executor, and controller.app is run by flower-supernode"
     assert f"executor edge stands aside: {why}" in err
     edge.terminate()
-    assert f"executor edge is not asked: {why}" in edge.communicate(timeout=60)[1]
+    assert f"executor edge takes no part in the task: {why}" in edge.communicate(timeout=60)[1]
     begun = toys.Linear(lr=0.5, pause=0, fail=[], poison=[], features=2, model=None)
     step = 0.25 * 3 * (10 * 1 + 20 * 2) / 30
     expected = begun.initialise(None, streams.seed(0, "model")).vector + 2 * step

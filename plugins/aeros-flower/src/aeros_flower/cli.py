@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import platform
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aeros_core.elements import TIERS, Description, check_tier
 from aeros_core.errors import ConfigError
-from aeros_flower import neighbours
+from aeros_flower import alias, neighbours
 from aeros_flower.reach import authority, check, silence, split
 from aeros_flower.start import PORT, is_loopback, say
 
@@ -30,7 +29,9 @@ def add_executor(parser: argparse.ArgumentParser) -> None:
         "address", nargs="?", default=f"127.0.0.1:{PORT}", metavar="HOST:PORT",
         help=f"where the controller listens (127.0.0.1:{PORT})",
     )  # fmt: skip
-    parser.add_argument("--name", default=platform.node(), help="its name (this machine's)")
+    parser.add_argument(
+        "--name", help="its name (this machine's, with a number where another executor has it)"
+    )
     parser.add_argument(
         "--own", action="store_true",
         help="all data here are one client's, of this name; else it serves the task's clients",
@@ -91,9 +92,12 @@ def _executor(parsed: argparse.Namespace) -> int:
     from aeros_flower.versions import is_tried
 
     _check(parsed)
+    split(parsed.address)
     labels = dict(_pair(word, "--label") for word in parsed.label)
     for word in parsed.settings:
         _pair(word, "--set")
+    if parsed.name is None:
+        parsed.name = alias.given(parsed.address, own=parsed.own)
     place = Place(
         name=parsed.name,
         own=parsed.own,
@@ -107,7 +111,11 @@ def _executor(parsed: argparse.Namespace) -> int:
         port = serve(port=parsed.metrics).port
         say(f"executor {parsed.name} serves figures at http://127.0.0.1:{port}/metrics")
     if is_tried():
-        Executor(place, _connection(parsed), wait=parsed.wait).run()
+        executor = Executor(place, _connection(parsed), wait=parsed.wait)
+        try:
+            executor.run()
+        except KeyboardInterrupt:
+            say(f"executor {parsed.name} was told to end")
     else:
         supernode.serve(
             place, parsed.address, insecure=_insecure(parsed), ca=parsed.ca, key=parsed.key,
@@ -119,7 +127,8 @@ def _executor(parsed: argparse.Namespace) -> int:
 def _check(parsed: argparse.Namespace) -> None:
     """Refuse a name that is no folder's name, a time and a tier that are none."""
     check_tier(parsed.tier, "--tier ")
-    if Path(parsed.name).name != parsed.name or parsed.name in ("", ".."):
+    name = parsed.name
+    if name is not None and (Path(name).name != name or name in ("", "..")):
         raise ConfigError(
             f"--name '{parsed.name}' is no name: what its clients keep lies in a folder called so",
             hint="--name edge-7",

@@ -32,6 +32,8 @@ LONGEST = 20.0
 _MOST = 100_000
 """Numbers of executors that are remembered at most; those that are there ask again."""
 
+_DIGITS = 20
+
 _ASKS = "/v1/fleet/pull-messages"
 _BRINGS = ("/v1/fleet/push-messages", "/v1/fleet/push-object", "/v1/fleet/deactivate-node")
 _COMES = ("/v1/fleet/activate-node",)
@@ -101,10 +103,11 @@ class Doorbell:
             del self._due[node]  # nodes come and go, names of theirs do not stay
 
     def _remember(self, node: str) -> None:
+        if not node.isdecimal() or len(node) > _DIGITS or int(node) in self.patient:
+            return
         if len(self.patient) >= _MOST:
             self.patient.clear()
-        if node.isdecimal() and len(node) <= 20:
-            self.patient.add(int(node))
+        self.patient.add(int(node))
 
 
 class _Bodies:

@@ -79,6 +79,8 @@ class PlainPost:
         """Send an instruction in Flower's dialect; what a node is asked of itself stays here."""
         if kind_of(content) == "prepare":
             return self._prepare(node, seconds)
+        if kind_of(content) == "refused":
+            return None  # an executor was told by `_prepare`, others know no such message
         told = wire.unpack_instructions(content)
         if len(told) != 1:
             raise ValueError(f"{len(told)} clients behind a node that is one")
