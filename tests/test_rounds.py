@@ -571,6 +571,20 @@ def test_resuming_adds_the_time_of_earlier_sittings(parts):
     assert second.seconds > first.seconds > 0.12
 
 
+def test_a_round_says_where_its_time_went(parts, heard):
+    made = parts(pause=0.01)
+    run(task(rounds=2), made)
+    for told in heard.of("after_round"):
+        spent = told["round"].seconds
+        phases = [spent[p] for p in ("select", "send", "work", "receive", "aggregate")]
+        assert sum(phases) == pytest.approx(spent["train"], abs=1e-6)
+        assert spent["train"] + spent["evaluate"] == pytest.approx(spent["total"], abs=1e-6)
+        assert spent["aggregate"] >= 6 * 0.01  # six nodes of this process
+        assert spent["select"] > 0
+    first, second = (told["round"].seconds["commit"] for told in heard.of("after_round"))
+    assert first == 0 < second  # of the round before
+
+
 class NoTraining:
     """A trainer that must not be asked to train."""
 

@@ -75,6 +75,10 @@ def add_up(parser: argparse.ArgumentParser) -> None:
         "--alone", action="store_true",
         help="executors alone, for a SuperLink that runs already, or runs that listen themselves",
     )  # fmt: skip
+    parser.add_argument(
+        "--metrics", type=int, metavar="PORT",
+        help="serve figures of the first executor on 127.0.0.1:PORT, of the next on PORT+1, …",
+    )  # fmt: skip
     parser.set_defaults(command=_up)
 
 
@@ -106,9 +110,9 @@ def _executor(parsed: argparse.Namespace) -> int:
         description=Description(tier=parsed.tier, labels=labels, data=parsed.data),
     )
     if parsed.metrics is not None:
-        from aeros_flower.metrics import serve
+        from aeros_flower.metrics import serve_executor
 
-        port = serve(port=parsed.metrics).port
+        port = serve_executor(parsed.name, parsed.metrics).port
         say(f"executor {parsed.name} serves figures at http://127.0.0.1:{port}/metrics")
     if is_tried():
         executor = Executor(place, _connection(parsed), wait=parsed.wait)
@@ -177,10 +181,22 @@ def _up(parsed: argparse.Namespace) -> int:
         raise ConfigError(f"--nodes {parsed.nodes} is below 1", hint="--nodes 3")
     if not 0 < parsed.port < 65536:
         raise ConfigError(f"--port {parsed.port} is no port", hint=f"--port {PORT}")
-    started = neighbours.up(parsed.folder, parsed.nodes, parsed.port, alone=parsed.alone)
+    figures = parsed.metrics
+    if figures is not None and not 0 < figures <= 65536 - parsed.nodes:
+        raise ConfigError(
+            f"--metrics {figures} is no port, or has too few behind it for {parsed.nodes}",
+            hint="--metrics 9465",
+        )
+    started = neighbours.up(
+        parsed.folder, parsed.nodes, parsed.port, alone=parsed.alone, metrics=figures
+    )
     does = "stand by" if started.controller else "will find a controller"
     here = f"at port {parsed.port} of this machine; logs are in {parsed.folder}"
     print(f"{started} {does} {here}")
+    if figures is not None:
+        last = figures + parsed.nodes - 1
+        others = f", of the others at ports up to {last}" if parsed.nodes > 1 else ""
+        print(f"figures of executor-1: http://127.0.0.1:{figures}/metrics{others}")
     beside = "" if parsed.folder == neighbours.FOLDER else f" controller.folder={parsed.folder}"
     print(f"aeros run deployment=flower{beside}")
     return 0

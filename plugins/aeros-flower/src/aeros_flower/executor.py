@@ -18,7 +18,7 @@ from aeros_flower import brief, parcel, tidy, wire
 from aeros_flower.fleet import Ended, Fleet, Lost, Unwelcome
 from aeros_flower.job import Job, overridden
 from aeros_flower.keep import Keeping
-from aeros_flower.metrics import working
+from aeros_flower.metrics import count_bytes, working
 from aeros_flower.place import Place
 from aeros_flower.start import say
 
@@ -135,6 +135,8 @@ class Executor:
                 pause, began = POLLS[0], time.monotonic()
                 run = message.metadata.run_id
                 answer = self.answer(message.content, fleet.lost.is_set, run)
+                count_bytes("received", parcel.size_of(message.content))
+                count_bytes("sent", parcel.size_of(answer))
                 fleet.push(answer, message, time.monotonic() - began)
                 del message, answer
         except Ended:

@@ -68,7 +68,9 @@ def standing(folder: Path) -> Standing | None:
     return Standing(port, names, _CONTROLLER in running.values()) if running else None
 
 
-def up(folder: Path, nodes: int, port: int, *, alone: bool = False) -> Standing:
+def up(
+    folder: Path, nodes: int, port: int, *, alone: bool = False, metrics: int | None = None
+) -> Standing:
     """Start a controller at a port of this machine and executors for it.
 
     Where another flwr is installed than the one that is tried, or where an ``aeros run`` or a
@@ -79,6 +81,8 @@ def up(folder: Path, nodes: int, port: int, *, alone: bool = False) -> Standing:
         nodes: How many executors.
         port: Where the controller listens.
         alone: Start executors alone.
+        metrics: Port of the first executor's figures, others have the next; None: there are
+            none.
 
     Raises:
         ConfigError: Some are running already, or the port is taken.
@@ -97,8 +101,9 @@ def up(folder: Path, nodes: int, port: int, *, alone: bool = False) -> Standing:
         _start(folder, port, began, _CONTROLLER, words, _private(place(folder)))
         _await(folder, _CONTROLLER, began[_CONTROLLER], READY)
     executors = tuple(f"executor-{number}" for number in range(1, nodes + 1))
-    for name in executors:
+    for number, name in enumerate(executors):
         words = ["aeros_core.cli", "executor", f"127.0.0.1:{port}", "--name", name]
+        words += [] if metrics is None else ["--metrics", str(metrics + number)]
         _start(folder, port, began, name, [*words, "--state", str(folder / "state")], Path())
     for name in executors:
         _await(folder, name, began[name])
