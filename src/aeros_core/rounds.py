@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from aeros_core import clock, cohort, ending, origin, samples, sitting, streams
 from aeros_core.busy import Busy, Step
 from aeros_core.errors import ConfigError, TaskError
-from aeros_core.intake import Intake, Nodes
+from aeros_core.intake import SILENT, Intake, Nodes
 from aeros_core.messages import Metrics, Update
 from aeros_core.outcomes import Result, Round, Status
 from aeros_core.parameters import Parameters
@@ -23,6 +23,10 @@ from aeros_core.tally import Tally
 from aeros_core.task import Below, Task
 
 __all__ = ["Rounds"]
+
+
+_SHORT = (SILENT.text, "no time was left for it")
+"""What is said of nodes, here or by their executors, that the deadline was too short for."""
 
 
 class _Missed(Exception):
@@ -183,8 +187,17 @@ class Rounds:
         return TaskError(
             f"round {number} has {good} good updates, its quorum is {self._task.quorum}",
             exists=tally.reasons,
-            hint="mend what the nodes report, then the same command with task.resume=true",
+            hint=f"{self._fix(tally)}, then the same command with task.resume=true",
         )
+
+    def _fix(self, tally: Tally) -> str:
+        """Return what helps against what is missing."""
+        silent = sum(why in _SHORT for why in tally.refused.values())
+        longer = f"task.deadline=SECONDS, more than {self._task.deadline or 0:g}"
+        mend = "mend what the nodes report"
+        if silent < len(tally.refused):
+            return f"{mend}; {longer}" if silent else mend
+        return longer if silent else mend
 
     def _measure(
         self, parameters: Parameters, number: int, nodes: Sequence[str], tally: Tally

@@ -76,3 +76,14 @@ def test_a_run_that_ends_is_not_a_controller_that_is_lost(tmp_path, said):
         executor.stop()
         again.close()
         thread.join(60)
+
+
+def test_what_is_wrong_there_is_said_in_one_line(tmp_path, said):
+    place = Place("edge", settings=("trainer.speed=3",), state=tmp_path / "state")
+    executor = Executor(place, tell=said.append)
+    asked = brief.pack_preparation("", {"trainer": {"lr": 1}})
+    why = wire.unpack_note(executor.answer(asked), "prepared")["error"]
+    assert why == (
+        "--set trainer.speed=3: the task has no option 'trainer.speed' that an executor sets"
+        " (exists: trainer.<…>, transformer.<…>; --set transformer.csv.path=FILE, or leave it out)"
+    )

@@ -209,7 +209,14 @@ class Executor:
                 self._made_from = content
                 tidy.settle()
         except AerosError as error:
-            return told | {"error": str(error)}
+            return told | {"error": _in_a_line(error)}
         except Exception as error:
             return told | {"error": f"{type(error).__name__}: {error}"}
         return told | self._job.summary
+
+
+def _in_a_line(error: AerosError) -> str:
+    """Return what an error says, as one of the reasons that the controller lists."""
+    more = [f"exists: {error.exists}"] if error.exists else []
+    more += [error.hint] if error.hint else []
+    return f"{error.asked} ({'; '.join(more)})" if more else error.asked
