@@ -29,6 +29,8 @@ def test_one_that_is_refused_says_so_once_and_answers_with_its_name(executor, sa
     for _ in range(2):
         assert wire.unpack_note(executor.answer(note), "heard")["name"] == "edge"
     assert said == ["executor edge takes no part in the task: its data are other data"]
+    executor.answer(note, run=2)
+    assert len(said) == 2  # another run
 
 
 def test_one_that_cannot_prepare_says_why_and_again_where_that_is_another_reason(executor, said):

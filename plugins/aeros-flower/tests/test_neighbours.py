@@ -98,9 +98,20 @@ def test_a_controller_that_stands_by_is_used_where_it_is_asked_for(here):
 
 
 def test_two_fleets_at_once_are_refused(here):
-    listed(here, os.getpid())
-    with pytest.raises(ConfigError, match=r"1 executor of .* run already, for port 7001"):
-        neighbours.up(here, 1, 7001)
+    hall = Path("hall")
+    listed(hall, os.getpid())
+    with pytest.raises(ConfigError, match=r"1 executor of .* run already, for port 7001") as no:
+        neighbours.up(hall, 1, 7001)
+    assert "next: aeros run deployment=flower controller.folder=hall, or aeros down --folder" in (
+        str(no.value)
+    )
+
+
+def test_where_nothing_was_started_nothing_ends(here):
+    with pytest.raises(ConfigError, match=r"nothing was started from .aeros\n  next: aeros up$"):
+        neighbours.down(neighbours.FOLDER)
+    with pytest.raises(ConfigError, match=r"started from hall\n  next: aeros up --folder hall$"):
+        neighbours.down(Path("hall"))
 
 
 def test_another_folder_is_named(here, tmp_path):

@@ -197,8 +197,7 @@ def _up(parsed: argparse.Namespace) -> int:
         last = figures + parsed.nodes - 1
         others = f", of the others at ports up to {last}" if parsed.nodes > 1 else ""
         print(f"figures of executor-1: http://127.0.0.1:{figures}/metrics{others}")
-    beside = "" if parsed.folder == neighbours.FOLDER else f" controller.folder={parsed.folder}"
-    print(f"aeros run deployment=flower{beside}")
+    print(neighbours.command(parsed.folder))
     return 0
 
 

@@ -60,7 +60,7 @@ class Executor:
         self._element = asdict(elements.this_machine(place.description))
         self._keeping = Keeping(place.state / place.name)
         self._job: Job | None = None
-        self._run, self._since, self._why = 0, "", ""
+        self._run, self._since, self._regretted = 0, "", (0, "")
         self._made_from: Any = None
         self._stopped = threading.Event()
 
@@ -162,10 +162,10 @@ class Executor:
                 self._run, self._since = run, secrets.token_hex(8)
                 with working("prepare"):
                     told = self._prepare(content)
-                self._regret(told["error"])
+                self._regret(told["error"], run)
                 return wire.pack_note("prepared", told)
             if parcel.kind_of(content) == "refused":
-                self._regret(str(wire.unpack_note(content, "refused").get("reason")))
+                self._regret(str(wire.unpack_note(content, "refused").get("reason")), run)
                 return wire.pack_note("heard", {"name": self._place.name})
             instructions = wire.unpack_instructions(content)
             session = wire.session_of(content)
@@ -183,11 +183,11 @@ class Executor:
             self._keeping.end(nodes)
         return wire.pack_replies(replies)
 
-    def _regret(self, why: str) -> None:
-        """Say why it takes no part in a task, once; the controller may say the same."""
-        if why and why != self._why:
+    def _regret(self, why: str, run: int) -> None:
+        """Say why it takes no part in a run, once; the controller may say the same."""
+        if why and (run, why) != self._regretted:
             self._say(f"takes no part in the task: {why}")
-        self._why = why
+        self._regretted = (run, why)
 
     def _prepare(self, content: Any) -> dict[str, Any]:
         """Build what the task needs, unless it is there already, and say how that went."""

@@ -21,7 +21,7 @@ from aeros_flower.port import listen
 from aeros_flower.start import READY
 from aeros_flower.versions import is_tried
 
-__all__ = ["FOLDER", "Standing", "down", "place", "standing", "up"]
+__all__ = ["FOLDER", "Standing", "command", "down", "place", "standing", "up"]
 
 FOLDER = Path(".aeros")
 _Processes: TypeAlias = dict[str, subprocess.Popen[bytes]]
@@ -50,6 +50,16 @@ class Standing:
         """Return it in words."""
         executors = counted(len(self.names), "executor")
         return f"a controller and {executors}" if self.controller else executors
+
+
+def _named(folder: Path) -> str:
+    return "" if folder == FOLDER else f" --folder {folder}"
+
+
+def command(folder: Path) -> str:
+    """Return what runs a task on what `up` started there."""
+    beside = "" if folder == FOLDER else f" controller.folder={folder}"
+    return f"aeros run deployment=flower{beside}"
 
 
 def place(folder: Path) -> Path:
@@ -91,7 +101,7 @@ def up(
     if found := standing(folder):
         raise ConfigError(
             f"{found} of {folder} run already, for port {found.port}",
-            hint="aeros run deployment=flower, or aeros down first",
+            hint=f"{command(folder)}, or aeros down{_named(folder)} first",
         )
     controller = not alone and is_tried() and not _answers(port)
     folder.mkdir(parents=True, exist_ok=True)
@@ -204,7 +214,7 @@ def down(folder: Path) -> Standing:
         ConfigError: Nothing was started from here.
     """
     if not (folder / _FILE).exists():
-        raise ConfigError(f"nothing was started from {folder}", hint="aeros up")
+        raise ConfigError(f"nothing was started from {folder}", hint=f"aeros up{_named(folder)}")
     found = standing(folder) or Standing(0, ())
     _, running = _running(folder)
     for pid in running:
