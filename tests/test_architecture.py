@@ -16,8 +16,8 @@ LAYERS = [
     "errors hookspecs streams encoding parameters messages schema data subtask task presets"
     " outcomes tally counts records control events roles powers",
     # the algorithms of the system, and how results look
-    "admission intake cohort busy survey node origin sitting ending rounds figures answering"
-    " scoring workflow pipeline elements explanation serving retention"
+    "clock admission intake cohort busy survey node origin sitting ending rounds figures"
+    " answering scoring workflow pipeline elements explanation serving retention"
     " queries lineage samples"
     " tables curves safetensors rowfile",
     # transport

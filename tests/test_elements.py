@@ -32,8 +32,8 @@ VERSIONS = {"aeros-core": "0.1.0", "aeros-torch": "0.1.3"}
         ({"gpu_memory_mb": 1}, ["gpu_memory_mb=1, it has 0"]),
         ({"architecture": "x64"}, ["architecture=x64, it is arm64"]),
         ({"tier": "Cloud"}, ["tier=Cloud, it is Edge"]),
-        ({"data": ["grid", "wind"]}, ["data=wind, it holds ['grid']"]),
-        ({"labels": {"site": "Paris"}}, ["labels.site=Paris, it carries {'site': 'Madrid'}"]),
+        ({"data": ["grid", "wind"]}, ["data=wind, it holds grid"]),
+        ({"labels": {"site": "Paris"}}, ["labels.site=Paris, it carries site=Madrid"]),
         ({"plugins": ["aeros-torch>=0.2"]}, ["plugins=aeros-torch>=0.2, it has 0.1.3"]),
         ({"plugins": ["aeros-onnx"]}, ["plugins=aeros-onnx, it has none"]),
         (
@@ -49,6 +49,23 @@ def test_what_is_not_met_is_told_a_line_each(asked, lines):
 def test_a_tier_that_nobody_told_meets_no_tier():
     bare = InfrastructureElement("bare", 1, 1, 0, "x64")
     assert unmet(Requirements(tier="IoT"), bare, {}) == ["tier=IoT, it is unknown"]
+
+
+def test_what_nobody_has_measured_meets_nothing_and_hinders_nothing():
+    unknown = InfrastructureElement("unknown", None, None, None, None)
+    assert unmet(Requirements(), unknown, {}) == []
+    asked = Requirements(
+        cpu_cores=2, memory_mb=12345678, gpu_memory_mb=1, architecture="x64", data=["grid"],
+        labels={"site": "a"},
+    )  # fmt: skip
+    assert unmet(asked, unknown, {}) == [
+        "cpu_cores=2, it is unknown",
+        "memory_mb=12345678, it is unknown",
+        "gpu_memory_mb=1, it is unknown",
+        "architecture=x64, it is unknown",
+        "data=grid, it holds none",
+        "labels.site=a, it carries none",
+    ]
 
 
 def test_a_requirement_that_is_none_is_refused():

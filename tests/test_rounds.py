@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aeros_core import streams
-from aeros_core.controllers.local import LocalController
+from aeros_core.controllers.local import LocalController, LocalNodes
 from aeros_core.errors import ConfigError, Interrupted, RepositoryError, TaskError
 from aeros_core.messages import Broadcast, Failure, Instruction, Update
 from aeros_core.outcomes import Status
@@ -134,6 +134,24 @@ def test_more_nodes_than_there_are_is_refused_before_anything_begins(parts, opti
         f"  next: task.{option}=6, or cut the data into more clients"
     )
     assert made.repository.runs() == []
+
+
+@pytest.mark.parametrize(
+    ("fail", "said"),
+    [([], "next: task.deadline=SECONDS, more than 1e-06, then the same command"),
+     (["elsewhere"], "next: mend what the nodes report; task.deadline=SECONDS, more than 1e-06")],
+)  # fmt: skip
+def test_a_deadline_that_is_too_short_is_named(parts, fail, said):
+    class Hasty(Rounds):
+        def _combined(self, start, number, tally, split):
+            tally.refused |= dict.fromkeys(fail, "RuntimeError: unplugged")
+            return super()._combined(start, number, tally, split)
+
+    made = parts(pause=0.01)
+    nodes = LocalNodes(task(), made.trainer, data := prepare(made.transformers, 0), None)
+    with pytest.raises(TaskError) as failed:
+        Hasty(task(deadline=1e-6, quorum=2), made, nodes, data).run()
+    assert said in str(failed.value)
 
 
 def test_a_missed_quorum_ends_the_task_and_tells_the_reasons(parts, heard):
@@ -569,6 +587,20 @@ def test_resuming_adds_the_time_of_earlier_sittings(parts):
     first = run(task(rounds=2), made)
     second = run(task(rounds=3, resume=True), replace(parts(), repository=made.repository))
     assert second.seconds > first.seconds > 0.12
+
+
+def test_a_round_says_where_its_time_went(parts, heard):
+    made = parts(pause=0.01)
+    run(task(rounds=2), made)
+    for told in heard.of("after_round"):
+        spent = told["round"].seconds
+        phases = [spent[p] for p in ("select", "send", "work", "receive", "aggregate")]
+        assert sum(phases) == pytest.approx(spent["train"], abs=1e-6)
+        assert spent["train"] + spent["evaluate"] == pytest.approx(spent["total"], abs=1e-6)
+        assert spent["aggregate"] >= 6 * 0.01  # six nodes of this process
+        assert spent["select"] > 0
+    first, second = (told["round"].seconds["commit"] for told in heard.of("after_round"))
+    assert first == 0 < second  # of the round before
 
 
 class NoTraining:

@@ -43,7 +43,7 @@ class Description:
 
 @dataclass(frozen=True, slots=True)
 class InfrastructureElement:
-    """One machine of the continuum.
+    """One machine of the continuum; what nobody has measured of it is None, and meets nothing.
 
     Args:
         name: Its host name.
@@ -55,10 +55,10 @@ class InfrastructureElement:
     """
 
     name: str
-    cpu_cores: float
-    memory_mb: int
-    gpu_memory_mb: int
-    architecture: str
+    cpu_cores: float | None
+    memory_mb: int | None
+    gpu_memory_mb: int | None
+    architecture: str | None
     description: Description = field(default_factory=Description)
 
 
@@ -115,21 +115,28 @@ def unmet(
 ) -> list[str]:
     """Return, one line each, what ``asked`` wants and ``element`` does not have."""
     has = element.description
-    checks = [
-        (element.cpu_cores >= asked.cpu_cores,
-         f"cpu_cores={asked.cpu_cores:g}, it has {element.cpu_cores:g}"),
-        (element.memory_mb >= asked.memory_mb,
-         f"memory_mb={asked.memory_mb}, it has {element.memory_mb}"),
-        (element.gpu_memory_mb >= asked.gpu_memory_mb,
-         f"gpu_memory_mb={asked.gpu_memory_mb}, it has {element.gpu_memory_mb}"),
-        (asked.architecture in (None, element.architecture),
-         f"architecture={asked.architecture}, it is {element.architecture}"),
-        (asked.tier in (None, has.tier), f"tier={asked.tier}, it is {has.tier or 'unknown'}"),
-    ]  # fmt: skip
-    lines = [line for met, line in checks if not met]
-    lines += [f"data={name}, it holds {has.data}" for name in asked.data if name not in has.data]
+    lines = [
+        f"{name}={least:.12g}, it {'is unknown' if there is None else f'has {there:.12g}'}"
+        for name, least, there in (
+            ("cpu_cores", asked.cpu_cores, element.cpu_cores),
+            ("memory_mb", asked.memory_mb, element.memory_mb),
+            ("gpu_memory_mb", asked.gpu_memory_mb, element.gpu_memory_mb),
+        )
+        if least > (there or 0)
+    ]
     lines += [
-        f"labels.{key}={value}, it carries {has.labels}"
+        f"{name}={wanted}, it is {there or 'unknown'}"
+        for name, wanted, there in (
+            ("architecture", asked.architecture, element.architecture),
+            ("tier", asked.tier, has.tier),
+        )
+        if wanted not in (None, there)
+    ]
+    holds = ", ".join(has.data) or "none"
+    lines += [f"data={name}, it holds {holds}" for name in asked.data if name not in has.data]
+    carries = ", ".join(f"{key}={value}" for key, value in has.labels.items()) or "none"
+    lines += [
+        f"labels.{key}={value}, it carries {carries}"
         for key, value in asked.labels.items()
         if has.labels.get(key) != value
     ]

@@ -41,7 +41,9 @@ class Round:
         refused: Nodes whose update is missing, and why: ``{node: reason}``.
         dropped: How often something of a node was refused: ``{node: {kind: times}}``; the
             kinds are those of `tally.Refusal`.
-        seconds: ``{"train": …, "evaluate": …, "total": …}``.
+        seconds: ``{"train": …, "evaluate": …, "total": …}``; of ``train`` also how much was
+            ``select``, ``send``, ``work``, ``receive`` and ``aggregate`` (`clock.Split`), and
+            beside the total ``commit``: how long it took to store the round before.
         sent: Payload to nodes, bytes.
         received: Payload from nodes, bytes.
     """

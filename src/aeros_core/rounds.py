@@ -6,10 +6,10 @@ import functools
 import time
 from collections.abc import Iterator, Sequence
 
-from aeros_core import cohort, ending, origin, samples, sitting, streams
+from aeros_core import clock, cohort, ending, origin, samples, sitting, streams
 from aeros_core.busy import Busy, Step
 from aeros_core.errors import ConfigError, TaskError
-from aeros_core.intake import Intake, Nodes
+from aeros_core.intake import SILENT, Intake, Nodes
 from aeros_core.messages import Metrics, Update
 from aeros_core.outcomes import Result, Round, Status
 from aeros_core.parameters import Parameters
@@ -23,6 +23,10 @@ from aeros_core.tally import Tally
 from aeros_core.task import Below, Task
 
 __all__ = ["Rounds"]
+
+
+_SHORT = (SILENT.text, "no time was left for it")
+"""What is said of nodes, here or by their executors, that the deadline was too short for."""
 
 
 class _Missed(Exception):
@@ -51,6 +55,7 @@ class Rounds:
         self._breathe = functools.partial(ending.breathe, task, parts)
         self._keepers = sitting.keepers(parts, nodes)
         self._busy: Busy | None = None
+        self._committing = 0.0
         self._owed: dict[str, int] = {}
         if isinstance(parts.collector, SupportsBuffer):
             buffer = parts.collector.buffer
@@ -92,14 +97,15 @@ class Rounds:
 
     def _round(self, here: Sitting) -> None:
         task, parts, number = self._task, self._parts, here.number + 1
-        started, tally = time.monotonic(), Tally()
+        started, tally, split = time.monotonic(), Tally(), clock.Split()
 
         # 1. Who takes part, and what they are told; 2. what comes back is checked, and
         # combined as it arrives; 3. too few good updates are no round
-        parameters, nodes = self._combined(here.parameters, number, tally)
+        parameters, nodes = self._combined(here.parameters, number, tally, split)
 
         # 4. Measure; 5. commit; 6. tell
         trained = time.monotonic()
+        phases = split.of(trained - started)
         central, federated = self._measure(parameters, number, nodes, tally)
         ended = time.monotonic()
         done = Round(
@@ -109,19 +115,20 @@ class Rounds:
             training=cohort.mean(tally.accepted.values()),
             nodes=tally.accepted,
             refused=tally.refused,
-            seconds=_spent(started, trained, ended),
+            seconds=_spent(started, trained, ended) | phases | {"commit": self._committing},
             sent=tally.sent,
             received=tally.received,
             dropped=tally.dropped,
         )
         state, elapsed = sitting.state_of(self._keepers), here.before + ended - self._began
         parts.repository.commit(here.run.id, Checkpoint(done, parameters, state, elapsed))
+        self._committing = time.monotonic() - ended
         here.parameters = parameters
         here.history.append(done)
         parts.events.aeros_after_round(task=task, round=done, parameters=parameters)
 
     def _combined(
-        self, start: Parameters, number: int, tally: Tally
+        self, start: Parameters, number: int, tally: Tally, split: clock.Split
     ) -> tuple[Parameters, Sequence[str]]:
         """Return the next global parameters, and who was asked.
 
@@ -131,10 +138,11 @@ class Rounds:
         task, parts = self._task, self._parts
         attempts = task.attempts if task.below is Below.retry else 1
         for attempt in range(attempts):
-            coming = self._open(start, number, attempt, tally)
+            with clock.timed("select"):
+                coming = self._open(start, number, attempt, tally)
             parts.events.aeros_before_round(task=task, number=number, cohort=coming.cohort)
             try:
-                return parts.collector.aggregate(start, self._told(coming)), coming.cohort
+                return parts.collector.aggregate(start, self._told(coming, split)), coming.cohort
             except _Missed as missed:
                 if attempt + 1 == attempts:
                     raise self._below_quorum(number, missed.good, tally) from None
@@ -163,11 +171,12 @@ class Rounds:
         fresh = self._parts.trainer.initialise(self._data.schema, seed)
         return fresh if start is None else origin.begin(start, self._parts.repository, fresh)
 
-    def _told(self, coming: Intake | Step) -> Iterator[Update]:
+    def _told(self, coming: Intake | Step, split: clock.Split) -> Iterator[Update]:
         """Yield updates and tell of each; a missed quorum ends the rule before its step."""
         task, heard, good = self._task, self._parts.events.aeros_after_update, 0
         for update in coming:
             heard(task=task, update=update)
+            split.hear(update)
             good += 1
             yield update
             del update  # a collector that let go of it need not share it
@@ -178,8 +187,17 @@ class Rounds:
         return TaskError(
             f"round {number} has {good} good updates, its quorum is {self._task.quorum}",
             exists=tally.reasons,
-            hint="mend what the nodes report, then the same command with task.resume=true",
+            hint=f"{self._fix(tally)}, then the same command with task.resume=true",
         )
+
+    def _fix(self, tally: Tally) -> str:
+        """Return what helps against what is missing."""
+        silent = sum(why in _SHORT for why in tally.refused.values())
+        longer = f"task.deadline=SECONDS, more than {self._task.deadline or 0:g}"
+        mend = "mend what the nodes report"
+        if silent < len(tally.refused):
+            return f"{mend}; {longer}" if silent else mend
+        return longer if silent else mend
 
     def _measure(
         self, parameters: Parameters, number: int, nodes: Sequence[str], tally: Tally

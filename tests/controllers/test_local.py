@@ -237,7 +237,7 @@ def test_requirements_are_held_against_this_machine_before_any_data_is_loaded(pa
     transformers = {"blobs": None}
     wanting = Subtask(requires=Requirements(labels={"site": "Warszawa"}))
     task = Task(subtasks={"train": wanting})
-    with pytest.raises(ConfigError, match=r"labels\.site=Warszawa, it carries \{'site': 'Madrid'"):
+    with pytest.raises(ConfigError, match=r"labels\.site=Warszawa, it carries site=Madrid"):
         LocalController().run(task, replace(made, transformers=transformers))
     met = Task(subtasks={"train": Subtask(requires=Requirements(labels={"site": "Madrid"}))})
     assert LocalController().run(met, made).rounds == 10

@@ -153,6 +153,16 @@ def raw_test(aeros):
     return loaded
 
 
+@pytest.fixture(scope="session")
+def digits():
+    """Words of a small task whose result says whether a round was lost or counted twice."""
+    return (
+        "experiment=none", "repository=zarr", "transformer=[blobs,even,scale]", "trainer=linear",
+        "trainer.pause=0.05", "collector=mean", "collector.momentum=0.9", "task.ordered=true",
+        "task.rounds=4", "task.name=digits",
+    )  # fmt: skip
+
+
 @pytest.fixture
 def port():
     """A port that is free."""

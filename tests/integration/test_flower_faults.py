@@ -29,8 +29,16 @@ def spoilt(update, kind):
         vector = update.parameters.vector.copy()
         vector[-1] = np.nan
         return replace(update, parameters=Parameters(update.parameters.layout, {"float32": vector}))
-    size = update.parameters.layout.sizes["float32"] * (10 if kind == "large" else 1)
-    return replace(update, parameters=Parameters.of({"other": np.zeros(size, "float32")}))
+    values = {name: np.asarray(value) for name, value in update.parameters.items()}
+    name, value = max(values.items(), key=lambda item: item[1].size)
+    if kind == "name":
+        values["other"] = values.pop(name)
+    elif kind == "shape":  # as many numbers, the other way round
+        values[name] = np.ascontiguousarray(value.T)
+        assert values[name].shape != value.shape
+    else:
+        values[name] = np.concatenate([value] * 10)
+    return replace(update, parameters=Parameters.of(values))
 
 
 class Bad(Executor):
@@ -46,7 +54,7 @@ class Bad(Executor):
             time.sleep(LATE)
         elif self.kind == "twice":
             replies = [reply for reply in replies for _ in range(2)]
-        elif self.kind in ("nan", "shape", "large"):
+        elif self.kind in ("nan", "name", "shape", "large"):
             replies = [spoilt(r, self.kind) if isinstance(r, Update) else r for r in replies]
         return wire.pack_replies(replies)
 
@@ -98,23 +106,24 @@ def rounds(aeros):
 
 
 def test_what_nodes_do_wrong_is_refused_and_counted_by_node_and_reason(aeros, nodes):
-    kinds = {kind: kind for kind in ("nan", "shape", "large", "twice", "again")}
+    wrong, kinds = ("name", "shape", "large"), ("nan", "twice", "again")
+    kinds = {kind: kind for kind in (*wrong, *kinds)}
     aeros.apart("run", *nodes(good="", **kinds), "task.deadline=120", "task.rounds=8")
     done, layout = rounds(aeros), "another layout than the global parameters"
     assert len(done) == 8
     for one in done:
         assert set(one["nodes"]) == {"good", "twice", "again"}
         assert one["refused"]["nan"] == "NaN or infinity"
-        assert one["refused"]["shape"] == one["refused"]["large"] == layout
+        assert {one["refused"][node] for node in wrong} == {layout}
         assert one["dropped"]["nan"] == {"not finite": 1}
-        assert one["dropped"]["shape"] == one["dropped"]["large"] == {"layout": 1}
+        assert all(one["dropped"][node] == {"layout": 1} for node in wrong)
         assert not {"again", "good"} & set(one["dropped"])
     again = of(done, "twice")
     assert again["duplicate"] >= 1
     assert sum(again.values()) >= 7  # what came once the last round was over is counted nowhere
     assert set(again) <= {"duplicate", "late"}
     total = aeros.result()["dropped"]
-    assert (total["not finite"], total["layout"]) == (8, 16)
+    assert (total["not finite"], total["layout"]) == (8, 24)
 
 
 def of(done, node):

@@ -62,7 +62,7 @@ aeros = "{words}"
 """
 
 THEIR_CLIENT = '''\
-"""In the shape of Flower's own quickstart-numpy."""
+"""In the shape of Flower's own quickstarts: what the server says, and the app's own config."""
 
 from flwr.app import ArrayRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
@@ -73,7 +73,8 @@ app = ClientApp()
 @app.train()
 def train(msg: Message, context: Context):
     part = int(context.node_config["partition-id"]) + 1
-    arrays = [array + part for array in msg.content["arrays"].to_numpy_ndarrays()]
+    step = part * msg.content["config"]["lr"] * context.run_config["scale"]
+    arrays = [array + step for array in msg.content["arrays"].to_numpy_ndarrays()]
     metrics = {"train_loss": 1.0 / part, "num-examples": 10 * part}
     content = RecordDict({"arrays": ArrayRecord(arrays), "metrics": MetricRecord(metrics)})
     return Message(content=content, reply_to=msg)
@@ -356,16 +357,23 @@ def figures(text):
     return [line.split()[2:6] for line in text.splitlines() if line.startswith("round ")]
 
 
-def test_a_third_partys_client_app_takes_part(flower, run, port, toys, tmp_path):
-    folder = flower_app(tmp_path / "app", "np_app.client_app:app")
+def test_a_third_partys_client_app_takes_part(flower, start, run, port, toys, tmp_path):
+    folder = flower_app(tmp_path / "app", "np_app.client_app:app", scale=1)
     for number in range(2):
         node(flower, port, number, "")
+    edge = start("executor", f"127.0.0.1:{port}", "--name", "edge", names=NAMES)
     words = ("controller=flower", f"controller.port={port}", "controller.nodes=2",
-             f"controller.app={folder}", "controller.wait=400", "task.name=theirs")  # fmt: skip
-    run(*words, "task.rounds=2")
-    start = streams.seed(0, "model")
+             f"controller.app={folder}", "controller.wait=400", "task.name=theirs",
+             "controller.train_config={lr: 0.25}", "controller.run_config={scale: 3}",
+             "task.quorum=2")  # fmt: skip
+    _, err = run(*words, "task.rounds=2")
+    why = "it is an aeros executor, and controller.app is run by flower-supernode"
+    assert f"executor edge stands aside: {why}" in err
+    edge.terminate()
+    assert f"executor edge takes no part in the task: {why}" in edge.communicate(timeout=60)[1]
     begun = toys.Linear(lr=0.5, pause=0, fail=[], poison=[], features=2, model=None)
-    expected = begun.initialise(None, start).vector + 2 * (10 * 1 + 20 * 2) / 30
+    step = 0.25 * 3 * (10 * 1 + 20 * 2) / 30
+    expected = begun.initialise(None, streams.seed(0, "model")).vector + 2 * step
     assert np.allclose(stored(toys, tmp_path, "theirs").vector, expected, atol=1e-5)
 
 
@@ -373,6 +381,15 @@ def test_a_folder_without_an_app_is_refused(command, tmp_path):
     ended = command("run", *WORDS, "controller=flower", "controller.app=nothing", names=NAMES)
     assert ended.returncode == 2
     assert "controller.app=nothing holds no Flower app" in ended.stderr
+
+
+def test_an_option_that_their_app_does_not_have_is_refused(command, tmp_path):
+    folder = flower_app(tmp_path / "app", "np_app.client_app:app", scale=1)
+    words = ("controller=flower", f"controller.app={folder}", "controller.run_config={size: 3}")
+    ended = command("run", *WORDS, *words, names=NAMES)
+    assert ended.returncode == 2
+    assert f"controller.run_config: the app of {folder} has no 'size'" in ended.stderr
+    assert "aeros, scale" in ended.stderr
 
 
 # ---------------------------------------------------------------- their simulation engine

@@ -13,9 +13,6 @@ pytest.importorskip("aeros_flower")
 
 ROUNDS = 4
 NAMES = ("toy", "flower", "zarr")
-TASK = ("experiment=none", "repository=zarr", "transformer=[blobs,even,scale]", "trainer=linear",
-        "trainer.pause=0.05", "collector=mean", "collector.momentum=0.9", "task.ordered=true",
-        f"task.rounds={ROUNDS}", "task.name=digits")  # fmt: skip
 
 KILLER = '''
 """`aeros run …` that kills at one phase of round 2: WHO PHASE WORDS…"""
@@ -163,14 +160,14 @@ def killer(environment, logged):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(environment, tmp_path_factory):
+def undisturbed(environment, tmp_path_factory, digits):
     """A function that returns what a run comes to that nobody disturbs."""
     found = {}
 
     def run(*words):
         if words not in found:
             folder = tmp_path_factory.mktemp("local")
-            command = [sys.executable, "-m", "aeros_core.cli", "run", *TASK, *words]
+            command = [sys.executable, "-m", "aeros_core.cli", "run", *digits, *words]
             subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, timeout=300,
                            env=environment(*NAMES))  # fmt: skip
             found[words] = result(folder)
@@ -218,11 +215,11 @@ def cells(*whose, quick=()):
     cells("controller", "executor", "all", quick={("controller", "receive"), ("all", "train")}),
 )
 def test_a_kill_leaves_the_bits_of_an_undisturbed_run(
-    aeros, up, killer, undisturbed, who, phase, port, tmp_path
+    aeros, up, killer, undisturbed, who, phase, port, tmp_path, digits
 ):
     """The SuperLink lives in the controller's process, and ends with it."""
     pids = up()
-    words = ("run", "controller=flower", "controller.wait=300", *TASK, *kept(who))
+    words = ("run", "controller=flower", "controller.wait=300", *digits, *kept(who))
     process, log = killer(who, phase, *words)
     code = process.wait(300)
     assert (tmp_path / "killed").exists(), log.read_text()
@@ -242,13 +239,13 @@ def test_a_kill_leaves_the_bits_of_an_undisturbed_run(
     [*(pytest.param(phase, marks=pytest.mark.soak) for phase in ("train", "receive")), "commit"],
 )
 def test_an_executor_that_comes_back_has_what_clients_kept(
-    aeros, up, killer, undisturbed, phase, tmp_path
+    digits, up, killer, undisturbed, phase, tmp_path
 ):
     pids = up()
     told = Path(f"/proc/{pids[0]}")
     typed = told.joinpath("cmdline").read_bytes().decode().split("\0")[:-1]
     env = dict(w.split("=", 1) for w in told.joinpath("environ").read_text().split("\0") if w)
-    words = ("run", "controller=flower", "controller.wait=300", *TASK, *CODEC)
+    words = ("run", "controller=flower", "controller.wait=300", *digits, *CODEC)
     process, log = killer("executor", phase, *words)
     until(lambda: (tmp_path / "killed").exists() or process.poll() is not None)
     assert (tmp_path / "killed").exists(), log.read_text()
@@ -269,13 +266,13 @@ def test_an_executor_that_comes_back_has_what_clients_kept(
           quick={("superlink", "receive"), ("database", "train")}),
 )  # fmt: skip
 def test_a_superlink_elsewhere_is_waited_for(
-    aeros, up, killer, superlink, undisturbed, who, phase, port, tmp_path
+    aeros, up, killer, superlink, undisturbed, who, phase, port, tmp_path, digits
 ):
     """With what it knew (its database) or without, and whatever else is killed."""
     stored = ("--database", "superlink.db") if who == "database" else ()
     first, pids = superlink(*stored), up()
     words = ("run", "controller=flower", f"controller.superlink=127.0.0.1:{port}",
-             "controller.wait=300", *TASK, *kept(who))  # fmt: skip
+             "controller.wait=300", *digits, *kept(who))  # fmt: skip
     process, log = killer(who, phase, *words)
     until(lambda: (tmp_path / "killed").exists() or process.poll() is not None)
     assert (tmp_path / "killed").exists(), log.read_text()
@@ -295,10 +292,10 @@ def test_a_superlink_elsewhere_is_waited_for(
 
 
 def test_a_superlink_that_stays_away_ends_the_run_which_can_go_on(
-    aeros, up, killer, superlink, undisturbed, port, tmp_path
+    aeros, up, killer, superlink, undisturbed, port, tmp_path, digits
 ):
     first, _ = superlink(), up()
-    words = ("run", "controller=flower", f"controller.superlink=127.0.0.1:{port}", *TASK)
+    words = ("run", "controller=flower", f"controller.superlink=127.0.0.1:{port}", *digits)
     process, log = killer("superlink", "receive", *words, "controller.wait=8")
     assert process.wait(100) == 1
     assert first.wait(60) == -signal.SIGKILL

@@ -13,18 +13,18 @@ import pytest
 
 pytest.importorskip("aeros_flower")
 
-ROUNDS = 4
 NAMES = ("toy", "flower", "zarr")
-TASK = ("experiment=none", "repository=zarr", "transformer=[blobs,even,scale]", "trainer=linear",
-        "trainer.pause=0.05", "collector=mean", "collector.momentum=0.9", "task.ordered=true",
-        f"task.rounds={ROUNDS}", "task.name=digits")  # fmt: skip
-OVER = ("run", "controller=flower", "controller.wait=100", *TASK)
 
 
 def result(folder):
     """Return the newest result of runs in a folder."""
     paths = sorted(folder.glob("outputs/*/*/result.json"), key=lambda p: p.stat().st_mtime_ns)
     return json.loads(paths[-1].read_text())
+
+
+@pytest.fixture
+def over(digits):
+    return ("run", "controller=flower", "controller.wait=100", *digits)
 
 
 @pytest.fixture
@@ -52,11 +52,11 @@ def pids(aeros, port, tmp_path):
 
 
 @pytest.fixture
-def begun(environment, logged):
+def begun(environment, logged, over):
     """A function that starts a run and returns it and its log once a round is over."""
 
     def start(*words):
-        command = [sys.executable, "-m", "aeros_core.cli", *OVER, *words]
+        command = [sys.executable, "-m", "aeros_core.cli", *over, *words]
         process, log = logged(command, env=environment(*NAMES))
         ends = time.monotonic() + 100
         while "round 1/" not in log.read_text():
@@ -69,9 +69,9 @@ def begun(environment, logged):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(environment, tmp_path_factory):
+def undisturbed(environment, tmp_path_factory, digits):
     folder = tmp_path_factory.mktemp("local")
-    command = [sys.executable, "-m", "aeros_core.cli", "run", *TASK]
+    command = [sys.executable, "-m", "aeros_core.cli", "run", *digits]
     subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, timeout=300,
                    env=environment(*NAMES))  # fmt: skip
     return result(folder)
@@ -79,7 +79,7 @@ def undisturbed(environment, tmp_path_factory):
 
 def same(folder, undisturbed):
     found = result(folder)
-    assert found["rounds"] == ROUNDS
+    assert found["rounds"] == undisturbed["rounds"] == 4
     assert found["model"]["digest"] == undisturbed["model"]["digest"]
 
 
@@ -88,52 +88,54 @@ def connections(folder):
 
 
 def test_two_runs_one_after_the_other_find_it_and_its_executors_stay(
-    aeros, pids, undisturbed, tmp_path
+    aeros, pids, undisturbed, tmp_path, over
 ):
     for name in ("first", "second"):
-        aeros(*OVER, f"repository.path={name}")
+        aeros(*over, f"repository.path={name}")
         same(tmp_path, undisturbed)
     assert connections(tmp_path) == [1, 1]
     assert aeros("down") == "a controller and 2 executors ended\n"
     assert not any(map(lives, pids.values()))
 
 
-def test_a_second_run_at_the_same_time_is_refused(aeros, pids, begun, undisturbed, tmp_path):
+def test_a_second_run_at_the_same_time_is_refused(aeros, pids, begun, undisturbed, tmp_path, over):
     process, _ = begun("task.rounds=40", "hydra.run.dir=long")
-    said = aeros(*OVER, "repository.path=other", code=2)
+    said = aeros(*over, "repository.path=other", code=2)
     assert "one task at a time" in said
     assert "aeros up --port PORT" in said
     process.kill()
     process.wait(60)
-    aeros(*OVER, "repository.path=other")  # the one that was killed holds nobody up
+    aeros(*over, "repository.path=other")  # the one that was killed holds nobody up
     same(tmp_path, undisturbed)
 
 
 def test_a_run_that_is_killed_goes_on_with_the_executors_that_stayed(
-    aeros, pids, begun, undisturbed, tmp_path
+    aeros, pids, begun, undisturbed, tmp_path, over
 ):
     process, _ = begun()
     process.kill()
     process.wait(60)
-    aeros(*OVER, "task.resume=true")
+    aeros(*over, "task.resume=true")
     same(tmp_path, undisturbed)
 
 
-def test_when_it_is_killed_the_run_listens_in_its_place(aeros, pids, begun, undisturbed, tmp_path):
+def test_when_it_is_killed_the_run_listens_in_its_place(
+    aeros, pids, begun, undisturbed, tmp_path, over
+):
     process, log = begun()
     os.kill(pids["controller"], signal.SIGKILL)
     assert process.wait(200) == 0, log.read_text()
     said = log.read_text()
     assert "the controller of aeros up has ended; this run listens at 127.0.0.1:" in said
     same(tmp_path, undisturbed)
-    aeros(*OVER, "repository.path=next")  # the next one finds that it is gone
+    aeros(*over, "repository.path=next")  # the next one finds that it is gone
     same(tmp_path, undisturbed)
     assert aeros("down") == "2 executors ended\n"
 
 
 @pytest.mark.soak
 def test_when_all_of_it_is_killed_all_of_it_can_be_started_again(
-    aeros, pids, port, begun, undisturbed, tmp_path
+    aeros, pids, port, begun, undisturbed, tmp_path, over
 ):
     process, _ = begun()
     for pid in (process.pid, *pids.values()):
@@ -144,7 +146,7 @@ def test_when_all_of_it_is_killed_all_of_it_can_be_started_again(
         assert time.monotonic() < ends
         time.sleep(0.02)
     aeros("up", "--nodes", "2", "--port", str(port))
-    aeros(*OVER, "task.resume=true")
+    aeros(*over, "task.resume=true")
     same(tmp_path, undisturbed)
 
 
@@ -177,8 +179,8 @@ with socket.socket(socket.AF_UNIX) as line:
     assert "PermissionError" in ended.stderr
 
 
-def test_with_options_that_it_does_not_have_a_run_says_so(aeros, pids):
-    said = aeros(*OVER, "controller.admitted=nodes", code=2)
+def test_with_options_that_it_does_not_have_a_run_says_so(aeros, pids, over):
+    said = aeros(*over, "controller.admitted=nodes", code=2)
     assert "without TLS and keys" in said
     assert "aeros down" in said
 
@@ -189,6 +191,21 @@ def test_a_port_that_another_program_has_is_named(aeros):
         other.listen()
         said = aeros("up", "--port", str(other.getsockname()[1]), code=2)
     assert "is taken, and not by a controller" in said
+
+
+def test_another_folder_is_refused_the_port_and_found_by_its_name(
+    aeros, port, undisturbed, tmp_path, over
+):
+    said = aeros("up", "--nodes", "1", "--port", str(port), "--folder", "hall")
+    assert said.endswith("\naeros run deployment=flower controller.folder=hall\n")
+    try:
+        refused = aeros("up", "--nodes", "1", "--port", str(port), code=2)
+        assert f"has the controller that aeros up started in {tmp_path / 'hall'}" in refused
+        assert f"aeros down --folder {tmp_path / 'hall'} first" in refused
+        aeros(*over, "controller.folder=hall")
+        same(tmp_path, undisturbed)
+    finally:
+        aeros("down", "--folder", "hall")
 
 
 def test_beside_a_superlink_executors_are_started_alone(aeros, port):

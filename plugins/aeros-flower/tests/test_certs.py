@@ -126,6 +126,9 @@ def test_a_node_that_made_its_own_key_is_admitted(home, tmp_path):
     public = ec.generate_private_key(ec.SECP384R1()).public_key()
     (tmp_path / "mine.pub").write_bytes(keys.public_bytes(public))
     home.admit("edge-2", tmp_path / "mine.pub")
+    with pytest.raises(ConfigError, match="a node 'edge-2' is admitted already") as refused:
+        home.admit("edge-2", tmp_path / "mine.pub")
+    assert "next: aeros certs revoke edge-2, then this command again" in str(refused.value)
     assert keys.Admitted(home.nodes).names() == {keys.public_bytes(public): "edge-2"}
 
 

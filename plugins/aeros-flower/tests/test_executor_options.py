@@ -22,6 +22,8 @@ from aeros_core import cli
         (["up", "--nodes", "0"], "--nodes 0 is below 1"),
         (["up", "--port", "0"], "--port 0 is no port"),
         (["up", "--port", "99999"], "--port 99999 is no port"),
+        (["up", "--metrics", "0"], "--metrics 0 is no port"),
+        (["up", "--nodes", "3", "--metrics", "65534"], "--metrics 65534 is no port, or has too"),
     ],
 )
 def test_one_clear_message(words, said, tmp_path, monkeypatch, capsys):

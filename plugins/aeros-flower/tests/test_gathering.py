@@ -1,6 +1,7 @@
 """Who is waited for before the first round, who is waited past, and what is said in the end."""
 
 import platform
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +12,7 @@ from aeros_core.task import Task
 from aeros_flower import gathering, wire
 from aeros_flower.controller import choose
 from aeros_flower.gathering import Gathering
+from aeros_flower.invitation import Invitation
 from aeros_flower.link import Answer
 from aeros_flower.roster import Roster
 
@@ -63,12 +65,12 @@ def line(monkeypatch):
     return made
 
 
-def gathered(line, expected, site=None, only=(), judge=lambda member: "", wait=60.0):
+def gathered(line, expected, site=None, only=(), judge=lambda member: "", wait=60.0, **invited):
     labels = {"site": site} if site else {}
     asked = Subtask(kind=Kind.train, requires=Requirements(labels=labels))
     chosen, told = choose(Task(subtasks={"train": asked}), None, only), []
     roster = Roster(line, wire.pack_note("prepare", {}), judge, told.append, chosen)
-    Gathering(line, roster, expected, wait).wait(lambda: None)
+    Gathering(line, roster, expected, wait, Invitation(**invited)).wait(lambda: None)
     return sorted(member.name for member in roster.fit), told
 
 
@@ -149,6 +151,33 @@ def test_where_nobody_comes_the_end_says_what_to_type(line, address, said):
     line.address = address
     with pytest.raises(TaskError, match="0 of 2 executors came within 3 s") as refused:
         gathered(line, 2, wait=3.0)
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "invited", "said"),
+    [
+        ("hall.example:7000", {"ca": "c/server.pem", "keys": True},
+         "on each machine: aeros executor hall.example:7000 --ca ca.pem --key NAME.key;"),
+        ("127.0.0.1:9292", {"ca": "c/server.pem"},
+         "next: on each machine: aeros executor 127.0.0.1:9292 --ca ca.pem;"),
+        ("0.0.0.0:7000", {"insecure": True},
+         f"on each machine: aeros executor {platform.node()}:7000 --insecure;"),
+        ("127.0.0.1:9292", {"insecure": True}, "on each machine: aeros executor 127.0.0.1:9292;"),
+        ("127.0.0.1:9292", {"stands": True}, "next: aeros down, then aeros up --nodes 2, or on"),
+        ("127.0.0.1:7000", {"stands": True, "folder": Path("a")},
+         "next: aeros down --folder a, then aeros up --nodes 2 --folder a --port 7000, or on"),
+        ("127.0.0.1:9292", {"app": True},
+         "next: on each machine: flower-supernode --superlink 127.0.0.1:9292 --insecure;"),
+        ("a.example:9292", {"app": True, "ca": "c.pem", "keys": True},
+         "next: on each machine: flower-supernode --superlink a.example:9292 --root-certificates"
+         " ca.pem --auth-supernode-private-key NAME.key;"),
+    ],
+)  # fmt: skip
+def test_what_to_type_goes_with_how_the_controller_was_started(line, address, invited, said):
+    line.address = address
+    with pytest.raises(TaskError, match="0 of 2 executors came within 3 s") as refused:
+        gathered(line, 2, wait=3.0, **invited)
     assert said in str(refused.value)
 
 

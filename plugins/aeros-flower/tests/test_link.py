@@ -7,7 +7,7 @@ import time
 import pytest
 
 from aeros_core.errors import ConfigError
-from aeros_flower import link, wire
+from aeros_flower import doorbell, link, wire
 from aeros_flower.fleet import Fleet, Lost
 from aeros_flower.port import listen
 
@@ -59,6 +59,15 @@ def test_a_question_waits_until_there_is_a_message(here, fleet):
     assert wire.unpack_note(asked.content, "n")["number"] == 3
     assert 0.4 < time.monotonic() - began < 19
     assert fleet.pull(0) is None
+    assert fleet.number in here.executors()
+
+
+def test_numbers_of_executors_do_not_grow_without_end(here, monkeypatch):
+    monkeypatch.setattr(doorbell, "_MOST", 3)
+    here.bell.patient.clear()
+    for node in ("1", "2", "3", "4", "x", "", "9" * 30):
+        here.bell._remember(node)
+    assert here.executors() == {4}
 
 
 def test_a_large_answer_is_whole_or_not_there(here, fleet):

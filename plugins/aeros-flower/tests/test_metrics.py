@@ -3,37 +3,19 @@
 import re
 import socket
 import ssl
-import time
 import urllib.request
 
-import numpy as np
 import pytest
 from prometheus_client import REGISTRY
 
 from aeros_core.errors import ConfigError
-from aeros_core.messages import Update
 from aeros_core.outcomes import Round, Status
-from aeros_core.parameters import Parameters
 from aeros_core.task import Task
 from aeros_flower import metrics
 from aeros_flower.certs import Authority
-from aeros_flower.clock import timed
 from aeros_flower.metrics import PrometheusMetrics
 
 OPTIONS = {"host": "127.0.0.1", "port": 0, "certificate": "", "key": "", "ca": ""}
-
-
-class Clock:
-    """Time that passes when a test says so."""
-
-    def __init__(self, monkeypatch):
-        self.now = 100.0
-        monkeypatch.setattr(time, "monotonic", lambda: self.now)
-
-
-def spend(clock, phase, seconds):
-    with timed(phase):
-        clock.now += seconds
 
 
 @pytest.fixture
@@ -54,23 +36,10 @@ def a_round(seconds, **changed):
     } | changed))  # fmt: skip
 
 
-def an_update(**scalars):
-    parameters = Parameters.of({"w": np.zeros(1, "float32")})
-    return Update("n", 1, parameters, 1, scalars=scalars)
-
-
-def test_a_round_is_split_into_what_it_spent_its_time_on(heard, monkeypatch):
-    clock = Clock(monkeypatch)
-    task = Task(name="t")
-    heard.aeros_on_status(task, Status.RUNNING)
-    clock.now += 1
-    heard.aeros_before_round(["n"])
-    spend(clock, "send", 2)
-    spend(clock, "receive", 5)
-    heard.aeros_after_update(task, an_update(seconds=3.0))
-    spend(clock, "receive", 5)
-    clock.now += 4 + 6 + 7
-    heard.aeros_after_round(task, a_round({"train": 17.0, "evaluate": 6.0, "total": 23.0}))
+def test_a_round_is_split_into_what_it_spent_its_time_on(heard):
+    spent = {"train": 17.0, "evaluate": 6.0, "total": 23.0, "select": 1.0, "send": 2.0, "work": 3.0,
+             "receive": 7.0, "aggregate": 4.0, "commit": 7.0}  # fmt: skip
+    heard.aeros_after_round(Task(name="t"), a_round(spent))
     split = {p: figure("aeros_last_round_seconds", phase=p) for p in metrics.PHASES}
     assert split == {"select": 1, "send": 2, "train": 3, "receive": 7, "aggregate": 4,
                      "evaluate": 6, "commit": 7}  # fmt: skip
@@ -85,7 +54,7 @@ def test_bytes_updates_refusals_and_stragglers_are_counted(heard):
     before = {name: figure(name, **labels) or 0 for name, labels in names.items()}
     dropped = {"a": {"no reply": 1, "norm": 2}, "b": {"late": 3}}
     heard.aeros_before_round(["n"])
-    heard.aeros_after_update(task, an_update())
+    heard.aeros_after_update(task)
     times = {"train": 1.0, "evaluate": 0.0, "total": 1.0}
     heard.aeros_after_round(task, a_round(times, dropped=dropped))
     after = {name: figure(name, **labels) - before[name] for name, labels in names.items()}
@@ -114,12 +83,28 @@ def test_a_task_has_one_status(heard):
 
 def test_the_endpoint_answers_in_prometheus_text(heard):
     metrics.count_refusal("path", "192.0.2.1")
-    with metrics.working("train"):
-        pass
     text = _get(f"http://127.0.0.1:{heard.endpoint.port}/metrics")
     assert re.search(r'^aeros_gate_refused_total\{why="path"\} \d', text, re.M)
+    assert "aeros_executor" not in text  # that is another process
+
+
+def test_an_executor_shows_what_it_knows_and_nothing_else():
+    with metrics.working("train"):
+        pass
+    metrics.count_bytes("received", 7)
+    endpoint = metrics.serve_executor("edge-7", 0)
+    try:
+        text = _get(f"http://127.0.0.1:{endpoint.port}/metrics")
+    finally:
+        endpoint.close()
+    assert 'aeros_executor_info{name="edge-7"} 1.0' in text
     assert re.search(r'^aeros_executor_messages_total\{what="train"\} \d', text, re.M)
     assert re.search(r'^aeros_executor_seconds_total\{what="train"\} \d', text, re.M)
+    assert re.search(r'^aeros_executor_bytes_total\{direction="received"\} \d', text, re.M)
+    families = set(re.findall(r"^# TYPE (\w+)", text, re.M))
+    assert {
+        name for name in families if not name.startswith(("aeros_executor", "process_"))
+    } == set()
 
 
 def _get(address, **more):

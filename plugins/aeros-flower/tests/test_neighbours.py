@@ -2,13 +2,19 @@
 
 import json
 import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
 from aeros_core.errors import ConfigError
-from aeros_flower import neighbours
+from aeros_flower import neighbours, reach
 from aeros_flower.config import Flower
 from aeros_flower.controller import FlowerController
+from aeros_flower.holder import Holder, holder
 
 
 def listed(folder, *pids, port=7001, since=None):
@@ -92,9 +98,100 @@ def test_a_controller_that_stands_by_is_used_where_it_is_asked_for(here):
 
 
 def test_two_fleets_at_once_are_refused(here):
-    listed(here, os.getpid())
-    with pytest.raises(ConfigError, match=r"1 executor of .* run already, for port 7001"):
+    hall = Path("hall")
+    listed(hall, os.getpid())
+    with pytest.raises(ConfigError, match=r"1 executor of .* run already, for port 7001") as no:
+        neighbours.up(hall, 1, 7001)
+    assert "next: aeros run deployment=flower controller.folder=hall, or aeros down --folder" in (
+        str(no.value)
+    )
+
+
+def test_where_nothing_was_started_nothing_ends(here):
+    with pytest.raises(ConfigError, match=r"nothing was started from .aeros\n  next: aeros up$"):
+        neighbours.down(neighbours.FOLDER)
+    with pytest.raises(ConfigError, match=r"started from hall\n  next: aeros up --folder hall$"):
+        neighbours.down(Path("hall"))
+
+
+def test_another_folder_is_named(here, tmp_path):
+    listed(tmp_path / "hall", os.getpid(), os.getppid())
+    assert asked() == (9292, 1)
+    assert asked(folder="hall") == (7001, 2)
+    path = tmp_path / "hall" / "executors.json"
+    path.write_text(path.read_text().replace("executor-1", "controller"))
+    assert made(folder="hall")._door.folder == Path("hall/controller")
+    with pytest.raises(ConfigError, match=r"controller\.folder=shed: nothing that aeros") as no:
+        made(folder="shed")
+    assert "next: aeros up --folder shed" in str(no.value)
+
+
+@pytest.fixture
+def server(tmp_path):
+    """A program that listens and answers in HTTP, and its port."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    words = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"]
+    with subprocess.Popen(words, cwd=tmp_path, stdout=-3, stderr=-3) as process:
+        ends = time.monotonic() + 30
+        while not reach.check(f"127.0.0.1:{port}", None, insecure=True):
+            assert time.monotonic() < ends
+            time.sleep(0.05)
+        yield process, port
+        process.kill()
+
+
+def test_who_listens_at_a_port_is_known_by_process_and_command(server, tmp_path):
+    process, port = server
+    found = holder(port)
+    assert (found.pid, found.folder) == (process.pid, tmp_path)
+    assert f"process {process.pid}: " in str(found)
+    assert str(Holder(1, ("x" * 100,), tmp_path)) == f"process 1: {'x' * 79}…"
+
+
+def test_at_a_port_that_is_free_nobody_listens():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        assert holder(found.getsockname()[1]) is None
+
+
+def test_a_web_server_is_no_controller(here, server):
+    process, port = server
+    with pytest.raises(ConfigError, match="is taken, and not by a controller") as refused:
+        neighbours.up(here, 1, port)
+    assert f"exists: process {process.pid}: " in str(refused.value)
+    assert "next: aeros up --port PORT, another one" in str(refused.value)
+    assert not here.exists()
+
+
+@pytest.mark.parametrize(
+    ("who", "said"),
+    [
+        (None, r"is another user's, whose controller answers there\n.*aeros up --alone"),
+        (
+            Holder(7, ("python", "-m", "aeros_flower.standing", "1"), Path("/a/.aeros/controller")),
+            r"aeros up started in /a\n  exists: process 7: .*\n.*aeros down --folder /a/.aeros",
+        ),
+        (
+            Holder(7, ("python", "-m", "aeros_flower.standing", "1"), Path("/a/hall/controller")),
+            r"aeros up started in /a/hall\n.*\n.*aeros down --folder /a/hall",
+        ),
+    ],
+)
+def test_the_controller_of_others_is_left_to_them(here, monkeypatch, who, said):
+    monkeypatch.setattr(neighbours.reach, "check", lambda *_, **__: True)
+    monkeypatch.setattr(neighbours.reach, "is_stranger", lambda _: False)
+    monkeypatch.setattr(neighbours, "holder", lambda _: who)
+    with pytest.raises(ConfigError, match=said):
         neighbours.up(here, 1, 7001)
+
+
+def test_a_run_of_this_user_that_waits_gets_its_executors(monkeypatch):
+    monkeypatch.setattr(neighbours.reach, "check", lambda *_, **__: True)
+    monkeypatch.setattr(neighbours.reach, "is_stranger", lambda _: False)
+    monkeypatch.setattr(neighbours, "holder", lambda _: Holder(7, ("aeros", "run"), Path("/a")))
+    assert neighbours._answers(7001)
 
 
 @pytest.mark.parametrize("wrong", [{"nodes": 0}, {"wait": -1.0}, {"window_mb": 0}])

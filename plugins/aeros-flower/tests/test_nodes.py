@@ -263,6 +263,8 @@ def test_who_cannot_take_part_is_named_and_left_alone(post):
     judge = lambda member: "too old" if member.name == "a" else ""  # noqa: E731
     nodes = made(post, judge=judge)
     assert nodes.roster.unfit == {"a": "too old"}
+    noted = [(node, c) for node, c in post.sent.values() if c["aeros"]["kind"] == "refused"]
+    assert [(n, wire.unpack_note(c, "refused")["reason"]) for n, c in noted] == [(1, "too old")]
     nodes.dispatch(ask(*range(4)))
     assert {node for _, node, _ in post.open()} == {2}
 
@@ -401,6 +403,10 @@ def test_a_name_is_its_key_s(post):
     assert roster.unfit == {
         "edge-8": "it calls itself a, and its key is that of edge-8, so --name edge-8"
     }
+    noted = [(node, c) for node, c in post.sent.values() if c["aeros"]["kind"] == "refused"]
+    assert [(n, wire.unpack_note(c, "refused")["reason"]) for n, c in noted] == [
+        (2, roster.unfit["edge-8"])
+    ]
     assert told[1] == (
         "executor edge-8 cannot take part: it calls itself a, and its key is that of edge-8"
     )

@@ -8,7 +8,9 @@ from aeros_core.data import Partition
 from aeros_core.messages import Action, Evaluation, Failure, Instruction, Update
 from aeros_core.parameters import Parameters
 from aeros_core.schema import Field, Schema
-from aeros_flower import dialect, wire
+from aeros_core.subtask import Requirements, Subtask
+from aeros_core.task import Task
+from aeros_flower import controller, dialect, plain, wire
 from aeros_flower.link import Answer
 from aeros_flower.nodes import FlowerNodes
 from aeros_flower.plain import PlainPost
@@ -21,13 +23,17 @@ SCHEMA = Schema((Field("x", "float32", (2,)), Field("y", "int64")), target="y")
 class Line:
     """Two nodes that answer at once, as `link.Link` hands answers over."""
 
-    def __init__(self, answer):
+    def __init__(self, answer, executors=()):
         self.answer, self.kinds, self.waiting, self.taken = answer, [], {}, []
+        self.known = set(executors)
 
     def nodes(self):
         return {11, 12}
 
-    def push(self, node, content, seconds=None, kind=""):
+    def executors(self):
+        return self.known
+
+    def push(self, node, content, seconds=None, kind="train.aeros"):
         self.kinds.append((node, kind))
         message = f"m{len(self.kinds)}"
         self.waiting[message] = self.answer(node, content, message)
@@ -52,15 +58,23 @@ def trained(node, content, message):
     return Answer(message, RecordDict({"arrays": ArrayRecord(arrays), "metrics": metrics}))
 
 
-def nodes_of(line):
-    post = PlainPost(line, SCHEMA, {"aeros-core": "1"})
+@pytest.fixture(autouse=True)
+def bold(monkeypatch):
+    """Nobody waits for executors to show themselves."""
+    monkeypatch.setattr(plain, "_SHY", 0.0)
+
+
+def nodes_of(line, **requires):
+    post = PlainPost(line, SCHEMA, {"lr": 0.25})
     heard = []
 
     def judge(member):
-        heard.append((member.versions, Schema.from_json(member.told["schema"])))
+        heard.append(Schema.from_json(member.told["schema"]))
         return ""
 
-    roster = Roster(post, wire.pack_note("prepare", {"config": {}}), judge, lambda _: None)
+    task = Task(subtasks={"train": Subtask(requires=Requirements(**requires))})
+    chosen = controller.choose(task, plain=True)
+    roster = Roster(post, wire.pack_note("prepare", {"config": {}}), judge, heard.append, chosen)
     whole = Partition(np.arange(2), np.array([0, 2]))
     return FlowerNodes(post, roster, whole), heard
 
@@ -78,7 +92,9 @@ def test_each_node_is_a_client_and_answers_in_its_own_dialect():
     line = Line(trained)
     nodes, heard = nodes_of(line)
     assert len(nodes) == 2
-    assert heard == [({"aeros-core": "1"}, SCHEMA)] * 2
+    assert heard == [
+        SCHEMA, "executor flower-11 takes part", SCHEMA, "executor flower-12 takes part",
+    ]  # fmt: skip
     got = replies(nodes, told(nodes))
     assert set(got) == {"flower-11", "flower-12"}
     for number in (11, 12):
@@ -140,7 +156,7 @@ def test_what_the_dialect_cannot_say_fails_before_it_is_sent():
 
 def test_messages_are_taken_back():
     line = Line(trained)
-    post = PlainPost(line, SCHEMA, {})
+    post = PlainPost(line, SCHEMA)
     message = post.push(11, wire.pack_instructions([Instruction(1, "flower-11", BASE)]))
     assert post.recall([message, "another"]) == [message]
     assert line.taken == [message]
@@ -148,7 +164,7 @@ def test_messages_are_taken_back():
 
 
 def test_two_clients_behind_one_node_are_a_mistake_of_ours():
-    post = PlainPost(Line(trained), SCHEMA, {})
+    post = PlainPost(Line(trained), SCHEMA)
     both = wire.pack_instructions([Instruction(1, name, BASE) for name in "ab"])
     with pytest.raises(ValueError, match="2 clients behind a node that is one"):
         post.push(11, both)
@@ -157,3 +173,74 @@ def test_two_clients_behind_one_node_are_a_mistake_of_ours():
 def test_numbers_are_announced_as_plain_strategies_do():
     content = dialect.pack(Instruction(4, "n", BASE, scalars={"proximal_mu": 0.25}))
     assert (content["config"]["server-round"], content["config"]["proximal-mu"]) == (4, 0.25)
+
+
+def test_what_the_app_reads_is_said_in_each_message_beside_round_and_seed():
+    said = []
+
+    def answer(node, content, message):
+        said.append(dict(content["config"]))
+        return trained(node, content, message)
+
+    nodes, _ = nodes_of(Line(answer))
+    assert len(nodes)
+    replies(nodes, told(nodes, scalars={"proximal_mu": 0.5}))
+    assert said == [{"lr": 0.25, "server-round": 1, "seed": 0, "proximal-mu": 0.5}] * 2
+
+
+@pytest.mark.parametrize(
+    ("requires", "why"),
+    [
+        ({"cpu_cores": 1}, "cpu_cores=1, it is unknown"),
+        ({"memory_mb": 1}, "memory_mb=1, it is unknown"),
+        ({"architecture": "x64"}, "architecture=x64, it is unknown"),
+        ({"plugins": ["aeros-core"]}, "plugins=aeros-core, it has none"),
+    ],
+)
+def test_what_a_task_requires_is_not_held_against_the_controllers_own_machine(requires, why):
+    nodes, heard = nodes_of(Line(trained), **requires)
+    len(nodes)
+    assert heard == [f"executor flower-{n} stands aside: it lacks {why}" for n in (11, 12)]
+
+
+def heard_of(node, content, message):
+    """Answer as an executor of aeros does that is told that it is not asked."""
+    if wire.unpack_note(content, "refused")["reason"] == plain._EXECUTOR:
+        return Answer(message, wire.pack_note("heard", {"name": "edge-7"}))
+    raise AssertionError(content)
+
+
+def test_an_executor_stands_aside_by_name_and_is_told():
+    line = Line(lambda node, *given: (heard_of if node == 11 else trained)(node, *given), {11})
+    nodes, heard = nodes_of(line)
+    assert len(nodes) == 1
+    assert f"executor edge-7 stands aside: {plain._EXECUTOR}" in heard
+    assert line.kinds == [(11, "train.aeros")]
+    assert set(replies(nodes, told(nodes))) == {"flower-12"}
+
+
+def test_an_executor_that_answers_something_else_stands_aside_by_number():
+    other = wire.pack_note("refused", {"reason": "unreadable"})
+    line = Line(lambda node, content, message: Answer(message, other), {11, 12})
+    nodes, heard = nodes_of(line)
+    len(nodes)
+    assert heard == [f"executor node {n} stands aside: {plain._EXECUTOR}" for n in (11, 12)]
+
+
+def test_an_executor_that_was_not_known_for_one_fails_with_the_reason():
+    other = wire.pack_note("refused", {"reason": "unreadable"})
+    nodes, _ = nodes_of(Line(lambda node, content, message: Answer(message, other)))
+    assert len(nodes)
+    got = replies(nodes, told(nodes))
+    assert {reply.reason for reply in got.values()} == {plain._EXECUTOR}
+
+
+def test_a_node_that_is_new_is_given_time_to_show_what_it_is(monkeypatch):
+    monkeypatch.setattr(plain, "_SHY", 60.0)
+    line = Line(trained)
+    post = PlainPost(line, SCHEMA)
+    assert post.nodes() == set()
+    line.known.add(12)
+    assert post.nodes() == {12}
+    monkeypatch.setattr(plain, "_SHY", 0.0)
+    assert post.nodes() == {11, 12}

@@ -10,6 +10,7 @@ import pytest
 from aeros_core.errors import ConfigError
 from aeros_flower import certs, reach
 from aeros_flower.certs import Authority
+from aeros_flower.superlink import superlink
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def server():
     """A function that answers connections on loopback, with TLS or without; returns its port."""
     doors = []
 
-    def start(context=None):
+    def start(context=None, status="200 OK"):
         door = socket.create_server(("127.0.0.1", 0))
         doors.append(door)
 
@@ -36,7 +37,7 @@ def server():
                 try:
                     with line if context is None else context.wrap_socket(line, True) as spoken:
                         spoken.recv(1000)
-                        spoken.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                        spoken.sendall(f"HTTP/1.1 {status}\r\n\r\n".encode())
                 except OSError:
                     line.close()
 
@@ -120,6 +121,27 @@ def test_plain_text_to_a_server_with_tls_is_named(home, server):
 
 def test_plain_text_to_a_plain_server(server):
     assert reach.check(f"127.0.0.1:{server()}", None, insecure=True)
+
+
+@pytest.mark.parametrize(
+    ("status", "strange"),
+    [("200 OK", False), ("404 Not Found", True), ("405 No", True), ("501 No", True),
+     ("503 Ends", False), ("ho!", False)],
+)  # fmt: skip
+def test_who_does_not_know_of_health_is_no_superlink(server, status, strange):
+    address = f"127.0.0.1:{server(status=status)}"
+    assert reach.check(address, None, insecure=True)
+    assert reach.is_stranger(address) is strange
+
+
+def test_who_does_not_answer_may_be_ending():
+    assert not reach.is_stranger("127.0.0.1:1")
+
+
+def test_a_superlink_elsewhere_that_is_a_web_server_is_named(server):
+    address = f"127.0.0.1:{server(status='404 Not Found')}"
+    with pytest.raises(ConfigError, match=f"who answers at {address} speaks HTTP, and is no Sup"):
+        superlink(address, None, insecure=True, fab=b"", wait=5.0, tell=print)
 
 
 @pytest.mark.parametrize("content", [None, b"no certificate"])

@@ -66,6 +66,8 @@ def _answered(post: Line, told: dict[str, Any], blocks: Sequence[bytes]) -> tupl
     match told["call"]:
         case "nodes":
             return sorted(post.nodes()), []
+        case "executors":
+            return sorted(post.executors()), []
         case "push":
             content = crate.unpack(told["content"], blocks)
             return post.push(told["node"], content, told["seconds"], told["kind"]), []
@@ -99,6 +101,10 @@ class Bridge:
     def nodes(self) -> set[int]:
         """Return the numbers of all nodes that are there now."""
         return set(self._ask({"call": "nodes"})[0])
+
+    def executors(self) -> set[int]:
+        """Return the numbers of those that are known to be executors of aeros."""
+        return set(self._ask({"call": "executors"})[0])
 
     def push(self, node: int, content: Any, seconds: float | None, kind: str) -> str | None:
         """Send a message; returns its id, or None."""

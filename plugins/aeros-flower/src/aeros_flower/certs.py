@@ -124,6 +124,12 @@ class Authority:
             ConfigError: The name is none or taken, or there is no P-384 key in the file.
         """
         listed = self.nodes / f"{_plain(name)}.pub"
+        if listed.exists():
+            raise ConfigError(
+                f"a node '{name}' is admitted already",
+                exists=str(listed),
+                hint=f"aeros certs revoke {name}, then this command again; or another name",
+            )
         keys.write(listed, keys.canonical(public), 0o644)
         return listed
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import platform
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aeros_core.elements import TIERS, Description, check_tier
 from aeros_core.errors import ConfigError
-from aeros_flower import neighbours
+from aeros_flower import alias, neighbours
 from aeros_flower.reach import authority, check, silence, split
 from aeros_flower.start import PORT, is_loopback, say
 
@@ -30,7 +29,10 @@ def add_executor(parser: argparse.ArgumentParser) -> None:
         "address", nargs="?", default=f"127.0.0.1:{PORT}", metavar="HOST:PORT",
         help=f"where the controller listens (127.0.0.1:{PORT})",
     )  # fmt: skip
-    parser.add_argument("--name", help="its name (that of its key's file, or this machine's)")
+    parser.add_argument(
+        "--name",
+        help="its name (its key's, or this machine's, with a number where another executor has it)",
+    )
     parser.add_argument(
         "--own", action="store_true",
         help="all data here are one client's, of this name; else it serves the task's clients",
@@ -64,10 +66,19 @@ def add_up(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--nodes", type=int, default=3, help="how many (3)")
     parser.add_argument("--port", type=int, default=PORT, help=f"controller.port ({PORT})")
-    parser.add_argument("--folder", type=Path, default=neighbours.FOLDER, help="where logs go")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=neighbours.FOLDER,
+        help="where logs go, and where aeros run finds it: controller.folder (.aeros)",
+    )
     parser.add_argument(
         "--alone", action="store_true",
         help="executors alone, for a SuperLink that runs already, or runs that listen themselves",
+    )  # fmt: skip
+    parser.add_argument(
+        "--metrics", type=int, metavar="PORT",
+        help="serve figures of the first executor on 127.0.0.1:PORT, of the next on PORT+1, …",
     )  # fmt: skip
     parser.set_defaults(command=_up)
 
@@ -85,12 +96,14 @@ def _executor(parsed: argparse.Namespace) -> int:
     from aeros_flower.place import Place
     from aeros_flower.versions import is_tried
 
-    if parsed.name is None:
-        parsed.name = parsed.key.stem if parsed.key else platform.node()
     _check(parsed)
+    split(parsed.address)
     labels = dict(_pair(word, "--label") for word in parsed.label)
     for word in parsed.settings:
         _pair(word, "--set")
+    if parsed.name is None:
+        named = parsed.key and parsed.key.stem
+        parsed.name = named or alias.given(parsed.address, own=parsed.own)
     place = Place(
         name=parsed.name,
         own=parsed.own,
@@ -99,12 +112,16 @@ def _executor(parsed: argparse.Namespace) -> int:
         description=Description(tier=parsed.tier, labels=labels, data=parsed.data),
     )
     if parsed.metrics is not None:
-        from aeros_flower.metrics import serve
+        from aeros_flower.metrics import serve_executor
 
-        port = serve(port=parsed.metrics).port
+        port = serve_executor(parsed.name, parsed.metrics).port
         say(f"executor {parsed.name} serves figures at http://127.0.0.1:{port}/metrics")
     if is_tried():
-        Executor(place, _connection(parsed), wait=parsed.wait).run()
+        executor = Executor(place, _connection(parsed), wait=parsed.wait)
+        try:
+            executor.run()
+        except KeyboardInterrupt:
+            say(f"executor {parsed.name} was told to end")
     else:
         supernode.serve(
             place, parsed.address, insecure=_insecure(parsed), ca=parsed.ca, key=parsed.key,
@@ -116,7 +133,8 @@ def _executor(parsed: argparse.Namespace) -> int:
 def _check(parsed: argparse.Namespace) -> None:
     """Refuse a name that is no folder's name, a time and a tier that are none."""
     check_tier(parsed.tier, "--tier ")
-    if Path(parsed.name).name != parsed.name or parsed.name in ("", ".."):
+    name = parsed.name
+    if name is not None and (Path(name).name != name or name in ("", "..")):
         raise ConfigError(
             f"--name '{parsed.name}' is no name: what its clients keep lies in a folder called so",
             hint="--name edge-7",
@@ -165,12 +183,23 @@ def _up(parsed: argparse.Namespace) -> int:
         raise ConfigError(f"--nodes {parsed.nodes} is below 1", hint="--nodes 3")
     if not 0 < parsed.port < 65536:
         raise ConfigError(f"--port {parsed.port} is no port", hint=f"--port {PORT}")
-    started = neighbours.up(parsed.folder, parsed.nodes, parsed.port, alone=parsed.alone)
+    figures = parsed.metrics
+    if figures is not None and not 0 < figures <= 65536 - parsed.nodes:
+        raise ConfigError(
+            f"--metrics {figures} is no port, or has too few behind it for {parsed.nodes}",
+            hint="--metrics 9465",
+        )
+    started = neighbours.up(
+        parsed.folder, parsed.nodes, parsed.port, alone=parsed.alone, metrics=figures
+    )
     does = "stand by" if started.controller else "will find a controller"
     here = f"at port {parsed.port} of this machine; logs are in {parsed.folder}"
     print(f"{started} {does} {here}")
-    words = f" controller.nodes={parsed.nodes} controller.port={parsed.port}"
-    print(f"aeros run deployment=flower{'' if parsed.folder == neighbours.FOLDER else words}")
+    if figures is not None:
+        last = figures + parsed.nodes - 1
+        others = f", of the others at ports up to {last}" if parsed.nodes > 1 else ""
+        print(f"figures of executor-1: http://127.0.0.1:{figures}/metrics{others}")
+    print(neighbours.command(parsed.folder))
     return 0
 
 

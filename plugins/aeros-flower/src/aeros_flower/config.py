@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 __all__ = ["Flower", "FlowerSimulation", "Metrics"]
 
@@ -22,6 +23,7 @@ class Flower:
             whose controller is used where one stands by there, or 9292.
         nodes: Executors to wait for before the first round; None: as many as ``aeros up``
             started in this directory, or 1.
+        folder: That of ``aeros up --folder``.
         only: Names of the executors that may take part, or patterns of names as ``edge-*``;
             none: all that come.
         wait: Seconds to wait for them, and later for one to come back where none is left, or
@@ -36,6 +38,10 @@ class Flower:
             of aeros.
         app: Folder of a Flower app: SuperNodes run its ClientApp, which need know nothing of
             aeros, and all nodes are spoken to in Flower's own dialect.
+        train_config: What of a strategy's ``train_config`` that app reads, as ``{lr: 0.01}``:
+            said in the record ``config`` of each message, to train and to evaluate.
+        run_config: What is another in the app's ``[tool.flwr.app.config]``, as with ``flwr run
+            --run-config``.
     """
 
     _target_: str = "aeros_flower.controller.FlowerController"
@@ -44,6 +50,7 @@ class Flower:
     host: str = "127.0.0.1"
     port: int | None = None
     nodes: int | None = None
+    folder: str = ".aeros"
     only: list[str] = field(default_factory=list)
     wait: float = 60.0
     certificate: str | None = None
@@ -53,6 +60,8 @@ class Flower:
     window_mb: int = 1024
     stock: bool = False
     app: str | None = None
+    train_config: Any = None
+    run_config: Any = None
 
 
 @dataclass

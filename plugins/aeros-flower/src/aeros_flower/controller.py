@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 from aeros_core import elements, workflow
@@ -17,13 +19,16 @@ from aeros_core.schema import Schema
 from aeros_core.subtask import Kind
 from aeros_core.task import Task
 from aeros_flower import brief, neighbours
+from aeros_flower.app import App
 from aeros_flower.door import Door
 from aeros_flower.gathering import Gathering
+from aeros_flower.invitation import Invitation
 from aeros_flower.job import digest
 from aeros_flower.limits import Limits
 from aeros_flower.link import Link
+from aeros_flower.neighbours import Standing
 from aeros_flower.nodes import FlowerNodes
-from aeros_flower.plain import PlainPost
+from aeros_flower.plain import PlainPost, aside
 from aeros_flower.reach import split
 from aeros_flower.roster import Member, Roster
 from aeros_flower.start import PORT, is_loopback, say
@@ -48,6 +53,7 @@ class FlowerController:
         host: str,
         port: int | None,
         nodes: int | None,
+        folder: str,
         only: Sequence[str],
         wait: float,
         certificate: str | None,
@@ -57,9 +63,15 @@ class FlowerController:
         window_mb: int,
         stock: bool,
         app: str | None,
+        train_config: Mapping[str, Any] | None,
+        run_config: Mapping[str, Any] | None,
     ) -> None:
         where = split(superlink) if superlink else (host, port)
-        port, nodes, stands = _asked(*where, nodes, only)
+        found = _standing(Path(folder), *where)
+        port = found.port if found else where[1] or PORT
+        stands = found is not None and found.controller
+        if nodes is None:
+            nodes = _meant(found.names, only) if found else 1
         for name, value, least in (
             ("nodes", nodes, 1),
             ("wait", wait, 0),
@@ -71,10 +83,16 @@ class FlowerController:
                 )
         self._door = Door(
             superlink, ca, host, port, certificate, key, admitted, insecure, stock, app,
-            neighbours.place(neighbours.FOLDER) if stands and superlink is None else None,
+            neighbours.place(Path(folder)) if stands and superlink is None else None,
+        )  # fmt: skip
+        self._invitation = Invitation(
+            ca or certificate, admitted is not None, insecure, app is not None, found is not None,
+            Path(folder),
         )  # fmt: skip
         self._expected, self._wait, self._only = nodes, wait, tuple(only)
         self._window, self._plain = window_mb * 2**20, app is not None
+        told = ({} if given is None else given for given in (train_config, run_config))
+        self._app = App(app, *told)
 
     def run(self, task: Task, parts: Components) -> Result:
         """Prepare the data, wait for executors, and have them train or answer.
@@ -90,16 +108,19 @@ class FlowerController:
                 "other people's ClientApps train and evaluate, they do not answer with a model",
                 hint="controller.app=null, and aeros executor on the nodes",
             )
-        link = self._door.open(self._wait)
+        with self._app.configured() as app:
+            link = replace(self._door, app=app).open(self._wait)
         try:
-            post = PlainPost(link, data.schema, _versions(parts)) if self._plain else link
-            asked, judged = note(parts, model), judge(parts, data, model)
-            chosen = choose(task, model, self._only)
+            config = self._app.train_config
+            post = PlainPost(link, data.schema, config) if self._plain else link
+            judged = judge(parts, data, model, plain=self._plain)
+            chosen = choose(task, model, self._only, plain=self._plain)
             admitted = link.admitted if isinstance(link, Link) else lambda _: ""
-            roster = Roster(post, asked, judged, say, chosen, admitted)
+            roster = Roster(post, note(parts, model), judged, say, chosen, admitted)
             codec = parts.collector.codec if isinstance(parts.collector, SupportsCodec) else None
             limits = Limits(window=self._window, patience=self._wait)
-            Gathering(link, roster, self._expected, self._wait).wait(parts.control.check)
+            here = Gathering(link, roster, self._expected, self._wait, self._invitation)
+            here.wait(parts.control.check)
             parts.events.aeros_on_status(task=task, status=Status.PLANNED)
             nodes = FlowerNodes(post, roster, data.partition, codec, limits)
             return workflow.run(task, parts, nodes, data, model)
@@ -107,18 +128,23 @@ class FlowerController:
             link.close()
 
 
-def _asked(
-    host: str, port: int | None, nodes: int | None, only: Sequence[str]
-) -> tuple[int, int, bool]:
-    """Return port and number of executors, as asked or those that `aeros up` started here.
+def _standing(folder: Path, host: str, port: int | None) -> Standing | None:
+    """Return what `aeros up` started for that address; None if nothing.
 
-    Whether a controller stands by there is the third.
+    Raises:
+        ConfigError: A folder is named that it started nothing from.
     """
-    found = neighbours.standing(neighbours.FOLDER) if is_loopback(host) else None
-    if found is None or port not in (None, found.port):
-        return port or PORT, 1 if nodes is None else nodes, False
-    meant = sum(_is_meant(name, only) for name in found.names)
-    return found.port, max(meant, 1) if nodes is None else nodes, found.controller
+    found = neighbours.standing(folder) if is_loopback(host) else None
+    if found is None and folder != neighbours.FOLDER:
+        raise ConfigError(
+            f"controller.folder={folder}: nothing that aeros up started from there lives",
+            hint=f"aeros up --folder {folder}, or leave controller.folder out",
+        )
+    return found if found is not None and port in (None, found.port) else None
+
+
+def _meant(names: Sequence[str], only: Sequence[str]) -> int:
+    return max(sum(_is_meant(name, only) for name in names), 1)
 
 
 def _is_meant(name: str, only: Sequence[str]) -> bool:
@@ -138,9 +164,11 @@ def note(parts: Components, model: Model | None = None) -> Any:
     return brief.pack_preparation(parts.identity, config, model)
 
 
-def judge(parts: Components, data: Prepared, model: Model | None = None) -> Callable[[Member], str]:
-    """Return what holds an executor against what the task needs."""
-    here, wanted = digest(data.partition), _versions(parts, model)
+def judge(
+    parts: Components, data: Prepared, model: Model | None = None, *, plain: bool = False
+) -> Callable[[Member], str]:
+    """Return what holds an executor, or a plain node of Flower, against what the task needs."""
+    here, wanted = digest(data.partition), {} if plain else _versions(parts, model)
 
     def judged(member: Member) -> str:
         has = member.versions
@@ -164,7 +192,7 @@ def judge(parts: Components, data: Prepared, model: Model | None = None) -> Call
 
 
 def choose(
-    task: Task, model: Model | None = None, only: Sequence[str] = ()
+    task: Task, model: Model | None = None, only: Sequence[str] = (), *, plain: bool = False
 ) -> Callable[[Member], str]:
     """Return what says why an executor is not asked: its name, or what the task requires.
 
@@ -172,10 +200,13 @@ def choose(
         task: Whose sub-tasks say what they require.
         model: What executors are to answer with; None: they are to train.
         only: Names, or patterns of names, of those that may take part; none: all.
+        plain: Whether somebody's Flower app is run, which executors do not.
     """
     kind = Kind.train if model is None else Kind.infer
 
     def chosen(member: Member) -> str:
+        if plain and (why := aside(member.told)):
+            return why
         if not _is_meant(member.name, only):
             return "it is not among controller.only"
         for subtask in task.subtasks.values():

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
@@ -31,25 +31,28 @@ class Odd(ValueError):
     """A record that cannot be read as what it should be."""
 
 
-def pack(instruction: Instruction) -> RecordDict:
+def pack(instruction: Instruction, config: Mapping[str, Any] | None = None) -> RecordDict:
     """Return an instruction as a plain Flower strategy would send it.
 
     Vectors that a rule announces, and patterns of what stays on a node, have no place in
     this dialect.
+
+    Args:
+        instruction: What to do.
+        config: What its record ``config`` says beside round, seed and the rule's numbers.
 
     Raises:
         Odd: The instruction carries one of these.
     """
     if instruction.vectors or instruction.personal:
         raise Odd("plain Flower apps know neither vectors of a rule nor tensors that stay")
-    config: dict[str, int | float | str] = {
+    told = {
+        **(config or {}),
         "server-round": instruction.round,
         "seed": instruction.seed & 0x7FFF_FFFF_FFFF_FFFF,
         **{name.replace("_", "-"): float(v) for name, v in instruction.scalars.items()},
     }
-    return RecordDict(
-        {"arrays": arrays(instruction.parameters), "config": ConfigRecord(dict(config))}
-    )
+    return RecordDict({"arrays": arrays(instruction.parameters), "config": ConfigRecord(told)})
 
 
 def unpack(content: RecordDict, asked: Instruction) -> Reply:

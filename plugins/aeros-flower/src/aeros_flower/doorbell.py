@@ -29,6 +29,11 @@ NODE, WAIT = "x-aeros-node", "x-aeros-wait"
 LONGEST = 20.0
 """Seconds a question is held at most; Flower's client waits 30 for an answer."""
 
+_MOST = 100_000
+"""Numbers of executors that are remembered at most; those that are there ask again."""
+
+_DIGITS = 20
+
 _ASKS = "/v1/fleet/pull-messages"
 _BRINGS = ("/v1/fleet/push-messages", "/v1/fleet/push-object", "/v1/fleet/deactivate-node")
 _COMES = ("/v1/fleet/activate-node",)
@@ -42,6 +47,7 @@ class Doorbell:
 
     Attributes:
         came: Set whenever a node has brought something, has come, or has gone.
+        patient: Numbers of the nodes that have said how long they wait: executors.
         sent: Bytes of bodies sent to nodes.
         received: Bytes of bodies received from nodes.
     """
@@ -52,6 +58,7 @@ class Doorbell:
         self._waiting: dict[str, asyncio.Event] = {}
         self._due: Counter[str] = Counter()
         self.came = threading.Event()
+        self.patient: set[int] = set()
         self.sent = self.received = 0
 
     async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
@@ -84,6 +91,7 @@ class Doorbell:
             seconds = min(float(headers.get(WAIT, b"0")), LONGEST)
         except ValueError:
             return
+        self._remember(node)
         if node and seconds > 0 and not self._due[node]:
             event = self._waiting.setdefault(node, asyncio.Event())
             with contextlib.suppress(TimeoutError):
@@ -93,6 +101,13 @@ class Doorbell:
             self._due[node] -= 1
         if not self._due[node]:
             del self._due[node]  # nodes come and go, names of theirs do not stay
+
+    def _remember(self, node: str) -> None:
+        if not node.isdecimal() or len(node) > _DIGITS or int(node) in self.patient:
+            return
+        if len(self.patient) >= _MOST:
+            self.patient.clear()
+        self.patient.add(int(node))
 
 
 class _Bodies:

@@ -15,10 +15,10 @@ from aeros_core.errors import AerosError, TaskError
 from aeros_core.messages import Action, Failure, Reply
 from aeros_core.registry import versions
 from aeros_flower import brief, parcel, tidy, wire
-from aeros_flower.fleet import Fleet, Lost, Unwelcome
+from aeros_flower.fleet import Ended, Fleet, Lost, Unwelcome
 from aeros_flower.job import Job, overridden
 from aeros_flower.keep import Keeping
-from aeros_flower.metrics import working
+from aeros_flower.metrics import count_bytes, working
 from aeros_flower.place import Place
 from aeros_flower.start import say
 
@@ -60,7 +60,7 @@ class Executor:
         self._element = asdict(elements.this_machine(place.description))
         self._keeping = Keeping(place.state / place.name)
         self._job: Job | None = None
-        self._run, self._since = 0, ""
+        self._run, self._since, self._regretted = 0, "", (0, "")
         self._made_from: Any = None
         self._stopped = threading.Event()
 
@@ -75,7 +75,7 @@ class Executor:
         Raises:
             TaskError: The controller there does not admit this node, or there was none.
         """
-        told, pause, since = "", 0.1, time.monotonic()
+        told, pause, since, ended = "", 0.1, time.monotonic(), False
         while not self._stopped.is_set():
             try:
                 fleet = self._connect()  # type: ignore[misc]  # it has one that runs
@@ -87,14 +87,14 @@ class Executor:
             except Lost as error:
                 if time.monotonic() - since > self._wait:
                     raise self._alone(error) from error
-                if told != str(error):
+                if told != str(error) and not ended:
                     self._say(f"waits for the controller ({error})")
                 told, pause = str(error), min(pause * 1.5, LONGEST)
                 self._stopped.wait(pause * random.uniform(0.7, 1.0))  # noqa: S311
                 continue
             told, pause = "", 0.1
             self._say("is connected")
-            self._serve(fleet)
+            ended = self._serve(fleet)
             since = time.monotonic()
 
     def _alone(self, why: Lost) -> TaskError:
@@ -120,7 +120,8 @@ class Executor:
     def _say(self, text: str) -> None:
         self._tell(f"executor {self._place.name} {text}")
 
-    def _serve(self, fleet: Fleet) -> None:
+    def _serve(self, fleet: Fleet) -> bool:
+        """Do what the controller asks; return whether it came to its end."""
         pause = POLLS[0]
         try:
             while not self._stopped.is_set() and not fleet.lost.is_set():
@@ -134,12 +135,18 @@ class Executor:
                 pause, began = POLLS[0], time.monotonic()
                 run = message.metadata.run_id
                 answer = self.answer(message.content, fleet.lost.is_set, run)
+                count_bytes("received", parcel.size_of(message.content))
+                count_bytes("sent", parcel.size_of(answer))
                 fleet.push(answer, message, time.monotonic() - began)
                 del message, answer
+        except Ended:
+            self._say("waits for the next run: the controller has ended")
+            return True
         except Lost as error:
             self._say(f"lost the controller ({error})")
         finally:
             fleet.close()
+        return False
 
     def answer(self, content: Any, lost: Callable[[], bool] = lambda: False, run: int = 0) -> Any:
         """Return the answer to a message; whatever is wrong with it is an answer, too.
@@ -154,7 +161,12 @@ class Executor:
             if parcel.kind_of(content) == "prepare":
                 self._run, self._since = run, secrets.token_hex(8)
                 with working("prepare"):
-                    return wire.pack_note("prepared", self._prepare(content))
+                    told = self._prepare(content)
+                self._regret(told["error"], run)
+                return wire.pack_note("prepared", told)
+            if parcel.kind_of(content) == "refused":
+                self._regret(str(wire.unpack_note(content, "refused").get("reason")), run)
+                return wire.pack_note("heard", {"name": self._place.name})
             instructions = wire.unpack_instructions(content)
             session = wire.session_of(content)
         except (parcel.WireError, ValueError) as error:
@@ -170,6 +182,12 @@ class Executor:
                 replies += self._job.follow(instructions, lambda: stopped() or lost())
             self._keeping.end(nodes)
         return wire.pack_replies(replies)
+
+    def _regret(self, why: str, run: int) -> None:
+        """Say why it takes no part in a run, once; the controller may say the same."""
+        if why and (run, why) != self._regretted:
+            self._say(f"takes no part in the task: {why}")
+        self._regretted = (run, why)
 
     def _prepare(self, content: Any) -> dict[str, Any]:
         """Build what the task needs, unless it is there already, and say how that went."""
@@ -191,7 +209,14 @@ class Executor:
                 self._made_from = content
                 tidy.settle()
         except AerosError as error:
-            return told | {"error": str(error)}
+            return told | {"error": _in_a_line(error)}
         except Exception as error:
             return told | {"error": f"{type(error).__name__}: {error}"}
         return told | self._job.summary
+
+
+def _in_a_line(error: AerosError) -> str:
+    """Return what an error says, as one of the reasons that the controller lists."""
+    more = [f"exists: {error.exists}"] if error.exists else []
+    more += [error.hint] if error.hint else []
+    return f"{error.asked} ({'; '.join(more)})" if more else error.asked

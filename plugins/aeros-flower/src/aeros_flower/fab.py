@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 import shutil
+import tomllib
+import zipfile
+from collections.abc import Mapping
 from importlib.metadata import version
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from aeros_core.errors import ConfigError
 
-__all__ = ["SERVER", "of", "ours", "project"]
+__all__ = ["SERVER", "config", "of", "ours", "project", "unpack"]
 
 _PROJECT = """\
 [build-system]
@@ -92,6 +97,46 @@ def of(folder: Path) -> bytes:
         raise ConfigError(
             f"controller.app={folder} cannot be bundled: {error}", hint=f"flwr build --app {folder}"
         ) from error
+
+
+def config(folder: Path) -> dict[str, Any]:
+    """Return the configuration that somebody's Flower app has by itself.
+
+    Raises:
+        ConfigError: The folder holds none, or it cannot be read.
+    """
+    _check(folder)
+    try:
+        told = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+        return dict(told["tool"]["flwr"]["app"].get("config") or {})
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise ConfigError(
+            f"{folder / 'pyproject.toml'} is no Flower app's: {error}",
+            hint=f"flwr build --app {folder}",
+        ) from error
+
+
+def unpack(bundle: bytes, folder: Path, config: Mapping[str, Any]) -> None:
+    """Write the files of a bundle of `of`, with another configuration of the app.
+
+    Args:
+        bundle: What Flower made.
+        folder: Where to.
+        config: What is another, names of nested tables joined by dots.
+    """
+    import tomli_w  # flwr writes what is bundled with it
+
+    with zipfile.ZipFile(BytesIO(bundle)) as held:
+        held.extractall(folder, [name for name in held.namelist() if not name.startswith(".info/")])
+    path = folder / "pyproject.toml"
+    told = tomllib.loads(path.read_text(encoding="utf-8"))
+    for name, value in config.items():
+        table = told["tool"]["flwr"]["app"].setdefault("config", {})
+        while name not in table:
+            first = next(n for n in table if name.startswith(f"{n}."))
+            table, name = table[first], name.removeprefix(f"{first}.")  # noqa: PLW2901
+        table[name] = value
+    path.write_bytes(tomli_w.dumps(told).encode())
 
 
 def _check(folder: Path) -> None:

@@ -17,7 +17,7 @@ from aeros_flower.link import quiet
 from aeros_flower.reach import answered
 from aeros_flower.versions import Same, tried
 
-__all__ = ["Fleet", "Lost", "Unwelcome"]
+__all__ = ["Ended", "Fleet", "Lost", "Unwelcome"]
 
 _INTERVAL = 15.0
 """Seconds between heartbeats that are promised; Flower takes a node for lost after two."""
@@ -32,6 +32,10 @@ _AGAIN = ("PullObject", "PushMessages", "PushObject", "ConfirmMessageReceived")
 
 class Lost(ConnectionError):
     """The SuperLink cannot be reached, or does not know this node any more."""
+
+
+class Ended(Lost):
+    """The SuperLink answers that it can do nothing any more: so it does where its run ends."""
 
 
 class Unwelcome(Lost):
@@ -206,8 +210,7 @@ class Fleet:
                 return getattr(self._client, method)(request)
             except httpx.HTTPStatusError as error:
                 status = error.response.status_code
-                why = answered(status, method)
-                raise (Unwelcome(why, status) if status in (401, _OVER) else Lost(why)) from error
+                raise _refusal(answered(status, method), status) from error
             except (httpx.HTTPError, OSError, ValueError) as error:
                 if not left or self._over.wait(0.5):
                     raise Lost(f"{type(error).__name__}: {error}") from error
@@ -234,3 +237,9 @@ class Fleet:
             if self._registered:
                 self._ask("UnregisterNode", UnregisterNodeFleetRequest(node_id=self.number))
         self._client.close()
+
+
+def _refusal(why: str, status: int) -> Lost:
+    if status in (401, _OVER):
+        return Unwelcome(why, status)
+    return Ended(why) if status >= 500 else Lost(why)

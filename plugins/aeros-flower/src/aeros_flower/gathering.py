@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aeros_core.errors import AerosError, ConfigError, TaskError
 from aeros_core.words import counted
 from aeros_flower.door import Opened
-from aeros_flower.reach import split
+from aeros_flower.invitation import Invitation
 from aeros_flower.roster import Roster
-from aeros_flower.start import PORT, is_everywhere, is_loopback, say
+from aeros_flower.start import say
 
 __all__ = ["Gathering"]
 
@@ -33,12 +32,14 @@ class Gathering:
         roster: Who is there.
         expected: How many there are to be.
         seconds: To wait for them.
+        invitation: How they are started.
     """
 
     link: Opened
     roster: Roster
     expected: int
     seconds: float
+    invitation: Invitation = field(default_factory=Invitation)
 
     def wait(self, check: Callable[[], None]) -> None:
         """Wait; those that stand aside are waited past, as others may come.
@@ -88,22 +89,12 @@ class Gathering:
             )
         silent = f"{counted(preparing, 'node')} did not answer" if preparing else ""
         came = f"{self._able} of {counted(self.expected, 'executor')}"
+        start = self.invitation.words(self.link.address, self.expected)
         return TaskError(
             f"{came} came within {self.seconds:g} s",
             exists=silent and f"{silent}: Flower's own SuperNodes need controller.stock=true",
-            hint=f"{self._typed()}; controller.wait=SECONDS waits longer",
+            hint=f"{start}; controller.wait=SECONDS waits longer",
         )
-
-    def _typed(self) -> str:
-        """Return what starts executors that come here."""
-        host, port = split(self.link.address)
-        if is_everywhere(host):
-            return f"on each machine: aeros executor {platform.node()}:{port}"
-        there = f"on each machine: aeros executor {self.link.address}"
-        if not is_loopback(host):
-            return there
-        beside = "" if port == PORT else f" --port {port}"
-        return f"aeros up --nodes {self.expected}{beside}, or {there}"
 
 
 def _listed(reasons: dict[str, str]) -> str:

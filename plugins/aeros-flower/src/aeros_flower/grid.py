@@ -33,6 +33,10 @@ class GridPost:
         """Return the numbers of all nodes."""
         return set(self._grid.get_node_ids())
 
+    def executors(self) -> set[int]:
+        """Return none: Flower's Grid does not tell them apart."""
+        return set()
+
     def push(
         self, node: int, content: Any, seconds: float | None = None, kind: str = "train.aeros"
     ) -> str | None:

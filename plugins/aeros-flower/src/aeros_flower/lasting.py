@@ -37,6 +37,9 @@ class Session(Protocol):
     def nodes(self) -> set[int]:
         """See `roster.Post`."""
 
+    def executors(self) -> set[int]:
+        """Return the numbers of those that are known to be executors of aeros."""
+
     def push(self, node: int, content: Any, seconds: float | None, kind: str) -> str | None:
         """See `link.Link`."""
 
@@ -139,6 +142,10 @@ class Lasting:
             self._there = self._asked(lambda session: session.nodes(), set())
             self._looked = time.monotonic()
         return self._there
+
+    def executors(self) -> set[int]:
+        """Return the numbers of those that are known to be executors of aeros."""
+        return self._asked(lambda session: session.executors(), set())
 
     def push(
         self, node: int, content: Any, seconds: float | None = None, kind: str = "train.aeros"

@@ -166,6 +166,10 @@ class Link:
         """Return the numbers of all nodes that are there now."""
         return set(self._state.get_nodes(self._run))
 
+    def executors(self) -> set[int]:
+        """Return the numbers of those that are known to be executors of aeros."""
+        return set(self.bell.patient)
+
     def push(
         self, node: int, content: Any, seconds: float | None = None, kind: str = "train.aeros"
     ) -> str | None:

@@ -1,8 +1,8 @@
 """Figures of a running task for Prometheus: where a round's time goes, bytes, refusals.
 
 ``callback=[metrics]`` opens the endpoint beside any controller; an executor opens one with
-``--metrics PORT``. The collectors are those of prometheus_client's own registry, so that
-gate, nodes and callback of one process add to the same figures.
+``--metrics PORT``. The controller's collectors are those of prometheus_client's own registry,
+so that gate and callback of one process add to the same figures; an executor has its own.
 """
 
 from __future__ import annotations
@@ -13,17 +13,26 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from prometheus_client import Counter, Gauge, start_http_server
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, start_http_server
+from prometheus_client.process_collector import ProcessCollector
 
 from aeros_core.errors import ConfigError
 from aeros_core.hookspecs import hookimpl
-from aeros_core.messages import Update
 from aeros_core.outcomes import Round, Status
 from aeros_core.task import Task
-from aeros_flower.clock import WAITED
 from aeros_flower.start import is_loopback
 
-__all__ = ["MESSAGES", "REFUSED", "PrometheusMetrics", "count_refusal", "serve", "working"]
+__all__ = [
+    "MESSAGES",
+    "NODE",
+    "REFUSED",
+    "PrometheusMetrics",
+    "count_bytes",
+    "count_refusal",
+    "serve",
+    "serve_executor",
+    "working",
+]
 
 SECONDS = Counter("aeros_round_seconds", "Time of rounds by phase", ["task", "phase"])
 LAST = Gauge("aeros_last_round_seconds", "Time of the last round by phase", ["task", "phase"])
@@ -39,10 +48,20 @@ SHARE = Gauge(
 FAIRNESS = Gauge("aeros_fairness", "Jain's index of the rounds that nodes took part in", ["task"])
 STATUS = Gauge("aeros_status", "1 for the status the task is in", ["task", "status"])
 REFUSED = Counter("aeros_gate_refused", "Requests that the gate refused", ["why"])
-MESSAGES = Counter("aeros_executor_messages", "Messages an executor worked on", ["what"])
-WORK = Counter("aeros_executor_seconds", "Time an executor worked", ["what"])
+
+NODE = CollectorRegistry()
+"""What an executor knows of itself."""
+
+INFO = Gauge("aeros_executor_info", "1; its name", ["name"], registry=NODE)
+MESSAGES = Counter("aeros_executor_messages", "Messages worked on", ["what"], registry=NODE)
+WORK = Counter("aeros_executor_seconds", "Time it worked", ["what"], registry=NODE)
+MOVED = Counter("aeros_executor_bytes", "Payload of messages", ["direction"], registry=NODE)
+ProcessCollector(registry=NODE)
 
 PHASES = ("select", "send", "train", "receive", "aggregate", "evaluate", "commit")
+
+_KEPT = {"train": "work"}
+"""What a phase is called in the record of a round, whose ``train`` is more than that."""
 
 
 @contextmanager
@@ -54,6 +73,11 @@ def working(what: str) -> Iterator[None]:
     finally:
         MESSAGES.labels(what).inc()
         WORK.labels(what).inc(time.monotonic() - began)
+
+
+def count_bytes(direction: str, size: int) -> None:
+    """Count what an executor was sent, or has sent."""
+    MOVED.labels(direction).inc(size)
 
 
 def count_refusal(why: str, _address: str) -> None:
@@ -74,8 +98,27 @@ class Endpoint:
         self._thread.join()  # type: ignore[attr-defined]
 
 
+def serve_executor(name: str, port: int) -> Endpoint:
+    """Open an executor's endpoint, which this machine alone reaches.
+
+    Args:
+        name: Of the executor.
+        port: Port to listen on; 0: whichever is free.
+
+    Raises:
+        ConfigError: The port is taken.
+    """
+    INFO.labels(name).set(1)
+    return serve(port=port, registry=NODE)
+
+
 def serve(
-    host: str = "127.0.0.1", port: int = 9464, certificate: str = "", key: str = "", ca: str = ""
+    host: str = "127.0.0.1",
+    port: int = 9464,
+    certificate: str = "",
+    key: str = "",
+    ca: str = "",
+    registry: CollectorRegistry = REGISTRY,
 ) -> Endpoint:
     """Open the endpoint; port 0 takes any that is free.
 
@@ -85,6 +128,7 @@ def serve(
         certificate: The server's certificate, PEM.
         key: Its key.
         ca: CA of the clients that may ask, which show a certificate of theirs.
+        registry: What is shown.
 
     Raises:
         ConfigError: The port is taken, or others could reach it and nothing protects it.
@@ -105,7 +149,7 @@ def serve(
         if name and not Path(name).exists():
             raise ConfigError(f"{name} is not there", hint="aeros certs make")
     try:
-        server, thread = start_http_server(port, host, **tls)  # type: ignore[arg-type]
+        server, thread = start_http_server(port, host, registry, **tls)  # type: ignore[arg-type]
     except (OSError, OverflowError) as error:
         why = getattr(error, "strerror", None) or error
         raise ConfigError(
@@ -130,9 +174,6 @@ class PrometheusMetrics:
 
     def __init__(self, *, host: str, port: int, certificate: str, key: str, ca: str) -> None:
         self.endpoint = serve(host, port, certificate, key, ca)
-        self._mark = time.monotonic()
-        self._select = self._longest = 0.0
-        self._before = dict(WAITED)
         self._asked: Counted[str] = Counted()
         self._taken: Counted[str] = Counted()
 
@@ -141,30 +182,24 @@ class PrometheusMetrics:
         """Show the status, and none of the others."""
         for each in Status:
             STATUS.labels(task.name, str(each)).set(each is status)
-        if status is Status.RUNNING:
-            self._mark = time.monotonic()
 
     @hookimpl
     def aeros_before_round(self, cohort: Sequence[str]) -> None:
-        """Start the clock of the wait; count whom the round asks."""
+        """Count whom the round asks."""
         self._asked.update(cohort)
-        self._select = time.monotonic() - self._mark
-        self._longest, self._before = 0.0, dict(WAITED)
 
     @hookimpl
-    def aeros_after_update(self, task: Task, update: Update) -> None:
+    def aeros_after_update(self, task: Task) -> None:
         """Count an update."""
         UPDATES.labels(task.name).inc()
-        self._longest = max(self._longest, update.scalars.get("seconds", 0.0))
 
     @hookimpl
     def aeros_after_round(self, task: Task, round: Round) -> None:
         """Add the round to the figures."""
-        now = time.monotonic()
-        for phase, seconds in self._split(round, now - self._mark).items():
+        for phase in PHASES:
+            seconds = round.seconds.get(_KEPT.get(phase, phase), 0.0)
             SECONDS.labels(task.name, phase).inc(seconds)
             LAST.labels(task.name, phase).set(seconds)
-        self._mark = now
         ROUNDS.labels(task.name).inc()
         BYTES.labels(task.name, "sent").inc(round.sent)
         BYTES.labels(task.name, "received").inc(round.received)
@@ -190,19 +225,3 @@ class PrometheusMetrics:
             FAIRNESS.labels(task).set(sum(taken) ** 2 / (len(taken) * sum(n * n for n in taken)))
             SHARE.labels(task, "least").set(min(shares))
             SHARE.labels(task, "most").set(max(shares))
-
-    def _split(self, round: Round, whole: float) -> dict[str, float]:
-        wire = {phase: WAITED[phase] - self._before[phase] for phase in WAITED}
-        train = min(self._longest, wire["receive"])
-        spent = round.seconds
-        known = self._select + wire["send"] + wire["receive"]
-        split = {
-            "select": self._select,
-            "send": wire["send"],
-            "train": train,
-            "receive": wire["receive"] - train,
-            "aggregate": spent["train"] - known,
-            "evaluate": spent["evaluate"],
-            "commit": whole - spent["total"],
-        }
-        return {phase: max(seconds, 0.0) for phase, seconds in split.items()}

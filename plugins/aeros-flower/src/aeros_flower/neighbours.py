@@ -16,16 +16,18 @@ from typing import TypeAlias
 from aeros_core.errors import ConfigError, TaskError
 from aeros_core.words import counted
 from aeros_flower import reach
+from aeros_flower.holder import Holder, holder
 from aeros_flower.port import listen
 from aeros_flower.start import READY
 from aeros_flower.versions import is_tried
 
-__all__ = ["FOLDER", "Standing", "down", "place", "standing", "up"]
+__all__ = ["FOLDER", "Standing", "command", "down", "place", "standing", "up"]
 
 FOLDER = Path(".aeros")
 _Processes: TypeAlias = dict[str, subprocess.Popen[bytes]]
 _FILE = "executors.json"
 _CONTROLLER = "controller"
+_STANDING = "aeros_flower.standing"
 _PATIENCE = 120.0
 """Seconds that a process may take to start, and ten times as long as it may to end."""
 
@@ -50,6 +52,16 @@ class Standing:
         return f"a controller and {executors}" if self.controller else executors
 
 
+def _named(folder: Path) -> str:
+    return "" if folder == FOLDER else f" --folder {folder}"
+
+
+def command(folder: Path) -> str:
+    """Return what runs a task on what `up` started there."""
+    beside = "" if folder == FOLDER else f" controller.folder={folder}"
+    return f"aeros run deployment=flower{beside}"
+
+
 def place(folder: Path) -> Path:
     """Return the folder of the controller that stands by, which is its user's alone."""
     return folder / _CONTROLLER
@@ -66,17 +78,21 @@ def standing(folder: Path) -> Standing | None:
     return Standing(port, names, _CONTROLLER in running.values()) if running else None
 
 
-def up(folder: Path, nodes: int, port: int, *, alone: bool = False) -> Standing:
+def up(
+    folder: Path, nodes: int, port: int, *, alone: bool = False, metrics: int | None = None
+) -> Standing:
     """Start a controller at a port of this machine and executors for it.
 
-    Where another flwr is installed than the one that is tried, or where something answers at
-    the port that may be a SuperLink or an ``aeros run``, executors are started alone.
+    Where another flwr is installed than the one that is tried, or where an ``aeros run`` or a
+    SuperLink of this user answers at the port, executors are started alone.
 
     Args:
         folder: Where logs go, and what is to be known of them later.
         nodes: How many executors.
         port: Where the controller listens.
         alone: Start executors alone.
+        metrics: Port of the first executor's figures, others have the next; None: there are
+            none.
 
     Raises:
         ConfigError: Some are running already, or the port is taken.
@@ -85,18 +101,19 @@ def up(folder: Path, nodes: int, port: int, *, alone: bool = False) -> Standing:
     if found := standing(folder):
         raise ConfigError(
             f"{found} of {folder} run already, for port {found.port}",
-            hint="aeros run deployment=flower, or aeros down first",
+            hint=f"{command(folder)}, or aeros down{_named(folder)} first",
         )
     controller = not alone and is_tried() and not _answers(port)
     folder.mkdir(parents=True, exist_ok=True)
     began: _Processes = {}
     if controller:
-        words = ["aeros_flower.standing", str(port)]
+        words = [_STANDING, str(port)]
         _start(folder, port, began, _CONTROLLER, words, _private(place(folder)))
         _await(folder, _CONTROLLER, began[_CONTROLLER], READY)
     executors = tuple(f"executor-{number}" for number in range(1, nodes + 1))
-    for name in executors:
+    for number, name in enumerate(executors):
         words = ["aeros_core.cli", "executor", f"127.0.0.1:{port}", "--name", name]
+        words += [] if metrics is None else ["--metrics", str(metrics + number)]
         _start(folder, port, began, name, [*words, "--state", str(folder / "state")], Path())
     for name in executors:
         _await(folder, name, began[name])
@@ -104,21 +121,47 @@ def up(folder: Path, nodes: int, port: int, *, alone: bool = False) -> Standing:
 
 
 def _answers(port: int) -> bool:
-    """Tell whether somebody answers at a port as a SuperLink would.
+    """Tell whether a run or a SuperLink of this user's waits at a port for executors.
 
     Raises:
-        ConfigError: Nobody does, and one cannot listen there.
+        ConfigError: Somebody else has it.
     """
+    address, who = f"127.0.0.1:{port}", holder(port)
     try:
-        if reach.check(f"127.0.0.1:{port}", None, insecure=True, seconds=3.0):
-            return True
-        listen("127.0.0.1", port).close()
+        there = reach.check(address, None, insecure=True, seconds=3.0)
+        if not there:
+            listen("127.0.0.1", port).close()
     except ConfigError as error:
-        raise ConfigError(
-            f"--port {port} of this machine is taken, and not by a controller",
-            hint="aeros up --port PORT, another one",
-        ) from error
-    return False
+        raise _taken(port, who) from error
+    if there and reach.is_stranger(address):
+        raise _taken(port, who)
+    if there and (who is None or _STANDING in who.words):
+        raise _theirs(port, who)
+    return there
+
+
+def _taken(port: int, who: Holder | None) -> ConfigError:
+    return ConfigError(
+        f"--port {port} of this machine is taken, and not by a controller",
+        exists=str(who or ""),
+        hint="aeros up --port PORT, another one",
+    )
+
+
+def _theirs(port: int, who: Holder | None) -> ConfigError:
+    """Return what says that others have their executors at a port."""
+    if who is None:
+        return ConfigError(
+            f"--port {port} of this machine is another user's, whose controller answers there",
+            hint="aeros up --port PORT, another one; or aeros up --alone, for executors of theirs",
+        )
+    folder = who.folder.parent
+    return ConfigError(
+        f"--port {port} of this machine has the controller that aeros up started in"
+        f" {folder.parent if folder.name == FOLDER.name else folder}",
+        exists=f"{who}",
+        hint=f"aeros up --port PORT, another one; or aeros down --folder {folder} first",
+    )
 
 
 def _private(folder: Path) -> Path:
@@ -171,7 +214,7 @@ def down(folder: Path) -> Standing:
         ConfigError: Nothing was started from here.
     """
     if not (folder / _FILE).exists():
-        raise ConfigError(f"nothing was started from {folder}", hint="aeros up")
+        raise ConfigError(f"nothing was started from {folder}", hint=f"aeros up{_named(folder)}")
     found = standing(folder) or Standing(0, ())
     _, running = _running(folder)
     for pid in running:

@@ -115,6 +115,13 @@ def pack(
     return content
 
 
+def size_of(content: RecordDict) -> int:
+    """Return how many bytes a message carries."""
+    blocks = [a.data for record in content.array_records.values() for a in record.values()]
+    texts = [v for record in content.config_records.values() for v in record.values()]
+    return sum(map(len, blocks)) + sum(len(v) for v in texts if isinstance(v, str | bytes))
+
+
 def kind_of(content: RecordDict) -> str:
     """Return what kind of message this is: ``instructions``, ``replies``, or a note's.
 

@@ -9,13 +9,15 @@ from pathlib import Path
 
 from aeros_core.errors import ConfigError
 
-__all__ = ["answered", "authority", "check", "silence", "split"]
+__all__ = ["answered", "authority", "check", "is_stranger", "silence", "split"]
 
 _GREETINGS, _PAUSE = 3, 0.3
 """How often somebody is greeted who hangs up without a word, and seconds in between."""
 
 _STRANGE = {404, 405, 501}
 """How a server answers a question of which it does not know."""
+
+_STATUS = len("HTTP/1.1 200")
 
 _EXPIRED, _EARLY = 10, 9
 _NAMES = {62, 64}
@@ -84,6 +86,20 @@ def silence(address: str) -> str:
     return f"nobody answers at {address}"
 
 
+def is_stranger(address: str, seconds: float = 5.0) -> bool:
+    """Tell whether who answers in plain HTTP is something else than a SuperLink.
+
+    Args:
+        address: ``HOST:PORT``, which `check` has found to answer.
+        seconds: To wait at most for the answer.
+    """
+    try:
+        with socket.create_connection(split(address), timeout=seconds) as line:
+            return _plain(line, address) in _STRANGE
+    except (OSError, _HungUp):
+        return False  # it may be ending
+
+
 def answered(status: int, method: str) -> str:
     """Return in words that a question was answered by a status of HTTP that is an error."""
     if status in _STRANGE:
@@ -137,10 +153,16 @@ def _unread(ca: Path | None, error: OSError) -> ConfigError:
     )
 
 
-def _plain(line: socket.socket, address: str) -> None:
+def _plain(line: socket.socket, address: str) -> int:
+    """Ask after somebody's health; return the status of HTTP that is answered."""
     line.sendall(f"GET /health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n".encode())
-    if line.recv(5) != b"HTTP/":
+    said = b""
+    while len(said) < _STATUS and (more := line.recv(_STATUS - len(said))):
+        said += more
+    if not said.startswith(b"HTTP/"):
         raise _HungUp("it does not answer in HTTP")
+    status = said[9:12]
+    return int(status) if status.isdigit() else 0
 
 
 def _misunderstood(address: str, why: str, *, tls: bool) -> ConfigError:
@@ -153,8 +175,8 @@ def _misunderstood(address: str, why: str, *, tls: bool) -> ConfigError:
         )
     return ConfigError(
         f"{address} does not speak plain HTTP: it wants TLS, or speaks gRPC as Flower before 1.40",
-        hint="--ca FILE, the CA's certificate, in place of --insecure; for a controller:"
-        " controller.ca=FILE",
+        hint="--ca FILE, the ca.pem beside the controller's certificate, and no --insecure; for a"
+        " controller: controller.ca=FILE",
     )
 
 

@@ -146,6 +146,7 @@ class Roster:
             why = f"it calls itself {member.name}, and its key is that of {admitted}"
             self.unfit[admitted] = f"{why}, so --name {admitted}"
             self.tell(f"executor {admitted} cannot take part: {why}")
+            self._refuse(number, self.unfit[admitted])
             return
         for other in [m for m in self.members.values() if m.name == member.name]:
             self._drop(other.number)  # it came back before it was missed, or is another one
@@ -155,6 +156,12 @@ class Roster:
         self.members[number] = member
         member.rest = self._rests.setdefault(member.name, member.rest)
         self._place(member)
+        if member.problem:
+            self._refuse(number, member.problem)
+
+    def _refuse(self, number: int, why: str) -> None:
+        """Tell an executor why it takes no part: who runs it reads its log, not this one's."""
+        self._post.push(number, wire.pack_note("refused", {"reason": why}))
 
     def _place(self, member: Member) -> None:
         """Note whether an executor takes part, stands aside, or cannot take part."""

@@ -172,6 +172,9 @@ class _Started:
     def nodes(self) -> set[int]:
         return self._bridge.nodes()
 
+    def executors(self) -> set[int]:
+        return self._bridge.executors()
+
     def push(self, node: int, content: Any, seconds: float | None, kind: str) -> str | None:
         return self._bridge.push(node, content, seconds, kind)
 

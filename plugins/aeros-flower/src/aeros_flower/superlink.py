@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from aeros_core.errors import ConfigError
 from aeros_flower import objects, reach
 from aeros_flower.claim import Claim
 from aeros_flower.lasting import TICK, Gone, Lasting, Session
@@ -46,6 +47,12 @@ def superlink(
     def begin(before: Session | None) -> Session | None:
         if not reach.check(address, ca, insecure=insecure, seconds=5.0):
             raise Gone(reach.silence(address))
+        if insecure and reach.is_stranger(address):
+            raise ConfigError(
+                f"who answers at {address} speaks HTTP, and is no SuperLink",
+                hint="controller.superlink=HOST:PORT of one, started with flower-superlink"
+                " --isolation process; or leave it out: aeros run then listens itself",
+            )
         made = _Claimed(Claim(address, root, insecure=insecure, fab=fab))
         if isinstance(before, _Claimed):
             made.claim.stop(before.claim.run)
@@ -65,6 +72,9 @@ class _Claimed:
         from aeros_flower.internals import GetNodesRequest
 
         return {int(node.node_id) for node in self.claim.ask("GetNodes", GetNodesRequest()).nodes}
+
+    def executors(self) -> set[int]:  # a stock SuperLink does not tell them apart
+        return set()
 
     def push(self, node: int, content: Any, seconds: float | None, kind: str) -> str | None:
         from flwr.app import Message

@@ -1,0 +1,91 @@
+"""What an executor says of itself: why it takes no part, and that a run has ended."""
+
+import threading
+import time
+
+import pytest
+
+from aeros_flower import brief, wire
+from aeros_flower.executor import Executor
+from aeros_flower.fleet import Fleet, Lost
+from aeros_flower.link import Link
+from aeros_flower.place import Place
+from aeros_flower.port import listen
+from aeros_flower.reach import check
+
+
+@pytest.fixture
+def said():
+    return []
+
+
+@pytest.fixture
+def executor(tmp_path, said):
+    return Executor(Place("edge", state=tmp_path / "state"), tell=said.append)
+
+
+def test_one_that_is_refused_says_so_once_and_answers_with_its_name(executor, said):
+    note = wire.pack_note("refused", {"reason": "its data are other data"})
+    for _ in range(2):
+        assert wire.unpack_note(executor.answer(note), "heard")["name"] == "edge"
+    assert said == ["executor edge takes no part in the task: its data are other data"]
+    executor.answer(note, run=2)
+    assert len(said) == 2  # another run
+
+
+def test_one_that_cannot_prepare_says_why_and_again_where_that_is_another_reason(executor, said):
+    asked = brief.pack_preparation("", {"trainer": {"_target_": "no.such.Trainer"}})
+    why = wire.unpack_note(executor.answer(asked), "prepared")["error"]
+    assert "no.such.Trainer" in why
+    executor.answer(wire.pack_note("refused", {"reason": why}))  # the controller says the same
+    assert said == [f"executor edge takes no part in the task: {why}"]
+    executor.answer(wire.pack_note("refused", {"reason": "another"}))
+    assert said[1:] == ["executor edge takes no part in the task: another"]
+
+
+def until(done):
+    ends = time.monotonic() + 60
+    while not done():
+        assert time.monotonic() < ends
+        time.sleep(0.02)
+
+
+def test_a_run_that_ends_is_not_a_controller_that_is_lost(tmp_path, said):
+    link = Link(listen("127.0.0.1", 0))
+    address = link.address
+
+    def connect():
+        if not check(address, None, insecure=True):
+            raise Lost("nobody answers")
+        return Fleet(address, insecure=True)
+
+    executor = Executor(Place("edge", state=tmp_path), connect, said.append)
+    thread = threading.Thread(target=executor.run)
+    thread.start()
+    try:
+        until(link.executors)
+        link.close()
+        until(lambda: len(said) > 1)
+        time.sleep(0.5)  # nothing more is said of who does not answer now
+        assert said == [
+            "executor edge is connected",
+            "executor edge waits for the next run: the controller has ended",
+        ]
+        again = Link(listen("127.0.0.1", int(address.rpartition(":")[2])))
+        until(again.executors)
+        assert said[2:] == ["executor edge is connected"]
+    finally:
+        executor.stop()
+        again.close()
+        thread.join(60)
+
+
+def test_what_is_wrong_there_is_said_in_one_line(tmp_path, said):
+    place = Place("edge", settings=("trainer.speed=3",), state=tmp_path / "state")
+    executor = Executor(place, tell=said.append)
+    asked = brief.pack_preparation("", {"trainer": {"lr": 1}})
+    why = wire.unpack_note(executor.answer(asked), "prepared")["error"]
+    assert why == (
+        "--set trainer.speed=3: the task has no option 'trainer.speed' that an executor sets"
+        " (exists: trainer.<…>, transformer.<…>; --set transformer.csv.path=FILE, or leave it out)"
+    )
