@@ -38,6 +38,7 @@ from aeros_core.parameters import Layout, Parameters
 from aeros_core.tally import Tally
 from aeros_core.task import Task
 from aeros_flower import wire
+from aeros_flower.attached import attached
 from aeros_flower.limits import Limits
 from aeros_flower.link import Link
 from aeros_flower.nodes import FlowerNodes
@@ -51,9 +52,11 @@ PROCESSES = 5
 
 
 @contextlib.contextmanager
-def fleet_of(count: int, *clients: int, window: int = 2**30) -> Iterator[list[Any]]:
-    """Start a SuperLink and so many nodes; yield it, and them for each number of clients."""
-    link = Link(listen("127.0.0.1", 0))
+def fleet_of(
+    count: int, *clients: int, window: int = 2**30, link: Any = None
+) -> Iterator[list[Any]]:
+    """Start a SuperLink, if there is none, and nodes; yield it, and them for these clients."""
+    link = link or Link(listen("127.0.0.1", 0))
     names = [f"n{i:03d}" for i in range(count)]
     share = [names[i::PROCESSES] for i in range(min(PROCESSES, count))]
     processes = [
@@ -213,6 +216,48 @@ def large(quick: bool) -> Iterator[table.Row]:
     yield goal("share of check and aggregation", share, 0.1)
 
 
+def standing(quick: bool) -> Iterator[table.Row]:
+    """The same, with a controller that stands by in another process, as `aeros up` starts it."""
+    megabytes, turns = (20, 2) if quick else (100, 5)
+    elements, found = megabytes * 2**18, dict[str, float]()
+    with fleet_of(3, 3) as (_, within), aside() as link, fleet_of(3, 3, link=link) as (_, nodes):
+        spent: dict[str, list[Spent]] = {"within the run": [], "standing by": []}
+        for _ in range(turns):
+            spent["within the run"] += rounds(within, 3, elements, 1)
+            spent["standing by"] += rounds(nodes, 3, elements, 1)
+        small = rounds(nodes, 3, 1000, 5)
+    for name, some in spent.items():
+        found[name] = 2 * 3 * megabytes / statistics.median(s.wall for s in some)
+        yield row(f"{megabytes} MB, 3 nodes, {name}", some, 3, mb_s=round(found[name]))
+    yield row("3 executors, 1,000 numbers, standing by", small, 3)
+    yield goal(
+        "of a SuperLink within", found["standing by"] / found["within the run"], 0.0, least=True
+    )
+
+
+@contextlib.contextmanager
+def aside() -> Iterator[Any]:
+    """Start a controller that stands by, and yield a line to it."""
+    with socket.socket() as free, tempfile.TemporaryDirectory() as folder:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        free.close()
+        command = [sys.executable, "-m", "aeros_flower.standing", str(port)]
+        process = subprocess.Popen(command, cwd=folder, stderr=subprocess.DEVNULL)
+        try:
+            while not (Path(folder) / "line").exists():
+                time.sleep(0.1)
+            time.sleep(0.5)
+            yield attached(Path(folder), f"127.0.0.1:{port}", None, _never, 10.0, print)
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _never() -> Link:
+    raise SystemExit("the controller that stands by has ended")
+
+
 def raw(link: Link, values: np.ndarray) -> Spent:
     """Send an array to all nodes and take theirs; nothing is checked or kept."""
     wall, cpu = time.perf_counter(), time.process_time()
@@ -284,7 +329,10 @@ def same(quick: bool) -> Iterator[table.Row]:
     yield goal("the same bits", float(bits), 1, least=True)
 
 
-CASES = {"plain": plain, "same": same, "tiny": tiny, "many": many, "large": large, "memory": memory}
+CASES = {
+    "plain": plain, "same": same, "tiny": tiny, "many": many, "large": large,
+    "standing": standing, "memory": memory,
+}  # fmt: skip
 
 
 def main() -> None:
