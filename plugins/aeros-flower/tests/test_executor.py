@@ -3,11 +3,15 @@
 import threading
 import time
 
+import numpy as np
 import pytest
 
+from aeros_core.messages import Instruction, Update
+from aeros_core.parameters import Parameters
 from aeros_flower import brief, wire
 from aeros_flower.executor import Executor
 from aeros_flower.fleet import Fleet, Lost
+from aeros_flower.job import Job
 from aeros_flower.link import Link
 from aeros_flower.place import Place
 from aeros_flower.port import listen
@@ -83,9 +87,35 @@ def test_a_run_that_ends_is_not_a_controller_that_is_lost(tmp_path, said):
 def test_what_is_wrong_there_is_said_in_one_line(tmp_path, said):
     place = Place("edge", settings=("trainer.speed=3",), state=tmp_path / "state")
     executor = Executor(place, tell=said.append)
-    asked = brief.pack_preparation("", {"trainer": {"lr": 1}})
+    config = {"trainer": {"lr": 1, "model": {"_target_": "x", "hidden": [3]}}}
+    asked = brief.pack_preparation("", config)
     why = wire.unpack_note(executor.answer(asked), "prepared")["error"]
     assert why == (
         "--set trainer.speed=3: the task has no option 'trainer.speed' that an executor sets"
-        " (exists: trainer.<…>, transformer.<…>; --set transformer.csv.path=FILE, or leave it out)"
+        " (exists: trainer.lr, trainer.model.hidden; --set KEY=VALUE with one of these, or leave it"
+        " out)"
     )
+
+
+def test_each_reply_says_how_long_all_was_worked_at_so_far():
+    """The longest of a round is then what its executor took, however many clients it has."""
+
+    class Nodes:
+        def dispatch(self, instructions):
+            self.left = list(instructions)
+
+        def receive(self, timeout):
+            time.sleep(0.05)
+            told = self.left.pop(0)
+            return Update(told.node, told.round, told.parameters, 1, {})
+
+        def abandon(self):
+            pass
+
+    job = object.__new__(Job)
+    job.nodes = Nodes()
+    parameters = Parameters.of({"w": np.zeros(1, "float32")})
+    asked = [Instruction(1, f"client-{i}", parameters) for i in range(4)]
+    spent = [reply.scalars["seconds"] for reply in job.follow(asked, lambda: False)]
+    assert all(n * 0.05 <= took for n, took in enumerate(spent, 1))
+    assert spent == sorted(spent)

@@ -139,7 +139,7 @@ class Door:
             found[0].enrol(key, name)
 
         def expel(key: bytes) -> None:
-            found[0].expel(key)
+            say(f"the key of {found[0].expel(key)} is not admitted any more")
 
         wrap, pair = self._guard(enrol, expel), self._pair()
         link = Link(listen(self.host, self.port), pair, wrap, bundle)

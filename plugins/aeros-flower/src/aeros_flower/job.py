@@ -108,14 +108,13 @@ class Job:
         self, instructions: Sequence[Instruction], stopped: Callable[[], bool]
     ) -> Iterator[Reply]:
         """Yield the reply to each instruction; those for which no time is left fail."""
-        limit = instructions[0].deadline
-        ends = None if limit is None else time.monotonic() + limit
+        limit, began = instructions[0].deadline, time.monotonic()
+        ends = None if limit is None else began + limit
         left = {told.node: told for told in instructions}
         try:
             self.nodes.dispatch(instructions)
             while left and not stopped():
-                began = time.monotonic()
-                reply = self.nodes.receive(None if ends is None else ends - began)
+                reply = self.nodes.receive(None if ends is None else ends - time.monotonic())
                 if reply is None:
                     break
                 left.pop(reply.node, None)
@@ -164,7 +163,7 @@ def _answering(
 
 
 def _timed(reply: Reply, seconds: float) -> Reply:
-    """Return a reply that says for how long was trained, for those who watch."""
+    """Return a reply that says how long all was worked at so far, for those who watch."""
     if not isinstance(reply, Update):
         return reply
     return replace(reply, scalars={**reply.scalars, "seconds": seconds})
@@ -193,11 +192,24 @@ def overridden(config: Mapping[str, Any], words: Sequence[str]) -> dict[str, Any
         if not way or way[0] not in OWN or not isinstance(place, dict) or last not in place:
             raise ConfigError(
                 f"--set {word}: the task has no option '{key}' that an executor sets",
-                exists=", ".join(f"{group}.<…>" for group in OWN),
-                hint="--set transformer.csv.path=FILE, or leave it out",
+                exists=", ".join(_options(config)) or "none",
+                hint="--set KEY=VALUE with one of these, or leave it out",
             )
         place[last] = _value(text)
     return made
+
+
+def _options(config: Mapping[str, Any]) -> list[str]:
+    """Return the keys that an executor may set, of parts and of what lies within them."""
+    keys: list[str] = []
+    todo = [(group, config.get(group)) for group in OWN]
+    for name, node in todo:
+        for key, value in (node if isinstance(node, Mapping) else {}).items():
+            if isinstance(value, Mapping):
+                todo.append((f"{name}.{key}", value))
+            elif key != "_target_":
+                keys.append(f"{name}.{key}")
+    return sorted(keys)
 
 
 def _value(text: str) -> Any:

@@ -152,11 +152,12 @@ class Link:
         if (number := self._state.get_node_id_by_public_key(key)) is not None:
             self._names[number] = name
 
-    def expel(self, key: bytes) -> None:
-        """Let go of a node whose key was taken away; with its key it may come again."""
+    def expel(self, key: bytes) -> str:
+        """Let go of a node whose key was taken away, until it is admitted again; return its name."""
         number = self._state.get_node_id_by_public_key(key)
         if number is not None and self._state.deactivate_node(number):
             self.bell.came.set()
+        return self._names.get(number or 0, "")
 
     def admitted(self, number: int) -> str:
         """Return the name under which a node's key was admitted; empty: it has none."""

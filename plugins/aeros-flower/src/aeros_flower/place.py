@@ -21,7 +21,7 @@ class Place:
         name: Its name, of which there is one among a controller's executors.
         own: Whether all its data are one client's, called by that name; otherwise it serves
             clients of the task's partition.
-        settings: What it sets for itself, as ``transformer.csv.path=FILE``.
+        settings: What it sets for itself, as ``transformer.table.path=FILE``.
         state: Folder for what its clients keep for themselves.
         description: What its owner says of it.
     """
