@@ -153,7 +153,7 @@ class Link:
             self._names[number] = name
 
     def expel(self, key: bytes) -> str:
-        """Let go of a node whose key was taken away, until it is admitted again; return its name."""
+        """Let go of a node whose key was taken away, for as long as it is; return its name."""
         number = self._state.get_node_id_by_public_key(key)
         if number is not None and self._state.deactivate_node(number):
             self.bell.came.set()
