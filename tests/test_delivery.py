@@ -11,7 +11,7 @@ from aeros_core import delivery, plugins
 from aeros_core.delivery import Delivery, delivered
 from aeros_core.errors import ConfigError, PluginError, RepositoryError
 from aeros_core.loading import GuardedLoader
-from aeros_core.powers import SupportsAlgorithms
+from aeros_core.storage_powers import SupportsAlgorithms
 from aeros_core.task import Pin, Task
 
 PIN = {"version": "1.0", "sha256": "a" * 64}

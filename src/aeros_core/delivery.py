@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from aeros_core import compose, config, plugins, words
 from aeros_core.errors import ConfigError, PluginError
 from aeros_core.loading import GuardedLoader
-from aeros_core.powers import SupportsAlgorithms
 from aeros_core.registry import Registry
+from aeros_core.storage_powers import SupportsAlgorithms
 from aeros_core.task import Pin, Task
 
 if TYPE_CHECKING:

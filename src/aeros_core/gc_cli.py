@@ -10,8 +10,8 @@ from aeros_core import words
 from aeros_core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from aeros_core.powers import SupportsCollection
     from aeros_core.roles import Repository
+    from aeros_core.storage_powers import SupportsCollection
 
 __all__ = ["add_options", "collect"]
 
@@ -30,7 +30,7 @@ def add_options(sub: argparse.ArgumentParser) -> None:
 
 def collect(parsed: argparse.Namespace) -> int:
     """Remove versions by rules, and what nothing names."""
-    from aeros_core.powers import SupportsCollection
+    from aeros_core.storage_powers import SupportsCollection
 
     repository, names = words.repository(parsed.words)
     if names or parsed.hours < 0:
@@ -59,8 +59,8 @@ def _retire(
 ) -> dict[str, list[int]] | None:
     """Take away what the rules do not keep; None where there are no rules."""
     from aeros_core import retention
-    from aeros_core.powers import SupportsRemoval
     from aeros_core.roles import Repository
+    from aeros_core.storage_powers import SupportsRemoval
 
     if not (parsed.keep_last or parsed.keep_best or parsed.dry_run):
         return None

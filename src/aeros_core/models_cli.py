@@ -87,7 +87,7 @@ def _some(
     repository: Repository, names: list[str], parsed: argparse.Namespace
 ) -> tuple[Sequence[ModelInfo], str]:
     """Return the versions that are asked for, and where they stand among all."""
-    from aeros_core.powers import SupportsPages
+    from aeros_core.storage_powers import SupportsPages
 
     if parsed.limit is None and not parsed.offset and not parsed.newest:
         wanted: list[str | None] = [*names] or [None]
@@ -165,7 +165,7 @@ def _rows(model: Model) -> int:
 
 
 def _tag(parsed: argparse.Namespace) -> int:
-    from aeros_core.powers import SupportsTags
+    from aeros_core.storage_powers import SupportsTags
 
     repository, names = words.repository(parsed.words)
     if len(names) != 2 or not words.named(names[0])[1]:

@@ -16,11 +16,9 @@ from aeros_core.counts import Count
 from aeros_core.data import Batch, Dataset
 from aeros_core.messages import Broadcast, Failure, Instruction, State, Update
 from aeros_core.parameters import Array, Parameters
-from aeros_core.records import Algorithm, ModelInfo
-from aeros_core.roles import Codec, Inferencer, Repository
+from aeros_core.roles import Codec, Inferencer
 
 __all__ = [
-    "SupportsAlgorithms",
     "SupportsAnswers",
     "SupportsAttribution",
     "SupportsAveraging",
@@ -29,18 +27,11 @@ __all__ = [
     "SupportsBuffer",
     "SupportsCodec",
     "SupportsCohort",
-    "SupportsCollection",
     "SupportsCounts",
     "SupportsExplanation",
     "SupportsFit",
-    "SupportsHealing",
     "SupportsMembers",
-    "SupportsPages",
-    "SupportsParts",
-    "SupportsRemoval",
     "SupportsState",
-    "SupportsTags",
-    "SupportsVerify",
 ]
 
 
@@ -212,113 +203,3 @@ class SupportsCounts(Protocol):
 
     def counts(self) -> Iterable[Count]:
         """Return what there is to count now; called while requests are answered."""
-
-
-@runtime_checkable
-class SupportsTags(Protocol):
-    """A repository whose versions can be given names beside ``latest``."""
-
-    def tag(self, name: str, tag: str, version: int | str = "latest") -> None:
-        """Let ``tag`` point to a version of a model, whatever it pointed to before."""
-
-
-@runtime_checkable
-class SupportsParts(Protocol):
-    """A repository that delivers some tensors of a model without reading the others."""
-
-    def part(
-        self, name: str, version: int | str = "latest", *, tensors: Sequence[str]
-    ) -> Parameters:
-        """Return the tensors that match these patterns (``*``, ``?``), in layout order, verified.
-
-        Raises:
-            ConfigError: A pattern matches no tensor.
-        """
-
-
-@runtime_checkable
-class SupportsPages(Protocol):
-    """A repository that lists many versions page by page."""
-
-    def page(
-        self, name: str | None = None, *, offset: int = 0, limit: int = 100, newest: bool = False
-    ) -> tuple[Sequence[ModelInfo], int]:
-        """Return some versions of a model, or of all, by name and version, and their number.
-
-        Args:
-            name: Name of a model; None for all.
-            offset: How many are passed over.
-            limit: How many are returned, at most.
-            newest: The newest version of each first.
-        """
-
-
-@runtime_checkable
-class SupportsVerify(Protocol):
-    """A repository that can check what it holds without delivering it."""
-
-    def verify(
-        self, name: str | None = None, version: int | str | None = None
-    ) -> Mapping[str, str]:
-        """Read and hash a version, a whole model, or everything that is stored.
-
-        Returns:
-            Every file that was read, and what is wrong with it: ``""`` if nothing is.
-        """
-
-
-@runtime_checkable
-class SupportsHealing(Protocol):
-    """A repository that can write what is damaged again from other copies."""
-
-    def heal(
-        self, name: str | None, version: int | str | None, others: Sequence[Repository]
-    ) -> Mapping[str, str]:
-        """Heal a version, a whole model, or everything; return ``{file: where from}``.
-
-        Args:
-            name: A model; None for everything.
-            version: One version of it; None for all.
-            others: Repositories that are copies of this one.
-        """
-
-
-@runtime_checkable
-class SupportsCollection(Protocol):
-    """A repository that can remove what nothing names, while others write."""
-
-    def collect(self, seconds: float) -> Mapping[str, int]:
-        """Remove what nothing names and is older than this; return ``{removed: bytes}``."""
-
-
-@runtime_checkable
-class SupportsRemoval(Protocol):
-    """A repository from which versions of models can be taken away."""
-
-    def remove(self, name: str, versions: Sequence[int]) -> Sequence[int]:
-        """Take versions away, but none that a tag points to; return those that are gone.
-
-        Their numbers are not given again. What they alone named goes with the next
-        `SupportsCollection.collect`.
-        """
-
-
-@runtime_checkable
-class SupportsAlgorithms(Protocol):
-    """A repository that keeps algorithms: wheels, with who vouches for them.
-
-    It need not be trusted: whoever installs one checks signature and hash.
-    """
-
-    def store_algorithm(self, algorithm: Algorithm, wheel: bytes) -> None:
-        """Store a version; the same once more changes nothing.
-
-        Raises:
-            RepositoryError: This version is there with another content or signature.
-        """
-
-    def algorithms(self, name: str | None = None) -> Sequence[Algorithm]:
-        """Return every version of an algorithm, or of all, by name and version."""
-
-    def algorithm(self, name: str, version: str) -> tuple[Algorithm, bytes]:
-        """Return a version and its wheel."""

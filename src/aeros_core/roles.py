@@ -1,7 +1,8 @@
 """The six roles. A plugin implements them; the configuration chooses among them.
 
 Roles never import or call one another: `aeros_core.rounds` and the controllers bring
-them together. What only some implementations can do is in `aeros_core.powers`.
+them together. What only some implementations can do is in `aeros_core.powers`, and what
+only some repositories can in `aeros_core.storage_powers`.
 """
 
 from __future__ import annotations

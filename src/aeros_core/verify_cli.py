@@ -34,7 +34,7 @@ def verify(parsed: argparse.Namespace) -> int:
     Raises:
         RepositoryError: Something is damaged.
     """
-    from aeros_core.powers import SupportsVerify
+    from aeros_core.storage_powers import SupportsVerify
 
     repository, names = words.repository(parsed.words)
     if len(names) > 1:
@@ -71,7 +71,7 @@ def _healed(
     repository: Repository, name: str | None, version: str | None, parsed: argparse.Namespace
 ) -> dict[str, str]:
     """Heal what is damaged if that is asked for; return where each file came from."""
-    from aeros_core.powers import SupportsHealing
+    from aeros_core.storage_powers import SupportsHealing
 
     parsed.heal = parsed.heal or bool(parsed.heal_from)
     if not parsed.heal:
@@ -88,7 +88,7 @@ def _healed(
 
 def _copy(place: str) -> Repository:
     """Return the repository that ``--heal-from`` names, which has to hold something."""
-    from aeros_core.powers import SupportsAlgorithms
+    from aeros_core.storage_powers import SupportsAlgorithms
 
     folder = ["repository=zarr", f"repository.path={place}"]
     copy, _ = words.repository(place.split() if "=" in place else folder)

@@ -7,8 +7,8 @@ import pytest
 from endpoints import repository
 
 from aeros_core.errors import ConfigError, RepositoryError
-from aeros_core.powers import SupportsAlgorithms
 from aeros_core.records import Algorithm
+from aeros_core.storage_powers import SupportsAlgorithms
 
 WHEELS = [b"first", b"second", b"", np.arange(70_000, dtype="<u4").tobytes()]
 

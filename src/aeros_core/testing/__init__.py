@@ -12,9 +12,10 @@ pytest runs the contract on your implementation::
 
 from aeros_core.testing.collector import CollectorTests
 from aeros_core.testing.inferencer import InferencerTests
+from aeros_core.testing.partitioner import PartitionerTests
 from aeros_core.testing.repository import RepositoryTests
 from aeros_core.testing.trainer import TrainerTests
-from aeros_core.testing.transformer import PartitionerTests, SourceTests, TransformerTests
+from aeros_core.testing.transformer import SourceTests, TransformerTests
 
 __all__ = [
     "CollectorTests",

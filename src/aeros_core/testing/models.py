@@ -14,9 +14,14 @@ from hypothesis import strategies as st
 from aeros_core.errors import ConfigError, RepositoryError
 from aeros_core.outcomes import Status
 from aeros_core.parameters import Parameters
-from aeros_core.powers import SupportsCollection, SupportsParts, SupportsTags, SupportsVerify
 from aeros_core.records import Model, ModelInfo
 from aeros_core.roles import Repository
+from aeros_core.storage_powers import (
+    SupportsCollection,
+    SupportsParts,
+    SupportsTags,
+    SupportsVerify,
+)
 from aeros_core.testing import samples
 
 __all__ = ["ModelsContract"]

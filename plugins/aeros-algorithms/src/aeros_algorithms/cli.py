@@ -17,8 +17,8 @@ from aeros_algorithms.site import Site, fetch, verify
 from aeros_algorithms.statement import Refused, lock_of
 from aeros_core import locks, words
 from aeros_core.errors import ConfigError, RepositoryError
-from aeros_core.powers import SupportsAlgorithms
 from aeros_core.records import Algorithm
+from aeros_core.storage_powers import SupportsAlgorithms
 from aeros_core.tables import table
 
 __all__ = ["add_algorithms"]

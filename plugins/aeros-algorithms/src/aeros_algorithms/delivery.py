@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 from aeros_algorithms.registering import registered
 from aeros_algorithms.site import Site, fetch
-from aeros_core.powers import SupportsAlgorithms
 from aeros_core.registry import Registry
+from aeros_core.storage_powers import SupportsAlgorithms
 from aeros_core.task import Pin
 
 __all__ = ["delivered"]

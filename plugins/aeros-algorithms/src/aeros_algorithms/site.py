@@ -25,8 +25,8 @@ from packaging.version import Version
 from aeros_algorithms import checksums, collisions, keys, requirements, validity, wheel
 from aeros_algorithms.statement import Refused, fits
 from aeros_core.errors import ConfigError
-from aeros_core.powers import SupportsAlgorithms
 from aeros_core.records import Algorithm
+from aeros_core.storage_powers import SupportsAlgorithms
 from aeros_core.task import Pin
 
 __all__ = ["ALLOWED", "Site", "fetch", "folders", "install", "verify"]

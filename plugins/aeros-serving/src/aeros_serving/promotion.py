@@ -9,8 +9,8 @@ from typing import Any
 from aeros_core import compose, hookimpl, plugins
 from aeros_core.errors import ConfigError
 from aeros_core.outcomes import Result, Status
-from aeros_core.powers import SupportsTags
 from aeros_core.records import Run
+from aeros_core.storage_powers import SupportsTags
 
 __all__ = ["Promotion", "movable"]
 

@@ -12,8 +12,8 @@ from typing import Any
 from aeros_core import compose, members, plugins
 from aeros_core.errors import ConfigError
 from aeros_core.followups import FollowUp
-from aeros_core.powers import SupportsTags
 from aeros_core.roles import Repository
+from aeros_core.storage_powers import SupportsTags
 from aeros_core.subtask import Subtask
 from aeros_serving.config import Serving, Where
 from aeros_serving.promotion import movable

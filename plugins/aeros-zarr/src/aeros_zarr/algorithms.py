@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 
 class Algorithms:
-    """The algorithms of a repository; the methods are those of `powers.SupportsAlgorithms`.
+    """The algorithms of a repository; the methods are those of `storage_powers.SupportsAlgorithms`.
 
     Args:
         store: Where they lie.

@@ -6,9 +6,9 @@ import logging
 from typing import Protocol
 
 from aeros_core.errors import AerosError, ConfigError
-from aeros_core.powers import SupportsCollection, SupportsRemoval
 from aeros_core.retention import Rules, doomed, unfinished
 from aeros_core.roles import Repository
+from aeros_core.storage_powers import SupportsCollection, SupportsRemoval
 
 __all__ = ["Retiring", "retire", "rules"]
 
