@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeAlias
 
 from aeros_core.data import Batch
+from aeros_serving.background import bring
 from aeros_serving.batching import Batching
 from aeros_serving.config import Where
 from aeros_serving.explaining import Explainer
@@ -50,6 +51,7 @@ class Lane:
         self.batching = batching
         self._loop = loop
         self._waiting: deque[Job] = deque()
+        self._computed: Sequence[Job] = ()
         self._rows = 0
         self._busy = False
         self._closing = False
@@ -101,6 +103,19 @@ class Lane:
         if self._thread is not None:
             self._thread.shutdown(wait=False)
 
+    def give_up(self) -> int:
+        """Tell those that wait or are computed that the server has ended; return how many."""
+        self._closing = True
+        jobs = [*self._computed, *self._waiting]
+        self._waiting.clear()
+        self._rows = 0
+        given = sum(job.give_up() for job in jobs)
+        for _ in range(given):
+            self.served.statistics.failed("Unavailable", 0.0)
+        given += self._explainer.give_up()
+        self._idle.set()
+        return given
+
     def _arrange(self) -> None:
         """Decide when the next batch goes; called whenever something has changed."""
         if self._busy or not self._waiting:
@@ -127,14 +142,12 @@ class Lane:
             self._tell(jobs, self._work([job.batch for job in jobs]))
             self._arrange()
         else:
-            self._busy = True
+            self._busy, self._computed = True, jobs
             future = self._thread.submit(self._work, [job.batch for job in jobs])
-            future.add_done_callback(
-                lambda done: self._loop.call_soon_threadsafe(self._back, jobs, done)
-            )
+            future.add_done_callback(lambda done: bring(self._loop, self._back, jobs, done))
 
     def _back(self, jobs: Sequence[Job], done: Future[list[_Done]]) -> None:
-        self._busy = False
+        self._busy, self._computed = False, ()
         self._tell(jobs, done.result())
         self._arrange()
 
@@ -199,15 +212,13 @@ class Lane:
             total = now - job.entered
             if requests:
                 statistics.executed(rows, requests, seconds)
+            if job.over:  # it was given up, and is counted as that
+                continue
             if isinstance(answer, Refused):
                 statistics.failed(type(answer).__name__, total)
             else:
                 statistics.answered(max(0.0, total - sum(seconds)), total)
-            if not job.cancelled:
-                try:
-                    job.done(answer)
-                except Exception:
-                    _log.exception("an answer could not be given")
+            job.tell(answer)
 
 
 def _kind(batch: Batch) -> object:

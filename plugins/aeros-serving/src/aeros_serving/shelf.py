@@ -52,7 +52,7 @@ class Shelf:
         self._slots: dict[str, Slot] = {}
         self._refs: dict[str, str] = {}
         self._changing = asyncio.Lock()
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._leaving: dict[asyncio.Task[None], list[Lane]] = {}
         self._background = Background()
         self.failures: dict[str, int] = {}
         self.closing = False
@@ -139,7 +139,7 @@ class Shelf:
         async with self._changing:
             slot = self._slot(name)
             del self._slots[name]
-        await asyncio.gather(*(lane.drain() for lane in slot.lanes))
+        await asyncio.gather(*[self._leave(lane) for lane in slot.lanes])
 
     async def follow(self) -> None:
         """Look again and again whether a tag has moved, and swap; runs until it is cancelled."""
@@ -208,10 +208,12 @@ class Shelf:
         if before is not None:
             self._leave(before)
 
-    def _leave(self, lane: Lane) -> None:
-        task = asyncio.get_running_loop().create_task(self._gone([lane]))
-        self._leaving.add(task)
-        task.add_done_callback(self._leaving.discard)
+    def _leave(self, lane: Lane) -> asyncio.Task[None]:
+        last = [lane]
+        task = asyncio.get_running_loop().create_task(self._gone(last))
+        self._leaving[task] = last
+        task.add_done_callback(lambda done: self._leaving.pop(done, None))
+        return task
 
     async def _gone(self, last: list[Lane]) -> None:
         """Let a version answer what waits, and free its memory where nobody waits for it."""
@@ -261,6 +263,12 @@ class Shelf:
         self.closing = True
         lanes = [lane for slot in self for lane in slot.lanes]
         await asyncio.gather(*(lane.drain() for lane in lanes), *self._leaving)
+
+    def give_up(self) -> int:
+        """Tell all that still wait that the server has ended; return how many they are."""
+        self.closing = True
+        leaving = [lane for last in self._leaving.values() for lane in last]
+        return sum(lane.give_up() for lane in [*leaving, *(x for s in self for x in s.lanes)])
 
     def close(self) -> None:
         """End the thread in which versions come and go; the last of all."""
