@@ -105,6 +105,10 @@ def test_a_token_is_asked_for_everywhere_but_for_health(running, tmp_path):
     with triton.InferenceServerClient(f"127.0.0.1:{server.grpc}") as client:
         with pytest.raises(Exception, match="bears no token"):
             client.get_server_metadata()
+        with pytest.raises(Exception, match="bears no token"):
+            client.is_model_ready("toy")
+        assert client.is_server_live()
+        assert client.is_server_ready()
         client.get_server_metadata(headers={"authorization": "Bearer s3cret"})
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -28,6 +29,12 @@ _log = logging.getLogger(__name__)
 
 INLINE = 0.0005
 """Seconds for a row, below which a model is not worth a thread of its own."""
+
+SLOW = 0.01
+"""Seconds of a batch, in which nobody else is answered where it is computed inline."""
+
+AGAIN = 60.0
+"""Seconds within which a second batch that is slow takes a model to a thread of its own."""
 
 _Seconds: TypeAlias = tuple[float, float, float]
 _Done: TypeAlias = tuple[Batch | Refused, int, int, _Seconds]
@@ -60,7 +67,8 @@ class Lane:
         self._idle.set()
         slow = served.asks or served.seconds >= INLINE
         own = where is Where.thread or (where is Where.auto and slow)
-        self._thread = ThreadPoolExecutor(1, f"lane-{served.name}") if own else None
+        self._thread = self._own_thread() if own else None
+        self._auto, self._slow = where is Where.auto, -math.inf
         self._enough = batching.preferred[0] if batching.preferred else batching.max_batch
         self._free = served.contract.free
         self._explainer = Explainer(served, loop)
@@ -139,12 +147,29 @@ class Lane:
         if not jobs:
             self._arrange()
         elif self._thread is None:
+            started = time.monotonic()
             self._tell(jobs, self._work([job.batch for job in jobs]))
+            if self._auto and (now := time.monotonic()) - started > SLOW:
+                self._held_up(now, now - started)
             self._arrange()
         else:
             self._busy, self._computed = True, jobs
             future = self._thread.submit(self._work, [job.batch for job in jobs])
             future.add_done_callback(lambda done: bring(self._loop, self._back, jobs, done))
+
+    def _own_thread(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(1, f"lane-{self.served.name}")
+
+    def _held_up(self, now: float, seconds: float) -> None:
+        """Compute in a thread from now on if this happens again and again, and is no accident."""
+        if now - self._slow < AGAIN and not self._closing:
+            self._thread = self._own_thread()
+            told = (
+                "model '%s' version %d: batches take long (%.3g s), and compute in a thread of"
+                " their own from now on; serving.where=thread has them do so from the start"
+            )
+            _log.info(told, self.served.name, self.served.version, seconds)
+        self._slow = now
 
     def _back(self, jobs: Sequence[Job], done: Future[list[_Done]]) -> None:
         self._busy, self._computed = False, ()
