@@ -12,7 +12,7 @@ from aeros_core.records import ModelInfo
 from aeros_serving.background import Background
 from aeros_serving.batching import Batching
 from aeros_serving.config import Serving
-from aeros_serving.failures import Refused, Unavailable, Unknown, plain
+from aeros_serving.failures import Refused, Unavailable, Unknown, plain, short
 from aeros_serving.lane import Lane
 from aeros_serving.served import Loader
 from aeros_serving.slot import Slot
@@ -97,14 +97,16 @@ class Shelf:
 
     def _unloaded(self, slot: Slot, version: str) -> Unknown:
         told = ", ".join(str(lane.served.version) for lane in slot.lanes)
-        return Unknown(f"model '{slot.name}' has no version '{version}' loaded; versions: {told}")
+        return Unknown(
+            f"model '{slot.name}' has no version '{short(version)}' loaded; versions: {told}"
+        )
 
     def _slot(self, name: str) -> Slot:
         try:
             return self._slots[name]
         except KeyError:
             told = ", ".join(self._slots) or "none"
-            raise Unknown(f"model '{name}' is not loaded; models: {told}") from None
+            raise Unknown(f"model '{short(name)}' is not loaded; models: {told}") from None
 
     async def load(self, name: str, ref: str = "") -> int:
         """Load a model, or look again which version its tag points to; return the version.
@@ -236,7 +238,7 @@ class Shelf:
         if not infos:
             stored = await self._background.run(self._loader.repository.models)
             told = ", ".join(sorted({info.name for info in stored})) or "none at all"
-            raise Unknown(f"model '{name}' is not in the repository; models: {told}")
+            raise Unknown(f"model '{short(name)}' is not in the repository; models: {told}")
         return _numbered(name, infos, ref) if ref.isdecimal() else _tagged(name, infos, ref)
 
     async def index(self, ready: bool = False) -> list[Entry]:
@@ -290,7 +292,7 @@ def _tagged(name: str, infos: Sequence[ModelInfo], tag: str) -> int:
             return info.version
     if tag == "latest":
         return max(info.version for info in infos)
-    raise Unknown(f"model '{name}' has no tag '{tag}'; tags: {_tags(infos)}")
+    raise Unknown(f"model '{name}' has no tag '{short(tag)}'; tags: {_tags(infos)}")
 
 
 def _tags(infos: Sequence[ModelInfo]) -> str:
