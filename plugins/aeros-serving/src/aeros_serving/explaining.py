@@ -83,7 +83,7 @@ class Explainer:
             return Expired(late), 0.0
         try:
             return self._served.explain(job.batch, how), time.monotonic() - started
-        except BaseException as error:  # noqa: BLE001 - as in a lane
+        except BaseException as error:
             return refusal(error), 0.0
 
     def _back(self, job: Job, done: Future[tuple[Batch | Refused, float]]) -> None:

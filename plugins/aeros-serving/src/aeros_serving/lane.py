@@ -214,7 +214,7 @@ class Lane:
         """
         try:
             answers, seconds = self.served.answer(batches)
-        except BaseException as error:  # noqa: BLE001 - whoever asked is told, and the server goes on
+        except BaseException as error:
             refused = refusal(error)
         else:
             return self._whole(batches, answers, seconds)

@@ -156,7 +156,7 @@ class Served:
                 return sample, self.service.predict(sample)
             except RemoteError:
                 raise
-            except BaseException as error:  # noqa: BLE001 - one that ends itself does not answer
+            except BaseException as error:
                 why = error if why is None or rows == 1 else why
         raise self._dumb(why) from why
 
