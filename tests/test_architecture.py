@@ -17,7 +17,7 @@ LAYERS = [
     " outcomes tally counts records control events roles powers storage_powers",
     # the algorithms of the system, and how results look
     "clock admission intake cohort busy survey node origin sitting ending rounds figures"
-    " answering scoring workflow pipeline elements explanation serving retention"
+    " answering answers scoring workflow pipeline elements explanation serving retention"
     " queries lineage samples"
     " tables curves safetensors rowfile",
     # transport

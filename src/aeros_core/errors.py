@@ -1,6 +1,7 @@
 """Errors that aeros raises on purpose.
 
     AerosError            exit code 1
+    ├── AnswerError       exit code 1   an inferencer answered what is no answer
     ├── ConfigError       exit code 2   what was typed or configured cannot be
     │   └── PluginError                 a plugin is missing, broken or ambiguous
     ├── DataError         exit code 1   the data cannot be used
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 __all__ = [
     "AerosError",
+    "AnswerError",
     "ConfigError",
     "DataError",
     "Interrupted",
@@ -60,6 +62,10 @@ def _rebuild(
     kind: type[AerosError], asked: str, exists: str, provider: str, hint: str
 ) -> AerosError:
     return kind(asked, exists=exists, provider=provider, hint=hint)
+
+
+class AnswerError(AerosError):
+    """An inferencer answered something else than arrays by name, a row for each row."""
 
 
 class ConfigError(AerosError):

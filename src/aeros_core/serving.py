@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aeros_core import explanation, pipeline
+from aeros_core.answers import checked
 from aeros_core.counts import Count
 from aeros_core.data import Batch
 from aeros_core.errors import ConfigError
@@ -41,9 +42,13 @@ class Service:
     after: Sequence[SupportsAnswers] = ()
 
     def predict(self, batch: Batch) -> Batch:
-        """Return one row of predictions for each row of raw ``batch``."""
-        output = self.inferencer.predict(pipeline.transform(self.steps, batch))
-        output = pipeline.answer(self.after, output)
+        """Return one row of predictions for each row of raw ``batch``.
+
+        Raises:
+            AnswerError: The inferencer answered something else.
+        """
+        answered = self.inferencer.predict(pipeline.transform(self.steps, batch))
+        output = pipeline.answer(self.after, checked(self.inferencer, answered))
         self.events.aeros_after_predict(model=self.model, batch=batch, output=output)
         return output
 

@@ -17,13 +17,23 @@ README = (ROOT / "README.md").read_text()
 @pytest.fixture(scope="module")
 def third_party(tmp_path_factory):
     """The tutorial's package, made in an empty directory and installed."""
-    folder = tmp_path_factory.mktemp("nearest")
-    for name, text in re.findall(r"```\w+ title=(\S+)\n(.*?)```", TUTORIAL, re.DOTALL):
+    return installed(tmp_path_factory.mktemp("nearest"), TUTORIAL)
+
+
+def installed(folder, page):
+    """Return a folder with the files of a page, and the environment in which they are installed."""
+    for name, text in re.findall(r"```\w+ title=(\S+)\n(.*?)```", page, re.DOTALL):
         (folder / name).write_text(text)
     site = folder / "site"
     command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(site)]
     subprocess.run([*command, "."], cwd=folder, check=True, capture_output=True)
     return folder, {**os.environ, "PYTHONPATH": str(site)}
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """The inferencer of the page of plugins, installed."""
+    return installed(tmp_path_factory.mktemp("plain"), (ROOT / "docs/plugins.md").read_text())
 
 
 def run(third_party, *words):
@@ -55,6 +65,39 @@ def test_tutorial_passes_the_contract(third_party):
     done = run(third_party, "pytest", "-q", "-p", "no:cacheprovider", "test_nearest.py")
     assert done.returncode == 0, done.stdout
     assert re.search(r"\d+ passed", done.stdout)
+
+
+SAME = """
+import numpy as np
+from aeros_core import compose, config, plugins
+registry = plugins.discover()
+answers = []
+for name in ("plain", "torch"):
+    cfg = config.plain(config.load([f"+inferencer={name}"], registry, root="models"))
+    repository = compose.build_part(registry, "repository", cfg["repository"])
+    model = repository.model("digits", 1)
+    service = compose.build_service(registry, model, cfg["inferencer"], repository=repository)
+    rows = np.random.default_rng(0).uniform(0, 16, (5, 8, 8)).astype("float32")
+    answers.append(service.predict({"image": rows}))
+    assert len(service.predict({"image": rows[:0]})["scores"]) == 0
+ours, theirs = answers
+np.testing.assert_allclose(ours["scores"], theirs["scores"], rtol=1e-5, atol=1e-7)
+np.testing.assert_array_equal(ours["label"], theirs["label"])
+print(list(ours))
+"""
+
+
+def test_the_inferencer_of_the_page_of_plugins_answers_as_torch_does(plain):
+    folder, env = plain
+    listed = run(plain, "aeros_core.cli", "plugins").stdout
+    assert re.search(r"plain +aeros-plain +1\.0 +ok +inferencer=plain", listed)
+    done = run(plain, "aeros_core.cli", "run", "trainer/model=softmax", "task.rounds=3")
+    assert done.returncode == 0, done.stderr
+    command = [sys.executable, "-c", SAME]
+    done = subprocess.run(
+        command, cwd=folder, env=env, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "['scores', 'label']\n"), done.stderr
 
 
 COMMANDS = [

@@ -81,17 +81,39 @@ def test_nothing_is_loaded():
         SequenceInferencer(members={"a": {}}, order=["a"]).predict(rows())
 
 
-@pytest.mark.parametrize("order", [[], ["a"], ["a", "b", "b"], ["a", "c"]], ids=str)
-def test_an_order_names_every_member_once(order):
-    with pytest.raises(ConfigError, match="does not name every member once") as caught:
+ALL = "inferencer.order=[a,b], in the order that is meant"
+
+
+@pytest.mark.parametrize(
+    ("order", "told", "hint"),
+    [
+        ([], "leaves out 'a': it names every member once", ALL),
+        (["a"], "leaves out 'b': it names every member once", ALL),
+        (["a", "b", "b"], "names a member twice: it names every member once", ALL),
+        (["a", "c"], "names 'c', which is no member", "+inferencer.members.c=NAME:VERSION"),
+    ],
+    ids=str,
+)
+def test_an_order_names_every_member_once(order, told, hint):
+    with pytest.raises(ConfigError) as caught:
         SequenceInferencer(members={"b": {}, "a": {}}, order=order)
-    assert caught.value.exists == "a, b"
+    assert caught.value.asked == f"inferencer.order=[{','.join(order)}] {told}"
+    assert (caught.value.exists, caught.value.hint) == ("a, b", hint)
 
 
 def test_rows_come_back_in_order():
     batch = {"x": np.arange(6.0)}
     answer = deal(batch, np.array([1, 0, 1, 2, 0, 1]), lambda n, part: {"y": part["x"] * 10 + n})
     np.testing.assert_array_equal(answer["y"], [1, 10, 21, 32, 40, 51])
+
+
+def test_fields_come_in_the_order_of_the_first_that_answers():
+    answers = [
+        {"scores": np.zeros(1), "label": np.ones(1)},
+        {"label": np.ones(1), "scores": np.zeros(1)},
+    ]
+    answer = deal({"x": np.zeros(2)}, np.array([1, 0]), lambda n, part: answers[n])
+    assert list(answer) == ["scores", "label"]
 
 
 def test_no_rows_are_asked_of_the_usual_one():

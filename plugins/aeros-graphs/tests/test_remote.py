@@ -116,6 +116,20 @@ def test_what_is_refused_is_not_tried_again(remote, endpoint):
 
 
 @pytest.mark.parametrize(
+    ("value", "why"), [("s3cret", "what it holds is not taken"), (None, "it is not set")]
+)
+def test_who_is_not_known_there_is_told_which_variable_to_set(
+    remote, endpoint, monkeypatch, value, why
+):
+    if value:
+        monkeypatch.setenv("TOK", value)
+    endpoint.script += [401]
+    with pytest.raises(AerosError) as caught:
+        remote(token="TOK").predict(rows())
+    assert caught.value.hint == f"export TOK=…; {why}"
+
+
+@pytest.mark.parametrize(
     ("body", "said"),
     [(b"", "without a reason"), (b'{"detail": [{"msg":\n "no"}]}', '{"detail": [{"msg": "no"}]}'),
      (b"<p>\xff</p>", "<p>\ufffd</p>"), (b"[]", "[]"), (b"x" * 9000, "x" * 500)],

@@ -171,7 +171,7 @@ def test_options_that_cannot_be(options, said):
 
 
 def test_an_order_names_every_member_once():
-    with pytest.raises(ConfigError, match="does not name every member once"):
+    with pytest.raises(ConfigError, match="leaves out 'two': it names every member once"):
         SwitchInferencer(members={"one": {}, "two": {}}, order=["one"], **OPTIONS)
 
 

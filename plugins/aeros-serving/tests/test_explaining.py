@@ -137,7 +137,7 @@ class Waiting:
     def until(self, count):
         end = time.monotonic() + 30
         explainer = self.server.server.shelf.lane("toy")._explainer
-        while explainer._waiting < count or not self.inferencer.explaining:
+        while len(explainer._jobs) < count or not self.inferencer.explaining:
             assert time.monotonic() < end
             time.sleep(0.01)
 

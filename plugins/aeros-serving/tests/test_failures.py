@@ -14,6 +14,7 @@ from aeros_serving.failures import Damaged, Malformed, Unavailable, plain, refus
         ("http://there:80/v2/models did not answer", "http://there:80/v2/models did not answer"),
         ("s3://bucket/a/b is gone", "s3://bucket/a/b is gone"),
         ("1/2 and/or text/plain a/b/c", "1/2 and/or text/plain a/b/c"),
+        ("<A object at 0x7f12ab> is none", "<A object> is none"),
         ("first\n  second", "first second"),
     ],
 )

@@ -270,6 +270,42 @@ def test_a_client_that_leaves_is_not_computed(toys, running):
     assert server.server.shelf.lane("toy").served.statistics.errors == {"Cancelled": 3}
 
 
+@pytest.mark.parametrize("version", ["1.1", "1.0"])
+def test_who_closes_is_not_computed_and_who_only_sends_no_more_is(toys, running, version):
+    inferencer = toys.repository.all["toy", 1][1]
+    server = running(where=Where.thread, max_batch=1)
+    lane = server.server.shelf.lane("toy")
+    inferencer.sizes.clear()
+    inferencer.gate.clear()
+    first = socket.create_connection(("127.0.0.1", server.http))
+    first.sendall(infer())
+    while not inferencer.sizes:
+        time.sleep(0.01)
+    half = socket.create_connection(("127.0.0.1", server.http), timeout=20)
+    half.sendall(infer((2, 0, 0)).replace(b"HTTP/1.1", b"HTTP/" + version.encode()))
+    half.shutdown(socket.SHUT_WR)
+    closed = socket.create_connection(("127.0.0.1", server.http))
+    closed.sendall(infer())
+    while lane.waiting < 2:
+        time.sleep(0.01)
+    closed.close()
+    until = time.monotonic() + 10
+    while len(server.server._connections) > 2 and time.monotonic() < until:
+        time.sleep(0.01)
+    inferencer.gate.set()
+    answer = read(half)
+    assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\n") == (version == "1.1")
+    assert b"HTTP/1.1 200 OK" in answer
+    assert b"[4.0,0.0,0.0]" in answer
+    assert b"200 OK" in first.recv(65536)
+    first.close()
+    half.close()
+    while lane.waiting:
+        time.sleep(0.01)
+    assert inferencer.sizes == [1, 1]
+    assert lane.served.statistics.errors == {"Cancelled": 1}
+
+
 WORDS = [
     b"GET ", b"POST ", b"/v2 ", b"/v2/models/toy/infer ", b"HTTP/1.1\r\n", b"\r\n", b"\r\n\r\n",
     b"content-length: 5\r\n", b"content-length: -5\r\n", b"transfer-encoding: chunked\r\n",

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -240,6 +241,33 @@ def test_draining_answers_what_waits_and_takes_no_more(served, rows):
         return [answer.done() for answer in desk.answers]
 
     assert run(work()) == [True, True]
+
+
+@pytest.mark.parametrize("where", [Where.auto, Where.inline])
+def test_what_turns_out_to_be_slow_moves_to_a_thread(served, rows, where, caplog):
+    served.seconds, threads = 0.0, []
+
+    def predict(batch):
+        threads.append(threading.current_thread() is threading.main_thread())
+        time.sleep(0.02 if len(batch["x"]) > 1 else 0)
+        return {"x": batch["x"]}
+
+    served.service.inferencer.predict = predict
+
+    async def work():
+        desk = Desk(served, where)
+        for count in (1, 2, 1, 2, 1, 2):
+            desk.ask(rows(count))
+            await desk.all()
+        await desk.lane.drain()
+
+    with caplog.at_level("INFO"):
+        run(work())
+    moved = where is Where.auto
+    assert threads == [True] * 4 + [not moved] * 2  # once may be an accident
+    said = [record.getMessage() for record in caplog.records if "toy" in record.getMessage()]
+    assert len(said) == moved
+    assert not moved or "in a thread of their own from now on" in said[0]
 
 
 @pytest.mark.parametrize("asks", [False, True])

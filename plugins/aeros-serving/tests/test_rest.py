@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tritonclient.utils import InferenceServerException
 
+from aeros_core.answers import named
 from aeros_core.counts import Count
 from aeros_core.schema import Field, Schema
 from aeros_serving.codec import request_of
@@ -403,3 +404,47 @@ def test_an_answer_that_cannot_be_written_is_told(toys, running, monkeypatch, ca
     with caplog.at_level(logging.CRITICAL):
         status, answer = server.infer()
     assert (status, answer) == (500, {"error": answer["error"]})
+
+
+@pytest.mark.parametrize("path", ["/v2/{}", "/v2/models/{}", "/v2/models/toy/versions/{}"])
+def test_a_long_path_is_not_repeated_whole(running, path):
+    server = running()
+    status, _, body = server.ask("GET", path.format("x" * 5000))
+    assert status == 404
+    assert body.count(b"x") < 200
+    assert "…" in json.loads(body)["error"]
+
+
+@pytest.mark.parametrize("where", [Where.inline, Where.thread])
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ({"y": [1.0]}, "answered 'y' with a list, not an array"),
+        ([1.0], "answered with a list, not a dict of arrays"),
+        ({"y": np.array([object()], object)},
+         "answered 'y' with an array that holds an object, not str or bytes alone"),
+    ],
+    ids=["list", "no dict", "objects"],
+)  # fmt: skip
+def test_what_is_no_answer_is_told_with_whose_it_is(toys, running, caplog, answer, told, where):
+    inferencer = toys.repository.all["toy", 1][1]
+    server = running(where=where)
+    inferencer.predict = lambda batch: answer
+    assert server.infer() == (500, {"error": f"inferencer {named(inferencer)} {told}"})
+    assert not caplog.records
+    assert server.server.shelf.lane("toy").served.statistics.errors == {"Refused": 1}
+
+
+@pytest.mark.parametrize("where", [Where.inline, Where.thread])
+def test_a_model_that_would_end_the_process_fails_alone(toys, running, caplog, where):
+    inferencer = toys.repository.all["toy", 1][1]
+    server, before = running(where=where), inferencer.predict
+
+    def ends(batch):
+        raise SystemExit(3)
+
+    inferencer.predict = ends
+    assert server.infer() == (500, {"error": "SystemExit: 3"})
+    assert [record.getMessage() for record in caplog.records] == ["a model failed"]
+    inferencer.predict = before
+    assert server.infer()[0] == 200

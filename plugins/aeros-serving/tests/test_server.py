@@ -1,9 +1,12 @@
 """Starting and ending: ports, certificates, tokens, and what is answered at the end."""
 
+import asyncio
+import socket
 import threading
 import time
 
 import grpc
+import numpy as np
 import pytest
 import tritonclient.grpc as triton
 
@@ -102,6 +105,10 @@ def test_a_token_is_asked_for_everywhere_but_for_health(running, tmp_path):
     with triton.InferenceServerClient(f"127.0.0.1:{server.grpc}") as client:
         with pytest.raises(Exception, match="bears no token"):
             client.get_server_metadata()
+        with pytest.raises(Exception, match="bears no token"):
+            client.is_model_ready("toy")
+        assert client.is_server_live()
+        assert client.is_server_ready()
         client.get_server_metadata(headers={"authorization": "Bearer s3cret"})
 
 
@@ -141,3 +148,65 @@ def test_ending_answers_what_was_asked(toys, running):
     for thread in threads:
         thread.join(30)
     assert found == [200] * 4
+
+
+def test_who_is_not_answered_within_the_drain_is_told(toys, running, caplog):
+    inferencer = toys.repository.all["toy", 1][1]
+    server = running(where=Where.thread, drain=0.2, max_batch=1)
+    inferencer.gate.clear()
+    lane, found = server.server.shelf.lane("toy"), []
+
+    def by_rest():
+        found.append(server.infer())
+
+    def by_grpc():
+        with triton.InferenceServerClient(f"127.0.0.1:{server.grpc}") as client:
+            x = triton.InferInput("x", [1, 3], "FP32")
+            x.set_data_from_numpy(np.ones((1, 3), np.float32))
+            try:
+                client.infer("toy", [x])
+            except Exception as error:
+                found.append(error)
+
+    threads = [threading.Thread(target=each) for each in (by_rest, by_rest, by_grpc)]
+    for thread in threads:
+        thread.start()
+    while lane.waiting < 2:  # and one is computed
+        time.sleep(0.01)
+    caplog.clear()
+    server.stop()
+    inferencer.gate.set()  # what was computed comes when the loop is closed
+    for thread in threads:
+        thread.join(30)
+    lane._thread.shutdown()
+    told = "the server has ended before the request was answered"
+    rest = [each for each in found if isinstance(each, tuple)]
+    assert rest == [(503, {"error": told})] * 2
+    [rpc] = [each for each in found if not isinstance(each, tuple)]
+    assert "UNAVAILABLE" in rpc.status()
+    assert rpc.message() == told
+    assert lane.served.statistics.errors == {"Unavailable": 3}
+    over = "serving.drain=0.2 s are over: 3 requests not answered, and told so (503, UNAVAILABLE)"
+    assert [record.getMessage() for record in caplog.records] == [over]
+
+
+def test_what_is_computed_as_the_drain_is_over_is_told_once(toys, running, caplog):
+    """Its answer comes while the server still closes connections."""
+    inferencer = toys.repository.all["toy", 1][1]
+    server = running(where=Where.thread, drain=0.1)
+    inferencer.gate.clear()
+    lane = server.server.shelf.lane("toy")
+    inferencer.sizes.clear()
+    with socket.create_connection(("127.0.0.1", server.http), timeout=20) as sock:
+        sock.sendall(server.request())
+        while not inferencer.sizes:
+            time.sleep(0.01)
+        server.do(server.server.stop())
+        inferencer.gate.set()
+        lane._thread.shutdown()
+        server.do(asyncio.sleep(0.05))
+        assert sock.recv(65536).startswith(b"HTTP/1.1 503 ")
+    assert lane.served.statistics.errors == {"Unavailable": 1}
+    assert lane.served.statistics.success.count == 0
+    assert len(caplog.records) == 1
+    server.end()

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from aeros_core.errors import AerosError, ConfigError, RemoteError
+from aeros_core.errors import AerosError, ConfigError, RemoteError, RepositoryError
 from aeros_serving import slot
 from aeros_serving.config import Where
 
@@ -202,12 +202,18 @@ def test_a_model_that_is_not_there_starts_nothing(running, model, told):
     assert refused.value.asked == told
 
 
+ELSE = "mend it there, or choose another: inferencer=NAME; aeros plugins lists them"
+
+
 @pytest.mark.parametrize(
     ("error", "hint"),
     [
         (AerosError("http://there did not answer", hint="is it there?"), "is it there?"),
-        (AerosError("it is damaged"), "aeros models verify toy:1"),
-        (ValueError("it is damaged"), "aeros models verify toy:1"),
+        (RepositoryError("it is\n damaged"), "aeros models verify toy:1"),
+        (ConfigError("the batch has no field 'kind'", exists="x"), ""),
+        (ValueError("is\n  wrong"), ELSE),
+        (ValueError(), ELSE),
+        (SystemExit(3), ELSE),
     ],
 )
 def test_a_model_that_cannot_answer_a_row_is_told_with_what_to_do(toys, running, error, hint):
@@ -219,9 +225,28 @@ def test_a_model_that_cannot_answer_a_row_is_told_with_what_to_do(toys, running,
     inferencer.predict = predict
     with pytest.raises(ConfigError) as caught:
         running("toy")
-    why = getattr(error, "asked", str(error))
-    assert caught.value.asked == f"model 'toy' version 1 cannot answer a row: {why}"
+    why = getattr(error, "asked", f"{type(error).__name__}: {error}".rstrip(": "))
+    told = f"model 'toy' version 1 cannot answer a row: {' '.join(why.split())}"
+    assert caught.value.asked == told
     assert caught.value.hint == hint
+    assert caught.value.exists == getattr(error, "exists", "")
+
+
+def test_a_model_that_answers_once_and_not_again_is_told_so(toys, running):
+    _, inferencer = toys.repository.all["toy", 1]
+    answer, asked = inferencer.predict, []
+
+    def predict(batch):
+        asked.append(len(batch["x"]))
+        if len(asked) == 2:
+            raise ValueError("the second\ntime")
+        return answer(batch)
+
+    inferencer.predict = predict
+    with pytest.raises(ConfigError) as caught:
+        running("toy")
+    told = "model 'toy' version 1 cannot answer a row: ValueError: the second time"
+    assert caught.value.asked == told
 
 
 def test_a_model_is_taken_up_while_what_it_asks_is_away(toys, running, caplog):

@@ -119,13 +119,23 @@ def ordered(members: Mapping[str, Any], order: Sequence[str]) -> list[str]:
     Raises:
         ConfigError: It does not.
     """
-    if sorted(order) != sorted(members):
+    if sorted(order) == sorted(members):
+        return list(order)
+    names = sorted(members)
+    told = f"inferencer.order=[{','.join(order)}]"
+    if strange := [name for name in order if name not in members]:
         raise ConfigError(
-            f"inferencer.order=[{','.join(order)}] does not name every member once",
-            exists=", ".join(sorted(members)),
-            hint=f"inferencer.order=[{','.join(members)}], in the order that is meant",
+            f"{told} names '{strange[0]}', which is no member",
+            exists=", ".join(names) or "no member",
+            hint=f"+inferencer.members.{strange[0]}=NAME:VERSION",
         )
-    return list(order)
+    left = [name for name in names if name not in order]
+    how = f"leaves out '{left[0]}'" if left else "names a member twice"
+    raise ConfigError(
+        f"{told} {how}: it names every member once",
+        exists=", ".join(names),
+        hint=f"inferencer.order=[{','.join(names)}], in the order that is meant",
+    )
 
 
 def _member(name: str, node: Any) -> Mapping[str, Any]:
@@ -173,17 +183,18 @@ def deal(
         parts.append((rows, ask(int(place), part)))
     if len(parts) == 1:
         return dict(parts[0][1])
-    return {name: _column(name, len(places), parts) for name in sorted(_same(parts))}
+    return {name: _column(name, len(places), parts) for name in _same(parts)}
 
 
-def _same(parts: list[tuple[NDArray[np.int64], Batch]]) -> set[str]:
+def _same(parts: list[tuple[NDArray[np.int64], Batch]]) -> list[str]:
+    """Return the fields that all answer, in the order in which the first does."""
     names = [set(answer) for _, answer in parts]
     if any(other != names[0] for other in names):
         told = " and ".join(", ".join(sorted(name)) for name in names)
         raise ConfigError(
             f"members answer other fields: {told}", hint="choose members that answer the same"
         )
-    return names[0]
+    return list(parts[0][1])
 
 
 def _column(name: str, rows: int, parts: list[tuple[NDArray[np.int64], Batch]]) -> Array:

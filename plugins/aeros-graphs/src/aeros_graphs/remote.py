@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import time
 from collections.abc import Iterator, Mapping
@@ -61,7 +62,7 @@ class RemoteInferencer:
                 raise ConfigError(f"inferencer.{name}={value} is not possible", exists="0 or more")
         self._url, self._version, self._binary = url, version, binary
         self._endpoint = Endpoint(url, token, ca)
-        self._model, self._name = model, model
+        self._model, self._name, self._token = model, model, token
         self._timeout, self._tries, self._backoff = timeout, retries + 1, backoff
         self._breaker = Breaker(failures, pause)
         self._hedge = hedge
@@ -94,7 +95,7 @@ class RemoteInferencer:
         body, headers = written(batch, binary=self._binary)
         answer = self._answered(path, body, headers)
         if answer.status != 200:
-            raise _refused(self._url, answer, self._binary)
+            raise _refused(self._url, answer, self._binary, self._token)
         try:
             return read(answer.body, answer.headers.get(HEADER.lower()))
         except (ValueError, LookupError, TypeError, AttributeError) as error:
@@ -175,10 +176,11 @@ def _check(**values: float) -> None:
             raise ConfigError(f"inferencer.{name}={value} is not possible", exists="above 0")
 
 
-def _refused(url: str, answer: Answer, binary: bool) -> AerosError:
+def _refused(url: str, answer: Answer, binary: bool, token: str) -> AerosError:
     kind, hint = ConfigError if answer.status in _GUILTY else AerosError, ""
     if answer.status in (401, 403):
-        hint = "export AEROS_REMOTE_TOKEN=…"
+        why = "what it holds is not taken" if os.environ.get(token) else "it is not set"
+        hint = f"export {token}=…; {why}"
     elif kind is ConfigError and binary:
         hint = "inferencer.binary=false for servers without binary tensors"
     return kind(f"{url} refuses, status {answer.status}: {_reason(answer.body)}", hint=hint)

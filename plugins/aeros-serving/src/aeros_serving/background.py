@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TypeVar
 
-__all__ = ["NICE", "Background", "give_way"]
+__all__ = ["NICE", "Background", "bring", "give_way"]
 
 NICE = 10
 """Added to the niceness of the thread, and of those that it starts: a tenth of a processor that
@@ -33,6 +33,15 @@ class Background:
     def close(self) -> None:
         """Take no more work."""
         self._pool.shutdown(wait=False)
+
+
+def bring(loop: asyncio.AbstractEventLoop, work: Callable[..., object], *args: object) -> None:
+    """Have an event loop call a function; one that has ended waits for nothing any more."""
+    try:
+        loop.call_soon_threadsafe(work, *args)
+    except RuntimeError:
+        if not loop.is_closed():
+            raise
 
 
 def give_way() -> None:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from aeros_core.data import Batch
-from aeros_serving.background import give_way
+from aeros_serving.background import bring, give_way
 from aeros_serving.failures import Expired, Malformed, Overloaded, Refused, refusal
 from aeros_serving.job import Job
 from aeros_serving.served import Explain, Served
 
 __all__ = ["GRADIENTS", "WAITING", "Explainer"]
-
-_log = logging.getLogger(__name__)
 
 WAITING = 16
 """Requests for explanations of one version, waiting or computed."""
@@ -34,7 +31,7 @@ class Explainer:
 
     def __init__(self, served: Served, loop: asyncio.AbstractEventLoop) -> None:
         self._served, self._loop = served, loop
-        self._waiting = 0
+        self._jobs: set[Job] = set()
         self._thread: ThreadPoolExecutor | None = None
         self._idle = asyncio.Event()
         self._idle.set()
@@ -50,20 +47,18 @@ class Explainer:
             told = f"{job.rows} rows times {how.steps} steps are {job.rows * how.steps} gradients"
             self._served.statistics.failed("Malformed", 0.0)
             raise Malformed(f"{told}, and {GRADIENTS} are taken at once; explain fewer rows")
-        if self._waiting >= WAITING:
-            told = f"{self._waiting} explanations of model '{self._served.name}' wait already"
+        if len(self._jobs) >= WAITING:
+            told = f"{len(self._jobs)} explanations of model '{self._served.name}' wait already"
             self._served.statistics.failed("Overloaded", 0.0)
             raise Overloaded(told)
         if self._thread is None:
             name = f"explain-{self._served.name}"
             self._thread = ThreadPoolExecutor(1, name, initializer=give_way)
         job.entered = time.monotonic()
-        self._waiting += 1
+        self._jobs.add(job)
         self._idle.clear()
         future = self._thread.submit(self._work, job, how)
-        future.add_done_callback(
-            lambda done: self._loop.call_soon_threadsafe(self._back, job, done)
-        )
+        future.add_done_callback(lambda done: bring(self._loop, self._back, job, done))
 
     async def drain(self) -> None:
         """Return once all that wait are answered."""
@@ -71,23 +66,33 @@ class Explainer:
         if self._thread is not None:
             self._thread.shutdown(wait=False)
 
+    def give_up(self) -> int:
+        """Tell those that wait or are computed that the server has ended; return how many."""
+        given = sum(job.give_up() for job in self._jobs)
+        for _ in range(given):
+            self._served.statistics.failed("Unavailable", 0.0)
+        self._idle.set()
+        return given
+
     def _work(self, job: Job, how: Explain) -> tuple[Batch | Refused, float]:
         """Return the explanation, or why there is none, and the seconds it took."""
         started = time.monotonic()
-        if job.cancelled or started > job.deadline:
+        if job.cancelled or job.over or started > job.deadline:
             waited = started - job.entered
             late = f"the request waited {waited:.3f} s and was past its deadline"
             return Expired(late), 0.0
         try:
             return self._served.explain(job.batch, how), time.monotonic() - started
-        except Exception as error:
+        except BaseException as error:
             return refusal(error), 0.0
 
     def _back(self, job: Job, done: Future[tuple[Batch | Refused, float]]) -> None:
-        self._waiting -= 1
-        if not self._waiting:
+        self._jobs.discard(job)
+        if not self._jobs:
             self._idle.set()
         (answer, seconds), statistics = done.result(), self._served.statistics
+        if job.over:
+            return
         if job.cancelled:
             statistics.failed("Cancelled", time.monotonic() - job.entered)
             return
@@ -95,7 +100,4 @@ class Explainer:
             statistics.failed(type(answer).__name__, time.monotonic() - job.entered)
         else:
             statistics.explained.add(seconds)
-        try:
-            job.done(answer)
-        except Exception:
-            _log.exception("an explanation could not be given")
+        job.tell(answer)

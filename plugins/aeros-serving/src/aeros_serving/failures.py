@@ -5,7 +5,14 @@ from __future__ import annotations
 import logging
 import re
 
-from aeros_core.errors import AerosError, ConfigError, DataError, PluginError, RepositoryError
+from aeros_core.errors import (
+    AerosError,
+    AnswerError,
+    ConfigError,
+    DataError,
+    PluginError,
+    RepositoryError,
+)
 
 __all__ = [
     "Damaged",
@@ -23,6 +30,7 @@ __all__ = [
     "Unsupported",
     "plain",
     "refusal",
+    "short",
 ]
 
 _FULL = ("allocate memory", "out of memory", "ALLOC_FAILED")
@@ -30,6 +38,12 @@ _FULL = ("allocate memory", "out of memory", "ALLOC_FAILED")
 
 _PATH = re.compile(r"(?<![\w.:/])~?(?:/[\w.@%+~=-]+){2,}/?")
 """A path of this machine; the path of a URL is none."""
+
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+"""Where an object lies, as Python shows it."""
+
+_ECHOED = 200
+"""Signs of what a client sent that an answer repeats."""
 
 _log = logging.getLogger(__name__)
 
@@ -118,15 +132,20 @@ class Damaged(Refused):
     http, grpc = 500, "DATA_LOSS"
 
 
-def plain(error: Exception) -> str:
+def short(text: str) -> str:
+    """Return what a client sent, no longer than an answer repeats it."""
+    return text if len(text) <= _ECHOED else f"{text[: _ECHOED - 1]}…"
+
+
+def plain(error: BaseException) -> str:
     """Return an error in one line for a client: without paths of this machine, or its commands."""
     asked = error.asked if isinstance(error, AerosError) else str(error)
     if isinstance(error, RepositoryError):
         asked = asked.partition(": ")[0]  # what follows says where, and how
-    return _PATH.sub("…", " ".join(asked.split()))
+    return _PATH.sub("…", _ADDRESS.sub("", " ".join(asked.split())))
 
 
-def refusal(error: Exception) -> Refused:
+def refusal(error: BaseException) -> Refused:
     """Return what an error of a model means to the one who asked.
 
     What is wrong with configuration or data is wrong with the request; any other error that is
@@ -143,10 +162,12 @@ def refusal(error: Exception) -> Refused:
     if isinstance(error, RepositoryError):
         _log.warning("the repository failed: %s", error)
         return Damaged(f"{plain(error)}; the server's log says why")
+    if isinstance(error, AnswerError):
+        return Refused(plain(error))
     if isinstance(error, AerosError):
         return Unavailable(plain(error))
     full = "OutOfMemory" in type(error).__name__ or any(word in str(error) for word in _FULL)
     if isinstance(error, MemoryError) or full:
         return Exhausted(f"out of memory: {plain(error)}".rstrip(": "))
     _log.error("a model failed", exc_info=error)
-    return Refused(f"{type(error).__name__}: {plain(error)}")
+    return Refused(f"{type(error).__name__}: {plain(error)}".rstrip(": "))

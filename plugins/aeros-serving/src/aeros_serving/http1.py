@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import select
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
@@ -26,6 +27,11 @@ FRAMING = 8
 
 AHEAD = 8
 """Requests of a connection that may wait behind the one that is answered."""
+
+PROBE = 0.01
+"""Seconds until it is first seen whether a client that sends no more is there to read."""
+
+_INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _STATUS = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\n".encode() for s in HTTPStatus}
 _STATUS |= {status: _STATUS[status] + b"retry-after: 1\r\n" for status in (429, 503)}
@@ -127,7 +133,28 @@ class Connection(asyncio.Protocol):
         if self._coming is not None and not self._refused:
             self._refuse(400, "the client closed the connection before its request was whole")
         tls = self._transport.get_extra_info("sslcontext") is not None
-        return not tls and self._current is not None
+        if tls or self._current is None:
+            return False
+        if self._parser.get_http_version() == "1.1":
+            self._transport.write(_INTERIM)
+            self._loop.call_later(PROBE, self._probe, PROBE)
+        return True
+
+    def _probe(self, after: float) -> None:
+        """See whether a client that sends no more has closed, or reads on.
+
+        A client has to take an interim answer that it did not ask for (RFC 9110, 15.2). The
+        system of one that has closed answers it with a reset, which nobody reads after the end.
+        """
+        if self._current is None or self._transport.is_closing():
+            return
+        poll = select.poll()
+        poll.register(self._transport.get_extra_info("socket").fileno(), 0)
+        if poll.poll(0):  # an error or a hang-up, which are told whatever is asked for
+            self._transport.abort()
+        else:
+            after = min(1.0, 2 * after)
+            self._loop.call_later(after, self._probe, after)
 
     def pause_writing(self) -> None:
         """Take no more requests from a client that does not read."""
@@ -171,7 +198,7 @@ class Connection(asyncio.Protocol):
         elif int(length) > self._limits.max_body:
             self._too_large(int(length))
         elif coming.headers.get(b"expect", b"").lower() == b"100-continue":
-            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._transport.write(_INTERIM)
 
     def on_body(self, body: bytes) -> None:
         """Keep a piece of the body."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from aeros_core.data import Batch
-from aeros_serving.failures import Refused
+from aeros_serving.failures import Refused, Unavailable
 from aeros_serving.served import Explain
 
 __all__ = ["Job"]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, eq=False)
@@ -26,6 +29,7 @@ class Job:
         entered: Monotonic time when it came.
         cancelled: Whether nobody waits for it any more.
         how: How its answer is to be explained; None: not at all.
+        over: Whether it was told something.
     """
 
     batch: Batch
@@ -35,3 +39,20 @@ class Job:
     entered: float = 0.0
     cancelled: bool = False
     how: Explain | None = None
+    over: bool = False
+
+    def tell(self, answer: Batch | Refused) -> None:
+        """Tell the answer to whoever waits for it, once."""
+        if self.cancelled or self.over:
+            return
+        self.over = True
+        try:
+            self.done(answer)
+        except Exception:
+            _log.exception("an answer could not be given")
+
+    def give_up(self) -> bool:
+        """Tell that the server has ended; return whether somebody waited for the answer."""
+        waited = not (self.cancelled or self.over)
+        self.tell(Unavailable("the server has ended before the request was answered"))
+        return waited

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeAlias
 
 from aeros_core.data import Batch
+from aeros_serving.background import bring
 from aeros_serving.batching import Batching
 from aeros_serving.config import Where
 from aeros_serving.explaining import Explainer
@@ -27,6 +29,12 @@ _log = logging.getLogger(__name__)
 
 INLINE = 0.0005
 """Seconds for a row, below which a model is not worth a thread of its own."""
+
+SLOW = 0.01
+"""Seconds of a batch, in which nobody else is answered where it is computed inline."""
+
+AGAIN = 60.0
+"""Seconds within which a second batch that is slow takes a model to a thread of its own."""
 
 _Seconds: TypeAlias = tuple[float, float, float]
 _Done: TypeAlias = tuple[Batch | Refused, int, int, _Seconds]
@@ -50,6 +58,7 @@ class Lane:
         self.batching = batching
         self._loop = loop
         self._waiting: deque[Job] = deque()
+        self._computed: Sequence[Job] = ()
         self._rows = 0
         self._busy = False
         self._closing = False
@@ -58,7 +67,8 @@ class Lane:
         self._idle.set()
         slow = served.asks or served.seconds >= INLINE
         own = where is Where.thread or (where is Where.auto and slow)
-        self._thread = ThreadPoolExecutor(1, f"lane-{served.name}") if own else None
+        self._thread = self._own_thread() if own else None
+        self._auto, self._slow = where is Where.auto, -math.inf
         self._enough = batching.preferred[0] if batching.preferred else batching.max_batch
         self._free = served.contract.free
         self._explainer = Explainer(served, loop)
@@ -101,6 +111,19 @@ class Lane:
         if self._thread is not None:
             self._thread.shutdown(wait=False)
 
+    def give_up(self) -> int:
+        """Tell those that wait or are computed that the server has ended; return how many."""
+        self._closing = True
+        jobs = [*self._computed, *self._waiting]
+        self._waiting.clear()
+        self._rows = 0
+        given = sum(job.give_up() for job in jobs)
+        for _ in range(given):
+            self.served.statistics.failed("Unavailable", 0.0)
+        given += self._explainer.give_up()
+        self._idle.set()
+        return given
+
     def _arrange(self) -> None:
         """Decide when the next batch goes; called whenever something has changed."""
         if self._busy or not self._waiting:
@@ -124,17 +147,32 @@ class Lane:
         if not jobs:
             self._arrange()
         elif self._thread is None:
+            started = time.monotonic()
             self._tell(jobs, self._work([job.batch for job in jobs]))
+            if self._auto and (now := time.monotonic()) - started > SLOW:
+                self._held_up(now, now - started)
             self._arrange()
         else:
-            self._busy = True
+            self._busy, self._computed = True, jobs
             future = self._thread.submit(self._work, [job.batch for job in jobs])
-            future.add_done_callback(
-                lambda done: self._loop.call_soon_threadsafe(self._back, jobs, done)
+            future.add_done_callback(lambda done: bring(self._loop, self._back, jobs, done))
+
+    def _own_thread(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(1, f"lane-{self.served.name}")
+
+    def _held_up(self, now: float, seconds: float) -> None:
+        """Compute in a thread from now on if this happens again and again, and is no accident."""
+        if now - self._slow < AGAIN and not self._closing:
+            self._thread = self._own_thread()
+            told = (
+                "model '%s' version %d: batches take long (%.3g s), and compute in a thread of"
+                " their own from now on; serving.where=thread has them do so from the start"
             )
+            _log.info(told, self.served.name, self.served.version, seconds)
+        self._slow = now
 
     def _back(self, jobs: Sequence[Job], done: Future[list[_Done]]) -> None:
-        self._busy = False
+        self._busy, self._computed = False, ()
         self._tell(jobs, done.result())
         self._arrange()
 
@@ -176,7 +214,7 @@ class Lane:
         """
         try:
             answers, seconds = self.served.answer(batches)
-        except Exception as error:
+        except BaseException as error:
             refused = refusal(error)
         else:
             return self._whole(batches, answers, seconds)
@@ -199,15 +237,13 @@ class Lane:
             total = now - job.entered
             if requests:
                 statistics.executed(rows, requests, seconds)
+            if job.over:  # it was given up, and is counted as that
+                continue
             if isinstance(answer, Refused):
                 statistics.failed(type(answer).__name__, total)
             else:
                 statistics.answered(max(0.0, total - sum(seconds)), total)
-            if not job.cancelled:
-                try:
-                    job.done(answer)
-                except Exception:
-                    _log.exception("an answer could not be given")
+            job.tell(answer)
 
 
 def _kind(batch: Batch) -> object:

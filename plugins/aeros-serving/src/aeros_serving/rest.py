@@ -19,14 +19,7 @@ from aeros_core.errors import AerosError
 from aeros_serving import account, codec, openapi, prometheus
 from aeros_serving.control import Control
 from aeros_serving.exchange import Exchange, error
-from aeros_serving.failures import (
-    Malformed,
-    NotAllowed,
-    Refused,
-    Unknown,
-    plain,
-    refusal,
-)
+from aeros_serving.failures import Malformed, NotAllowed, Refused, Unknown, plain, refusal, short
 from aeros_serving.inference import Request, outputs_of, rows_of
 from aeros_serving.job import Job
 from aeros_serving.served import Served
@@ -116,7 +109,7 @@ class Rest:
 
     def _look(self, exchange: Exchange, parts: list[str]) -> None:
         if (found := self._seen(parts)) is None:
-            raise Unknown(f"there is nothing at /{'/'.join(parts)}")
+            raise Unknown(short(f"there is nothing at /{'/'.join(parts)}"))
         if exchange.method not in ("GET", "HEAD"):
             raise NotAllowed("GET")
         status, data = found

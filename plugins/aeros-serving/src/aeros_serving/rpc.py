@@ -28,6 +28,9 @@ __all__ = ["Rpc", "methods"]
 
 HEALTH = "grpc.health.v1.Health"
 
+_HEALTH = ("ServerLive", "ServerReady")
+"""The protocol's own methods that tell health, which is told without a token."""
+
 
 class Rpc:
     """Answers calls; each method is one of the protocol's.
@@ -212,7 +215,7 @@ def methods(shelf: Shelf, control: bool) -> dict[str, Method]:
         elif descriptor.client_streaming:
             method = Method(read, stream=getattr(rpc, name))
         else:
-            method = Method(read, soon=getattr(rpc, name))
+            method = Method(read, soon=getattr(rpc, name), open=name in _HEALTH)
         made[f"/{SERVICE}/{name}"] = method
     read = health_pb2.HealthCheckRequest.FromString
     made[f"/{HEALTH}/Check"] = Method(read, soon=health.Check, open=True)

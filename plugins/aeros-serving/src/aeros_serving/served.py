@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from aeros_core import compose, members
+from aeros_core.answers import named
 from aeros_core.data import Batch
-from aeros_core.errors import AerosError, ConfigError, RemoteError
+from aeros_core.errors import AerosError, AnswerError, ConfigError, RemoteError, RepositoryError
 from aeros_core.powers import SupportsMembers
 from aeros_core.registry import Registry
 from aeros_core.roles import Repository
@@ -132,7 +133,7 @@ class Served:
             sample, output = self._tried()
             self._learn(output, _rows(sample))
             started = time.perf_counter()
-            self.service.predict(sample)
+            self._again(sample)
             self.seconds = time.perf_counter() - started
         except RemoteError as error:
             told = "it is taken up, and asks again with the first request"
@@ -148,21 +149,39 @@ class Served:
     def _tried(self) -> tuple[Batch, Batch]:
         """Return rows that can be answered, and the answer: one row, if the model takes that."""
         tries = [(1, free) for free in (_FREE if self.contract.free else (1,))]
-        why: Exception | None = None
+        why: BaseException | None = None
         for rows, free in [*tries, *((rows, 1) for rows in _STRETCHES)]:
             sample = self.contract.sample(rows, free)
             try:
                 return sample, self.service.predict(sample)
             except RemoteError:
                 raise
-            except Exception as error:
-                why = error if rows == 1 else why
-        raise ConfigError(
-            f"model '{self.name}' version {self.version} cannot answer a row:"
-            f" {why.asked if isinstance(why, AerosError) else why}",
-            hint=(why.hint if isinstance(why, AerosError) else "")
-            or f"aeros models verify {self.name}:{self.version}",
-        ) from why
+            except BaseException as error:
+                why = error if why is None or rows == 1 else why
+        raise self._dumb(why) from why
+
+    def _again(self, sample: Batch) -> None:
+        try:
+            self.service.predict(sample)
+        except RemoteError:
+            raise
+        except BaseException as error:
+            raise self._dumb(error) from error
+
+    def _dumb(self, why: BaseException | None) -> ConfigError:
+        """Return the error of a model that does not answer, and what to do about it."""
+        told = f"model '{self.name}' version {self.version} cannot answer a row:"
+        if isinstance(why, AerosError):
+            verify = f"aeros models verify {self.name}:{self.version}"
+            hint = why.hint or (verify if isinstance(why, RepositoryError) else "")
+            asked = f"{told} {' '.join(why.asked.split())}"
+            return ConfigError(asked, exists=why.exists, provider=why.provider, hint=hint)
+        said = " ".join(f"{type(why).__name__}: {why}".split()).rstrip(": ")
+        return ConfigError(
+            f"{told} {said}",
+            provider=f"inferencer {named(self.service.inferencer)}",
+            hint="mend it there, or choose another: inferencer=NAME; aeros plugins lists them",
+        )
 
 
 def _rows(batch: Batch) -> int:
@@ -177,7 +196,7 @@ def _cut(output: Batch, rows: Sequence[int]) -> list[Batch]:
     total = sum(rows)
     if any(len(column) != total for column in output.values()):
         told = ", ".join(f"'{name}' {len(column)}" for name, column in output.items())
-        raise RuntimeError(f"the model gave rows {told} for {total}")
+        raise AnswerError(f"the model gave rows {told} for {total}")
     if len(rows) == 1:
         return [output]
     ends = np.cumsum(rows).tolist()
@@ -212,9 +231,16 @@ class Loader:
         """
         model = self.repository.model(name, version)
         node = self.inferencer or members.usual(self.registry, model)
-        service = compose.build_service(
-            self.registry, model, node, self.listeners, repository=self.repository
-        )
+        try:
+            service = compose.build_service(
+                self.registry, model, node, self.listeners, repository=self.repository
+            )
+        except SystemExit as error:
+            raise ConfigError(
+                f"model '{name}' version {version} cannot be loaded: its inferencer ended itself"
+                f" with SystemExit({error.code!r})",
+                hint="choose another: inferencer=NAME; aeros plugins lists them",
+            ) from error
         contract = contract_of(model, service.steps)
         served = Served(name, version, service, contract)
         served.warm()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from aeros_core.errors import ConfigError
+from aeros_core.words import counted
 from aeros_serving.batching import Batching
 from aeros_serving.calls import Calls
 from aeros_serving.config import LOOPBACK, Serving
@@ -27,6 +28,9 @@ from aeros_serving.shelf import Shelf
 __all__ = ["TOKEN", "Security", "Server"]
 
 _log = logging.getLogger(__name__)
+
+_LAST = 1.0
+"""Seconds in which clients may still take what they were told at the end."""
 
 TOKEN = "AEROS_SERVING_TOKEN"  # noqa: S105 - the name of the variable
 """Environment variable with the bearer token."""
@@ -214,8 +218,12 @@ class Server:
         for listening in self._listening:
             listening.close()
         closing = asyncio.gather(self.shelf.drain(), self._quiet())
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(closing, self.options.drain + 1)
+        await asyncio.wait([closing], timeout=self.options.drain)
+        if given := self.shelf.give_up():
+            told = "serving.drain=%g s are over: %s not answered, and told so (503, UNAVAILABLE)"
+            _log.warning(told, self.options.drain, counted(given, "request"))
+        await asyncio.wait([closing], timeout=_LAST)
+        closing.cancel()
         for connection in list(self._connections):
             connection.finish()
         self.shelf.close()

@@ -12,7 +12,7 @@ from aeros_core.records import ModelInfo
 from aeros_serving.background import Background
 from aeros_serving.batching import Batching
 from aeros_serving.config import Serving
-from aeros_serving.failures import Refused, Unavailable, Unknown, plain
+from aeros_serving.failures import Refused, Unavailable, Unknown, plain, short
 from aeros_serving.lane import Lane
 from aeros_serving.served import Loader
 from aeros_serving.slot import Slot
@@ -52,7 +52,7 @@ class Shelf:
         self._slots: dict[str, Slot] = {}
         self._refs: dict[str, str] = {}
         self._changing = asyncio.Lock()
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._leaving: dict[asyncio.Task[None], list[Lane]] = {}
         self._background = Background()
         self.failures: dict[str, int] = {}
         self.closing = False
@@ -97,14 +97,16 @@ class Shelf:
 
     def _unloaded(self, slot: Slot, version: str) -> Unknown:
         told = ", ".join(str(lane.served.version) for lane in slot.lanes)
-        return Unknown(f"model '{slot.name}' has no version '{version}' loaded; versions: {told}")
+        return Unknown(
+            f"model '{slot.name}' has no version '{short(version)}' loaded; versions: {told}"
+        )
 
     def _slot(self, name: str) -> Slot:
         try:
             return self._slots[name]
         except KeyError:
             told = ", ".join(self._slots) or "none"
-            raise Unknown(f"model '{name}' is not loaded; models: {told}") from None
+            raise Unknown(f"model '{short(name)}' is not loaded; models: {told}") from None
 
     async def load(self, name: str, ref: str = "") -> int:
         """Load a model, or look again which version its tag points to; return the version.
@@ -139,7 +141,7 @@ class Shelf:
         async with self._changing:
             slot = self._slot(name)
             del self._slots[name]
-        await asyncio.gather(*(lane.drain() for lane in slot.lanes))
+        await asyncio.gather(*[self._leave(lane) for lane in slot.lanes])
 
     async def follow(self) -> None:
         """Look again and again whether a tag has moved, and swap; runs until it is cancelled."""
@@ -208,10 +210,12 @@ class Shelf:
         if before is not None:
             self._leave(before)
 
-    def _leave(self, lane: Lane) -> None:
-        task = asyncio.get_running_loop().create_task(self._gone([lane]))
-        self._leaving.add(task)
-        task.add_done_callback(self._leaving.discard)
+    def _leave(self, lane: Lane) -> asyncio.Task[None]:
+        last = [lane]
+        task = asyncio.get_running_loop().create_task(self._gone(last))
+        self._leaving[task] = last
+        task.add_done_callback(lambda done: self._leaving.pop(done, None))
+        return task
 
     async def _gone(self, last: list[Lane]) -> None:
         """Let a version answer what waits, and free its memory where nobody waits for it."""
@@ -234,7 +238,7 @@ class Shelf:
         if not infos:
             stored = await self._background.run(self._loader.repository.models)
             told = ", ".join(sorted({info.name for info in stored})) or "none at all"
-            raise Unknown(f"model '{name}' is not in the repository; models: {told}")
+            raise Unknown(f"model '{short(name)}' is not in the repository; models: {told}")
         return _numbered(name, infos, ref) if ref.isdecimal() else _tagged(name, infos, ref)
 
     async def index(self, ready: bool = False) -> list[Entry]:
@@ -262,6 +266,12 @@ class Shelf:
         lanes = [lane for slot in self for lane in slot.lanes]
         await asyncio.gather(*(lane.drain() for lane in lanes), *self._leaving)
 
+    def give_up(self) -> int:
+        """Tell all that still wait that the server has ended; return how many they are."""
+        self.closing = True
+        leaving = [lane for last in self._leaving.values() for lane in last]
+        return sum(lane.give_up() for lane in [*leaving, *(x for s in self for x in s.lanes)])
+
     def close(self) -> None:
         """End the thread in which versions come and go; the last of all."""
         self._background.close()
@@ -282,7 +292,7 @@ def _tagged(name: str, infos: Sequence[ModelInfo], tag: str) -> int:
             return info.version
     if tag == "latest":
         return max(info.version for info in infos)
-    raise Unknown(f"model '{name}' has no tag '{tag}'; tags: {_tags(infos)}")
+    raise Unknown(f"model '{name}' has no tag '{short(tag)}'; tags: {_tags(infos)}")
 
 
 def _tags(infos: Sequence[ModelInfo]) -> str:
