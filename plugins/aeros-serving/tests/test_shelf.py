@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from aeros_core.errors import AerosError, ConfigError, RemoteError, RepositoryError
 from aeros_serving import slot
 from aeros_serving.config import Where
+from aeros_serving.served import Served
 
 
 def until(what, seconds=30.0):
@@ -247,6 +249,22 @@ def test_a_model_that_answers_once_and_not_again_is_told_so(toys, running):
         running("toy")
     told = "model 'toy' version 1 cannot answer a row: ValueError: the second time"
     assert caught.value.asked == told
+
+
+@pytest.mark.parametrize("when", [1, 2])
+def test_ctrl_c_ends_the_start(when):
+    asked = []
+
+    def predict(batch):
+        asked.append(batch)
+        if len(asked) == when:
+            raise KeyboardInterrupt
+        return batch
+
+    service = SimpleNamespace(predict=predict)
+    contract = SimpleNamespace(free=False, sample=lambda rows, _: {"x": np.zeros(rows)})
+    with pytest.raises(KeyboardInterrupt):
+        Served("toy", 1, service, contract).warm()
 
 
 def test_a_model_is_taken_up_while_what_it_asks_is_away(toys, running, caplog):

@@ -154,7 +154,7 @@ class Served:
             sample = self.contract.sample(rows, free)
             try:
                 return sample, self.service.predict(sample)
-            except RemoteError:
+            except (RemoteError, KeyboardInterrupt):
                 raise
             except BaseException as error:
                 why = error if why is None or rows == 1 else why
@@ -163,7 +163,7 @@ class Served:
     def _again(self, sample: Batch) -> None:
         try:
             self.service.predict(sample)
-        except RemoteError:
+        except (RemoteError, KeyboardInterrupt):
             raise
         except BaseException as error:
             raise self._dumb(error) from error
