@@ -22,7 +22,7 @@ BROUGHT: list[str] = []  # pip's options once `wheels` has run: no index is aske
 PLUGINS = sorted(path.name for path in (ROOT / "plugins").iterdir() if path.is_dir())
 CONSTRAINTS = ["-c", "tests/constraints.txt"]
 TESTING = ("pytest", "pytest-timeout", "pytest-xdist", "hypothesis")
-CLIENTS = ("tritonclient[grpc,http]", "schemathesis", "captum")
+CLIENTS = ("tritonclient[grpc,http]", "schemathesis", "captum", "skl2onnx")
 TOGETHER = (*TESTING, "mypy", "safetensors", *CLIENTS)
 PATIENCE = "--timeout=600"  # what hangs is named, with its stacks, and the others go on
 SIDE_BY_SIDE = ["-n", "auto", "--dist", "worksteal", PATIENCE, "--durations=8"]
