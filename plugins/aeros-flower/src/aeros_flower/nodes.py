@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aeros_core.clock import timed
 from aeros_core.data import Partition
 from aeros_core.encoding import Decoder
 from aeros_core.messages import Failure, Instruction, Reply, State
 from aeros_core.parameters import Layout, Parameters
 from aeros_flower import parcel, wire
-from aeros_flower.clock import timed
 from aeros_flower.homes import Homes, Queued
 from aeros_flower.limits import Limits
 from aeros_flower.link import Answer
