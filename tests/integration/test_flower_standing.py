@@ -1,5 +1,6 @@
 """A controller that stands by between runs: found, shared by nobody, and killed."""
 
+import itertools
 import json
 import os
 import signal
@@ -219,3 +220,20 @@ def test_beside_a_superlink_executors_are_started_alone(aeros, port):
     finally:
         aeros("down")
         link.close()
+
+
+@pytest.mark.soak
+def test_an_executor_that_is_frozen_costs_less_and_less(pids, begun, tmp_path):
+    process, log = begun("task.rounds=80", "task.deadline=2", "task.quorum=1")
+    os.kill(pids["executor-2"], signal.SIGSTOP)
+    try:
+        assert process.wait(200) == 0, log.read_text()
+    finally:
+        os.kill(pids["executor-2"], signal.SIGCONT)
+    [path] = tmp_path.glob("outputs/*/*/rounds.jsonl")
+    done = [json.loads(line) for line in path.read_text().splitlines()]
+    missed = [one["round"] for one in done if one["refused"]]
+    assert all(one["seconds"]["total"] > 1.9 for one in done if one["refused"])
+    assert 1 <= len(missed) <= 4
+    gaps = [later - before for before, later in itertools.pairwise(missed)]
+    assert all(gap > 5 for gap in gaps)
