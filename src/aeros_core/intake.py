@@ -16,9 +16,12 @@ from aeros_core.parameters import Parameters
 from aeros_core.tally import Refusal, Tally
 from aeros_core.task import Below, Late, Task
 
-__all__ = ["SILENT", "Intake", "Nodes"]
+__all__ = ["NO_TIME", "SILENT", "Intake", "Nodes"]
 
 SILENT = Refusal("no reply", "no reply within the deadline")
+
+NO_TIME = "no time was left for it"
+"""Why a node fails that knows itself that the deadline was too short for it."""
 
 
 class Nodes(Protocol):

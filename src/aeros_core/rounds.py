@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from aeros_core import clock, cohort, ending, origin, samples, sitting, streams
 from aeros_core.busy import Busy, Step
 from aeros_core.errors import ConfigError, TaskError
-from aeros_core.intake import SILENT, Intake, Nodes
+from aeros_core.intake import NO_TIME, SILENT, Intake, Nodes
 from aeros_core.messages import Metrics, Update
 from aeros_core.outcomes import Result, Round, Status
 from aeros_core.parameters import Parameters
@@ -25,7 +25,7 @@ from aeros_core.task import Below, Task
 __all__ = ["Rounds"]
 
 
-_SHORT = (SILENT.text, "no time was left for it")
+_SHORT = (SILENT.text, NO_TIME)
 """What is said of nodes, here or by their executors, that the deadline was too short for."""
 
 

@@ -265,6 +265,10 @@ def test_who_cannot_take_part_is_named_and_left_alone(post):
     assert nodes.roster.unfit == {"a": "too old"}
     noted = [(node, c) for node, c in post.sent.values() if c["aeros"]["kind"] == "refused"]
     assert [(n, wire.unpack_note(c, "refused")["reason"]) for n, c in noted] == [(1, "too old")]
+    [message] = [m for m, (_, c) in post.sent.items() if c["aeros"]["kind"] == "refused"]
+    post.answers.append(Answer(message, wire.pack_note("heard", {"name": "a"})))
+    nodes.roster.refresh()
+    assert post.answers == []
     nodes.dispatch(ask(*range(4)))
     assert {node for _, node, _ in post.open()} == {2}
 

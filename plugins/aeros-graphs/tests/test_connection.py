@@ -82,11 +82,12 @@ def test_answers_without_a_body():
         (CHUNKED[:-4], "closed the connection before"),
         (b"HTTP/1.1 100 Continue\r\n\r\n", "closed the connection before"),
         (b"SSH-2.0-OpenSSH\r\n", "no HTTP/1.1 answer"),
+        (WHOLE + WHOLE.replace(b"hello", b"other"), "a second one follows"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "no HTTP/1.1 answer"),
         (CHUNKED.replace(b"2\r\nhe", b"z\r\nhe"), "no HTTP/1.1 answer"),
         (b"HTTP/1.1 101 Switching\r\nUpgrade: a\r\nConnection: upgrade\r\n\r\n", "no HTTP/1.1"),
     ],
-    ids=["nothing", "cut", "cut chunks", "continue", "SSH", "length", "chunk", "upgrade"],
+    ids=["nothing", "cut", "cut chunks", "continue", "SSH", "two", "length", "chunk", "upgrade"],
 )
 def test_what_is_no_answer(answer, said):
     with saying(answer) as (made, _), pytest.raises(OSError, match=said):

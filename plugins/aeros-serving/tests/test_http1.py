@@ -245,15 +245,21 @@ def test_an_upgrade_is_refused(running):
     assert server.infer()[0] == 200
 
 
-def test_a_client_that_leaves_is_not_computed(toys, running):
-    inferencer = toys.repository.all["toy", 1][1]
-    server = running(where=Where.thread, max_batch=1)
+def held(server, inferencer):
+    """Return the connection of a request that is computed until the gate is opened."""
     inferencer.sizes.clear()
     inferencer.gate.clear()
     first = socket.create_connection(("127.0.0.1", server.http))
     first.sendall(infer())
     while not inferencer.sizes:
         time.sleep(0.01)
+    return first
+
+
+def test_a_client_that_leaves_is_not_computed(toys, running):
+    inferencer = toys.repository.all["toy", 1][1]
+    server = running(where=Where.thread, max_batch=1)
+    first = held(server, inferencer)
     for _ in range(3):
         with socket.create_connection(("127.0.0.1", server.http)) as sock:
             sock.sendall(infer())
@@ -275,12 +281,7 @@ def test_who_closes_is_not_computed_and_who_only_sends_no_more_is(toys, running,
     inferencer = toys.repository.all["toy", 1][1]
     server = running(where=Where.thread, max_batch=1)
     lane = server.server.shelf.lane("toy")
-    inferencer.sizes.clear()
-    inferencer.gate.clear()
-    first = socket.create_connection(("127.0.0.1", server.http))
-    first.sendall(infer())
-    while not inferencer.sizes:
-        time.sleep(0.01)
+    first = held(server, inferencer)
     half = socket.create_connection(("127.0.0.1", server.http), timeout=20)
     half.sendall(infer((2, 0, 0)).replace(b"HTTP/1.1", b"HTTP/" + version.encode()))
     half.shutdown(socket.SHUT_WR)

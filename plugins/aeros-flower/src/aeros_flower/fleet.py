@@ -35,7 +35,7 @@ class Lost(ConnectionError):
 
 
 class Ended(Lost):
-    """The SuperLink answers that it can do nothing any more: so it does where its run ends."""
+    """The SuperLink fails at what it is asked: so it does where its run ends."""
 
 
 class Unwelcome(Lost):
@@ -242,4 +242,4 @@ class Fleet:
 def _refusal(why: str, status: int) -> Lost:
     if status in (401, _OVER):
         return Unwelcome(why, status)
-    return Ended(why) if status >= 500 else Lost(why)
+    return Ended(why) if status == 500 else Lost(why)  # 503 is a gate that is busy

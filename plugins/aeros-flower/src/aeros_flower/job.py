@@ -17,6 +17,7 @@ from aeros_core.answering import Answering
 from aeros_core.controllers.local import LocalNodes
 from aeros_core.data import Partition
 from aeros_core.errors import ConfigError
+from aeros_core.intake import NO_TIME
 from aeros_core.messages import Failure, Instruction, Reply, Update
 from aeros_core.parameters import Layout, Parameters
 from aeros_core.parts import build_module, build_part, demand
@@ -119,7 +120,7 @@ class Job:
                     break
                 left.pop(reply.node, None)
                 yield _timed(reply, time.monotonic() - began)
-            why = "no time was left for it"
+            why = NO_TIME
         except Exception as error:
             why = f"{type(error).__name__}: {error}"
         self.nodes.abandon()

@@ -88,6 +88,7 @@ class Roster:
         self._choose, self._admitted = choose, admitted
         self._post, self._preparing, self._judge, self.tell = post, preparing, judge, tell
         self._asked: dict[str, int] = {}
+        self._refused: dict[str, int] = {}
         self._known: set[int] = set()
         self._rests: dict[str, Rest] = {}
         self.members: dict[int, Member] = {}
@@ -107,6 +108,9 @@ class Roster:
         if self._asked:
             for answer in self._post.pull(self._asked, most=len(self._asked)):
                 self._hear(self._asked.pop(answer.message), answer)
+        if self._refused:  # what they say to it is taken in, so that it is kept nowhere
+            for answer in self._post.pull(self._refused, most=len(self._refused)):
+                del self._refused[answer.message]
 
     @property
     def fit(self) -> list[Member]:
@@ -128,6 +132,7 @@ class Roster:
         self._known.discard(number)
         gone = self.members.pop(number, None)
         self._asked = {m: n for m, n in self._asked.items() if n != number}
+        self._refused = {m: n for m, n in self._refused.items() if n != number}
         return gone
 
     def _hear(self, number: int, answer: Answer) -> None:
@@ -161,7 +166,9 @@ class Roster:
 
     def _refuse(self, number: int, why: str) -> None:
         """Tell an executor why it takes no part: who runs it reads its log, not this one's."""
-        self._post.push(number, wire.pack_note("refused", {"reason": why}))
+        message = self._post.push(number, wire.pack_note("refused", {"reason": why}))
+        if message is not None:
+            self._refused[message] = number
 
     def _place(self, member: Member) -> None:
         """Note whether an executor takes part, stands aside, or cannot take part."""

@@ -39,8 +39,8 @@ class Answer:
 class Connection:
     """A connection, over which one request after the other is sent.
 
-    `http.client` would do the same at a third of a hop's time, and sends a request in two
-    packets: here httptools reads what comes, and nothing else is between request and socket.
+    With `http.client`, which sends a request in two packets, a hop takes a third longer: here
+    httptools reads what comes, and nothing else is between request and socket.
 
     Args:
         host: Name or address.
@@ -113,7 +113,8 @@ class _Reply:
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            raise ConnectionError(f"this is no HTTP/1.1 answer: {error}") from error
+            told = error.__context__ or error
+            raise ConnectionError(f"this is no HTTP/1.1 answer: {told}") from error
 
     def _end(self) -> None:
         """Close an answer that says nothing of its length: it goes on to the end."""
@@ -121,6 +122,10 @@ class _Reply:
         if not self.status or told:
             raise ConnectionError("the server closed the connection before its answer was whole")
         self.whole = True
+
+    def on_message_begin(self) -> None:
+        if self.whole:
+            raise ValueError("a second one follows, which nobody asked for")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")

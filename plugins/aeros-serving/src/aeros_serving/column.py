@@ -44,10 +44,7 @@ class Column:
 
     def fits(self, array: Array) -> bool:
         """Tell whether a tensor has rows of the field's shape."""
-        wanted = self.field.shape
-        return array.ndim == len(wanted) + 1 and all(
-            there in (None, here) for here, there in zip(array.shape[1:], wanted, strict=True)
-        )
+        return array.ndim > 0 and self.field.fits(array.shape[1:])
 
     def of(self, array: Array, datatype: str) -> tuple[Sequence[str], Array]:
         """Return what is wrong with a tensor, if anything, and the column it makes.
