@@ -8,6 +8,7 @@ from math import prod
 import numpy as np
 
 from aeros_core.data import Batch
+from aeros_core.disclosure import Disclosure
 from aeros_core.errors import ConfigError, DataError
 from aeros_core.messages import State
 from aeros_core.parameters import Array
@@ -26,6 +27,8 @@ class MinMax:
 
     A feature whose limits are equal becomes 0. Output is float32.
     """
+
+    discloses = frozenset({Disclosure.extremes})
 
     def __init__(
         self, *, fields: Sequence[str], limits: Limits | str, per: Per | str, clip: bool

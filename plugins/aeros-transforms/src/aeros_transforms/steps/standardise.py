@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from aeros_core.data import Batch
+from aeros_core.disclosure import Disclosure
 from aeros_core.errors import ConfigError, DataError
 from aeros_core.messages import State
 from aeros_core.parameters import Array
@@ -26,6 +27,8 @@ class Standardise:
 
     A feature whose values are all equal becomes 0. Output is float32.
     """
+
+    discloses = frozenset({Disclosure.counts, Disclosure.sums})
 
     def __init__(self, *, fields: Sequence[str], per: Per | str) -> None:
         self._names, self._whole = tuple(fields), Per(per) is Per.field
