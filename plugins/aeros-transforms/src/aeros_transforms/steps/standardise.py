@@ -38,9 +38,9 @@ class Standardise:
     def output_schema(self, schema: Schema) -> Schema:
         """Return the schema with the fields as float32, their range and unit unknown."""
         self._binding = Binding.of(_OPTION, schema, self._names)
-        for name in self._binding.fields:
-            schema = schema.with_field(Field(name, "float32", schema[name].shape))
-        return schema
+        return schema.with_fields(
+            Field(name, "float32", schema[name].shape) for name in self._binding.fields
+        )
 
     def summarise(self, batch: Batch) -> State:
         """Return count, means and squared deviations of each field."""
