@@ -156,13 +156,14 @@ def _run(parsed: argparse.Namespace) -> int:
     place, insecure = _place(parsed), _insecure(parsed)
     site = open_site(place, lambda text: say(f"executor {place.name} {text}"))
     greet = _Greeting(parsed.address, parsed.ca, site, insecure=insecure)
+    connect = _connection(parsed, greet) if is_tried() else None
     if parsed.metrics is not None:
         from aeros_flower.metrics import serve_executor
 
         port = serve_executor(parsed.name, parsed.metrics).port
         say(f"executor {parsed.name} serves figures at http://127.0.0.1:{port}/metrics")
-    if is_tried():
-        executor = Executor(place, _connection(parsed, greet), wait=parsed.wait, site=site)
+    if connect is not None:
+        executor = Executor(place, connect, wait=parsed.wait, site=site)
         try:
             executor.run()
         except KeyboardInterrupt:

@@ -72,10 +72,11 @@ class Executor:
     ) -> None:
         self._place, self._connect, self._tell, self._wait = place, connect, tell, wait
         self._registry = plugins.discover()
-        self._site = site or open_site(place, self._say)
+        self.site = site or open_site(place, self._say)
+        self.site.start()
         self._element = asdict(elements.this_machine(place.description))
-        if not self._site.permissive:
-            self._element["name"] = place.name  # not the machine's, which says where it stands
+        if not self.site.permissive:
+            self._element["name"] = place.name  # not the machine's
         self._keeping = Keeping(place.state / place.name)
         self._job: Job | None = None
         self._run, self._since, self._regretted = 0, "", (0, "")
@@ -176,7 +177,7 @@ class Executor:
             run: Flower's run that it is of: several may go over one SuperLink, and what is
                 prepared is prepared for one of them.
         """
-        self._site.begin(run)
+        self.site.begin(run)
         try:
             kind = parcel.kind_of(content)
             if kind == "prepare":
@@ -196,7 +197,7 @@ class Executor:
     def _unread(self, error: Exception) -> str:
         """Log that a message was not understood; return what its sender may know of that."""
         try:
-            return self._site.refused(error, ErrorKind.UNREADABLE)
+            return self.site.refused(error, ErrorKind.UNREADABLE)
         except LogError as log:
             self._say(str(log))
             return redaction.sentence(ErrorKind.LOG)
@@ -206,7 +207,7 @@ class Executor:
         with working("prepare"):
             told = self._prepare(content, run)
         answer = wire.pack_note("prepared", told)
-        self._site.sent("prepared", parcel.size_of(answer), told.get("examples", 0))
+        self.site.sent("prepared", parcel.size_of(answer), told.get("examples", 0))
         return answer
 
     def _carried_out(
@@ -217,7 +218,7 @@ class Executor:
         run: int,
     ) -> Any:
         """Return the replies to instructions, as they may leave."""
-        job, site = self._job, self._site
+        job, site = self._job, self.site
         if job is None or run != self._run:
             return wire.pack_replies([Failure(i.node, i.round, UNPREPARED) for i in instructions])
         replies = site.released(self._follow(job, instructions, session, lost), job.rows)
@@ -233,11 +234,11 @@ class Executor:
         clients = [told.node for told in instructions if told.action is Action.TRAIN]
         replies: list[Reply] = []
         try:
-            self._site.admit_instructions(instructions)
+            self.site.admit_instructions(instructions)
             rounds = len(instructions) / len(nodes)
             with (
                 working(first.action.value),
-                self._site.working(first.action.value, rounds, round=first.round),
+                self.site.working(first.action.value, rounds, round=first.round),
             ):
                 self._keeping.begin(nodes, session, first.round, self._since, clients)
                 replies += job.follow(instructions, lambda: stopped() or lost())
@@ -245,7 +246,7 @@ class Executor:
         except RefusedByPolicy as error:
             self._job = None if error.interrupted else self._job
             self._regret(redaction.whole(error), self._run)
-            why, done = self._site.refused(error), {reply.node for reply in replies}
+            why, done = self.site.refused(error), {reply.node for reply in replies}
             replies += [Failure(i.node, i.round, why) for i in instructions if i.node not in done]
         return replies
 
@@ -267,8 +268,8 @@ class Executor:
         asked = None
         try:
             asked = Request(*brief.unpack_preparation(content))
-            self._site.admit_task(asked, self._registry)
-            with self._site.working("prepare"):
+            self.site.admit_task(asked, self._registry)
+            with self.site.working("prepare"):
                 self._build(content, asked)
             return told | self._job.summary  # type: ignore[union-attr]  # it was built
         except LogError:
@@ -276,7 +277,7 @@ class Executor:
         except Exception as error:
             self._job = None
             about = [] if asked is None else asked.unregistered(self._registry)
-            sent = self._site.refused(error, about=", ".join(about))
+            sent = self.site.refused(error, about=", ".join(about))
             self._regret(redaction.whole(error), run)
             self._regretted = (run, sent)  # the controller says that, too
             return told | {"error": sent}
@@ -287,7 +288,7 @@ class Executor:
             return
         self._job = None  # memory for one
         self._keeping = Keeping(self._place.state / self._place.name)
-        job = prepared(self._registry, self._place, self._site.policy, asked)
-        self._site.admit_data(job.fewest, job.sending)
+        job = prepared(self._registry, self._place, self.site.policy, asked)
+        self.site.admit_data(job.fewest, job.sending)
         self._job, self._made_from = job, content
         tidy.settle()

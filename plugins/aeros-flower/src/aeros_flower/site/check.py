@@ -43,7 +43,21 @@ def _asked(data: Mapping[str, Any], worker: str) -> dict[str, Any]:
 def verdicts(place: Place, policy: Policy, request: Request, registry: Registry) -> list[Verdict]:
     """Return what each rule says, those about data included where the task gets as far."""
     found = rules.judge_task(policy, request, registry)
-    return [*found, *_of_data(place, policy, request, registry)]
+    return [*found, *_limits(policy), *_of_data(place, policy, request, registry)]
+
+
+def _limits(policy: Policy) -> list[Verdict]:
+    """Return the limits that only the work itself can exceed."""
+    within = f"in {policy.limits_hours:g} hours"
+    limits = {
+        "most_seconds": (policy.most_seconds, f"seconds {within}"),
+        "most_memory_mb": (policy.most_memory_mb, "MiB"),
+        "smallest_count": (policy.smallest_count, "rows behind each figure, or it stays"),
+    }
+    return [
+        Verdict(rule, "no limit" if most is None else f"{most:g} {unit}")
+        for rule, (most, unit) in limits.items()
+    ]
 
 
 def _of_data(place: Place, policy: Policy, request: Request, registry: Registry) -> list[Verdict]:

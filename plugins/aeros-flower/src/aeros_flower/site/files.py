@@ -54,8 +54,12 @@ def _text(path: Path) -> str:
         raise ConfigError(
             f"the policy {path} was not read: {error.strerror}", hint="--policy FILE"
         ) from error
-    with os.fdopen(descriptor, "rb") as file:  # what is checked is what is read
-        check_owner(path, os.fstat(descriptor))
+    try:
+        check_owner(path, os.fstat(descriptor))  # what is checked is what is read
+    except BaseException:
+        os.close(descriptor)
+        raise
+    with os.fdopen(descriptor, "rb") as file:
         data = file.read(_LARGEST + 1)
     if len(data) > _LARGEST:
         raise ConfigError(

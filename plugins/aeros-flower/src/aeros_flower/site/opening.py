@@ -23,16 +23,13 @@ def policy_of(place: Place) -> Policy:
 
 
 def open_site(place: Place, tell: Callable[[str], None]) -> Site:
-    """Return the site that an executor belongs to, its log opened.
+    """Return the site that an executor belongs to; nothing is written yet.
 
     Args:
         place: What the executor is.
         tell: Receives what the site's person is to read.
 
     Raises:
-        ConfigError: The policy cannot be used, or the log.
-        LogError: The log cannot be written.
+        ConfigError: The policy cannot be used.
     """
-    site = Site(policy_of(place), place.name, place.state, tell)
-    site.start(place.address)
-    return site
+    return Site(policy_of(place), place.name, place.state, tell, place.address)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from aeros_core.errors import TaskError
+from aeros_core.errors import AerosError, TaskError
 from aeros_core.intake import NO_TIME
 from aeros_core.messages import Action, Failure, Instruction, Reply
 from aeros_core.registry import Registry
@@ -32,29 +32,32 @@ class Site:
         executor: Name of the executor.
         state: Folder of its state, where the log lies if the policy names no file.
         tell: Receives what the site's person is to read.
+        address: That of the controller, as far as it is known.
     """
 
     def __init__(
-        self, policy: Policy, executor: str, state: Path, tell: Callable[[str], None]
+        self,
+        policy: Policy,
+        executor: str,
+        state: Path,
+        tell: Callable[[str], None],
+        address: str = "",
     ) -> None:
         self.policy, self._tell = policy, tell
-        self.controller = Controller()
+        self.controller = Controller(address)
         self.log = SiteLog(policy.log or state / NAME, executor=executor)
         self._executor = executor
         self._usage: Usage | None = None
         self._about: dict[str, Any] = {}
+        self._said: set[str] = set()
 
-    def start(self, address: str = "") -> None:
+    def start(self) -> None:
         """Open the log, and say by what policy the executor works.
-
-        Args:
-            address: That of the controller, where others connect to it.
 
         Raises:
             ConfigError: The log is not a file of this user's alone.
             LogError: It cannot be written.
         """
-        self.controller = Controller(address)
         self.log.open()
         self._write(STARTED, policy=str(self.policy.path or "defaults"), same_user=self.permissive)
         if self.permissive:
@@ -95,6 +98,7 @@ class Site:
             LogError: The decision could not be logged.
         """
         self._about["task"] = request.name
+        self._said.clear()
         verdicts = rules.judge_task(self.policy, request, registry)
         rules.enforce(self.policy, [*verdicts, *map(self._spent, Action)])
 
@@ -198,10 +202,18 @@ class Site:
         if isinstance(reply, Failure):
             return reply if self.permissive else self._failure(reply)
         made = release.release(self.policy, reply, rows)
-        told = [self.refused(self._refusal(verdict)) for verdict in made.withheld]
+        told = [self._withheld(self._refusal(verdict)) for verdict in made.withheld]
         if isinstance(made.reply, Failure):
             return replace(made.reply, reason=told[0])
         return made.reply
+
+    def _withheld(self, error: AerosError, kind: ErrorKind | None = None) -> str:
+        """Log what does not leave, and say so once in a task; see `refused`."""
+        text = redaction.whole(error)
+        if text not in self._said:
+            self._said.add(text)
+            self._tell(f"sends less than it was asked for: {text}")
+        return self.refused(error, kind)
 
     def _failure(self, reply: Failure) -> Failure:
         """Return a failure without what its text says of the site."""
@@ -209,7 +221,7 @@ class Site:
             return reply
         error = TaskError(f"client {reply.node}, round {reply.round}: {reply.reason}")
         kind = redaction.kind_named(reply.reason)
-        return replace(reply, reason=self.refused(error, kind))
+        return replace(reply, reason=self._withheld(error, kind))
 
     def _refusal(self, verdict: Verdict) -> RefusedByPolicy:
         return RefusedByPolicy(verdict.rule, verdict.reason, verdict.line, self.policy.place)
