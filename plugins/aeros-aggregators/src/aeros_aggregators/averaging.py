@@ -31,8 +31,11 @@ class Average:
     def move(self, parameters: Parameters, part: float) -> None:
         """Go a part of the way to these parameters, the first time all of it."""
         for dtype, vector in parameters.vectors.items():
+            if not is_real(dtype):
+                self._vectors[dtype] = host(vector, dtype).copy()
+                continue
             there = host(vector, working(dtype))
-            if self.count == 0 or not is_real(dtype):
+            if self.count == 0:
                 self._vectors[dtype] = there.astype(np.float64)
             else:
                 here = self._vectors[dtype]
@@ -63,11 +66,8 @@ class Average:
     def restore(self, state: State) -> None:
         """Take up what `state` returned."""
         self.count = int(state["averaged"])
-        self._vectors = {
-            key.removeprefix("average."): np.array(value, np.float64)
-            for key, value in state.items()
-            if key.startswith("average.")
-        }
+        named = {k.removeprefix("average."): v for k, v in state.items() if k.startswith("average.")}
+        self._vectors = {d: np.array(v, np.float64 if is_real(d) else d) for d, v in named.items()}
 
 
 class Ema(Around):

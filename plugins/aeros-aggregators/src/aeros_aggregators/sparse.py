@@ -47,20 +47,32 @@ class TopK:
     ) -> tuple[Encoded, Parameters]:
         """Return the greatest of change and residual, and all the rest of them.
 
+        Of a change that is not finite, such a number is among the greatest, so that it is
+        refused; the residual then stays as it was.
+
         Raises:
             ConfigError: A vector has 2^32 elements or more.
         """
-        arrays, lost = coding.plain(change), {}
+        arrays, lost, reals = coding.plain(change), {}, coding.reals(change)
+        if not all(map(finite, reals.values())):
+            kept = residual or coding.left_of(change, {})
+            return Encoded(arrays | self._sent(reals, {}), change.layout.sizes, self), kept
         before = {} if residual is None else coding.reals(residual)
-        for dtype, vector in coding.reals(change).items():
-            _demand_places(vector.size)
-            due = vector + before[dtype] if before else vector.copy()
-            places = _greatest(due, _kept(self._fraction, due.size))
-            arrays |= {f"{dtype}.places": places, dtype: due[places]}
-            due[places] = 0.0
-            lost[dtype] = due
+        arrays |= self._sent({d: _due(v, before.get(d)) for d, v in reals.items()}, lost)
         encoded = Encoded(arrays, change.layout.sizes, self)
         return encoded, coding.left_of(change, lost)
+
+    def _sent(self, due: Mapping[str, Array], lost: dict[str, Array]) -> dict[str, Array]:
+        """Return the greatest of each vector and their places; the rest goes to ``lost``."""
+        arrays: dict[str, Array] = {}
+        for dtype, vector in due.items():
+            _demand_places(vector.size)
+            places = _greatest(vector, _kept(self._fraction, vector.size))
+            arrays |= {f"{dtype}.places": places, dtype: vector[places]}
+            lost[dtype] = vector
+            if vector.flags.writeable:
+                pass
+        return arrays
 
     def decode(self, encoded: Encoded, dtype: str) -> Array:
         """Return the vector of ``dtype``, zero where nothing was sent."""
