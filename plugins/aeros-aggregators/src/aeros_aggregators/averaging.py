@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from aeros_aggregators.around import Around
+from aeros_aggregators.around import Around, under
 from aeros_aggregators.limits import demand
 from aeros_aggregators.vectors import host, is_real, stored, working
 from aeros_core.errors import DataError
@@ -66,8 +66,10 @@ class Average:
     def restore(self, state: State) -> None:
         """Take up what `state` returned."""
         self.count = int(state["averaged"])
-        named = {k.removeprefix("average."): v for k, v in state.items() if k.startswith("average.")}
-        self._vectors = {d: np.array(v, np.float64 if is_real(d) else d) for d, v in named.items()}
+        self._vectors = {
+            dtype: np.array(value, np.float64 if is_real(dtype) else dtype)
+            for dtype, value in under("average.", state).items()
+        }
 
 
 class Ema(Around):
