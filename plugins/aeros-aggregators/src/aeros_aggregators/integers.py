@@ -69,7 +69,7 @@ def moved(origin: Array, distance: Array) -> Array:
         return np.asarray(origin + steps > 0.5)
     info = np.iinfo(origin.dtype)
     if origin.itemsize < 8:
-        return np.clip(origin + steps, info.min, info.max).astype(origin.dtype)
+        return np.asarray(np.clip(origin + steps, info.min, info.max), origin.dtype)
     here, up = origin.view(np.uint64), steps >= 0
     least, most = (np.array(end, origin.dtype).view(np.uint64) for end in (info.min, info.max))
     room = np.where(up, most - here, here - least)
