@@ -27,7 +27,7 @@ NOT_IDENTITY = (
 )  # fmt: skip
 """Options of a task that may change between two sittings of one run."""
 
-LATER = {"collect": "statistics", "over": "all"}
+LATER = {"collect": "statistics", "over": "all", "max_share": 0.5}
 """Options that earlier runs do not have: left out where they are as they would have been."""
 
 
