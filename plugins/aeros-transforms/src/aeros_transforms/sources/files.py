@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
-import lzma
-import zlib
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from aeros_core.errors import ConfigError, DataError
+from aeros_core.errors import ConfigError
+from aeros_core.unpacking import unpack
 
-__all__ = ["read"]
-
-_UNPACK: Mapping[str, Callable[[bytes], bytes]] = {".gz": gzip.decompress, ".xz": lzma.decompress}
+__all__ = ["packed", "read"]
 
 
 def read(path: Path, option: str) -> bytes:
@@ -24,10 +19,15 @@ def read(path: Path, option: str) -> bytes:
 
     Raises:
         ConfigError: There is no such file, or it may not be read.
-        DataError: The packed file is damaged.
+        DataError: The packed file is damaged, or takes too much memory unpacked.
     """
+    return unpack(packed(path, option), path)
+
+
+def packed(path: Path, option: str) -> bytes:
+    """Return the bytes of a file as they are; see `read`."""
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
         raise ConfigError(
             f"{option}={path} does not exist",
@@ -36,13 +36,6 @@ def read(path: Path, option: str) -> bytes:
         ) from None
     except OSError as error:
         raise ConfigError(f"{option}={path} cannot be read: {error.strerror}") from error
-    unpack = _UNPACK.get(path.suffix)
-    if unpack is None:
-        return data
-    try:
-        return unpack(data)
-    except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
-        raise DataError(f"{path} is damaged: {error}", hint="fetch the file again") from error
 
 
 def _beside(path: Path) -> str:
