@@ -87,17 +87,18 @@ def spelled(number: int) -> str:
     return f"{size:.4g} PiB"
 
 
-def unpack(data: bytes, path: Path) -> bytes:
+def unpack(data: bytes, path: str | Path) -> bytes:
     """Return the bytes of a file, decompressed where its name ends in .gz or .xz.
 
     Raises:
         DataError: The file is damaged, or becomes larger than is allowed.
     """
-    if path.suffix not in (".gz", ".xz"):
+    suffix = Path(path).suffix
+    if suffix not in (".gz", ".xz"):
         return data
     most, whole = allowed(len(data)), io.BytesIO()
     try:
-        for piece in _gzip(data) if path.suffix == ".gz" else _xz(data):
+        for piece in _gzip(data) if suffix == ".gz" else _xz(data):
             whole.write(piece)
             if whole.tell() > most:
                 break

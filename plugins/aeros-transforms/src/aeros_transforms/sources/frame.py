@@ -49,7 +49,7 @@ class Layout:
                 exists="one character, whitespace, tab",
             )
 
-    def read(self, path: Path, option: str) -> Any:
+    def read(self, path: str | Path, option: str) -> Any:
         """Return the file as a pandas frame whose columns have text names.
 
         Raises:
@@ -58,7 +58,7 @@ class Layout:
         """
         packed = files.packed(path, option)
         try:
-            if path.suffix in (".parquet", ".pq"):
+            if Path(path).suffix in (".parquet", ".pq"):
                 frame = parquet.read(packed, path)
             else:
                 frame = self._text(unpacking.unpack(packed, path), path, len(packed))
@@ -71,7 +71,7 @@ class Layout:
             raise DataError(f"{path} has lines with more values than there are column names")
         return self._named(frame, path)
 
-    def _text(self, data: bytes, path: Path, packed: int) -> Any:
+    def _text(self, data: bytes, path: str | Path, packed: int) -> Any:
         columns = self._parsed(data, 1).shape[1]
         rows = data.count(b"\n") + data.count(b"\r") + 1
         if rows * columns * _CELL > unpacking.FLOOR:  # counted closely where it may matter
@@ -95,7 +95,7 @@ class Layout:
                 nrows=rows,
             )
 
-    def _named(self, frame: Any, path: Path) -> Any:
+    def _named(self, frame: Any, path: str | Path) -> Any:
         names = self.names or tuple(str(name) for name in frame.columns)
         if len(names) != frame.shape[1]:
             raise ConfigError(

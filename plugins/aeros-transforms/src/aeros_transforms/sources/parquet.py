@@ -45,7 +45,7 @@ class _Column:
     places: list[int] = field(default_factory=list)
 
 
-def read(data: bytes, path: Path) -> Any:
+def read(data: bytes, path: str | Path) -> Any:
     """Return a Parquet file as a pandas frame; whatever pyarrow raises is let through.
 
     Args:
@@ -128,7 +128,7 @@ def _pages(data: bytes, chunk: thrift.Struct) -> int:
     return max(unpacked, int(chunk[6]))
 
 
-def _check(rows: int, columns: list[_Column], held: int, path: Path) -> None:
+def _check(rows: int, columns: list[_Column], held: int, path: str | Path) -> None:
     """Hold what a file announces against its size."""
     total, seen = 0, set()
     for column in columns:
