@@ -64,6 +64,7 @@ def conclude(
     )
     try:
         parts.repository.finish(here.run.id, result)
+        here.ended = True
     except AerosError:  # the repository may be what failed: the others hear of the end
         if status is Status.FINISHED:
             raise
@@ -79,6 +80,8 @@ def fail(task: Task, parts: Components, here: Sitting, began: float, error: Base
         Interrupted: It was Ctrl-C.
     """
     parts.events.aeros_on_error(task=task, error=error)
+    if here.ended:  # it was a listener that failed: what is recorded stays
+        return
     conclude(task, parts, here, _status(error), began)
     if isinstance(error, KeyboardInterrupt):
         kept = f"rounds 1 to {here.number} are" if here.number else "no round is"

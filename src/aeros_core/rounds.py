@@ -73,8 +73,13 @@ class Rounds:
         self._check()
         self._parents = origin.parents(self._task.start, self._parts.repository)
         self._began = time.monotonic()
+        task = self._task
+        with sitting.opened(task, self._parts, self._keepers, self._initial) as here:
+            return self._go_on(here)
+
+    def _go_on(self, here: Sitting) -> Result:
+        """Run the rounds that are left, and record how that ends."""
         task, events = self._task, self._parts.events
-        here = sitting.open_run(task, self._parts, self._keepers, self._initial)
         events.aeros_before_task(task=task, run=here.run, history=tuple(here.history))
         if done := sitting.finished(task, self._parts, here.run):
             events.aeros_after_task(task=task, result=done)
