@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from aeros_core.control import Cancelled
 from aeros_core.errors import AerosError, Interrupted
-from aeros_core.outcomes import Result, Status, dropped
+from aeros_core.outcomes import Result, Status, capped, dropped
 from aeros_core.roles import Components
 from aeros_core.sitting import Sitting
 from aeros_core.task import Task
@@ -61,6 +61,7 @@ def conclude(
         received=sum(r.received for r in here.history),
         versions=parts.versions,
         dropped=dropped(here.history),
+        capped=capped(here.history),
     )
     try:
         parts.repository.finish(here.run.id, result)
