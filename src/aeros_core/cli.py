@@ -133,6 +133,7 @@ def _parser(typed: Sequence[str]) -> argparse.ArgumentParser:
 def run(arguments: Sequence[str]) -> int:
     """Compose a configuration and run the task it describes; ``-m`` runs a sweep."""
     from aeros_core import config, locks
+    from aeros_core.addresses import refuse_credentials
     from aeros_core.delivery import Delivery
     from aeros_core.loading import GuardedLoader
 
@@ -141,6 +142,7 @@ def run(arguments: Sequence[str]) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, where it would print and exit
     sys.argv = ["aeros run"]
     flags, overrides = _split(arguments)
+    refuse_credentials(overrides)
     typed = [locks.spelled(word) for word in overrides]
     sys.argv = ["aeros run", *flags, *typed]
     with Delivery(registry) as delivery, GuardedLoader.typing(typed):

@@ -19,7 +19,7 @@ __all__ = ["parse"]
 _DTYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
 
-def parse(data: bytes, path: Path) -> Array:
+def parse(data: bytes, path: str | Path) -> Array:
     """Return the array an idx file holds, read-only and in the file's byte order.
 
     Args:
@@ -47,4 +47,7 @@ def parse(data: bytes, path: Path) -> Array:
             f" and {held} bytes follow",
             hint="fetch the file again",
         )
-    return np.frombuffer(data, dtype, prod(shape), end).reshape(shape)
+    try:
+        return np.frombuffer(data, dtype, prod(shape), end).reshape(shape)
+    except ValueError as error:  # more dimensions, or empty ones longer, than numpy counts
+        raise DataError(f"{path} is not an idx file that can be used: {error}") from error

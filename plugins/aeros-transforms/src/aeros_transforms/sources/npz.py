@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
-import zlib
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 
+from aeros_core import npz
 from aeros_core.data import Dataset
 from aeros_core.errors import ConfigError, DataError
 from aeros_core.parameters import Array
@@ -28,7 +25,7 @@ class Npz:
     def __init__(self, *, path: str, label: str, test_fraction: float, seed: int) -> None:
         if not path:
             raise ConfigError("transformer.npz.path is not set", hint="transformer.npz.path=<file>")
-        self._path = Path(path)
+        self._path = path
         self._label = label
         self._holdout = Holdout("transformer.npz", test_fraction, seed)
 
@@ -76,12 +73,11 @@ class Npz:
         return Dataset(Schema(tuple(fields), self._label), columns)
 
 
-def _arrays(data: bytes, path: Path) -> dict[str, Array]:
+def _arrays(data: bytes, path: str) -> dict[str, Array]:
     """Read an archive without unpickling anything."""
     try:
-        with np.lib.npyio.NpzFile(io.BytesIO(data), allow_pickle=False) as archive:
-            return {name: np.asarray(archive[name]) for name in archive.files}
-    except (ValueError, OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        return npz.read(data, path)
+    except ValueError as error:
         raise DataError(
             f"{path} is not an archive of plain numpy arrays: {error}",
             hint="numpy.savez_compressed(path, x=…, y=…) writes one; arrays of objects are refused",
