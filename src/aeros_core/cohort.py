@@ -48,7 +48,8 @@ def await_quorum(task: Task, nodes: Nodes, check: Callable[[], None]) -> None:
 def select(task: Task, nodes: Nodes, number: int, attempt: int = 0) -> list[str]:
     """Return the ids of the nodes of round ``number``, drawn without replacement.
 
-    Where fewer than ``task.cohort`` are there, it is all of them. Larger ones come first, so that nobody waits for a long one that was begun last.
+    Where fewer than ``task.cohort`` are there, it is all of them. Larger ones come first, so
+    that nobody waits for a long one that was begun last.
     Takes time and memory in proportion to the cohort, not to the population.
     """
     there = len(nodes)  # once: nodes come and go
