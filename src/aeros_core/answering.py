@@ -76,7 +76,7 @@ def _truth(target: Field | None, data: Dataset) -> Array | None:
     Who holds only some of the classes numbers them in a way of its own, so they are looked
     up by name; one that the model does not know is -1.
     """
-    if target is None or target.name not in data.schema.names:
+    if target is None or target.name not in data.schema:
         return None
     values, names = data.batch()[target.name], data.schema[target.name].categories
     if names is None or target.categories is None or names == target.categories:

@@ -14,11 +14,12 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from aeros_core.data import Batch
+from aeros_core.disclosure import Disclosure
 from aeros_core.messages import Metrics
 from aeros_core.parameters import Array
 from aeros_core.schema import Field
 
-__all__ = ["merged", "of"]
+__all__ = ["disclosure_of", "merged", "of"]
 
 
 def of(outputs: Batch, target: Field | None, truth: Array | None) -> dict[str, float]:
@@ -44,6 +45,18 @@ def of(outputs: Batch, target: Field | None, truth: Array | None) -> dict[str, f
     if label is None and scores is not None and truth is not None:
         figures |= _errors(scores.reshape(len(truth), -1) - truth.reshape(len(truth), -1))
     return figures
+
+
+def disclosure_of(name: str) -> Disclosure:
+    """Return which kind of information a figure sends from a node.
+
+    Args:
+        name: Of a figure as `of` returns it, or of any metric: those are means over rows.
+    """
+    stem, _, kind = name.rpartition(".")
+    if name == "examples" or name.startswith("share."):
+        return Disclosure.counts
+    return Disclosure.extremes if stem and kind in ("min", "max") else Disclosure.sums
 
 
 def _shares(label: Array, names: Sequence[str] | None) -> dict[str, float]:

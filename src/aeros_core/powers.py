@@ -104,7 +104,9 @@ class SupportsFit(SupportsState, Protocol):
     """A transformer fitted to data that never leave their node.
 
     Each node summarises its own rows; the summaries travel, are merged on the task
-    side, and the fitted state goes back to every node.
+    side, and the fitted state goes back to every node. A class attribute ``discloses``
+    declares which kinds of information the summaries are, see `aeros_core.disclosure`:
+    sites decide by it, and refuse a step that declares nothing.
     """
 
     def summarise(self, batch: Batch) -> State:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from aeros_core.errors import ConfigError
@@ -88,6 +88,16 @@ class Schema:
 
     fields: tuple[Field, ...]
     target: str | None = None
+    _places: Mapping[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Keep where each field is: a table may have tens of thousands."""
+        places = {one.name: place for place, one in enumerate(self.fields)}
+        object.__setattr__(self, "_places", places)
+
+    def __contains__(self, name: object) -> bool:
+        """Tell whether there is a field called ``name``."""
+        return name in self._places
 
     def __getitem__(self, name: str) -> Field:
         """Return the field called ``name``.
@@ -95,9 +105,8 @@ class Schema:
         Raises:
             ConfigError: There is none.
         """
-        for field in self.fields:
-            if field.name == name:
-                return field
+        if (place := self._places.get(name)) is not None:
+            return self.fields[place]
         raise ConfigError(
             f"field '{name}' does not exist in the data",
             exists=", ".join(self.names) or "no field at all",
@@ -111,35 +120,37 @@ class Schema:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of all fields, in order."""
-        return tuple(field.name for field in self.fields)
+        return tuple(one.name for one in self.fields)
 
     @property
     def features(self) -> tuple[Field, ...]:
         """Every field but the target."""
-        return tuple(field for field in self.fields if field.name != self.target)
+        return tuple(one for one in self.fields if one.name != self.target)
 
     def with_field(self, field: Field) -> Schema:
         """Return the schema with the field of that name replaced, or added at the end."""
-        if field.name not in self.names:
-            return replace(self, fields=(*self.fields, field))
-        return replace(
-            self, fields=tuple(field if f.name == field.name else f for f in self.fields)
-        )
+        return self.with_fields([field])
+
+    def with_fields(self, fields: Iterable[Field]) -> Schema:
+        """Return the schema with the fields of these names replaced, or added at the end."""
+        changed = {one.name: one for one in self.fields} | {one.name: one for one in fields}
+        return replace(self, fields=tuple(changed.values()))
 
     def without(self, *names: str) -> Schema:
         """Return the schema without these fields."""
+        gone = frozenset(names)
         return Schema(
-            tuple(f for f in self.fields if f.name not in names),
-            None if self.target in names else self.target,
+            tuple(one for one in self.fields if one.name not in gone),
+            None if self.target in gone else self.target,
         )
 
     def mismatches(self, wanted: Schema) -> list[str]:
         """Return, one line a field, how this schema fails to be what ``wanted`` asks."""
-        lines = [f"{n}: missing" for n in wanted.names if n not in self.names]
-        lines += [f"{n}: not expected" for n in self.names if n not in wanted.names]
-        for field in wanted.fields:
-            if field.name in self.names and (how := self[field.name].mismatch(field)):
-                lines.append(f"{field.name}: {how}")
+        lines = [f"{n}: missing" for n in wanted.names if n not in self]
+        lines += [f"{n}: not expected" for n in self.names if n not in wanted]
+        for one in wanted.fields:
+            if one.name in self and (how := self[one.name].mismatch(one)):
+                lines.append(f"{one.name}: {how}")
         if wanted.target != self.target:
             lines.append(f"target is {self.target}, not {wanted.target}")
         return lines
@@ -163,13 +174,13 @@ class Schema:
 
 def _field(row: Mapping[str, Any]) -> Field:
     values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
-    field = Field(**values)
-    lengths = field.shape if isinstance(field.shape, tuple) else ("no shape",)
-    span = (0, 0) if field.range is None else field.range
-    named = isinstance(field.name, str) and isinstance(field.dtype, str)
+    read = Field(**values)
+    lengths = read.shape if isinstance(read.shape, tuple) else ("no shape",)
+    span = (0, 0) if read.range is None else read.range
+    named = isinstance(read.name, str) and isinstance(read.dtype, str)
     shaped = all(n is None or type(n) is int for n in lengths)
     bounded = [isinstance(bound, int | float) for bound in span] == [True, True]
-    spoken = isinstance(field.unit, str | None) and isinstance(field.categories, tuple | None)
+    spoken = isinstance(read.unit, str | None) and isinstance(read.categories, tuple | None)
     if not (named and shaped and bounded and spoken):
         raise TypeError(f"{str(row)[:80]} is no field")
-    return field
+    return read

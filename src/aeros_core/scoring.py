@@ -94,7 +94,7 @@ def check_schema(schema: Schema, model: Model) -> None:
         tuple(
             _asked(f, told.target)
             for f in told.fields
-            if f.name in schema.names or f.name != told.target
+            if f.name in schema or f.name != told.target
         )
     )
     if lines := Schema(schema.fields).mismatches(wanted):

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from aeros_core.disclosure import Disclosure
 from aeros_core.errors import ConfigError, DataError
 from aeros_core.messages import Failure, Update
 from aeros_core.parameters import Layout, Parameters
@@ -22,6 +23,8 @@ def softmax(parameters, numbers):
 
 class Softmax:
     """Softmax regression by stochastic gradient descent, one example after the other."""
+
+    discloses = frozenset({Disclosure.counts, Disclosure.sums, Disclosure.updates})
 
     def expects(self, schema):
         return Schema((Field("numbers", "float32", (8,)), Field("kind", "int64")), schema.target)
@@ -89,6 +92,10 @@ def only(kit, test, **own):
 @pytest.mark.parametrize("trainer", [Softmax, Cohorts, Differences])
 def test_a_good_trainer_passes(failing, trainer):
     assert failing(contract(trainer)) == set()
+
+
+class Secretive(Softmax):
+    discloses = None
 
 
 class WantsMore(Softmax):
@@ -217,6 +224,7 @@ class Mixes(Softmax):
     ("trainer", "test"),
     [
         (object, "is_a_trainer"),
+        (Secretive, "declares_what_it_discloses"),
         (WantsMore, "expects_the_data_it_can_learn"),
         (Chokes, "expects_something_for_any_number_of_features"),
         (Unseeded, "initialises_from_the_seed"),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from aeros_core.data import Dataset, Partition
+from aeros_core.disclosure import Disclosure
 from aeros_core.schema import Field, Schema
 from aeros_core.testing import PartitionerTests, SourceTests, TransformerTests
 
@@ -126,6 +127,7 @@ class Halve:
 class Largest(Halve):
     """Divides x by its largest absolute value, which is fitted."""
 
+    discloses = frozenset({Disclosure.extremes})
     top = 1.0
 
     def summarise(self, batch):
@@ -234,6 +236,12 @@ class Unstorable(Largest):
         self.top = float(state["top"][0, 0])
 
 
+class Secretive(Largest):
+    """Does not declare what its summaries disclose."""
+
+    discloses = None
+
+
 class LastCounts(Largest):
     """Takes the last summary for all of them."""
 
@@ -255,6 +263,7 @@ class LastCounts(Largest):
         (NeedsTarget, "works_without_a_target"),
         (Forgets, "state_brings_everything_back"),
         (Unstorable, "state_brings_everything_back"),
+        (Secretive, "declares_what_its_summaries_disclose"),
         (LastCounts, "fits_to_parts_as_to_the_whole"),
     ],
 )

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from aeros_core.data import Dataset
+from aeros_core.disclosure import Disclosure, disclosed_by
 from aeros_core.errors import DataError
 from aeros_core.messages import Action, Failure, Instruction, Update
 from aeros_core.parameters import Parameters
@@ -54,6 +55,11 @@ class TrainerTests:
     def test_is_a_trainer(self) -> None:
         """The object has every method of the role."""
         assert isinstance(self.make(), Trainer)
+
+    def test_declares_what_it_discloses(self) -> None:
+        """A site knows which kinds of information leave it before anything is trained."""
+        kinds = disclosed_by(self.make())
+        assert Disclosure.undeclared not in kinds, "set discloses = frozenset({Disclosure.updates})"
 
     def test_expects_the_data_it_can_learn(self) -> None:
         """What the trainer expects is met by data that fit it."""

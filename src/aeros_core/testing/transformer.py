@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from aeros_core.data import Batch, Dataset
+from aeros_core.disclosure import Disclosure, disclosed_by
 from aeros_core.messages import State
 from aeros_core.parameters import Array
 from aeros_core.powers import SupportsAttribution, SupportsFit, SupportsState
@@ -188,6 +189,15 @@ class TransformerTests:
         batch = self.example().batch()
         assert_same(again.transform(batch), step.transform(batch))
         assert_same(_arrays(again.state()), _arrays(state))
+
+    def test_declares_what_its_summaries_disclose(self) -> None:
+        """A site knows which kinds of information leave it before the step sees a row."""
+        step = self.make()
+        if not isinstance(step, SupportsFit):
+            pytest.skip("the step is not fitted")
+        kinds = disclosed_by(step)
+        assert kinds, "a summary of rows discloses something"
+        assert Disclosure.undeclared not in kinds, "set discloses = frozenset({Disclosure.sums, …})"
 
     def test_fits_to_parts_as_to_the_whole(self) -> None:
         """Summaries of parts, in any order, also of no rows, fit like one of all rows."""

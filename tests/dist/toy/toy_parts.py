@@ -10,6 +10,7 @@ import numpy as np
 
 from aeros_core import hookimpl
 from aeros_core.data import Dataset, Partition
+from aeros_core.disclosure import Disclosure
 from aeros_core.encoding import Encoded
 from aeros_core.errors import RepositoryError
 from aeros_core.messages import Update
@@ -77,6 +78,8 @@ class Coarse:
 class Scale:
     """Divides by the largest absolute value, which is fitted."""
 
+    discloses = frozenset({Disclosure.extremes})
+
     def __init__(self):
         self.by = 1.0
 
@@ -120,6 +123,8 @@ class Steep:
 
 class Linear:
     """Softmax regression, full batch, plus noise from the instruction's seed."""
+
+    discloses = frozenset({Disclosure.counts, Disclosure.sums, Disclosure.updates})
 
     def __init__(self, *, lr, pause, fail, poison, features, model):
         self.model = None if model is None else model(inputs=(2,), outputs=3)

@@ -186,7 +186,7 @@ def _smooth(loaded: _Loaded) -> nn.Module:
 
 def _examples(batch: Batch, schema: Schema, field: Field) -> Array:
     """Return a batch's feature as the module takes it, after looking at it closely."""
-    unknown = [name for name in batch if name not in schema.names]
+    unknown = [name for name in batch if name not in schema]
     if unknown or field.name not in batch:
         wrong = f"no field '{field.name}'" if field.name not in batch else f"a field '{unknown[0]}'"
         raise ConfigError(

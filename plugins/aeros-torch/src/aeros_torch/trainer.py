@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from aeros_core.data import Dataset
+from aeros_core.disclosure import Disclosure
 from aeros_core.errors import ConfigError, DataError
 from aeros_core.messages import Failure, Instruction, Metrics, Update
 from aeros_core.parameters import Parameters
@@ -37,6 +38,8 @@ class TorchTrainer:
     Raises:
         ConfigError: An option does not exist, is out of range, or does not go with another.
     """
+
+    discloses = frozenset({Disclosure.counts, Disclosure.sums, Disclosure.updates})
 
     def __init__(
         self,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from aeros_core.errors import ConfigError
 
-__all__ = ["above", "at_least", "fraction", "known", "override"]
+__all__ = ["above", "all_known", "at_least", "fraction", "known", "override"]
 
 
 def at_least(option: str, value: int, least: int) -> None:
@@ -54,6 +54,18 @@ def known(option: str, name: str, names: Sequence[str], where: str) -> None:
     near = difflib.get_close_matches(name.lower(), lower, n=1)
     hint = override(option, lower[near[0]]) if near else f"{option}=<one of these>"
     raise ConfigError(asked, exists=", ".join(names) or "nothing at all", hint=hint)
+
+
+def all_known(option: str, wanted: Iterable[str], names: Sequence[str], where: str) -> None:
+    """Refuse the first name of ``wanted`` that is not among ``names``; see `known`.
+
+    Raises:
+        ConfigError: One is not.
+    """
+    there = frozenset(names)
+    for name in wanted:
+        if name not in there:
+            known(option, name, names, where)
 
 
 def override(option: str, *values: str) -> str:

@@ -11,7 +11,7 @@ from aeros_core.errors import ConfigError, DataError
 from aeros_core.roles import Split
 from aeros_core.schema import Schema
 from aeros_transforms.config.sources import LabelKind
-from aeros_transforms.options import known, override
+from aeros_transforms.options import all_known, known, override
 from aeros_transforms.sources import series
 from aeros_transforms.sources.frame import Layout
 from aeros_transforms.sources.holdout import Holdout
@@ -73,7 +73,7 @@ class Table:
 
     def _test(self, path: Path, columns: list[str]) -> Any:
         frame = self._layout.read(path, f"{_OPTION}.test_path")
-        if missing := [name for name in columns if name not in frame.columns]:
+        if missing := [name for name in columns if name not in frame]:
             raise DataError(f"{path} lacks {', '.join(missing)}, which {self._path} has")
         return self._clean(frame[columns], path)
 
@@ -85,8 +85,7 @@ class Table:
         if self._group is not None:
             known(f"{_OPTION}.group", self._group, names, where)
         for option, listed in (("columns", self._columns), ("drop", self._drop)):
-            for name in listed:
-                known(f"{_OPTION}.{option}", name, names, where)
+            all_known(f"{_OPTION}.{option}", listed, names, where)
         last = [] if self._label is None else [self._label]
         always = {self._group, *last} - {None}
         if always & set(self._drop):

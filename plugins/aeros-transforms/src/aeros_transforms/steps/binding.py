@@ -13,7 +13,7 @@ from aeros_core.errors import ConfigError, DataError
 from aeros_core.messages import State
 from aeros_core.parameters import Array
 from aeros_core.schema import Field, Schema
-from aeros_transforms.options import known
+from aeros_transforms.options import all_known
 
 __all__ = ["Binding", "bound", "left_out", "plain"]
 
@@ -37,8 +37,8 @@ class Binding:
         Raises:
             ConfigError: A field does not exist or holds no numbers, or there is none.
         """
+        all_known(f"{option}.fields", fields, schema.names, "the data")
         for name in fields:
-            known(f"{option}.fields", name, schema.names, "the data")
             if not plain(schema[name]):
                 raise ConfigError(
                     f"{option}.fields={name}: the field holds categories or text, not numbers",

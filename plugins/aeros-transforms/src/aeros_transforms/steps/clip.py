@@ -38,9 +38,7 @@ class Clip:
     def output_schema(self, schema: Schema) -> Schema:
         """Return the schema with the fields' ranges cut."""
         self._binding = Binding.of(_OPTION, schema, self._names)
-        for name in self._binding.fields:
-            schema = schema.with_field(self._cut(schema[name]))
-        return schema
+        return schema.with_fields(self._cut(schema[name]) for name in self._binding.fields)
 
     def _cut(self, field: Field) -> Field:
         span = field.range or (-np.inf, np.inf)

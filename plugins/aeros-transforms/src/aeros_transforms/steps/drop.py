@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from aeros_core.data import Batch
 from aeros_core.errors import ConfigError
 from aeros_core.schema import Schema
-from aeros_transforms.options import known
+from aeros_transforms.options import all_known
 from aeros_transforms.steps.binding import left_out
 
 __all__ = ["Drop"]
@@ -25,7 +25,8 @@ class Drop:
     def __init__(self, *, fields: Sequence[str]) -> None:
         if not fields:
             raise ConfigError(f"{_OPTION}.fields is empty", hint=f"{_OPTION}.fields=[<field>,…]")
-        self._names = tuple(fields)
+        self._names = frozenset(fields)
+        self._listed = tuple(fields)
 
     def output_schema(self, schema: Schema) -> Schema:
         """Return the schema without these fields.
@@ -33,10 +34,9 @@ class Drop:
         Raises:
             ConfigError: A field does not exist, or is to be predicted.
         """
-        for name in self._names:
-            known(f"{_OPTION}.fields", name, schema.names, "the data")
-            if name == schema.target:
-                raise ConfigError(f"{_OPTION}.fields={name}: the field is to be predicted")
+        all_known(f"{_OPTION}.fields", self._listed, schema.names, "the data")
+        if schema.target in self._names:
+            raise ConfigError(f"{_OPTION}.fields={schema.target}: the field is to be predicted")
         return schema.without(*self._names)
 
     def transform(self, batch: Batch) -> Batch:

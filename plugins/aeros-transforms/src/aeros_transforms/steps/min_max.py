@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 
 import numpy as np
 
 from aeros_core.data import Batch
+from aeros_core.disclosure import Disclosure
 from aeros_core.errors import ConfigError, DataError
 from aeros_core.messages import State
 from aeros_core.parameters import Array
@@ -27,6 +28,8 @@ class MinMax:
     A feature whose limits are equal becomes 0. Output is float32.
     """
 
+    discloses = frozenset({Disclosure.extremes})
+
     def __init__(
         self, *, fields: Sequence[str], limits: Limits | str, per: Per | str, clip: bool
     ) -> None:
@@ -34,20 +37,19 @@ class MinMax:
         self._whole, self._clip = Per(per) is Per.field, clip
         self._binding: Binding | None = None
         self._known: dict[str, tuple[Array, Array]] = {}
-        self._open: tuple[str, ...] = ()
+        self._open: Mapping[str, None] = {}
 
     def output_schema(self, schema: Schema) -> Schema:
         """Return the schema with the fields as float32, 0 to 1 where they are clipped."""
         self._binding = Binding.of(_OPTION, schema, self._names)
         fields = [schema[name] for name in self._binding.fields]
-        self._open = tuple(f.name for f in fields if not self._declared(f))
+        self._open = {f.name: None for f in fields if not self._declared(f)}
         for field in fields:
             if field.name not in self._open and field.range is not None:
                 low, high = field.range
                 self._known[field.name] = np.array([low]), np.array([high])
-            span = (0.0, 1.0) if self._clip else None
-            schema = schema.with_field(Field(field.name, "float32", field.shape, span))
-        return schema
+        span = (0.0, 1.0) if self._clip else None
+        return schema.with_fields(Field(f.name, "float32", f.shape, span) for f in fields)
 
     def _declared(self, field: Field) -> bool:
         if self._limits is Limits.declared and field.range is None:

@@ -12,7 +12,7 @@ from aeros_core.errors import ConfigError, DataError
 from aeros_core.messages import State
 from aeros_core.parameters import Array
 from aeros_core.schema import Field, Schema
-from aeros_transforms.options import known
+from aeros_transforms.options import all_known
 from aeros_transforms.steps.binding import Binding, bound
 
 __all__ = ["OneHot"]
@@ -38,17 +38,16 @@ class OneHot:
             ConfigError: A field does not exist or has no categories, or there is none.
         """
         found = tuple(f.name for f in schema.features if f.categories is not None)
-        for name in self._names:
-            known(f"{_OPTION}.fields", name, schema.names, "the data")
+        all_known(f"{_OPTION}.fields", self._names, schema.names, "the data")
         self._binding = Binding(self._names or found, schema.target)
         if not self._binding.fields:
             raise ConfigError(
                 f"{_OPTION} finds no field with categories in the data",
                 exists=", ".join(map(str, schema.features)) or "no field at all",
             )
-        for name in self._binding.fields:
-            schema = schema.with_field(self._vector(schema[name], found))
-        return schema
+        return schema.with_fields(
+            self._vector(schema[name], found) for name in self._binding.fields
+        )
 
     def _vector(self, field: Field, found: tuple[str, ...]) -> Field:
         if field.categories is None:
@@ -79,7 +78,7 @@ class OneHot:
 
     def attributed(self, shares: Batch, batch: Batch) -> Batch:  # noqa: ARG002
         """Return the shares of the fields: those of all categories together."""
-        fields = bound(self._binding, _OPTION).fields
+        fields = frozenset(bound(self._binding, _OPTION).fields)
         return {name: c.sum(axis=-1) if name in fields else c for name, c in shares.items()}
 
     def state(self) -> State:

@@ -8,7 +8,7 @@ from aeros_core.data import Batch
 from aeros_core.errors import ConfigError
 from aeros_core.messages import State
 from aeros_core.schema import Schema
-from aeros_transforms.options import known
+from aeros_transforms.options import all_known
 from aeros_transforms.steps.binding import Binding, bound, left_out
 
 __all__ = ["Select"]
@@ -35,8 +35,7 @@ class Select:
         Raises:
             ConfigError: A field does not exist.
         """
-        for name in self._names:
-            known(f"{_OPTION}.fields", name, schema.names, "the data")
+        all_known(f"{_OPTION}.fields", self._names, schema.names, "the data")
         names = [*self._names, *([schema.target] if schema.target is not None else [])]
         self._binding = Binding(tuple(dict.fromkeys(names)), schema.target)
         return Schema(tuple(schema[name] for name in self._binding.fields), schema.target)

@@ -11,7 +11,7 @@ from aeros_core.data import Batch
 from aeros_core.errors import ConfigError
 from aeros_core.messages import State
 from aeros_core.schema import Field, Schema
-from aeros_transforms.options import known
+from aeros_transforms.options import all_known
 from aeros_transforms.steps.binding import Binding, bound, plain
 
 __all__ = ["Stack"]
@@ -35,18 +35,18 @@ class Stack:
             ConfigError: A field does not exist, holds text, categories or an array, or has
                 the new field's name without being stacked.
         """
-        for name in self._fields:
-            known(f"{_OPTION}.fields", name, schema.names, "the data")
+        all_known(f"{_OPTION}.fields", self._fields, schema.names, "the data")
         names = self._fields or tuple(field.name for field in schema.features)
         stacked = [schema[name] for name in names]
+        stacked_names = frozenset(names)
         for field in stacked:
             _refuse(field, schema.target)
         others = schema.without(*names)
-        if self._name in others.names or not stacked:
+        if self._name in others or not stacked:
             why = "is a field of its own" if stacked else "would be empty"
             raise ConfigError(f"{_OPTION}.name={self._name} {why}", exists=", ".join(schema.names))
         self._binding = Binding(names, schema.target)
-        place = min(schema.names.index(name) for name in names)
+        place = next(at for at, name in enumerate(schema.names) if name in stacked_names)
         fields = (*others.fields[:place], self._vector(stacked), *others.fields[place:])
         return Schema(fields, others.target)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from aeros_core.data import Batch
+from aeros_core.disclosure import Disclosure
 from aeros_core.errors import ConfigError, DataError
 from aeros_core.messages import State
 from aeros_core.parameters import Array
@@ -27,6 +28,8 @@ class Standardise:
     A feature whose values are all equal becomes 0. Output is float32.
     """
 
+    discloses = frozenset({Disclosure.counts, Disclosure.sums})
+
     def __init__(self, *, fields: Sequence[str], per: Per | str) -> None:
         self._names, self._whole = tuple(fields), Per(per) is Per.field
         self._binding: Binding | None = None
@@ -35,9 +38,9 @@ class Standardise:
     def output_schema(self, schema: Schema) -> Schema:
         """Return the schema with the fields as float32, their range and unit unknown."""
         self._binding = Binding.of(_OPTION, schema, self._names)
-        for name in self._binding.fields:
-            schema = schema.with_field(Field(name, "float32", schema[name].shape))
-        return schema
+        return schema.with_fields(
+            Field(name, "float32", schema[name].shape) for name in self._binding.fields
+        )
 
     def summarise(self, batch: Batch) -> State:
         """Return count, means and squared deviations of each field."""
