@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from aeros_core.elements import TIERS, Description, check_tier
 from aeros_core.errors import ConfigError
 from aeros_flower import alias, neighbours
-from aeros_flower.reach import authority, check, silence, split
+from aeros_flower.reach import authority, greet, split
 from aeros_flower.start import PORT, is_loopback, say
 
 if TYPE_CHECKING:
@@ -162,8 +162,8 @@ def _connection(parsed: argparse.Namespace) -> Callable[[], Fleet]:
     root = authority(parsed.ca) if parsed.ca else None
 
     def connect() -> Fleet:
-        if not check(parsed.address, parsed.ca, insecure=insecure):
-            raise Lost(silence(parsed.address))
+        if why := greet(parsed.address, parsed.ca, insecure=insecure):
+            raise Lost(why)
         return Fleet(
             parsed.address, insecure=insecure, root_certificates=root, authentication_keys=pair
         )

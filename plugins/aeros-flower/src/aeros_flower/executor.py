@@ -11,9 +11,10 @@ from dataclasses import asdict
 from typing import Any
 
 from aeros_core import elements, plugins
-from aeros_core.errors import AerosError, TaskError
+from aeros_core.errors import AerosError, ConfigError, TaskError
 from aeros_core.messages import Action, Failure, Reply
 from aeros_core.registry import versions
+from aeros_core.waiting import Reminder
 from aeros_flower import brief, parcel, tidy, wire
 from aeros_flower.fleet import Ended, Fleet, Lost, Unwelcome
 from aeros_flower.job import Job, overridden
@@ -75,29 +76,48 @@ class Executor:
         Raises:
             TaskError: The controller there does not admit this node, or there was none.
         """
-        told, pause, since, ended = "", 0.1, time.monotonic(), False
+        pause, since, met = 0.1, time.monotonic(), False
+        reasons = Reasons(self._say)
         while not self._stopped.is_set():
             try:
                 fleet = self._connect()  # type: ignore[misc]  # it has one that runs
-            except Unwelcome as error:
-                raise TaskError(
-                    f"the controller does not admit {self._place.name} ({error})",
-                    hint="--key FILE here; beside the controller: aeros certs admit NAME FILE.pub",
-                ) from error
-            except Lost as error:
-                if time.monotonic() - since > self._wait:
-                    raise self._alone(error) from error
-                if told != str(error) and not ended:
-                    self._say(f"waits for the controller ({error})")
-                told, pause = str(error), min(pause * 1.5, LONGEST)
+            except (Lost, ConfigError) as error:
+                self._bear(error, met=met, waited=time.monotonic() - since)
+                reasons.say(_in_words(error))
+                pause = min(pause * 1.5, LONGEST)
                 self._stopped.wait(pause * random.uniform(0.7, 1.0))  # noqa: S311
                 continue
-            told, pause = "", 0.1
+            pause, met = 0.1, True
             self._say("is connected")
-            ended = self._serve(fleet)
+            reasons.restart(known=self._serve(fleet))
             since = time.monotonic()
 
-    def _alone(self, why: Lost) -> TaskError:
+    def _bear(self, error: Lost | ConfigError, *, met: bool, waited: float) -> None:
+        """Go on waiting, unless that is in vain.
+
+        Whatever answers at the address once a controller was there may be a proxy, a machine
+        that was given its number, or a controller half started: one that comes is waited for.
+
+        Args:
+            error: Why there is no connection.
+            met: Whether there has been one.
+            waited: Seconds since there was none.
+
+        Raises:
+            ConfigError: What answers at first is not to be trusted, or speaks otherwise.
+            TaskError: The node's key is not admitted, or nobody came in time.
+        """
+        if isinstance(error, ConfigError) and not met:
+            raise error
+        if isinstance(error, Unwelcome) and (error.key or not met):
+            raise TaskError(
+                f"the controller does not admit {self._place.name} ({error})",
+                hint="--key FILE here; beside the controller: aeros certs admit NAME FILE.pub",
+            ) from error
+        if waited > self._wait:
+            raise self._alone(_in_words(error)) from error
+
+    def _alone(self, why: str) -> TaskError:
         return TaskError(
             f"executor {self._place.name} found no controller for {self._wait:g} s ({why})",
             hint="aeros run deployment=flower there, then this command again; --wait SECONDS"
@@ -142,8 +162,8 @@ class Executor:
         except Ended:
             self._say("waits for the next run: the controller has ended")
             return True
-        except Lost as error:
-            self._say(f"lost the controller ({error})")
+        except (Lost, ConfigError) as error:
+            self._say(f"lost the controller ({_in_words(error)})")
         finally:
             fleet.close()
         return False
@@ -173,7 +193,8 @@ class Executor:
             return wire.pack_note("refused", {"reason": f"unreadable: {error}"})
         replies: list[Reply] = []
         if self._job is None or run != self._run:
-            replies += [Failure(i.node, i.round, "was not prepared") for i in instructions]
+            other = "was prepared for another run" if self._job else "was not prepared"
+            replies += [Failure(i.node, i.round, other) for i in instructions]
         else:
             stopped, nodes = self._stopped.is_set, self._job.nodes
             clients = [told.node for told in instructions if told.action is Action.TRAIN]
@@ -213,6 +234,41 @@ class Executor:
         except Exception as error:
             return told | {"error": f"{type(error).__name__}: {error}"}
         return told | self._job.summary
+
+
+class Reasons:
+    """Tells why a controller is waited for: at once where it is another reason, and each minute.
+
+    Args:
+        tell: Hears it.
+    """
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell, self._said, self._known = tell, "", False
+        self._minute = Reminder(tell)
+
+    def restart(self, *, known: bool) -> None:
+        """Begin anew after a connection.
+
+        Args:
+            known: Whether it was said that the controller has come to its end: then each
+                minute is enough.
+        """
+        self._said, self._known = "", known
+        self._minute.restart()
+
+    def say(self, why: str) -> None:
+        """Tell the reason, if it is due."""
+        text = f"waits for the controller ({why})"
+        if why != self._said and not self._known:
+            self._tell(text)
+            self._minute.restart()
+        self._said = why
+        self._minute.say(text)
+
+
+def _in_words(error: Lost | ConfigError) -> str:
+    return error.asked if isinstance(error, ConfigError) else str(error)
 
 
 def _in_a_line(error: AerosError) -> str:

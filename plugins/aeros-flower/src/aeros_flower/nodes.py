@@ -18,7 +18,6 @@ from aeros_core.encoding import Decoder
 from aeros_core.intake import GONE
 from aeros_core.messages import Failure, Instruction, Reply, State
 from aeros_core.parameters import Layout, Parameters
-from aeros_core.powers import SupportsRefusals
 from aeros_flower import parcel, wire
 from aeros_flower.answers import Refused, sorted_out
 from aeros_flower.homes import Homes, Queued, overdue, to_owners
@@ -109,9 +108,10 @@ class FlowerNodes:
 
     def refusals(self) -> list[Refused]:
         """Return what was refused here since the last call; see `powers.SupportsRefusals`."""
-        found, self._refused = self._refused, []
-        below = self._post.refusals() if isinstance(self._post, SupportsRefusals) else ()
-        return [*found, *below]
+        found = [*self._refused, *self._roster.below]
+        self._refused.clear()
+        self._roster.below.clear()
+        return found
 
     def dispatch(self, instructions: Sequence[Instruction]) -> None:
         """Send instructions on their way, as far as the window allows."""

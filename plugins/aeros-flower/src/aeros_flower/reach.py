@@ -9,10 +9,16 @@ from pathlib import Path
 
 from aeros_core.errors import ConfigError
 
-__all__ = ["answered", "authority", "check", "is_stranger", "silence", "split"]
+__all__ = ["AWAY", "answered", "authority", "check", "greet", "is_stranger", "silence", "split"]
 
 _GREETINGS, _PAUSE = 3, 0.3
-"""How often somebody is greeted who hangs up without a word, and seconds in between."""
+"""How often somebody is greeted who does not speak as asked, and seconds in between."""
+
+AWAY = {502, 503, 504}
+"""How a proxy answers whose server is away, and a controller that has too much to do."""
+
+_HTTP = b"HTTP/"
+_NO_PLAIN = "it wants TLS, or speaks gRPC as Flower before 1.40"
 
 _STRANGE = {404, 405, 501}
 """How a server answers a question of which it does not know."""
@@ -25,15 +31,18 @@ _NAMES = {62, 64}
 
 
 class _HungUp(Exception):
-    """The other side ended the conversation before it began."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.why = why
+    """The other side ended the conversation before it said anything."""
 
 
-def check(address: str, ca: Path | None, *, insecure: bool, seconds: float = 10.0) -> bool:
+class _Foreign(Exception):
+    """The other side speaks, and something else."""
+
+
+def greet(address: str, ca: Path | None, *, insecure: bool, seconds: float = 10.0) -> str:
     """Greet a SuperLink as a node would.
+
+    Who hangs up before saying anything counts as absent: so does a proxy or a tunnel whose
+    controller is away, or a controller that was killed in this moment.
 
     Args:
         address: ``HOST:PORT``.
@@ -42,7 +51,7 @@ def check(address: str, ca: Path | None, *, insecure: bool, seconds: float = 10.
         seconds: To wait at most for each answer.
 
     Returns:
-        False where nobody answers (yet).
+        Why it is not there (yet), in words; empty where it is.
 
     Raises:
         ConfigError: Somebody answers who is not to be trusted, or does not speak as asked.
@@ -51,33 +60,81 @@ def check(address: str, ca: Path | None, *, insecure: bool, seconds: float = 10.
     for left in reversed(range(_GREETINGS)):
         try:
             return _greeted(address, context, ca, seconds)
-        except _HungUp as error:  # it may have been killed in this moment
+        except _Foreign as error:  # it may have been cut off in mid-word
             if not left:
-                raise _misunderstood(address, error.why, tls=not insecure) from error
+                raise _misunderstood(address, str(error), tls=not insecure) from error
+        except _HungUp:
+            if _other_way(address, tls=not insecure, seconds=seconds):
+                raise _misunderstood(address, "", tls=not insecure) from None
+            return f"{address} hangs up without a word, as a proxy does whose controller is away"
         time.sleep(_PAUSE)
     raise AssertionError("there is a last greeting")
 
 
-def _greeted(address: str, context: ssl.SSLContext | None, ca: Path | None, seconds: float) -> bool:
+def check(address: str, ca: Path | None, *, insecure: bool, seconds: float = 10.0) -> bool:
+    """Tell whether a SuperLink answers at an address; see `greet`."""
+    return not greet(address, ca, insecure=insecure, seconds=seconds)
+
+
+def _greeted(address: str, context: ssl.SSLContext | None, ca: Path | None, seconds: float) -> str:
+    host, port = split(address)
+    try:
+        line = socket.create_connection((host, port), timeout=seconds)
+    except OSError:
+        return silence(address)
+    with line:
+        try:
+            if context is not None:
+                with context.wrap_socket(line, server_hostname=host):
+                    return ""
+            status = _plain(line, address)
+        except ssl.SSLCertVerificationError as error:
+            raise _distrust(address, host, error, ca) from error
+        except TimeoutError:
+            return f"{address} takes connections and says nothing"
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionError) as error:
+            raise _HungUp from error
+        except ssl.SSLError as error:
+            if _is_away(error):
+                return f"a proxy at {address} answers that who is behind it is away"
+            raise _Foreign(error.reason or str(error)) from error
+        except OSError as error:
+            return f"{address} cannot be spoken to: {error}"
+    return f"{address} answers {status}: who is behind it is away" if status in AWAY else ""
+
+
+def _is_away(error: ssl.SSLError) -> bool:
+    """Tell whether this is how a proxy that reads names answers for a server that is away."""
+    reason = error.reason or ""
+    return "INTERNAL_ERROR" in reason or "UNRECOGNIZED_NAME" in reason
+
+
+def _other_way(address: str, *, tls: bool, seconds: float) -> bool:
+    """Tell whether who hung up on TLS answers plain HTTP, or the other way round."""
     host, port = split(address)
     try:
         with socket.create_connection((host, port), timeout=seconds) as line:
-            if context is None:
-                _plain(line, address)
-            else:
-                with context.wrap_socket(line, server_hostname=host):
-                    pass
-    except ssl.SSLCertVerificationError as error:
-        raise _distrust(address, host, error, ca) from error
-    except (ssl.SSLError, ConnectionResetError) as error:
-        raise _HungUp(getattr(error, "reason", None) or str(error)) from error
-    except OSError:
+            if tls:
+                return _plain(line, address) not in AWAY
+            with _anybody().wrap_socket(line, server_hostname=host):
+                return True
+    except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
         return False
-    return True
+    except ssl.SSLError as error:  # an alert: it refuses this node in the words of TLS
+        return "ALERT" in (error.reason or "") and not _is_away(error)
+    except (OSError, _HungUp, _Foreign):
+        return False
+
+
+def _anybody() -> ssl.SSLContext:
+    """Return a context to find out whether TLS is spoken: nothing is sent over it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
 
 
 def silence(address: str) -> str:
-    """Return in words why nobody answers at an address, where `check` is False."""
+    """Return in words why nobody answers at an address that takes no connection."""
     host, port = split(address)
     try:
         socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -96,7 +153,7 @@ def is_stranger(address: str, seconds: float = 5.0) -> bool:
     try:
         with socket.create_connection(split(address), timeout=seconds) as line:
             return _plain(line, address) in _STRANGE
-    except (OSError, _HungUp):
+    except (OSError, _HungUp, _Foreign):
         return False  # it may be ending
 
 
@@ -129,14 +186,23 @@ def split(address: str) -> tuple[str, int]:
     host, _, port = address.rpartition(":")
     if (
         not host
-        or not port.isdigit()
+        or not (port.isascii() and port.isdigit())
         or not 0 < int(port) < 65536
         or (":" in host) != ("[" in host)
+        or not _is_name(host)
     ):
         raise ConfigError(
             f"'{address}' is no address of a SuperLink", hint="HOST:PORT, or [::1]:PORT"
         )
     return host.strip("[]"), int(port)
+
+
+def _is_name(host: str) -> bool:
+    """Tell whether a host could be looked up: labels of up to 63 letters, none of them empty."""
+    try:
+        return not any(letter.isspace() for letter in host) and bool(host.encode("idna"))
+    except UnicodeError:
+        return False
 
 
 def _context(ca: Path | None) -> ssl.SSLContext:
@@ -154,29 +220,47 @@ def _unread(ca: Path | None, error: OSError) -> ConfigError:
 
 
 def _plain(line: socket.socket, address: str) -> int:
-    """Ask after somebody's health; return the status of HTTP that is answered."""
+    """Ask after somebody's health; return the status of HTTP that is answered.
+
+    Raises:
+        OSError: The line broke.
+        _HungUp: Nothing was said, or the beginning of an answer.
+        _Foreign: What was said is no HTTP.
+    """
     line.sendall(f"GET /health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n".encode())
     said = b""
     while len(said) < _STATUS and (more := line.recv(_STATUS - len(said))):
         said += more
-    if not said.startswith(b"HTTP/"):
-        raise _HungUp("it does not answer in HTTP")
+    if not said.startswith(_HTTP[: len(said)]):
+        raise _Foreign(_spoken(said))
+    if len(said) < _STATUS:
+        raise _HungUp
     status = said[9:12]
     return int(status) if status.isdigit() else 0
+
+
+def _spoken(said: bytes) -> str:
+    """Return in words what is spoken where the first bytes are no HTTP."""
+    if said[:1] in (b"\x15", b"\x00"):  # an alert of TLS; a frame of HTTP/2
+        return _NO_PLAIN
+    text = said.decode("ascii", "replace").strip()
+    return f"it says '{text}'" if text.isprintable() and said.isascii() else _NO_PLAIN
 
 
 def _misunderstood(address: str, why: str, *, tls: bool) -> ConfigError:
     if tls:
         return ConfigError(
-            f"{address} does not speak TLS: {why}",
+            f"{address} does not speak TLS: {why or 'it speaks plain HTTP'}",
             exists="a controller speaks TLS once it has controller.certificate and controller.key",
             hint="start it with both, or this node with --insecure on a network you trust; for a"
             " controller: controller.insecure=true",
         )
     return ConfigError(
-        f"{address} does not speak plain HTTP: it wants TLS, or speaks gRPC as Flower before 1.40",
+        f"{address} does not speak plain HTTP: {why or _NO_PLAIN}",
         hint="--ca FILE, the ca.pem beside the controller's certificate, and no --insecure; for a"
-        " controller: controller.ca=FILE",
+        " controller: controller.ca=FILE"
+        if why in ("", _NO_PLAIN)
+        else "HOST:PORT of a controller: where aeros run deployment=flower listens",
     )
 
 

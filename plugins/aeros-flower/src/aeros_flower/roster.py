@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from aeros_core.elements import Description, InfrastructureElement
+from aeros_core.powers import SupportsRefusals
 from aeros_flower import wire
+from aeros_flower.answers import Refused
 from aeros_flower.link import Answer
 from aeros_flower.parcel import WireError, of
 from aeros_flower.rest import Rest
@@ -17,6 +19,9 @@ __all__ = ["UNNAMED", "Member", "Post", "Roster"]
 
 _PREPARES = 600.0
 """Seconds that an executor may take to load its data before nobody waits for it any more."""
+
+_MOST = 10_000
+"""Refusals that are kept until a round asks for them."""
 
 UNNAMED = "flower-"
 """What names begin with that Flower's own nodes are given; their keys' names are better."""
@@ -97,6 +102,8 @@ class Roster:
         self._since: dict[int, float] = {}
         self._rests: dict[str, Rest] = {}
         self.members: dict[int, Member] = {}
+        self._said: set[tuple[str, str]] = set()
+        self.below: list[Refused] = []
         self.unfit: dict[str, str] = {}
         self.aside: dict[str, str] = {}
 
@@ -114,6 +121,8 @@ class Roster:
         if self._asked:
             for answer in self._post.pull(self._asked, most=len(self._asked)):
                 self._hear(self._asked.pop(answer.message), answer)
+        if isinstance(self._post, SupportsRefusals):
+            self._note(self._post.refusals())
         if self._refused:  # what they say to it is taken in, so that it is kept nowhere
             for answer in self._post.pull(self._refused, most=len(self._refused)):
                 del self._refused[answer.message]
@@ -135,6 +144,15 @@ class Roster:
         return sum(
             now - self._since.get(number, now) < _PREPARES for number in self._asked.values()
         )
+
+    def _note(self, found: Iterable[Refused]) -> None:
+        """Keep what was refused below for the round that asks, and say each kind of it once."""
+        for name, refusal in found:
+            if (name, refusal.kind) not in self._said:
+                self._said.add((name, refusal.kind))
+                self.tell(f"executor {name}: {refusal.text}")
+            self.below.append((name, refusal))
+        del self.below[_MOST:]
 
     def set_aside(self, member: Member, why: str) -> None:
         """Leave an executor out from now on, and tell it why."""
