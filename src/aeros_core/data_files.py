@@ -21,6 +21,7 @@ __all__ = [
     "DataFile",
     "FileAccess",
     "below",
+    "beside",
     "dataset",
     "exists",
     "inside",
@@ -148,7 +149,13 @@ def inside(folder: str, name: str) -> str:
     return DataFile(path, folder.access) if isinstance(folder, DataFile) else path
 
 
-def open_file(path: str, option: str = "") -> BinaryIO:
+def beside(path: str | Path) -> str:
+    """Return the folder that a file lies in, granted as far as the file was."""
+    folder = str(Path(path).parent)
+    return DataFile(folder, path.access) if isinstance(path, DataFile) else folder
+
+
+def open_file(path: str | Path, option: str = "") -> BinaryIO:
     """Open a file to read its bytes; it is a regular file, or refused without waiting.
 
     Args:
@@ -160,6 +167,7 @@ def open_file(path: str, option: str = "") -> BinaryIO:
         ConfigError: It is a folder, a pipe, a device or a socket.
         AccessError: It was granted below a root, and a link leads out of there.
     """
+    path = str(path) if isinstance(path, Path) else path
     _check_text(path, option)
     said = f"{option}={_shown(path)}" if option else _shown(path)
     return os.fdopen(safe_open.open_regular(path, _root(path), said), "rb")

@@ -45,7 +45,7 @@ class Layout:
                 exists="one character, whitespace, tab",
             )
 
-    def read(self, path: Path, option: str) -> Any:
+    def read(self, path: str | Path, option: str) -> Any:
         """Return the file as a pandas frame whose columns have text names.
 
         Raises:
@@ -54,7 +54,7 @@ class Layout:
         """
         data = io.BytesIO(files.read(path, option))
         try:
-            frame = _parquet(data) if path.suffix in (".parquet", ".pq") else self._text(data)
+            frame = _parquet(data) if Path(path).suffix in (".parquet", ".pq") else self._text(data)
         except (ValueError, OSError) as error:  # what pandas and pyarrow raise derives from these
             reason = str(error).strip().splitlines()[0]
             raise DataError(f"{path} cannot be read as a table: {reason}") from error
@@ -73,7 +73,7 @@ class Layout:
             low_memory=False,
         )
 
-    def _named(self, frame: Any, path: Path) -> Any:
+    def _named(self, frame: Any, path: str | Path) -> Any:
         names = self.names or tuple(str(name) for name in frame.columns)
         if len(names) != frame.shape[1]:
             raise ConfigError(

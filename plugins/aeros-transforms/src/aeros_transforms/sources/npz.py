@@ -6,7 +6,6 @@ import io
 import zipfile
 import zlib
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 
@@ -28,7 +27,7 @@ class Npz:
     def __init__(self, *, path: str, label: str, test_fraction: float, seed: int) -> None:
         if not path:
             raise ConfigError("transformer.npz.path is not set", hint="transformer.npz.path=<file>")
-        self._path = Path(path)
+        self._path = path
         self._label = label
         self._holdout = Holdout("transformer.npz", test_fraction, seed)
 
@@ -76,7 +75,7 @@ class Npz:
         return Dataset(Schema(tuple(fields), self._label), columns)
 
 
-def _arrays(data: bytes, path: Path) -> dict[str, Array]:
+def _arrays(data: bytes, path: str) -> dict[str, Array]:
     """Read an archive without unpickling anything."""
     try:
         with np.lib.npyio.NpzFile(io.BytesIO(data), allow_pickle=False) as archive:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from aeros_core.data import Dataset
@@ -54,8 +53,7 @@ class Table:
             raise ConfigError(f"{_OPTION}.path is not set", hint=f"{_OPTION}.path=<file>")
         if group is not None and group == label:
             raise ConfigError(f"{_OPTION}.group={group} is the label: by_group would drop it")
-        self._path = Path(path)
-        self._test_path = None if test_path is None else Path(test_path)
+        self._path, self._test_path = path, test_path
         self._layout = Layout(header, tuple(names), separator)
         self._holdout = Holdout(_OPTION, test_fraction, seed)
         self._label, self._label_kind, self._group = label, LabelKind(label_kind), group
@@ -71,7 +69,7 @@ class Table:
         rows = slice(len(train)) if split == "train" else slice(len(train), None)
         return Dataset(whole.schema, {name: c[rows] for name, c in whole.columns.items()})
 
-    def _test(self, path: Path, columns: list[str]) -> Any:
+    def _test(self, path: str, columns: list[str]) -> Any:
         frame = self._layout.read(path, f"{_OPTION}.test_path")
         if missing := [name for name in columns if name not in frame]:
             raise DataError(f"{path} lacks {', '.join(missing)}, which {self._path} has")
@@ -79,7 +77,7 @@ class Table:
 
     def _kept(self, names: list[str]) -> list[str]:
         """Return the columns to use, in the order of the file, the label last."""
-        where = str(self._path)
+        where = self._path
         if self._label is not None:
             known(f"{_OPTION}.label", self._label, names, where)
         if self._group is not None:
@@ -95,7 +93,7 @@ class Table:
         wanted = (set(self._columns or names) - set(self._drop) | always) - set(last)
         return [*(name for name in names if name in wanted), *last]
 
-    def _clean(self, frame: Any, path: Path) -> Any:
+    def _clean(self, frame: Any, path: str) -> Any:
         kept = frame.dropna() if self._drop_missing else frame
         if not len(kept):
             raise DataError(
