@@ -181,12 +181,9 @@ class Link:
         """
         there = set(self._state.get_nodes(self._run))
         keyed = sorted(there & self._names.keys())
-        if not keyed:
-            return there
-        since = {n.node_id: n.last_activated_at for n in self._state.get_node_info(node_ids=keyed)}
-        again = {n for n, at in since.items() if self._since.get(n, at) != at}
-        self._since |= since
-        return there - again
+        before, found = self._since, self._state.get_node_info(node_ids=keyed) if keyed else ()
+        self._since = {node.node_id: node.last_activated_at for node in found}
+        return there - {n for n, at in self._since.items() if before.get(n, at) != at}
 
     def refusals(self) -> list[tuple[str, Refusal]]:
         """Return who came with the key of a node that is there, since the last call."""
