@@ -4,7 +4,8 @@ import socket
 import ssl
 import struct
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 
@@ -281,3 +282,28 @@ def test_ssh_is_no_tls(home, server):
 def test_a_host_that_nobody_could_look_up(host):
     with pytest.raises(ConfigError, match="is no address of a SuperLink"):
         reach.split(f"{host}:80")
+
+
+@pytest.mark.parametrize(("off", "waits"), [({"days": 40}, True), ({}, False)])
+def test_a_certificate_is_not_called_expired_where_the_clock_is_wrong(
+    home, server, monkeypatch, off, waits
+):
+    """A server that says another time than this machine's: the clock may be why."""
+    monkeypatch.setattr(certs, "_SKEW", timedelta(days=3))
+    real = certs._builder
+
+    def old(subject, issuer, key, days):
+        builder = real(subject, issuer, key, days)
+        if days == 1:
+            builder._not_valid_after = builder._not_valid_before + timedelta(days=1)
+        return builder
+
+    monkeypatch.setattr(certs, "_builder", old)
+    date = format_datetime(datetime.now(UTC) - timedelta(**off), usegmt=True)
+    port = server(made(home), status=f"200 OK\r\nDate: {date}")
+    if waits:
+        why = reach.greet(f"127.0.0.1:{port}", home.ca, insecure=False)
+        assert why.startswith("this machine's clock is 40 days ahead of the controller's")
+    else:
+        with pytest.raises(ConfigError, match="has expired"):
+            reach.greet(f"127.0.0.1:{port}", home.ca, insecure=False)

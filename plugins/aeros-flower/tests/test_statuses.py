@@ -6,7 +6,8 @@ from email.utils import format_datetime
 import httpx
 import pytest
 
-from aeros_flower.statuses import Askew, Ended, Lost, Unwelcome, apart, offset, refusal
+from aeros_flower.clocks import apart, offset
+from aeros_flower.statuses import Askew, Ended, Lost, Unwelcome, refusal
 
 HTML = {"content-type": "text/html; charset=utf-8"}
 

@@ -8,8 +8,13 @@ import time
 from pathlib import Path
 
 from aeros_core.errors import ConfigError
+from aeros_flower.clocks import apart, offset
+from aeros_flower.untrusted import EARLY, EXPIRED, NO_PLAIN, distrust, misunderstood, unnamed
 
-__all__ = ["AWAY", "answered", "authority", "check", "greet", "is_stranger", "silence", "split"]
+__all__ = [
+    "AWAY", "PeerRefused", "answered", "authority", "check", "greet", "is_stranger", "silence",
+    "split",
+]  # fmt: skip
 
 _GREETINGS, _PAUSE = 3, 0.3
 """How often somebody is greeted who does not speak as asked, and seconds in between."""
@@ -18,16 +23,21 @@ AWAY = {502, 503, 504}
 """How a proxy answers whose server is away, and a controller that has too much to do."""
 
 _HTTP = b"HTTP/"
-_NO_PLAIN = "it wants TLS, or speaks gRPC as Flower before 1.40"
+
+_HEADERS = 2**14
+"""Bytes that are read of an answer's headers, at most."""
+
+_APART = 300.0
+"""Seconds by which two clocks have to differ to be why a certificate is not valid."""
 
 _STRANGE = {404, 405, 501}
 """How a server answers a question of which it does not know."""
 
 _STATUS = len("HTTP/1.1 200")
 
-_EXPIRED, _EARLY = 10, 9
-_NAMES = {62, 64}
-"""Codes of OpenSSL's X509_V_ERR_…: expired, not yet valid, another host or address."""
+
+class PeerRefused(ssl.SSLError):
+    """The controller's certificate is none that the site's policy names."""
 
 
 class _HungUp(Exception):
@@ -38,7 +48,14 @@ class _Foreign(Exception):
     """The other side speaks, and something else."""
 
 
-def greet(address: str, ca: Path | None, *, insecure: bool, seconds: float = 10.0) -> str:
+def greet(
+    address: str,
+    ca: Path | None,
+    *,
+    insecure: bool,
+    seconds: float = 10.0,
+    context: ssl.SSLContext | None = None,
+) -> str:
     """Greet a SuperLink as a node would.
 
     Who hangs up before saying anything counts as absent: so does a proxy or a tunnel whose
@@ -49,6 +66,7 @@ def greet(address: str, ca: Path | None, *, insecure: bool, seconds: float = 10.
         ca: Certificate of the CA to trust; None: those of this system.
         insecure: Whether to speak plain HTTP.
         seconds: To wait at most for each answer.
+        context: What makes the connection; None: one that trusts ``ca``.
 
     Returns:
         Why it is not there (yet), in words; empty where it is.
@@ -56,16 +74,16 @@ def greet(address: str, ca: Path | None, *, insecure: bool, seconds: float = 10.
     Raises:
         ConfigError: Somebody answers who is not to be trusted, or does not speak as asked.
     """
-    context = None if insecure else _context(ca)
+    context = None if insecure else context or _context(ca)
     for left in reversed(range(_GREETINGS)):
         try:
             return _greeted(address, context, ca, seconds)
         except _Foreign as error:  # it may have been cut off in mid-word
             if not left:
-                raise _misunderstood(address, str(error), tls=not insecure) from error
+                raise misunderstood(address, str(error), tls=not insecure) from error
         except _HungUp:
             if _other_way(address, tls=not insecure, seconds=seconds):
-                raise _misunderstood(address, "", tls=not insecure) from None
+                raise misunderstood(address, "", tls=not insecure) from None
             return f"{address} hangs up without a word, as a proxy does whose controller is away"
         time.sleep(_PAUSE)
     raise AssertionError("there is a last greeting")
@@ -85,11 +103,8 @@ def _greeted(address: str, context: ssl.SSLContext | None, ca: Path | None, seco
     with line:
         try:
             if context is not None:
-                with context.wrap_socket(line, server_hostname=host):
-                    return ""
+                return _secured(line, address, context, ca, seconds)
             status = _plain(line, address)
-        except ssl.SSLCertVerificationError as error:
-            raise _distrust(address, host, error, ca) from error
         except TimeoutError:
             return f"{address} takes connections and says nothing"
         except (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionError) as error:
@@ -101,6 +116,23 @@ def _greeted(address: str, context: ssl.SSLContext | None, ca: Path | None, seco
         except OSError as error:
             return f"{address} cannot be spoken to: {error}"
     return f"{address} answers {status}: who is behind it is away" if status in AWAY else ""
+
+
+def _secured(
+    line: socket.socket, address: str, context: ssl.SSLContext, ca: Path | None, seconds: float
+) -> str:
+    """Greet in TLS; a certificate that is not valid at the wrong time says so of the clock."""
+    host, _ = split(address)
+    try:
+        with context.wrap_socket(line, server_hostname=host):
+            return ""
+    except ssl.SSLCertVerificationError as error:
+        off = _offset(address, seconds) if error.verify_code in (EXPIRED, EARLY) else 0.0
+        if abs(off) >= _APART:
+            return apart(off)
+        raise distrust(address, host, error, ca) from error
+    except PeerRefused as error:
+        raise unnamed(address, str(error)) from error
 
 
 def _is_away(error: ssl.SSLError) -> bool:
@@ -124,6 +156,28 @@ def _other_way(address: str, *, tls: bool, seconds: float) -> bool:
         return "ALERT" in (error.reason or "") and not _is_away(error)
     except (OSError, _HungUp, _Foreign):
         return False
+
+
+def _offset(address: str, seconds: float) -> float:
+    """Return by how many seconds this machine's clock is ahead of what a server says of its own.
+
+    Its certificate is not looked at: nothing is believed but that clocks differ.
+    """
+    try:
+        with (
+            socket.create_connection(split(address), timeout=seconds) as line,
+            _anybody().wrap_socket(line) as spoken,
+        ):
+            spoken.sendall(_question(address))
+            said = b""
+            while len(said) < _HEADERS and b"\r\n\r\n" not in said:
+                if not (more := spoken.recv(_HEADERS)):
+                    break
+                said += more
+    except OSError:
+        return 0.0
+    dates = [row for row in said.decode("latin1").split("\r\n") if row[:5].lower() == "date:"]
+    return offset(dates[0][5:].strip()) if dates else 0.0
 
 
 def _anybody() -> ssl.SSLContext:
@@ -227,7 +281,7 @@ def _plain(line: socket.socket, address: str) -> int:
         _HungUp: Nothing was said, or the beginning of an answer.
         _Foreign: What was said is no HTTP.
     """
-    line.sendall(f"GET /health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n".encode())
+    line.sendall(_question(address))
     said = b""
     while len(said) < _STATUS and (more := line.recv(_STATUS - len(said))):
         said += more
@@ -239,49 +293,13 @@ def _plain(line: socket.socket, address: str) -> int:
     return int(status) if status.isdigit() else 0
 
 
+def _question(address: str) -> bytes:
+    return f"GET /health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n".encode()
+
+
 def _spoken(said: bytes) -> str:
     """Return in words what is spoken where the first bytes are no HTTP."""
     if said[:1] in (b"\x15", b"\x00"):  # an alert of TLS; a frame of HTTP/2
-        return _NO_PLAIN
+        return NO_PLAIN
     text = said.decode("ascii", "replace").strip()
-    return f"it says '{text}'" if text.isprintable() and said.isascii() else _NO_PLAIN
-
-
-def _misunderstood(address: str, why: str, *, tls: bool) -> ConfigError:
-    if tls:
-        return ConfigError(
-            f"{address} does not speak TLS: {why or 'it speaks plain HTTP'}",
-            exists="a controller speaks TLS once it has controller.certificate and controller.key",
-            hint="start it with both, or this node with --insecure on a network you trust; for a"
-            " controller: controller.insecure=true",
-        )
-    return ConfigError(
-        f"{address} does not speak plain HTTP: {why or _NO_PLAIN}",
-        hint="--ca FILE, the ca.pem beside the controller's certificate, and no --insecure; for a"
-        " controller: controller.ca=FILE"
-        if why in ("", _NO_PLAIN)
-        else "HOST:PORT of a controller: where aeros run deployment=flower listens",
-    )
-
-
-def _distrust(
-    address: str, host: str, error: ssl.SSLCertVerificationError, ca: Path | None
-) -> ConfigError:
-    code = error.verify_code
-    if code in {_EXPIRED, _EARLY}:
-        how = "has expired" if code == _EXPIRED else "is not valid yet"
-        return ConfigError(
-            f"the certificate of {address} {how}",
-            hint="aeros certs renew beside the controller; if it is good, set this machine's clock",
-        )
-    if code in _NAMES:
-        return ConfigError(
-            f"the certificate of {address} is not for {host}",
-            hint=f"aeros certs renew {host} beside the controller, or a name that it is for",
-        )
-    return ConfigError(
-        f"the certificate of {address} is not from a CA that this node trusts: "
-        f"{error.verify_message}",
-        exists=f"trusted: {ca or 'the CAs of this system'}",
-        hint="--ca FILE, the ca.pem that lies beside the controller's certificate",
-    )
+    return f"it says '{text}'" if text.isprintable() and said.isascii() else NO_PLAIN
