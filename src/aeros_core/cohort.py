@@ -15,7 +15,7 @@ from aeros_core.powers import SupportsPresence
 from aeros_core.roles import Collector
 from aeros_core.task import Task
 
-__all__ = ["ask", "await_quorum", "broadcast", "check", "instruct", "mean", "select"]
+__all__ = ["ask", "await_quorum", "broadcast", "check", "instruct", "mean", "select", "stated"]
 
 
 def check(task: Task, nodes: Nodes) -> None:
@@ -46,7 +46,14 @@ def await_quorum(task: Task, nodes: Nodes, check: Callable[[], None]) -> None:
 
 
 def select(task: Task, nodes: Nodes, number: int, attempt: int = 0) -> list[str]:
-    """Return the ids of the nodes of round ``number``, drawn without replacement.
+    """Return the ids of the nodes of round ``number``; see `stated`."""
+    return list(stated(task, nodes, number, attempt))
+
+
+def stated(task: Task, nodes: Nodes, number: int, attempt: int = 0) -> dict[str, int]:
+    """Return the nodes of round ``number``, drawn without replacement, and their examples.
+
+    Examples are those that each stated when it joined; 0 where that is not known.
 
     Where fewer than ``task.cohort`` are there, it is all of them. Larger ones come first, so
     that nobody waits for a long one that was begun last.
@@ -59,8 +66,10 @@ def select(task: Task, nodes: Nodes, number: int, attempt: int = 0) -> list[str]
         rng = streams.stream(task.seed, "select", number, *([attempt] if attempt else []))
         drawn = rng.choice(there, size=task.cohort, replace=False, shuffle=False)
         drawn.sort()
-    order = np.argsort(-nodes.sizes(drawn), kind="stable")
-    return [nodes.name(i) for i in drawn[order].tolist()]
+    sizes = nodes.sizes(drawn)
+    order = np.argsort(-sizes, kind="stable")
+    names = [nodes.name(i) for i in drawn[order].tolist()]
+    return dict(zip(names, sizes[order].tolist(), strict=True))
 
 
 def instruct(

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeros_core import waiting
+from aeros_core.admission import within_stated
 from aeros_core.clock import timed
 from aeros_core.data import Partition
 from aeros_core.encoding import Decoder
@@ -280,8 +281,11 @@ class FlowerNodes:
             found, refused = sorted_out(name, asked, self._read(answer.content))
         except WireError as error:
             found, refused = sorted_out(name, asked, (), str(error))
-        self._ready += found
+        self._ready += [within_stated(reply, self._stated(sent.member, reply)) for reply in found]
         self._refused += refused
+
+    def _stated(self, member: Member, reply: Reply) -> int:
+        return member.examples if member.own else self._partition.examples(reply.node)
 
     def _read(self, content: Any) -> list[Reply]:
         if kind_of(content) == "refused":
