@@ -20,7 +20,7 @@ LAYERS = [
     "clock weight_cap admission intake cohort busy survey node origin sitting ending rounds figures"
     " answering answers scoring workflow pipeline elements explanation serving retention"
     " queries lineage samples"
-    " tables curves safetensors rowfile",
+    " tables curves safetensors rowfile kernel_cache",
     # transport
     "controllers controllers.local",
     # configuration and discovery, and what a person sees
