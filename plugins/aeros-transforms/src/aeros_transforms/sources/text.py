@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from aeros_core import data_files
+from aeros_core import data_files, proportions
 from aeros_core.data import Dataset
 from aeros_core.errors import ConfigError, DataError
 from aeros_core.roles import Split
@@ -96,7 +96,7 @@ class Text:
 
     def _cut(self, codes: Codes, split: Split) -> Codes:
         """Return the windows of one speaker's split, each with the character after it."""
-        end = len(codes) - int(len(codes) * self._fraction)
+        end = len(codes) - proportions.at_most(self._fraction, len(codes))
         part = codes[:end] if split == "train" else codes[end:]
         if len(part) <= self._window:
             return np.empty((0, self._window + 1), dtype=np.int64)
