@@ -39,7 +39,8 @@ class SiteOptions:
         settings: What the site sets, as ``transformer.table.path=FILE``; a later one wins.
         own: Whether its data are its own: then what names files or addresses is its alone, and
             has its default where the site does not set it.
-        files: The files that a task may name where the data are not the site's own.
+        files: The files that a task may name where the data are not the site's own. Its root, if
+            it has one, is where defaults are looked for.
         allowed: Tells whether a task may name an address.
     """
 
@@ -120,7 +121,7 @@ class SiteOptions:
         """Return the default, or an address of the task that the site allows by name."""
         if not found.kind.is_path and isinstance(asked, str) and self.allowed(asked):
             return asked
-        return _granted(found, found.default, ANYWHERE)
+        return _granted(found, found.default, self.files if self.files.root else ANYWHERE)
 
     def _taken(self, found: Located, asked: Any) -> Any:
         """Return what a task names, as far as the site gives it."""
