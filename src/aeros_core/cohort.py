@@ -14,7 +14,7 @@ from aeros_core.parameters import Parameters
 from aeros_core.roles import Collector
 from aeros_core.task import Task
 
-__all__ = ["ask", "broadcast", "check", "instruct", "mean", "select"]
+__all__ = ["ask", "broadcast", "check", "instruct", "mean", "select", "stated"]
 
 
 def check(task: Task, nodes: Nodes) -> None:
@@ -35,7 +35,14 @@ def check(task: Task, nodes: Nodes) -> None:
 
 
 def select(task: Task, nodes: Nodes, number: int, attempt: int = 0) -> list[str]:
-    """Return the ids of the nodes of round ``number``, drawn without replacement.
+    """Return the ids of the nodes of round ``number``; see `stated`."""
+    return list(stated(task, nodes, number, attempt))
+
+
+def stated(task: Task, nodes: Nodes, number: int, attempt: int = 0) -> dict[str, int]:
+    """Return the nodes of round ``number``, drawn without replacement, and their examples.
+
+    Examples are those that each stated when it joined; 0 where that is not known.
 
     Larger ones come first, so that nobody waits for a long one that was begun last.
     Takes time and memory in proportion to the cohort, not to the population.
@@ -46,8 +53,10 @@ def select(task: Task, nodes: Nodes, number: int, attempt: int = 0) -> list[str]
         rng = streams.stream(task.seed, "select", number, *([attempt] if attempt else []))
         drawn = rng.choice(len(nodes), size=task.cohort, replace=False, shuffle=False)
         drawn.sort()
-    order = np.argsort(-nodes.sizes(drawn), kind="stable")
-    return [nodes.name(i) for i in drawn[order].tolist()]
+    sizes = nodes.sizes(drawn)
+    order = np.argsort(-sizes, kind="stable")
+    names = [nodes.name(i) for i in drawn[order].tolist()]
+    return dict(zip(names, sizes[order].tolist(), strict=True))
 
 
 def instruct(

@@ -154,10 +154,15 @@ class Scoring:
             ConfigError: More nodes are asked for than there are; nothing was begun.
             TaskError: Too few nodes answered.
         """
-        task, parts, events = self._task, self._parts, self._parts.events
+        task, parts = self._task, self._parts
         cohort.check(task, self._nodes)
         began, used = time.monotonic(), origin.used(str(task.start), parts.repository)
-        here = sitting.open_run(task, parts, {}, lambda: self._model.parameters)
+        with sitting.opened(task, parts, {}, lambda: self._model.parameters) as here:
+            return self._go_on(here, began, used)
+
+    def _go_on(self, here: Sitting, began: float, used: Mapping[str, str | int]) -> Result:
+        """Ask the nodes unless they have answered, and record how that ends."""
+        task, parts, events = self._task, self._parts, self._parts.events
         events.aeros_before_task(task=task, run=here.run, history=tuple(here.history))
         events.aeros_on_status(task=task, status=Status.RUNNING)
         try:

@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-from aeros_core import cohort
+from aeros_core import cohort, weight_cap
+from aeros_core.admission import of_examples
 from aeros_core.intake import SILENT, Nodes
 from aeros_core.messages import Evaluation, Failure, Instruction, Metrics, Reply, Scores
 from aeros_core.tally import Refusal, Tally
@@ -26,9 +27,17 @@ def survey(
     breathe: Callable[[], None],
     tally: Tally,
 ) -> Metrics:
-    """Return the mean of what nodes measure, weighted by examples; see `gather`."""
-    replies = gather(Evaluation, nodes, task, sent, breathe, tally)
-    return cohort.mean({"examples": reply.examples, **reply.metrics} for reply in replies)
+    """Return the mean of what nodes measure, weighted by examples; see `gather`.
+
+    No node has more than ``task.max_share`` of the weight.
+    """
+    replies = {r.node: r for r in gather(Evaluation, nodes, task, sent, breathe, tally)}
+    examples = {node: reply.examples for node, reply in replies.items()}
+    counted = weight_cap.weights(examples, task.max_share, len(sent))
+    for node, weight in counted.items():
+        if weight < examples[node]:
+            tally.cap("evaluate", node, weight)
+    return cohort.mean({**r.metrics, "examples": counted[n]} for n, r in replies.items())
 
 
 def gather(
@@ -82,7 +91,7 @@ def _fault(
     if reply.node not in pending:
         return Refusal("duplicate", f"a second {kind}")
     if isinstance(reply, Failure):
-        return Refusal(kind, f"{kind}: {reply.reason}")
+        return Refusal(kind if reply.kind == "failed" else reply.kind, f"{kind}: {reply.reason}")
     if not isinstance(reply, wanted):
         return Refusal(kind, f"no {kind}, but something else")
-    return None if reply.examples > 0 else Refusal("examples", f"{reply.examples} examples")
+    return of_examples(reply.examples)

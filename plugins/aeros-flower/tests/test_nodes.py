@@ -69,7 +69,7 @@ class Post:
     def answer(self, message, replies=None):
         node, content = self.sent.pop(message)
         asked = wire.unpack_instructions(content)
-        replies = replies or [Evaluation(i.node, i.round, 3, {"loss": float(node)}) for i in asked]
+        replies = replies or [Evaluation(i.node, i.round, 2, {"loss": float(node)}) for i in asked]
         self.answers.append(Answer(message, wire.pack_replies(replies)))
 
 
@@ -463,3 +463,29 @@ def test_a_client_that_keeps_something_waits_for_its_executor_to_come_back(post)
     assert {(node, asked[0].node) for _, node, asked in post.open()} == {
         (2, "client-1"), (7, "client-0"),
     }  # fmt: skip
+
+
+def test_a_client_never_claims_more_examples_than_its_partition_has(post):
+    nodes = made(post)
+    nodes.dispatch(ask(0, 1))
+    for message, _, asked in post.open():
+        post.answer(message, [Evaluation(i.node, 1, 10**15, {"loss": 0.0}) for i in asked])
+    replies = [nodes.receive(5.0) for _ in range(2)]
+    assert {(reply.node, reply.kind) for reply in replies} == {
+        ("client-0", "examples"), ("client-1", "examples"),
+    }  # fmt: skip
+    told = "claims 1000000000000000 examples, and stated 2 when it joined"
+    assert {reply.reason for reply in replies} == {told}
+
+
+def test_an_executor_with_data_of_its_own_claims_no_more_than_it_stated(post):
+    for number, name in ((1, "a"), (2, "b"), (3, "late")):
+        post.come(number, name, own=True, examples=10)
+    nodes = made(post)
+    nodes.dispatch([Instruction(1, name, PARAMETERS) for name in ("a", "b", "late")])
+    claims = {"a": 10, "b": 11, "late": 10**15}
+    for message, _, asked in post.open():
+        post.answer(message, [Evaluation(i.node, 1, claims[i.node], {}) for i in asked])
+    replies = {r.node: r for r in (nodes.receive(5.0) for _ in range(3))}
+    assert isinstance(replies["a"], Evaluation)
+    assert replies["b"].kind == replies["late"].kind == "examples"

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeros_core import elements, proportions, streams, workflow
+from aeros_core.admission import within_stated
 from aeros_core.answering import Answering
 from aeros_core.data import Dataset
 from aeros_core.errors import AerosError, ConfigError
@@ -74,8 +75,6 @@ class LocalNodes:
         self._holds_out = task.evaluation.federated and not task.infers
         self._data = data
         self._partition = data.partition
-        names = data.partition.names
-        self._numbers = None if names is None else {name: i for i, name in enumerate(names)}
         self._queue: deque[Instruction] = deque()
         self._begun: deque[Instruction] = deque()
         self._cohort: Iterator[Reply] = iter(())
@@ -107,9 +106,18 @@ class LocalNodes:
         self._queue.extend(instructions)
 
     def receive(self, timeout: float | None) -> Reply | None:
-        """Carry out the next instruction, unless the time is over already."""
+        """Carry out the next instruction, unless the time is over already.
+
+        A node that claims more examples than it has fails.
+        """
         if timeout is not None and timeout <= 0:
             return None
+        reply = self._receive()
+        if reply is None:
+            return None
+        return within_stated(reply, self._partition.examples(reply.node))
+
+    def _receive(self) -> Reply | None:
         if self._together is not None and not self._begun:
             self._begin(self._together)
         if self._begun:
@@ -173,7 +181,7 @@ class LocalNodes:
 
     def _rows(self, instruction: Instruction) -> Dataset:
         """Return the node's data; with federated evaluation the part that is meant."""
-        rows = self._partition[self._number(instruction.node)]
+        rows = self._partition[self._partition.number(instruction.node)]
         if self._holds_out:
             rng = streams.stream(self._task.seed, "holdout", instruction.node)
             mixed = rng.permutation(rows)
@@ -182,8 +190,3 @@ class LocalNodes:
             evaluating = instruction.action is Action.EVALUATE
             rows = np.sort(mixed[:kept] if evaluating else mixed[kept:])
         return self._data.train.take(rows)
-
-    def _number(self, node: str) -> int:
-        if self._numbers is not None:
-            return self._numbers[node]
-        return int(node.rpartition("-")[2])

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aeros_core.admission import within_stated
 from aeros_core.clock import timed
 from aeros_core.data import Partition
 from aeros_core.encoding import Decoder
@@ -272,7 +273,9 @@ class FlowerNodes:
             for reply in self._read(answer.content):
                 sent.pending.pop(reply.node, None)
                 if reply.node in asked:  # also a second time: the round counts what it refuses
-                    self._ready.append(reply)
+                    one, member = reply.node, sent.member
+                    stated = member.examples if member.own else self._partition.examples(one)
+                    self._ready.append(within_stated(reply, stated))
         except WireError as error:
             why = str(error)
         for queued in sent.pending.values():
