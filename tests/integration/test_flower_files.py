@@ -115,6 +115,8 @@ def task(source, path, **values):
     if name == "table":
         values = {"path": "data.csv", "label": "y"} | values
     model, steps = ("lstm" if name == "text" else "softmax"), {}
+    if name == "text":
+        steps = {"drop": node("transformer", "drop", fields=["speaker"])}
     if name == "table":
         steps = {step: node("transformer", step) for step in ("one_hot", "stack")}
     trainer = node("trainer", "torch", model=node("trainer/model", model))
@@ -321,12 +323,12 @@ def test_a_sites_own_data_are_the_ones_it_set_whatever_else_a_task_says(controll
     mine.write_text("".join(["x,z,y\n", *(f"{n},a,{'p' if n % 2 else 'q'}\n" for n in range(10))]))
     controller.meet("--own", "--set", f"transformer.table.path={mine}")
     theirs = str(secret / "data.csv")
-    asked = task("table", theirs, test_path=theirs, test_fraction=0.0, columns=["x"])
+    asked = task("table", theirs, test_path=theirs, test_fraction=0.0, columns=["x", "z"])
     told = controller.ask(asked)
     assert told["error"] == "", controller.said
     assert told["examples"] == 10
     assert_silent(controller, watch, secret, "test_path")
-    told = controller.ask(task("table", "x", label="z", columns=["x"], test_fraction=0.0))
+    told = controller.ask(task("table", "x", label="z", columns=["x", "y"], test_fraction=0.0))
     assert told["error"] == "", "the roles of columns are the task's"
 
 
