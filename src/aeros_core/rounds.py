@@ -20,12 +20,12 @@ from aeros_core import (
 from aeros_core.busy import Busy, Step
 from aeros_core.dtypes import check_dtypes
 from aeros_core.errors import ConfigError, TaskError
-from aeros_core.intake import NO_TIME, SILENT, Intake, Nodes
+from aeros_core.intake import GONE, NO_TIME, SILENT, Intake, Nodes
 from aeros_core.messages import Metrics, Update
 from aeros_core.outcomes import Result, Round, Status
 from aeros_core.parameters import Parameters
 from aeros_core.pipeline import Prepared
-from aeros_core.powers import SupportsAveraging, SupportsBuffer
+from aeros_core.powers import SupportsAveraging, SupportsBuffer, SupportsRefusals
 from aeros_core.records import Checkpoint, Model
 from aeros_core.roles import Components, Transformer
 from aeros_core.sitting import Sitting
@@ -126,6 +126,9 @@ class Rounds:
         phases = split.of(trained - started)
         central, federated = self._measure(parameters, number, nodes, tally)
         divergence.check_loss(central or federated, number)
+        if isinstance(self._nodes, SupportsRefusals):
+            for name, refusal in self._nodes.refusals():
+                tally.refuse(name, refusal)
         ended = time.monotonic()
         done = Round(
             number=number,
@@ -171,6 +174,7 @@ class Rounds:
 
     def _open(self, start: Parameters, number: int, attempt: int, tally: Tally) -> Intake | Step:
         """Return the updates of a round, for which nodes begin to work once they are wanted."""
+        cohort.await_quorum(self._task, self._nodes, self._breathe)
         if self._busy is not None:
             return self._busy.step(number, start, tally)
         task, collector = self._task, self._parts.collector
@@ -223,6 +227,9 @@ class Rounds:
 
     def _fix(self, tally: Tally) -> str:
         """Return what helps against what is missing."""
+        kinds = {kind for why in tally.dropped.values() for kind in why}
+        if kinds == {GONE}:
+            return "start the executors that are gone again"
         silent = sum(why in _SHORT for why in tally.refused.values())
         longer = f"task.deadline=SECONDS, more than {self._task.deadline or 0:g}"
         mend = "mend what the nodes report"

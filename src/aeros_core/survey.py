@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-from aeros_core import cohort, weight_cap
+from aeros_core import clock, cohort, weight_cap
 from aeros_core.admission import of_examples
-from aeros_core.intake import SILENT, Nodes
+from aeros_core.intake import LOST, SILENT, Nodes
 from aeros_core.messages import Evaluation, Failure, Instruction, Metrics, Reply, Scores
 from aeros_core.reply_limits import MOST_SHARES, arrays_fault, figures_fault
 from aeros_core.tally import Refusal, Tally
@@ -72,11 +71,11 @@ def gather(
     """
     tally.sent += sum(instruction.nbytes for instruction in sent)
     nodes.dispatch(sent)
-    ends = None if task.deadline is None else time.monotonic() + task.deadline
+    ends = None if task.deadline is None else clock.unpaused() + task.deadline
     number, pending = sent[0].round, {told.node for told in sent}
     while pending:
         breathe()
-        reply = nodes.receive(None if ends is None else ends - time.monotonic())
+        reply = nodes.receive(None if ends is None else ends - clock.unpaused())
         if reply is None:
             break
         tally.receive(reply)
@@ -87,7 +86,7 @@ def gather(
         if reply.round == number:
             pending.discard(reply.node)
     for node in sorted(pending):
-        tally.refuse(node, SILENT)
+        tally.refuse(node, LOST if task.deadline is None else SILENT)
     if pending:
         nodes.abandon()
 
@@ -96,8 +95,10 @@ def _fault(
     reply: Reply, number: int, pending: set[str], wanted: type[Evaluation | Scores]
 ) -> Refusal | None:
     kind = _KINDS[wanted]
-    if reply.round != number:
+    if reply.round < number:
         return Refusal("late", f"late: for round {reply.round}")
+    if reply.round > number:
+        return Refusal("other round", f"for round {reply.round}, and this is round {number}")
     if reply.node not in pending:
         return Refusal("duplicate", f"a second {kind}")
     if isinstance(reply, Failure):

@@ -16,9 +16,10 @@ class Refusal:
 
     Args:
         kind: What refusals are counted by: ``late``, ``duplicate``, ``not asked``,
-            ``failed``, ``not an update``, ``layout``, ``dtype``, ``examples``, ``figures``
-            (too many, badly named, or no numbers), ``not finite``, ``norm``, ``encoding``,
-            ``no reply``, ``evaluation`` or ``inference``.
+            ``other round``, ``not its own``, ``same key``, ``gone``, ``failed``,
+            ``not an update``, ``layout``, ``dtype``, ``examples``, ``figures`` (too many, badly
+            named, or no numbers), ``not finite``, ``norm``, ``encoding``, ``no reply``,
+            ``evaluation`` or ``inference``.
         text: What a person is told.
     """
 
