@@ -738,14 +738,16 @@ def test_whatever_an_executor_says_its_schema_is_ends_no_run():
 
     post = Post()
     post.come(1, "bad", schema={"fields": [1]})
+    post.come(2, "good", schema={"fields": {}})
     nodes = made(post, judge=judge)
-    assert nodes.roster.fit == []
+    assert [member.name for member in nodes.roster.fit] == ["good"]
     assert "incomplete" in nodes.roster.unfit["bad"]
 
 
 def test_an_error_of_an_executor_is_shown_as_one_line():
     post = Post()
     post.come(1, "bad", error="no data\nround 9/9 accuracy 1.0" + "z" * 9000)
+    post.come(2, "good", error="")
     nodes = made(post, judge=lambda member: member.told["error"])
     assert nodes.roster.unfit["bad"].startswith("no data round 9/9 accuracy 1.0zz")
     assert len(nodes.roster.unfit["bad"]) < 2100
