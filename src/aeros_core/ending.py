@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
+from aeros_core import clock
 from aeros_core.control import Cancelled
 from aeros_core.errors import AerosError, Interrupted
 from aeros_core.outcomes import Result, Status, capped, dropped
@@ -24,7 +25,8 @@ def breathe(task: Task, parts: Components) -> None:
     control = parts.control
     if control.paused:
         parts.events.aeros_on_status(task=task, status=Status.PAUSED)
-        control.check()
+        with clock.paused():
+            control.check()
         parts.events.aeros_on_status(task=task, status=Status.RUNNING)
     control.check()
 

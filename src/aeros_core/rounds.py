@@ -6,16 +6,26 @@ import functools
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
-from aeros_core import clock, cohort, ending, origin, samples, sitting, streams, weight_cap
+from aeros_core import (
+    clock,
+    cohort,
+    divergence,
+    ending,
+    origin,
+    samples,
+    sitting,
+    streams,
+    weight_cap,
+)
 from aeros_core.busy import Busy, Step
 from aeros_core.dtypes import check_dtypes
 from aeros_core.errors import ConfigError, TaskError
-from aeros_core.intake import NO_TIME, SILENT, Intake, Nodes
+from aeros_core.intake import GONE, NO_TIME, SILENT, Intake, Nodes
 from aeros_core.messages import Metrics, Update
 from aeros_core.outcomes import Result, Round, Status
 from aeros_core.parameters import Parameters
 from aeros_core.pipeline import Prepared
-from aeros_core.powers import SupportsAveraging, SupportsBuffer
+from aeros_core.powers import SupportsAveraging, SupportsBuffer, SupportsRefusals
 from aeros_core.records import Checkpoint, Model
 from aeros_core.roles import Components, Transformer
 from aeros_core.sitting import Sitting
@@ -109,11 +119,16 @@ class Rounds:
         # 1. Who takes part, and what they are told; 2. what comes back is checked, and
         # combined as it arrives; 3. too few good updates are no round
         parameters, nodes = self._combined(here.parameters, number, tally, split)
+        divergence.check_parameters(parameters, number)
 
         # 4. Measure; 5. commit; 6. tell
         trained = time.monotonic()
         phases = split.of(trained - started)
         central, federated = self._measure(parameters, number, nodes, tally)
+        divergence.check_loss(central or federated, number)
+        if isinstance(self._nodes, SupportsRefusals):
+            for name, refusal in self._nodes.refusals():
+                tally.refuse(name, refusal)
         ended = time.monotonic()
         done = Round(
             number=number,
@@ -159,6 +174,7 @@ class Rounds:
 
     def _open(self, start: Parameters, number: int, attempt: int, tally: Tally) -> Intake | Step:
         """Return the updates of a round, for which nodes begin to work once they are wanted."""
+        cohort.await_quorum(self._task, self._nodes, self._breathe)
         if self._busy is not None:
             return self._busy.step(number, start, tally)
         task, collector = self._task, self._parts.collector
@@ -211,6 +227,9 @@ class Rounds:
 
     def _fix(self, tally: Tally) -> str:
         """Return what helps against what is missing."""
+        kinds = {kind for why in tally.dropped.values() for kind in why}
+        if kinds == {GONE}:
+            return "start the executors that are gone again"
         silent = sum(why in _SHORT for why in tally.refused.values())
         longer = f"task.deadline=SECONDS, more than {self._task.deadline or 0:g}"
         mend = "mend what the nodes report"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from aeros_core import elements, proportions, streams, workflow
 from aeros_core.admission import within_stated
 from aeros_core.answering import Answering
+from aeros_core.control import Cancelled
 from aeros_core.data import Dataset
 from aeros_core.errors import AerosError, ConfigError
 from aeros_core.messages import Action, Evaluation, Failure, Instruction, Reply, State, Update
@@ -153,7 +154,7 @@ class LocalNodes:
         """Return the next reply of a cohort; if it breaks, the rest train one by one."""
         try:
             reply = next(self._cohort, None)
-        except ConfigError:
+        except (ConfigError, Cancelled):
             raise
         except _ITS_OWN:
             self._cohort = iter(())
@@ -172,7 +173,7 @@ class LocalNodes:
             if instruction.action is Action.TRAIN:
                 return self._desk.finish(instruction, worker.train(prepared, data))
             metrics = worker.evaluate(prepared.parameters, data)
-        except ConfigError:
+        except (ConfigError, Cancelled):
             raise  # the same on every node: not this one's failure
         except _ITS_OWN as error:
             why = f"{type(error).__name__}: {error}"
