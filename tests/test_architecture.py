@@ -13,12 +13,13 @@ SOURCE = Path(aeros_core.__file__).parent
 
 LAYERS = [
     # contracts and data
-    "errors disclosure hookspecs streams encoding parameters messages schema data subtask task"
-    " presets outcomes tally counts records control events roles powers storage_powers",
+    "errors disclosure hookspecs streams encoding parameters messages schema categories data"
+    " alignment subtask task presets outcomes tally counts records control events roles powers"
+    " storage_powers",
     # the algorithms of the system, and how results look
     "clock admission intake cohort busy survey node origin sitting ending rounds figures"
-    " answering answers scoring workflow pipeline elements explanation serving retention"
-    " queries lineage samples"
+    " answering answers scoring workflow pipeline source_data elements explanation serving"
+    " retention queries lineage samples"
     " tables curves safetensors rowfile",
     # transport
     "controllers controllers.local",

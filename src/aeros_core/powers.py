@@ -12,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from aeros_core.alignment import SourceSchema
 from aeros_core.counts import Count
 from aeros_core.data import Batch, Dataset
 from aeros_core.messages import Broadcast, Failure, Instruction, State, Update
@@ -31,6 +32,7 @@ __all__ = [
     "SupportsExplanation",
     "SupportsFit",
     "SupportsMembers",
+    "SupportsSchema",
     "SupportsState",
 ]
 
@@ -111,6 +113,30 @@ class SupportsFit(SupportsState, Protocol):
 
     def fit(self, summaries: Iterable[State]) -> None:
         """Fit the step to the summaries of all nodes, in whatever order."""
+
+
+@runtime_checkable
+class SupportsSchema(Protocol):
+    """A source that can load its data as an agreed schema says.
+
+    `aeros_core.alignment.align` brings the data of any source to a schema, by the names of
+    fields and categories. This one reads the raw values with the schema in mind: a column of
+    the texts ``01`` and ``02`` stays text where the schema has categories for it. Columns that
+    the schema does not have, and options that name such, are no mistake then.
+
+    A source whose ranges are those of the rows it loaded, and not limits of the format, has a
+    true attribute ``observes_ranges``: such ranges do not leave a node.
+    """
+
+    def adopt(self, agreed: SourceSchema) -> None:
+        """Load from now on as ``agreed`` says, as far as the data can be brought to it."""
+
+    def declaration(self, categories: Mapping[str, Sequence[str]]) -> str:
+        """Return what to type so that the task declares categories of these fields.
+
+        Args:
+            categories: Those that are known already, by field.
+        """
 
 
 @runtime_checkable

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,8 +46,13 @@ class Layout:
                 exists="one character, whitespace, tab",
             )
 
-    def read(self, path: Path, option: str) -> Any:
+    def read(self, path: Path, option: str, texts: Collection[str] = ()) -> Any:
         """Return the file as a pandas frame whose columns have text names.
+
+        Args:
+            path: The file.
+            option: The option that named it.
+            texts: Columns of a text file that are read as they are written: 01 is not 1.
 
         Raises:
             ConfigError: There is no such file, or ``names`` has another length.
@@ -54,7 +60,9 @@ class Layout:
         """
         data = io.BytesIO(files.read(path, option))
         try:
-            frame = _parquet(data) if path.suffix in (".parquet", ".pq") else self._text(data)
+            frame = (
+                _parquet(data) if path.suffix in (".parquet", ".pq") else self._text(data, texts)
+            )
         except (ValueError, OSError) as error:  # what pandas and pyarrow raise derives from these
             reason = str(error).strip().splitlines()[0]
             raise DataError(f"{path} cannot be read as a table: {reason}") from error
@@ -62,8 +70,15 @@ class Layout:
             raise DataError(f"{path} has lines with more values than there are column names")
         return self._named(frame, path)
 
-    def _text(self, data: io.BytesIO) -> Any:
+    def _text(self, data: io.BytesIO, texts: Collection[str]) -> Any:
         import pandas as pd
+
+        if not self.header:  # pandas numbers the columns
+            names = self.names or tuple(name for name in texts if name.isdigit())
+            numbers = enumerate(names) if self.names else ((int(name), name) for name in names)
+            kept: Collection[Any] = [number for number, name in numbers if name in texts]
+        else:
+            kept = texts
 
         return pd.read_csv(
             data,
@@ -71,6 +86,7 @@ class Layout:
             header=0 if self.header else None,
             encoding="utf-8-sig",
             low_memory=False,
+            dtype=dict.fromkeys(kept, str),
         )
 
     def _named(self, frame: Any, path: Path) -> Any:
