@@ -7,13 +7,14 @@ once: to look through an index costs more than to install, and each environment 
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import nox
 
 nox.needs_version = ">=2024.4.15"
 nox.options.default_venv_backend = "virtualenv"  # nox brings it; it needs no seconds for pip
-nox.options.sessions = ["wheels", "lint", "core", "plugin", "together"]
+nox.options.sessions = ["wheels", "lint", "core", "plugin", "newer_python", "together"]
 nox.options.error_on_missing_interpreters = True
 
 ROOT = Path(__file__).parent
@@ -33,6 +34,7 @@ DISCOVERING = [  # what may come out otherwise where plugins are installed
                  "safetensors")
 ]  # fmt: skip
 QUIET = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_WARN_SCRIPT_LOCATION": "1"}
+NEWER = ("3.12", "3.13")
 PRIVATE = {
     "FLWR_TELEMETRY_ENABLED": "0",
     "FLWR_DISABLE_UPDATE_CHECK": "1",
@@ -109,6 +111,38 @@ def plugin(session: nox.Session, name: str) -> None:
         "pytest", *SIDE_BY_SIDE, "-c", f"plugins/{name}/pyproject.toml", f"plugins/{name}/tests",
         *session.posargs, env=PRIVATE,
     )  # fmt: skip
+
+
+@nox.session(venv_backend="none")
+@nox.parametrize("version", NEWER, ids=NEWER)
+def newer_python(session: nox.Session, version: str) -> None:
+    """Test the core and aeros-transforms on a newer Python, where it is installed."""
+    interpreter = _interpreter(version)
+    if interpreter is None:
+        session.skip(f"Python {version} is not installed")
+    folder = Path(session.create_tmp()) / f"python-{version}"
+    session.run(interpreter, "-m", "venv", "--clear", str(folder), external=True)
+    python = str(folder / "bin" / "python")
+    wheels = [str(_wheel(session, name)) for name in ("aeros-core", "aeros-transforms")]
+    wheels[1] += "[test]"
+    bring = ["-m", "pip", "install", "-q", *CONSTRAINTS, *wheels, *TESTING]
+    session.run(python, *bring, env=QUIET, external=True)
+    test = [python, "-m", "pytest", *SIDE_BY_SIDE]
+    session.run(*test, "tests", "--ignore=tests/integration", *session.posargs, external=True)
+    plugin = "plugins/aeros-transforms"
+    there = ["-c", f"{plugin}/pyproject.toml", f"{plugin}/tests"]
+    session.run(*test, *there, *session.posargs, external=True)
+
+
+def _interpreter(version: str) -> str | None:
+    """Return a Python of this version from the path or from pyenv; None if there is none."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    found = [shutil.which(f"python{version}"), *map(str, pyenv.glob(f"{version}.*/bin/python"))]
+    for each in filter(None, found):  # a shim of pyenv is there without a Python behind it
+        asked = subprocess.run([each, "--version"], capture_output=True, text=True, check=False)
+        if asked.returncode == 0 and asked.stdout.startswith(f"Python {version}."):
+            return each
+    return None
 
 
 @nox.session

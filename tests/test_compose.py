@@ -263,7 +263,8 @@ def test_a_task_that_is_none_is_told(toy):
 def test_a_part_that_cannot_be_built_is_told(build, words, message):
     with pytest.raises(ConfigError) as refused:
         build(*words)
-    assert str(refused.value).startswith(message)
+    told = str(refused.value).replace("required keyword-only argument", "required argument")
+    assert told.startswith(message)  # Python 3.12 and later say keyword-only
 
 
 # ---------------------------------------------------------------- events

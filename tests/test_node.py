@@ -123,3 +123,61 @@ def test_what_is_kept_comes_back_from_its_state():
         assert values(again.prepare(there).parameters) == values(desk.prepare(there).parameters)
         assert encoded(again, there, 0.4, 1) == encoded(desk, there, 0.4, 1) == [1, 0, 0]
     assert all(isinstance(part, str | np.ndarray) for part in desk.state().values())
+
+
+class Hoarding:
+    """A codec that sends nothing and keeps everything, also what is not finite."""
+
+    def encode(self, change, residual, rng):
+        kept = change.copy()
+        if residual is not None:
+            for dtype, vector in kept.vectors.items():
+                np.add(vector, residual.vectors[dtype], out=vector)
+        nothing = {dtype: np.zeros_like(v) for dtype, v in change.vectors.items()}
+        return Encoded(nothing, change.layout.sizes, self), kept
+
+    def decode(self, encoded, dtype):
+        return encoded.arrays[dtype]
+
+    def fault(self, encoded):
+        return None
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_change_that_is_not_finite_is_sent_as_it_is_and_kept_nowhere(bad):
+    told, desk = Instruction(1, "a", packed(1, 2)), Desk(Hoarding())
+    sent = desk.finish(told, trained(bad, 4))
+    assert sent.delta
+    assert not isinstance(sent.parameters.vectors, Encoded)
+    assert not np.isfinite(sent.parameters["body.weight"]).all()
+    assert desk.state() == {}
+    desk.finish(told, trained(3, 4))
+    before = desk.state()["residual.body.weight"].tolist()
+    desk.finish(told, trained(bad, 4))
+    assert desk.state()["residual.body.weight"].tolist() == before == [[2.0]]
+
+
+def test_a_residual_that_an_earlier_version_stored_with_nan_is_dropped():
+    desk = Desk(Hoarding())
+    desk.finish(Instruction(1, "a", packed(1, 2)), trained(3, 4))
+    state = desk.state()
+    state["residual.body.weight"][:] = np.nan
+    again = Desk(Hoarding())
+    again.restore(state)
+    assert again.state() == {}
+
+
+def test_a_difference_that_overflows_is_infinite_and_makes_no_noise():
+    low = Parameters.of({"w": np.float16([-60000])})
+    high = Update("a", 1, Parameters.of({"w": np.float16([60000])}), 4)
+    sent = Desk().finish(Instruction(1, "a", low, delta=True), high)
+    assert np.isposinf(sent.parameters["w"]).all()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "bool", "uint64", "int64"])
+def test_integers_and_truth_values_are_sent_as_values(dtype):
+    base = Parameters.of({"w": np.float32([1]), "n": np.array([1, 0], dtype)})
+    update = Update("a", 1, Parameters.of({"w": np.float32([3]), "n": np.array([0, 1], dtype)}), 4)
+    sent = Desk().finish(Instruction(1, "a", base, delta=True), update)
+    assert sent.parameters["w"].tolist() == [2.0]
+    assert sent.parameters["n"].tolist() == np.array([0, 1], dtype).tolist()

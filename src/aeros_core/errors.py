@@ -3,6 +3,7 @@
     AerosError            exit code 1
     ├── AnswerError       exit code 1   an inferencer answered what is no answer
     ├── ConfigError       exit code 2   what was typed or configured cannot be
+    │   ├── AccessError                 a site does not give what a task asks for
     │   └── PluginError                 a plugin is missing, broken or ambiguous
     ├── DataError         exit code 1   the data cannot be used
     ├── RemoteError       exit code 1   a server that was asked did not answer
@@ -17,6 +18,7 @@ and what to type next.
 from __future__ import annotations
 
 __all__ = [
+    "AccessError",
     "AerosError",
     "AnswerError",
     "ConfigError",
@@ -72,6 +74,28 @@ class ConfigError(AerosError):
     """The configuration, or what was typed, cannot be carried out."""
 
     exit_code = 2
+
+
+class AccessError(ConfigError):
+    """A task asks for a file or an address that the site does not give.
+
+    Args:
+        asked: What was asked for, for the site's own eyes.
+        kind: The same without a value or a path, for the controller's.
+        hint: What to type next at the site.
+    """
+
+    def __init__(self, asked: str, *, kind: str, hint: str = "") -> None:
+        super().__init__(asked, hint=hint)
+        self.kind = kind
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Keep the parts when the error crosses a process boundary."""
+        return _refused, (self.asked, self.kind, self.hint)
+
+
+def _refused(asked: str, kind: str, hint: str) -> AccessError:
+    return AccessError(asked, kind=kind, hint=hint)
 
 
 class PluginError(ConfigError):

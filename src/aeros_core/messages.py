@@ -68,7 +68,8 @@ class Instruction:
             parameters: ``drift`` is added to the gradient of every batch.
         deadline: Seconds the node may take; None: as long as it needs.
         personal: Patterns of the tensors that stay on the node.
-        delta: Whether an update is to be the difference to ``parameters``.
+        delta: Whether an update is to be the difference to ``parameters``, integers and truth
+            values excepted.
     """
 
     round: int
@@ -96,7 +97,8 @@ class Update:
         node: Id of the node.
         round: The round whose parameters it started from; behind the current round by
             its staleness.
-        parameters: The node's parameters, or their difference to those it was sent.
+        parameters: The node's parameters, or their difference to those it was sent. Vectors
+            of integers and truth values are the node's own values in either case.
         examples: Number of examples trained on; the weight in a mean.
         metrics: Figures of the training, at least ``loss``.
         scalars: What a rule may need to know of the training: ``steps``, how many were
@@ -104,7 +106,7 @@ class Update:
             gradient weighs in the change, in units of ``lr`` (FedNova's norm of a);
             ``trained``, the number of trainable parameters, which come first.
         vectors: Extra vectors.
-        delta: True where ``parameters`` is a difference.
+        delta: True where the floating-point vectors of ``parameters`` are differences.
     """
 
     node: str

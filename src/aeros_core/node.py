@@ -9,6 +9,8 @@ from dataclasses import replace
 import numpy as np
 
 from aeros_core import streams
+from aeros_core.admission import finite
+from aeros_core.dtypes import is_real
 from aeros_core.errors import ConfigError
 from aeros_core.messages import Instruction, State, Update
 from aeros_core.parameters import Array, Layout, Parameters, TensorSpec
@@ -64,10 +66,17 @@ class Desk:
         return self._encoded(instruction, update, self._codec) if self._codec else update
 
     def _encoded(self, instruction: Instruction, update: Update, codec: Codec) -> Update:
+        """Return the update compressed; one with NaN or infinity as it is, to be refused.
+
+        Neither such a change nor a residual that is not finite is kept: it would come back in
+        every round to come.
+        """
+        if not all(map(finite, update.parameters.vectors.values())):
+            return update
         left = self._residuals.get(instruction.node)
         rng = streams.stream(instruction.seed, "encode")
         encoded, left = codec.encode(update.parameters, left, rng)
-        if left is not None:
+        if left is not None and _is_clean(left):
             self._residuals[instruction.node] = left
         return replace(update, parameters=Parameters(update.parameters.layout, encoded))
 
@@ -101,7 +110,8 @@ class Desk:
         """Take up what `state` returned."""
         self._own = _nodes("personal", state)
         left = _nodes("residual", state)
-        self._residuals = {node: Parameters.of(tensors) for node, tensors in left.items()}
+        residuals = {node: Parameters.of(tensors) for node, tensors in left.items()}
+        self._residuals = {node: kept for node, kept in residuals.items() if _is_clean(kept)}
 
 
 def _rows(kind: str, kept: Mapping[str, Mapping[str, Array]]) -> dict[str, Array | str]:
@@ -132,8 +142,16 @@ def _matching(layout: Layout, patterns: Sequence[str]) -> list[TensorSpec]:
 
 
 def _difference(update: Update, base: Parameters) -> Update:
-    """Return the update as a difference, made in the update's own vectors."""
+    """Return the update as a difference, made in the update's own vectors.
+
+    Integers and truth values stay the values they are: see `aeros_core.dtypes`.
+    """
     vectors = dict(update.parameters.vectors)
-    for dtype in vectors:
-        vectors[dtype] -= base.vectors[dtype]
+    with np.errstate(over="ignore", invalid="ignore"):  # infinite, and refused as that
+        for dtype in filter(is_real, vectors):
+            vectors[dtype] -= base.vectors[dtype]
     return replace(update, delta=True)
+
+
+def _is_clean(residual: Parameters) -> bool:
+    return all(map(finite, residual.vectors.values()))

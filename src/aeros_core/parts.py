@@ -13,36 +13,59 @@ from collections.abc import Collection, Mapping
 from typing import Any, cast
 
 from aeros_core import plugins
+from aeros_core.data_files import ANYWHERE, DataFile, FileAccess
 from aeros_core.errors import ConfigError, PluginError
+from aeros_core.options import dataset_of
 from aeros_core.registry import Option, Registry, nearest
 from aeros_core.roles import Module
 
 __all__ = ["build_module", "build_part", "demand", "nested"]
 
 
-def build_part(registry: Registry, group: str, node: Mapping[str, Any], name: str = "") -> Any:
+def build_part(
+    registry: Registry,
+    group: str,
+    node: Mapping[str, Any],
+    name: str = "",
+    files: FileAccess = ANYWHERE,
+) -> Any:
     """Build one object from its configuration.
 
     Nested configurations are built too where a group ``<group>/<option>`` exists, as
     callables with their options bound.
 
+    Args:
+        registry: What is installed.
+        group: What it is to be, as ``transformer``.
+        node: Its ``_target_`` and its options.
+        name: The option's name, where it is known.
+        files: Which files its options may name, and those of what is nested in it.
+
     Raises:
         PluginError: Its ``_target_`` was not registered for this group.
         ConfigError: Its class does not take these options.
+        AccessError: An option names a file that ``files`` does not give.
     """
     option = _registered(registry, group, node, name)
     options = {
-        key: _bound(registry, _inner(registry, group, key), value) if nested(value) else value
+        key: _bound(registry, _inner(registry, group, key), value, files=files)
+        if nested(value)
+        else value
         for key, value in node.items()
         if key != "_target_"
     }
     _check_names(option, options)
+    options = _granted(option, options, files)
     return _call(plugins.implementation(option.target), options, option)
 
 
-def build_module(registry: Registry, node: Mapping[str, Any]) -> Module | None:
+def build_module(
+    registry: Registry, node: Mapping[str, Any], files: FileAccess = ANYWHERE
+) -> Module | None:
     """Return the callable that builds a stored model's module; None if it names none."""
-    return cast("Module", _bound(registry, "trainer/model", node)) if node else None
+    if not node:
+        return None
+    return cast("Module", _bound(registry, "trainer/model", node, files=files))
 
 
 def nested(value: Any) -> bool:
@@ -57,14 +80,48 @@ def _inner(registry: Registry, group: str, key: str) -> str:
     return own if registry.names(own) else held.get(group, own)
 
 
-def _bound(registry: Registry, group: str, node: Mapping[str, Any], where: str = "") -> Any:
+def _bound(
+    registry: Registry,
+    group: str,
+    node: Mapping[str, Any],
+    where: str = "",
+    *,
+    files: FileAccess,
+) -> Any:
     option = _registered(registry, group, node, where)
     options = {key: value for key, value in node.items() if key != "_target_"}
     for key, value in options.items():
         if nested(value):
             inner = _inner(registry, group, key)
-            options[key] = _bound(registry, inner, value, f"{group}/{key}")
+            options[key] = _bound(registry, inner, value, f"{group}/{key}", files=files)
+    options = _granted(option, options, files)
     return functools.partial(plugins.implementation(option.target), **options)
+
+
+def _granted(option: Option, options: Mapping[str, Any], files: FileAccess) -> dict[str, Any]:
+    """Return options, those that name files or folders as what may be read of them."""
+    made = dict(options)
+    for key, kind in option.kinds.items():
+        if kind.is_path and key in made:
+            made[key] = _path(option, key, made[key], files)
+    return made
+
+
+def _path(option: Option, key: str, value: Any, files: FileAccess) -> Any:
+    where = _where(option, key)
+    if isinstance(value, list | tuple):
+        return [_path(option, key, each, files) for each in value]
+    if value is None and not files.anywhere and (usual := dataset_of(option.config, key)):
+        return files.grant(usual, where)
+    if value is None or value == "" or isinstance(value, DataFile):
+        return value
+    if not isinstance(value, str):
+        raise ConfigError(
+            f"{where} must be the path of a {option.kinds[key]}, got {type(value).__name__}",
+            provider=str(option.plugin),
+            hint=f"{where}=<path>",
+        )
+    return value if files.anywhere else files.grant(value, where)
 
 
 def _registered(registry: Registry, group: str, node: Mapping[str, Any], name: str) -> Option:
@@ -93,11 +150,16 @@ def _check_names(option: Option, options: Mapping[str, Any]) -> None:
 
 
 def _meant(option: Option, name: str, known: Collection[str]) -> str:
-    many = option.group in ("transformer", "callback")
-    where = option.group.replace("/", ".") + (f".{option.name}" if many else "")
     if close := nearest(name, sorted(known)):
-        return ", or ".join(f"{where}.{each}=<value>" for each in close)
-    return f"{where}.<one of these>=<value>" if known else f"leave {where}.{name} out"
+        return ", or ".join(f"{_where(option, each)}=<value>" for each in close)
+    one = f"{_where(option, '<one of these>')}=<value>"
+    return one if known else f"leave {_where(option, name)} out"
+
+
+def _where(option: Option, key: str) -> str:
+    """Return an option as it is typed."""
+    many = option.group in ("transformer", "callback")
+    return ".".join([option.group.replace("/", "."), *[option.name] * many, key])
 
 
 def _call(implementation: Any, options: Mapping[str, Any], option: Option) -> Any:

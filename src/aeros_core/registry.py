@@ -10,6 +10,7 @@ from typing import Any
 
 from aeros_core import __version__
 from aeros_core.errors import PluginError
+from aeros_core.options import OptionKind, kinds
 
 __all__ = ["DISTRIBUTIONS", "Health", "Option", "Plugin", "Registry", "nearest", "versions"]
 
@@ -81,6 +82,11 @@ class Option:
     def target(self) -> str:
         """The import path of what implements it."""
         return str(self.config._target_)
+
+    @property
+    def kinds(self) -> dict[str, OptionKind]:
+        """Which of its options name a file, a folder, an address or a variable."""
+        return kinds(self.config)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from aeros_core import clock, cohort, ending, origin, samples, sitting, streams
 from aeros_core.busy import Busy, Step
+from aeros_core.dtypes import check_dtypes
 from aeros_core.errors import ConfigError, TaskError
 from aeros_core.intake import NO_TIME, SILENT, Intake, Nodes
 from aeros_core.messages import Metrics, Update
@@ -169,6 +170,7 @@ class Rounds:
     def _initial(self) -> Parameters:
         start, seed = self._task.start, streams.seed(self._task.seed, "model")
         fresh = self._parts.trainer.initialise(self._data.schema, seed)
+        check_dtypes(fresh.layout)
         return fresh if start is None else origin.begin(start, self._parts.repository, fresh)
 
     def _told(self, coming: Intake | Step, split: clock.Split) -> Iterator[Update]:

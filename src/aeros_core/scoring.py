@@ -92,9 +92,7 @@ def check_schema(schema: Schema, model: Model) -> None:
         )
     wanted = Schema(
         tuple(
-            _asked(f, told.target)
-            for f in told.fields
-            if f.name in schema or f.name != told.target
+            _asked(f, told.target) for f in told.fields if f.name in schema or f.name != told.target
         )
     )
     if lines := Schema(schema.fields).mismatches(wanted):

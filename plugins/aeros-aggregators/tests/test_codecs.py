@@ -25,6 +25,7 @@ from aeros_core.errors import ConfigError
 from aeros_core.messages import Update
 from aeros_core.parameters import Layout, Parameters
 from aeros_core.roles import Codec
+from aeros_core.testing.codec import CodecTests
 
 CODECS = {
     "float16": Float16(),
@@ -177,15 +178,43 @@ def test_other_dtypes_come_along(name):
         np.testing.assert_allclose(decoded["float64"], given_["float64"], atol=0.02)
 
 
+@pytest.mark.parametrize("small_as", ["numpy", "kernels"])
 @pytest.mark.parametrize("name", CODECS)
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_a_change_that_is_not_finite_is_found_out(name, bad):
-    vector = np.ones(100, np.float32)
-    vector[50] = bad
+def test_a_change_that_is_not_finite_is_found_out(name, bad, small_as, monkeypatch):
+    if small_as == "kernels":
+        monkeypatch.setattr(small, "SMALL", 1)
+    for place in (0, 50, 4999):
+        vector = np.ones(5000, np.float32)
+        vector[place] = bad
+        encoded, _ = CODECS[name].encode(change(vector), None, np.random.default_rng(0))
+        assert CODECS[name].fault(encoded) is not None
+
+
+@pytest.mark.parametrize("small_as", ["numpy", "kernels"])
+def test_half_precision_saturates_finite_numbers_alone(small_as, monkeypatch):
+    if small_as == "kernels":
+        monkeypatch.setattr(small, "SMALL", 1)
+    vector = np.float32([65504, 65520, 1e30, -1e30, 3e38, 1.0, np.inf, -np.inf, np.nan])
+    encoded, _ = CODECS["float16"].encode(change(vector), None, np.random.default_rng(0))
+    most = 65504.0
+    np.testing.assert_array_equal(
+        encoded.arrays["float32"], [most, most, most, -most, most, 1.0, np.inf, -np.inf, np.nan]
+    )
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_a_float64_beyond_float32_is_refused(name):
+    encoded, _ = CODECS[name].encode(change(np.full(90, 1e300)), None, np.random.default_rng(0))
+    assert CODECS[name].fault(encoded) is not None
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_float16_parameters_stay_finite(name):
+    vector = np.full(90, 65504.0, np.float16)
     encoded, _ = CODECS[name].encode(change(vector), None, np.random.default_rng(0))
-    drawn = name != "randomk" or not np.isfinite(encoded.arrays["float32"]).all()
-    clipped = name == "float16" and np.isinf(bad)
-    assert (CODECS[name].fault(encoded) is not None) == (drawn and not clipped)
+    assert CODECS[name].fault(encoded) is None
+    assert np.isfinite(encoded["float16"]).all()
 
 
 def valid(name, size=1000):
@@ -351,3 +380,23 @@ def test_rules_that_know_nothing_of_codecs_take_them(name, make):
     start = Parameters.zeros(layout)
     result, expected = make().aggregate(start, encoded), make().aggregate(start, decoded)
     np.testing.assert_allclose(result["w"], expected["w"], rtol=1e-6, atol=1e-6)
+
+
+class TestFloat16(CodecTests):
+    make = staticmethod(lambda: CODECS["float16"])
+
+
+class TestBFloat16(CodecTests):
+    make = staticmethod(lambda: CODECS["bfloat16"])
+
+
+class TestInt8(CodecTests):
+    make = staticmethod(lambda: CODECS["int8"])
+
+
+class TestTopK(CodecTests):
+    make = staticmethod(lambda: CODECS["topk"])
+
+
+class TestRandomK(CodecTests):
+    make = staticmethod(lambda: CODECS["randomk"])

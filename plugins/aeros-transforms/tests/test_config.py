@@ -8,6 +8,7 @@ import pytest
 from omegaconf import OmegaConf
 
 import aeros_transforms
+from aeros_core.errors import ConfigError
 from aeros_core.roles import Partitioner, Source, Transformer
 
 OPTIONS = aeros_transforms.aeros_transformers()
@@ -52,12 +53,26 @@ def test_structured_config_builds_an_object_of_one_kind(option, monkeypatch):
     assert sum(isinstance(built, kind) for kind in (Source, Transformer, Partitioner)) == 1
 
 
-def test_data_folder_comes_from_the_environment(monkeypatch):
-    config = OmegaConf.structured(OPTIONS["mnist"])
-    monkeypatch.setenv("AEROS_DATA", "/somewhere")
-    assert config.path == "/somewhere/mnist"
-    monkeypatch.delenv("AEROS_DATA")
-    assert config.path == "data/mnist"
+@pytest.mark.parametrize(
+    ("option", "place"),
+    [
+        ("mnist", "mnist"),
+        ("fashion_mnist", "fashion-mnist"),
+        ("text", "tinyshakespeare/input.txt.gz"),
+    ],
+)
+def test_data_folder_comes_from_the_environment(option, place, monkeypatch):
+    config = OmegaConf.to_container(OmegaConf.structured(OPTIONS[option]))
+    assert config.pop("path") is None
+    del config["_target_"]
+    for value, folder in (("/somewhere", "/somewhere"), ("", "data"), (None, "data")):
+        if value is None:
+            monkeypatch.delenv("AEROS_DATA")
+        else:
+            monkeypatch.setenv("AEROS_DATA", value)
+        source = implementation(OPTIONS[option])(path=None, **config)
+        with pytest.raises(ConfigError, match=f"{folder}/{place}"):
+            source.load("train")
 
 
 def test_importing_the_plugin_imports_nothing_heavy():

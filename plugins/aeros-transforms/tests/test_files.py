@@ -63,4 +63,4 @@ def test_empty_folder(tmp_path):
 def test_directory_is_no_file(tmp_path):
     with pytest.raises(ConfigError) as caught:
         files.read(tmp_path, "x.path")
-    assert str(caught.value) == f"x.path={tmp_path} cannot be read: Is a directory"
+    assert caught.value.asked == f"x.path={tmp_path} is a folder, not a regular file"

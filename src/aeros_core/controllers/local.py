@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from aeros_core import elements, streams, workflow
+from aeros_core import elements, proportions, streams, workflow
 from aeros_core.answering import Answering
 from aeros_core.data import Dataset
 from aeros_core.errors import AerosError, ConfigError
@@ -177,7 +177,8 @@ class LocalNodes:
         if self._holds_out:
             rng = streams.stream(self._task.seed, "holdout", instruction.node)
             mixed = rng.permutation(rows)
-            kept = int(np.clip(round(len(rows) * self._task.evaluation.holdout), 1, len(rows) - 1))
+            held = proportions.nearest(self._task.evaluation.holdout, len(rows))
+            kept = min(max(held, 1), len(rows) - 1)
             evaluating = instruction.action is Action.EVALUATE
             rows = np.sort(mixed[:kept] if evaluating else mixed[kept:])
         return self._data.train.take(rows)

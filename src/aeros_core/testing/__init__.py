@@ -10,6 +10,7 @@ pytest runs the contract on your implementation::
             return Mine(trim=0.1)
 """
 
+from aeros_core.testing.codec import CodecTests
 from aeros_core.testing.collector import CollectorTests
 from aeros_core.testing.inferencer import InferencerTests
 from aeros_core.testing.partitioner import PartitionerTests
@@ -18,6 +19,7 @@ from aeros_core.testing.trainer import TrainerTests
 from aeros_core.testing.transformer import SourceTests, TransformerTests
 
 __all__ = [
+    "CodecTests",
     "CollectorTests",
     "InferencerTests",
     "PartitionerTests",

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from aeros_core.dtypes import is_real
 from aeros_core.messages import Update
 from aeros_core.parameters import Array, Parameters
 from aeros_core.roles import Collector
@@ -77,6 +78,9 @@ def sealed(parameters: Parameters) -> Parameters:
 
 
 def difference(update: Update, start: Parameters) -> Update:
-    """Return an update as the difference to what it started from."""
-    vectors = {d: v - start.vectors[d] for d, v in update.parameters.vectors.items()}
+    """Return an update as the difference to what it started from; integers as they are."""
+    vectors = {
+        dtype: vector - start.vectors[dtype] if is_real(dtype) else vector.copy()
+        for dtype, vector in update.parameters.vectors.items()
+    }
     return replace(update, parameters=sealed(Parameters(start.layout, vectors)), delta=True)

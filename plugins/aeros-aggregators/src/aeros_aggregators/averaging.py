@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from aeros_aggregators.around import Around
+from aeros_aggregators.around import Around, under
 from aeros_aggregators.limits import demand
 from aeros_aggregators.vectors import host, is_real, stored, working
 from aeros_core.errors import DataError
@@ -31,8 +31,11 @@ class Average:
     def move(self, parameters: Parameters, part: float) -> None:
         """Go a part of the way to these parameters, the first time all of it."""
         for dtype, vector in parameters.vectors.items():
+            if not is_real(dtype):
+                self._vectors[dtype] = host(vector, dtype).copy()
+                continue
             there = host(vector, working(dtype))
-            if self.count == 0 or not is_real(dtype):
+            if self.count == 0:
                 self._vectors[dtype] = there.astype(np.float64)
             else:
                 here = self._vectors[dtype]
@@ -64,9 +67,8 @@ class Average:
         """Take up what `state` returned."""
         self.count = int(state["averaged"])
         self._vectors = {
-            key.removeprefix("average."): np.array(value, np.float64)
-            for key, value in state.items()
-            if key.startswith("average.")
+            dtype: np.array(value, np.float64 if is_real(dtype) else dtype)
+            for dtype, value in under("average.", state).items()
         }
 
 

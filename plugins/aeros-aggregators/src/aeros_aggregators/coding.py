@@ -1,7 +1,9 @@
 """What codecs have in common: which vectors they compress, and hostile arrays.
 
 Floating-point vectors are compressed as float32; integers, such as counters of batches,
-travel as they are, under the name of their dtype.
+travel as they are, under the name of their dtype. What is not finite stays not finite through
+every codec, so that it is refused; so does a float64 beyond the range of float32. Finite numbers
+beyond the range of float16 become its greatest.
 """
 
 from __future__ import annotations
@@ -15,10 +17,13 @@ from aeros_aggregators.vectors import host, is_real
 from aeros_core.encoding import Encoded
 from aeros_core.parameters import Array, Parameters
 
-__all__ = ["GROUP", "Code", "Entries", "Shape", "left_of", "misfit", "plain", "reals"]
+__all__ = ["GROUP", "Code", "Entries", "Shape", "left_of", "misfit", "narrowed", "plain", "reals"]
 
 GROUP = 12
 """Codes that are added up in float32 before float64 takes up their sum."""
+
+HALF = np.float32(65504.0)
+"""The greatest float16."""
 
 Shape = tuple[str, int]
 """Dtype and length of an array."""
@@ -53,7 +58,16 @@ class Entries(NamedTuple):
 
 def reals(change: Parameters) -> dict[str, Array]:
     """Return the floating-point vectors as float32."""
-    return {d: host(v, "float32") for d, v in change.vectors.items() if is_real(d)}
+    with np.errstate(over="ignore"):  # infinite, and refused as that
+        return {d: host(v, "float32") for d, v in change.vectors.items() if is_real(d)}
+
+
+def narrowed(values: Array, dtype: str) -> Array:
+    """Return float32 values in the dtype of the parameters; finite ones stay finite."""
+    if dtype != "float16":
+        return values.astype(dtype, copy=False)
+    held = np.clip(values, -HALF, HALF)
+    return np.where(np.isinf(values), values, held).astype(np.float16)
 
 
 def plain(change: Parameters) -> dict[str, Array]:
@@ -65,7 +79,7 @@ def left_of(change: Parameters, lost: Mapping[str, Array]) -> Parameters:
     """Return a residual: what was lost of floating-point vectors; of integers nothing."""
     sizes = change.layout.sizes
     vectors = {
-        dtype: lost[dtype].astype(dtype, copy=False) if dtype in lost else np.zeros(size, dtype)
+        dtype: narrowed(lost[dtype], dtype) if dtype in lost else np.zeros(size, dtype)
         for dtype, size in sizes.items()
     }
     return Parameters(change.layout, vectors)

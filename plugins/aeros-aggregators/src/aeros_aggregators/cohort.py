@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-from aeros_aggregators import device
+from aeros_aggregators import device, integers
 from aeros_aggregators.sums import check_layout
-from aeros_aggregators.vectors import host, stored, working
+from aeros_aggregators.vectors import host, is_real, stored, working
 from aeros_core.messages import Update
 from aeros_core.parameters import Array, Parameters, Vector
 
@@ -53,7 +53,7 @@ class Cohort:
         return replace(self, updates=[self.updates[i] for i in chosen])
 
     def reach(self, dtype: str) -> list[Vector]:
-        """Return the vectors of this dtype where they lie: on a device if all do, else `rows`."""
+        """Return real vectors of this dtype where they lie: on a device if all do, else `rows`."""
         vectors = [update.parameters.vectors[dtype] for update in self.updates]
         if dtype != working(dtype) or not all(map(device.there, vectors)):
             return list(self.rows(dtype))
@@ -64,7 +64,7 @@ class Cohort:
         ]
 
     def rows(self, dtype: str) -> list[Array]:
-        """Return the vectors of this dtype as kernels work on them, one for each update."""
+        """Return real vectors of this dtype as kernels work on them, one for each update."""
         kind = working(dtype)
         base = host(self.parameters.vectors[dtype], kind)
         rows = []
@@ -82,8 +82,17 @@ class Cohort:
         """
         vectors = {}
         for dtype in self.parameters.vectors:
+            if not is_real(dtype):
+                vectors[dtype] = self._of_integers(rule, dtype)
+                continue
             result = rule(self.reach(dtype) if reach else self.rows(dtype))
             if self.delta:
                 result += host(self.parameters.vectors[dtype], working(dtype))
             vectors[dtype] = stored(result, dtype)
         return Parameters(self.parameters.layout, vectors)
+
+    def _of_integers(self, rule: Rule, dtype: str) -> Array:
+        """Return what ``rule`` makes of integers, which are values in every update."""
+        vectors = [host(update.parameters.vectors[dtype], dtype) for update in self.updates]
+        first = vectors[0]
+        return integers.moved(first, rule([integers.distances(v, first) for v in vectors]))

@@ -22,7 +22,7 @@ NOT_FINITE = "NaN, infinity or a number beyond 2^120"
 
 
 class Float16:
-    """Half precision, rounded to the nearest; greater changes become 65,504."""
+    """Half precision, rounded to the nearest; greater finite changes become 65,504."""
 
     def encode(
         self,
@@ -35,7 +35,7 @@ class Float16:
         for dtype, vector in coding.reals(change).items():
             out = np.empty(vector.size, np.float16)
             if vector.size < small.SMALL:
-                out[:] = np.clip(vector, -65504.0, 65504.0)
+                out[:] = coding.narrowed(vector, "float16")
             else:
                 from aeros_aggregators.kernels import rounding as kernels
 
@@ -172,8 +172,7 @@ class Int8:
 def _decoded(codec: Float16 | BFloat16 | Int8, encoded: Encoded, dtype: str) -> Array:
     if not is_real(dtype):
         return encoded.arrays[dtype]
-    result = decoded(codec.code(encoded, dtype))
-    return result.astype(dtype, copy=False)
+    return coding.narrowed(decoded(codec.code(encoded, dtype)), dtype)
 
 
 def decoded(code: Code) -> Array:

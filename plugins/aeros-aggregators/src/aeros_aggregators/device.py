@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from aeros_core.dtypes import is_real
 from aeros_core.parameters import Array, Parameters, Vector
 
 __all__ = ["Afar", "home", "middle", "pairs", "shifted", "there"]
@@ -58,16 +59,16 @@ class Afar:
         self._totals: dict[str, Any] = {}
 
     def add(self, parameters: Parameters, weight: float) -> None:
-        """Add ``weight`` times an update; nothing of it is kept."""
+        """Add ``weight`` times an update's real numbers; nothing of it is kept."""
         import torch
 
         device = next(_tensor(v).device for v in parameters.vectors.values() if there(v))
         for dtype, vector in parameters.vectors.items():
+            if not is_real(dtype):
+                continue  # few, and added up exactly at home
             row = _tensor(vector).to(device)
             if dtype not in self._totals:
                 self._totals[dtype] = torch.zeros(len(row), dtype=torch.float64, device=device)
-            if not row.dtype.is_floating_point:
-                row = row.to(torch.float64)
             self._totals[dtype].add_(row, alpha=weight)
 
     def fetch(self) -> dict[str, Array]:

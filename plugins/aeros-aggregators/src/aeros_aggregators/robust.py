@@ -12,6 +12,7 @@ from aeros_aggregators.cohort import Cohort
 from aeros_aggregators.limits import demand
 from aeros_aggregators.order import middle
 from aeros_aggregators.personal import Personal
+from aeros_core import proportions
 from aeros_core.messages import Update
 from aeros_core.parameters import Parameters
 
@@ -57,5 +58,5 @@ class TrimmedMean(Personal):
         cohort = Cohort.of(parameters, updates)
         if not cohort:
             return parameters
-        cut = int(self._trim * len(cohort))
+        cut = proportions.at_most(self._trim, len(cohort))
         return cohort.combine(lambda rows: middle(rows, cut), reach=True)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from aeros_aggregators import coding, small, threads
 from aeros_aggregators.coding import Entries
 from aeros_aggregators.limits import demand
 from aeros_aggregators.vectors import is_real
+from aeros_core import proportions
+from aeros_core.admission import finite
 from aeros_core.encoding import Encoded
 from aeros_core.errors import ConfigError
 from aeros_core.parameters import Array, Parameters
@@ -47,20 +47,26 @@ class TopK:
     ) -> tuple[Encoded, Parameters]:
         """Return the greatest of change and residual, and all the rest of them.
 
+        Of a change that is not finite such a number is sent, so that it is refused, and the
+        residual stays as it was.
+
         Raises:
             ConfigError: A vector has 2^32 elements or more.
         """
-        arrays, lost = coding.plain(change), {}
-        before = {} if residual is None else coding.reals(residual)
-        for dtype, vector in coding.reals(change).items():
+        arrays, lost, reals = coding.plain(change), {}, coding.reals(change)
+        good = all(map(finite, reals.values()))
+        before = coding.reals(residual) if residual is not None and good else {}
+        for dtype, vector in reals.items():
             _demand_places(vector.size)
-            due = vector + before[dtype] if before else vector.copy()
+            due = _due(vector, before[dtype]) if before else vector.copy()
             places = _greatest(due, _kept(self._fraction, due.size))
             arrays |= {f"{dtype}.places": places, dtype: due[places]}
             due[places] = 0.0
             lost[dtype] = due
         encoded = Encoded(arrays, change.layout.sizes, self)
-        return encoded, coding.left_of(change, lost)
+        if good:
+            return encoded, coding.left_of(change, lost)
+        return encoded, residual or coding.left_of(change, {})
 
     def decode(self, encoded: Encoded, dtype: str) -> Array:
         """Return the vector of ``dtype``, zero where nothing was sent."""
@@ -108,7 +114,7 @@ class RandomK:
 
     def __init__(self, *, fraction: float) -> None:
         demand("codec.fraction", fraction, 0 < fraction <= 1, "above 0, up to 1")
-        self._stretch = round(1.0 / fraction)
+        self._stretch = round(1 / proportions.exact(fraction))
 
     def encode(
         self,
@@ -118,6 +124,8 @@ class RandomK:
     ) -> tuple[Encoded, None]:
         """Return the changes drawn, as they are, and the seed of each vector.
 
+        Of a vector that is not finite only NaN is sent, whichever elements were drawn.
+
         Raises:
             ConfigError: A vector has 2^32 elements or more.
         """
@@ -126,7 +134,8 @@ class RandomK:
             _demand_places(vector.size)
             seed = rng.integers(0, 2**63, 1, np.uint64)
             places, _ = _drawn(seed, vector.size, self._stretch)
-            arrays |= {dtype: vector[places], f"{dtype}.seed": seed}
+            values = vector[places] if finite(vector) else np.full(places.size, np.nan, np.float32)
+            arrays |= {dtype: values, f"{dtype}.seed": seed}
         return Encoded(arrays, change.layout.sizes, self), None
 
     def decode(self, encoded: Encoded, dtype: str) -> Array:
@@ -152,7 +161,15 @@ class RandomK:
 
 
 def _kept(fraction: float, size: int) -> int:
-    return min(size, max(1, math.ceil(fraction * size)))
+    return min(size, max(1, proportions.at_least(fraction, size)))
+
+
+def _due(vector: Array, before: Array) -> Array:
+    """Return a finite change with what was left before; sums stay within float32."""
+    most = np.finfo(np.float32).max
+    with np.errstate(over="ignore"):
+        due: Array = vector + before
+    return np.clip(due, -most, most, out=due)
 
 
 def _demand_places(size: int) -> None:
@@ -219,5 +236,5 @@ def _decoded(codec: TopK | RandomK, encoded: Encoded, dtype: str) -> Array:
         return encoded.arrays[dtype]
     result = np.zeros(encoded.sizes[dtype], dtype)
     places, values = codec.entries(encoded, dtype)
-    result[places] = values
+    result[places] = coding.narrowed(values, dtype)
     return result

@@ -7,6 +7,7 @@ and a float32 sum of 1,000 models is off in its last two digits.
 
 Updates may be full parameters or differences. Both are added up as they come; ``share``,
 the part of the weight that was full parameters, says how much of the base is in the sum.
+Integers and truth values are values in either case; `integers` takes their mean.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 
 from aeros_aggregators import buffers, device, rows, small
 from aeros_aggregators.coding import GROUP, Entries
+from aeros_aggregators.integers import IntegerMean
 from aeros_aggregators.rows import Row
 from aeros_aggregators.steps import Step, Term, average
 from aeros_aggregators.vectors import host, is_real, stored, working
@@ -52,6 +54,7 @@ class Sums:
 
     def __init__(self) -> None:
         self._totals: dict[str, Array] = {}
+        self._integers: dict[str, IntegerMean] = {}
         self._held: list[Parameters] = []
         self._weights: list[float] = []
         self._limit = FEWEST
@@ -72,9 +75,10 @@ class Sums:
         self.weight = 0.0
         self._full = 0.0
         self._parameters = parameters
-        if {d: total.size for d, total in self._totals.items()} != dict(parameters.layout.sizes):
-            sizes = parameters.layout.sizes
+        sizes = {d: n for d, n in parameters.layout.sizes.items() if is_real(d)}
+        if {d: total.size for d, total in self._totals.items()} != sizes:
             self._totals = {dtype: np.empty(n, np.float64) for dtype, n in sizes.items()}
+        self._integers = {d: IntegerMean() for d in parameters.layout.sizes if not is_real(d)}
         self._fresh = True
         self._afar = device.Afar()
         self._held.clear()
@@ -82,7 +86,7 @@ class Sums:
         self._size = max(parameters.nbytes, 1)
         self._limit = MOST if MOST * self._size <= room() else FEWEST
         self._bytes = 0
-        for dtype, size in parameters.layout.sizes.items():
+        for dtype, size in sizes.items():
             if size >= small.SMALL and not device.there(parameters.vectors[dtype]):
                 warm(working(dtype))
 
@@ -93,6 +97,8 @@ class Sums:
             DataError: It has another layout.
         """
         check_layout(self._parameters, update)
+        for dtype, integers in self._integers.items():
+            integers.add(host(update.parameters.vectors[dtype], dtype), float(weight))
         if _is_afar(update.parameters):
             self._afar.add(update.parameters, weight)
             self._count(update, weight)
@@ -109,7 +115,7 @@ class Sums:
         self._full += 0.0 if update.delta else weight
 
     def mean(self, weight: float | None = None) -> Parameters:
-        """Return the mean; integers to the nearest.
+        """Return the mean; of integers and truth values that of `integers`.
 
         Args:
             weight: What sums of floating-point numbers are divided by, if not by the
@@ -118,23 +124,21 @@ class Sums:
         return self._finish(average, weight)
 
     def step(self, step: Step) -> Parameters:
-        """Return the parameters after ``step``; integer vectors take the mean."""
+        """Return the parameters after ``step``; integers and truth values take the mean."""
         return self._finish(step, None)
 
     def terms(self) -> Iterator[Term]:
         """Yield the sum of each vector of floating-point numbers."""
         self._settle()
         for dtype in self._totals:
-            if is_real(dtype):
-                yield self._term(dtype, self.weight)
+            yield self._term(dtype, self.weight)
 
     def _finish(self, step: Step, weight: float | None) -> Parameters:
         self._settle()
-        vectors = {}
+        vectors = {d: integers.mean(self.weight) for d, integers in self._integers.items()}
         for dtype in self._totals:
-            real = is_real(dtype)
-            term = self._term(dtype, weight if weight is not None and real else self.weight)
-            (step if real else average)(term)
+            term = self._term(dtype, self.weight if weight is None else weight)
+            step(term)
             vectors[dtype] = stored(term.out, dtype)
         self._held.clear()
         return Parameters(self._parameters.layout, vectors)

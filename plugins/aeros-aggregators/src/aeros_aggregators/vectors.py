@@ -11,21 +11,17 @@ from collections.abc import Sequence
 import numpy as np
 
 from aeros_aggregators import device
+from aeros_core.dtypes import is_real
 from aeros_core.parameters import Array, Vector
 
 __all__ = ["addresses", "host", "is_real", "stored", "working"]
 
 
-def is_real(dtype: str) -> bool:
-    """Tell whether vectors of this dtype hold floating-point numbers."""
-    return np.dtype(dtype).kind == "f"
-
-
 def working(dtype: str) -> str:
     """Return the dtype in which kernels see vectors stored as ``dtype``.
 
-    float32 and float64 are worked on as they are, shorter floats as float32, integers
-    as float64, which holds counters exactly up to 2^53.
+    float32 and float64 are worked on as they are, shorter floats as float32. Integers and
+    truth values are added up by `integers`, and become float64 where they are tested alone.
     """
     if dtype in ("float32", "float64"):
         return dtype
@@ -49,4 +45,5 @@ def stored(array: Array, dtype: str) -> Array:
     """Return what a kernel made in the dtype it is stored in; integers to the nearest."""
     if array.dtype == dtype:
         return array
-    return (array if is_real(dtype) else np.rint(array)).astype(dtype)
+    with np.errstate(over="ignore"):  # a step beyond float16 is infinite, and ends the run
+        return (array if is_real(dtype) else np.rint(array)).astype(dtype)

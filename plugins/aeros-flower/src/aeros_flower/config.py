@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from aeros_core.options import address_option, file_option, folder_option
+
 __all__ = ["Flower", "FlowerSimulation", "Metrics"]
 
 
@@ -45,21 +47,21 @@ class Flower:
     """
 
     _target_: str = "aeros_flower.controller.FlowerController"
-    superlink: str | None = None
-    ca: str | None = None
-    host: str = "127.0.0.1"
+    superlink: str | None = address_option()
+    ca: str | None = file_option()
+    host: str = address_option("127.0.0.1")
     port: int | None = None
     nodes: int | None = None
-    folder: str = ".aeros"
+    folder: str = folder_option(".aeros")
     only: list[str] = field(default_factory=list)
     wait: float = 60.0
-    certificate: str | None = None
-    key: str | None = None
-    admitted: str | None = None
+    certificate: str | None = file_option()
+    key: str | None = file_option()
+    admitted: str | None = folder_option()
     insecure: bool = False
     window_mb: int = 1024
     stock: bool = False
-    app: str | None = None
+    app: str | None = folder_option()
     train_config: Any = None
     run_config: Any = None
 
@@ -95,8 +97,8 @@ class Metrics:
     """
 
     _target_: str = "aeros_flower.metrics.PrometheusMetrics"
-    host: str = "127.0.0.1"
+    host: str = address_option("127.0.0.1")
     port: int = 9464
-    certificate: str = ""
-    key: str = ""
-    ca: str = ""
+    certificate: str = file_option("")
+    key: str = file_option("")
+    ca: str = file_option("")

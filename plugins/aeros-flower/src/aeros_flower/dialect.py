@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 
+from aeros_core.dtypes import is_real
 from aeros_core.messages import Action, Evaluation, Failure, Instruction, Reply, Update
 from aeros_core.parameters import Array as Numbers
 from aeros_core.parameters import Layout, Parameters, TensorSpec, on_host
@@ -73,7 +74,8 @@ def unpack(content: RecordDict, asked: Instruction) -> Reply:
         return Failure(asked.node, asked.round, str(error))
     if asked.delta:
         for dtype, sent in asked.parameters.vectors.items():
-            np.subtract(got.vectors[dtype], on_host(sent), out=got.vectors[dtype])
+            if is_real(dtype):  # integers and truth values travel as values
+                np.subtract(got.vectors[dtype], on_host(sent), out=got.vectors[dtype])
     return Update(asked.node, asked.round, got, examples, metrics, delta=asked.delta)
 
 

@@ -16,6 +16,8 @@ from dataclasses import field as made
 from enum import Enum
 from typing import Any
 
+from aeros_core.options import address_option, file_option, variable_option
+
 __all__ = ["Combine", "Ensemble", "Onward", "Remote", "Sequence", "Splitter", "Switch"]
 
 
@@ -141,7 +143,7 @@ class Remote:
     """
 
     _target_: str = "aeros_graphs.remote.RemoteInferencer"
-    url: str = "http://127.0.0.1:8080"
+    url: str = address_option("http://127.0.0.1:8080")
     model: str | None = None
     version: str = ""
     timeout: float = 10.0
@@ -150,6 +152,6 @@ class Remote:
     hedge: float = 0.0
     failures: int = 5
     pause: float = 10.0
-    token: str = "AEROS_REMOTE_TOKEN"  # noqa: S105 - the name of a variable
-    ca: str | None = None
+    token: str = variable_option("AEROS_REMOTE_TOKEN")
+    ca: str | None = file_option()
     binary: bool = True

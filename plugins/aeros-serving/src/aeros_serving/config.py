@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from aeros_core.options import address_option, file_option
+
 __all__ = ["LOOPBACK", "Promote", "Serving", "Where"]
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -75,12 +77,12 @@ class Serving:
     """
 
     _target_: str = "aeros_serving.server.Server"
-    host: str = "127.0.0.1"
+    host: str = address_option("127.0.0.1")
     http_port: int = 8080
     grpc_port: int = 8081
-    certificate: str = ""
-    key: str = ""
-    token_file: str = ""
+    certificate: str = file_option("")
+    key: str = file_option("")
+    token_file: str = file_option("")
     insecure: bool = False
     max_batch: int = 64
     preferred: list[int] = field(default_factory=list)

@@ -5,6 +5,7 @@ from enum import Enum
 from typing import Any
 
 from aeros_core import hookimpl
+from aeros_core.options import address_option, folder_option
 
 __all__ = ["S3", "Compression", "Zarr", "aeros_repositories"]
 
@@ -39,7 +40,7 @@ class Zarr:
     """
 
     _target_: str = "aeros_zarr.repository.ZarrRepository"
-    path: str = "aeros-repository"
+    path: str = folder_option("aeros-repository")
     compression: Compression = Compression.none
     durable: bool = True
     keep: int = 2
@@ -86,15 +87,15 @@ class S3:
     """
 
     _target_: str = "aeros_zarr.s3.S3Repository"
-    endpoint: str = ""
+    endpoint: str = address_option("")
     bucket: str = "aeros"
     prefix: str = ""
     region: str = "us-east-1"
     path_style: bool = True
     retries: int = 5
     timeout: float = 60.0
-    spool: str = "aeros-spool"
-    cache: str = "aeros-cache"
+    spool: str = folder_option("aeros-spool")
+    cache: str = folder_option("aeros-cache")
     cache_gb: float = 10.0
     compression: Compression = Compression.none
     keep: int = 2

@@ -28,12 +28,12 @@ _half_of = instruction(_half)
 
 @kernel
 def to_half(out: Array, vector: Array, start: int, stop: int) -> None:
-    """Write the bits of float16; what lies beyond its range becomes its greatest number."""
-    most = np.float32(65504.0)
+    """Write the bits of float16; finite values beyond its range become its greatest number."""
+    most, infinite = np.float32(65504.0), np.float32(np.inf)
     for i in range(start, stop):
         value = vector[i]
-        value = most if value > most else value
-        value = -most if value < -most else value
+        value = most if most < value < infinite else value
+        value = -most if -infinite < value < -most else value
         out[i] = _half_of(value)
 
 

@@ -1,8 +1,10 @@
-"""Options of the sources. Nothing but the standard library is imported here."""
+"""Options of the sources. Nothing heavy is imported here."""
 
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
+
+from aeros_core.options import file_option, folder_option
 
 __all__ = [
     "BreastCancer",
@@ -111,11 +113,12 @@ class Mnist:
     """MNIST: 60,000 + 10,000 images of 28x28 in 10 classes, from the four idx files.
 
     Args:
-        path: Directory of the files, each raw, .gz or .xz.
+        path: Directory of the files, each raw, .gz or .xz; null: the usual one, below that in
+            the environment variable AEROS_DATA or else ``data``.
     """
 
     _target_: str = "aeros_transforms.sources.images.Mnist"
-    path: str = "${oc.env:AEROS_DATA,data}/mnist"
+    path: str | None = folder_option(dataset="mnist")
 
 
 @dataclass
@@ -123,11 +126,12 @@ class FashionMnist:
     """Fashion-MNIST: 60,000 + 10,000 images of 28x28 in 10 classes, from the four idx files.
 
     Args:
-        path: Directory of the files, each raw, .gz or .xz.
+        path: Directory of the files, each raw, .gz or .xz; null: the usual one, below that in
+            the environment variable AEROS_DATA or else ``data``.
     """
 
     _target_: str = "aeros_transforms.sources.images.FashionMnist"
-    path: str = "${oc.env:AEROS_DATA,data}/fashion-mnist"
+    path: str | None = folder_option(dataset="fashion-mnist")
 
 
 @dataclass
@@ -159,8 +163,8 @@ class Table:
     """
 
     _target_: str = "aeros_transforms.sources.table.Table"
-    path: str = ""
-    test_path: str | None = None
+    path: str = file_option("")
+    test_path: str | None = file_option()
     test_fraction: float = 0.2
     seed: int = 0
     label: str | None = ""
@@ -196,7 +200,7 @@ class Npz:
     """
 
     _target_: str = "aeros_transforms.sources.npz.Npz"
-    path: str = ""
+    path: str = file_option("")
     label: str = "y"
     test_fraction: float = 0.2
     seed: int = 0
@@ -209,7 +213,8 @@ class Text:
     """A play, speeches of the form ``NAME:`` and lines, for prediction of the next character.
 
     Args:
-        path: The file, UTF-8, also .gz or .xz.
+        path: The file, UTF-8, also .gz or .xz; null: the usual one, below the directory in
+            the environment variable AEROS_DATA or else ``data``.
         window: Characters seen before the one to predict, at least 1.
         stride: Characters from the start of one window to that of the next, at least 1.
         min_characters: Leave out speakers who say fewer characters in all.
@@ -220,7 +225,7 @@ class Text:
     """
 
     _target_: str = "aeros_transforms.sources.text.Text"
-    path: str = "${oc.env:AEROS_DATA,data}/tinyshakespeare/input.txt.gz"
+    path: str | None = file_option(dataset="tinyshakespeare/input.txt.gz")
     window: int = 80
     stride: int = 10
     min_characters: int = 2000

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from aeros_core import data_files
 from aeros_core.errors import ConfigError, DataError
 
 __all__ = ["read"]
@@ -15,19 +16,21 @@ __all__ = ["read"]
 _UNPACK: Mapping[str, Callable[[bytes], bytes]] = {".gz": gzip.decompress, ".xz": lzma.decompress}
 
 
-def read(path: Path, option: str) -> bytes:
+def read(path: str | Path, option: str) -> bytes:
     """Return what a file holds, unpacked where its name ends in .gz or .xz.
 
     Args:
-        path: The file.
+        path: The file, as its option says or a site granted it.
         option: The option that named it, for messages.
 
     Raises:
-        ConfigError: There is no such file, or it may not be read.
+        ConfigError: There is no such file, it may not be read, or is no regular file.
+        AccessError: It lies outside of what a site gives.
         DataError: The packed file is damaged.
     """
     try:
-        data = path.read_bytes()
+        with data_files.open_file(path, option) as file:
+            data = file.read()
     except FileNotFoundError:
         raise ConfigError(
             f"{option}={path} does not exist",
@@ -36,7 +39,7 @@ def read(path: Path, option: str) -> bytes:
         ) from None
     except OSError as error:
         raise ConfigError(f"{option}={path} cannot be read: {error.strerror}") from error
-    unpack = _UNPACK.get(path.suffix)
+    unpack = _UNPACK.get(Path(path).suffix)
     if unpack is None:
         return data
     try:
@@ -45,10 +48,11 @@ def read(path: Path, option: str) -> bytes:
         raise DataError(f"{path} is damaged: {error}", hint="fetch the file again") from error
 
 
-def _beside(path: Path) -> str:
+def _beside(path: str | Path) -> str:
     """Say what the directory of a missing file holds."""
-    if not path.parent.is_dir():
-        return f"{path.parent} does not exist either"
-    names = sorted(other.name for other in path.parent.iterdir() if other.is_file())
+    folder = data_files.beside(path)
+    if not Path(folder).is_dir():
+        return f"{folder} does not exist either"
+    names = data_files.listing(folder)
     more = f" and {len(names) - 10} more" if len(names) > 10 else ""
-    return f"{path.parent} holds {', '.join(names[:10]) or 'no file'}{more}"
+    return f"{folder} holds {', '.join(names[:10]) or 'no file'}{more}"

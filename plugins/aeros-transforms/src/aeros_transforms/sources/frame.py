@@ -46,7 +46,7 @@ class Layout:
                 exists="one character, whitespace, tab",
             )
 
-    def read(self, path: Path, option: str, texts: Collection[str] = ()) -> Any:
+    def read(self, path: str | Path, option: str, texts: Collection[str] = ()) -> Any:
         """Return the file as a pandas frame whose columns have text names.
 
         Args:
@@ -60,9 +60,8 @@ class Layout:
         """
         data = io.BytesIO(files.read(path, option))
         try:
-            frame = (
-                _parquet(data) if path.suffix in (".parquet", ".pq") else self._text(data, texts)
-            )
+            packed = Path(path).suffix in (".parquet", ".pq")
+            frame = _parquet(data) if packed else self._text(data, texts)
         except (ValueError, OSError) as error:  # what pandas and pyarrow raise derives from these
             reason = str(error).strip().splitlines()[0]
             raise DataError(f"{path} cannot be read as a table: {reason}") from error
@@ -89,7 +88,7 @@ class Layout:
             dtype=dict.fromkeys(kept, str),
         )
 
-    def _named(self, frame: Any, path: Path) -> Any:
+    def _named(self, frame: Any, path: str | Path) -> Any:
         names = self.names or tuple(str(name) for name in frame.columns)
         if len(names) != frame.shape[1]:
             raise ConfigError(

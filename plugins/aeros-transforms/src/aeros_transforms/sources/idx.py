@@ -19,7 +19,7 @@ __all__ = ["parse"]
 _DTYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
 
-def parse(data: bytes, path: Path) -> Array:
+def parse(data: bytes, path: str | Path) -> Array:
     """Return the array an idx file holds, read-only and in the file's byte order.
 
     Args:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
+from aeros_core import data_files
 from aeros_core.data import Dataset
 from aeros_core.errors import ConfigError, DataError
 from aeros_core.parameters import Array
@@ -27,8 +26,8 @@ _CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Sh
 class Mnist:
     """`config.sources.Mnist`: field ``image`` (1, 28, 28), 0 to 255; target ``label``."""
 
-    def __init__(self, *, path: str) -> None:
-        self._path = Path(path)
+    def __init__(self, *, path: str | None) -> None:
+        self._path = path or data_files.dataset("mnist")
 
     def load(self, split: Split) -> Dataset | None:
         """Return a split; see `roles.Source`."""
@@ -38,15 +37,15 @@ class Mnist:
 class FashionMnist:
     """`config.sources.FashionMnist`: field ``image`` (1, 28, 28), 0 to 255; target ``label``."""
 
-    def __init__(self, *, path: str) -> None:
-        self._path = Path(path)
+    def __init__(self, *, path: str | None) -> None:
+        self._path = path or data_files.dataset("fashion-mnist")
 
     def load(self, split: Split) -> Dataset | None:
         """Return a split; see `roles.Source`."""
         return _load(self._path, split, "transformer.fashion_mnist.path", _CLOTHES)
 
 
-def _load(folder: Path, split: Split, option: str, classes: tuple[str, ...]) -> Dataset:
+def _load(folder: str, split: Split, option: str, classes: tuple[str, ...]) -> Dataset:
     images = _read(folder, f"{_NAMES[split]}-images-idx3-ubyte", 3, option)
     labels = _read(folder, f"{_NAMES[split]}-labels-idx1-ubyte", 1, option)
     if len(images) != len(labels):
@@ -66,9 +65,13 @@ def _load(folder: Path, split: Split, option: str, classes: tuple[str, ...]) -> 
     return Dataset(schema, {"image": pixels, "label": labels.astype(np.int64)})
 
 
-def _read(folder: Path, name: str, dimensions: int, option: str) -> Array:
+def _read(folder: str, name: str, dimensions: int, option: str) -> Array:
     """Return the array of bytes of an idx file, packed or not."""
-    found = [p for end in ("", ".gz", ".xz") if (p := folder / (name + end)).is_file()]
+    found = [
+        path
+        for end in ("", ".gz", ".xz")
+        if data_files.exists(path := data_files.inside(folder, name + end))
+    ]
     if not found:
         raise ConfigError(
             f"{option}={folder} holds no {name}",

@@ -7,7 +7,6 @@ import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from enum import Enum
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,7 +44,7 @@ class Npz:
     ) -> None:
         if not path:
             raise ConfigError("transformer.npz.path is not set", hint="transformer.npz.path=<file>")
-        self._path = Path(path)
+        self._path = path
         self._label = label
         self._holdout = Holdout(_OPTION, test_fraction, seed)
         rule = rule_of(f"{_OPTION}.unknown", unknown)
@@ -118,7 +117,7 @@ class Npz:
         return (encode.target if name == self._label else encode.feature)(name, values)
 
 
-def _arrays(data: bytes, path: Path) -> dict[str, Array]:
+def _arrays(data: bytes, path: str) -> dict[str, Array]:
     """Read an archive without unpickling anything."""
     try:
         with np.lib.npyio.NpzFile(io.BytesIO(data), allow_pickle=False) as archive:

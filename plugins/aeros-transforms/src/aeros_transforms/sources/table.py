@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import Enum
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -66,8 +65,7 @@ class Table:
             raise ConfigError(f"{_OPTION}.path is not set", hint=f"{_OPTION}.path=<file>")
         if group is not None and group == label:
             raise ConfigError(f"{_OPTION}.group={group} is the label: by_group would drop it")
-        self._path = Path(path)
-        self._test_path = None if test_path is None else Path(test_path)
+        self._path, self._test_path = path, test_path
         self._layout = Layout(header, tuple(names), separator)
         self._holdout = Holdout(_OPTION, test_fraction, seed)
         self._label, self._label_kind, self._group = label, LabelKind(label_kind), group
@@ -107,7 +105,7 @@ class Table:
         named = {one.name for one in agreed if one.categories is not None}
         return frozenset(self._declared.categories) | named
 
-    def _test(self, path: Path, train: Any) -> Any:
+    def _test(self, path: str, train: Any) -> Any:
         frame = self._layout.read(path, f"{_OPTION}.test_path", self._texts)
         columns = list(train.columns)
         if missing := [name for name in columns if name not in frame]:
@@ -119,7 +117,7 @@ class Table:
         """Return the columns to use, in the order of the file, the label last."""
         if self._agreed is not None:
             return self._asked(names, self._agreed)
-        where = str(self._path)
+        where = self._path
         self._declared.check(names, where)
         if self._label is not None:
             known(f"{_OPTION}.label", self._label, names, where)
@@ -136,7 +134,7 @@ class Table:
         wanted = (set(self._columns or names) - set(self._drop) | always) - set(last)
         return [*(name for name in names if name in wanted), *last]
 
-    def _clean(self, frame: Any, path: Path) -> Any:
+    def _clean(self, frame: Any, path: str) -> Any:
         kept = frame.dropna() if self._drop_missing else frame
         if not len(kept):
             raise DataError(

@@ -9,12 +9,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from enum import Enum
-from pathlib import Path
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from aeros_core import data_files, proportions
 from aeros_core.alignment import Differences, SourceSchema, align
 from aeros_core.categories import with_other
 from aeros_core.data import Dataset
@@ -44,7 +44,7 @@ class Text:
     def __init__(
         self,
         *,
-        path: str,
+        path: str | None,
         window: int,
         stride: int,
         min_characters: int,
@@ -56,7 +56,8 @@ class Text:
         at_least("transformer.text.stride", stride, 1)
         at_least("transformer.text.min_characters", min_characters, 0)
         fraction("transformer.text.test_fraction", test_fraction)
-        self._path, self._fraction = Path(path), test_fraction
+        self._path = path or data_files.dataset("tinyshakespeare/input.txt.gz")
+        self._fraction = test_fraction
         self._window, self._stride, self._least = window, stride, min_characters
         self._alphabet = tuple(dict.fromkeys(alphabet))
         self._rule = rule_of("transformer.text.unknown", unknown)
@@ -123,7 +124,7 @@ class Text:
 
     def _cut(self, codes: Codes, split: Split) -> Codes:
         """Return the windows of one speaker's split, each with the character after it."""
-        end = len(codes) - int(len(codes) * self._fraction)
+        end = len(codes) - proportions.at_most(self._fraction, len(codes))
         part = codes[:end] if split == "train" else codes[end:]
         if len(part) <= self._window:
             return np.empty((0, self._window + 1), dtype=np.int64)

@@ -1,0 +1,110 @@
+"""Options that name something outside the configuration: a file, a folder, an address.
+
+A plugin's dataclass declares them by the fields of this module::
+
+    @dataclass
+    class Table:
+        _target_: str = "my_package.table.Table"
+        path: str = file_option("")
+        label: str = "y"
+
+Their type stays that of the field (text, a list of texts, or None). What is declared is
+what a site can decide about: an executor takes none of these options from a controller.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+__all__ = [
+    "OptionKind",
+    "address_option",
+    "dataset_of",
+    "default_of",
+    "file_option",
+    "folder_option",
+    "kinds",
+    "variable_option",
+]
+
+_KIND, _DATASET = "aeros_kind", "aeros_dataset"
+
+
+class OptionKind(StrEnum):
+    """What an option names outside the configuration."""
+
+    FILE = "file"
+    FOLDER = "folder"
+    ADDRESS = "address"
+    VARIABLE = "variable"
+
+    @property
+    def is_path(self) -> bool:
+        """Whether it is found in a file system."""
+        return self in (OptionKind.FILE, OptionKind.FOLDER)
+
+
+def file_option(default: Any = None, *, dataset: str = "") -> Any:
+    """Return the dataclass field of an option that names a file, or a list of files.
+
+    Args:
+        default: Its default: text, None, or a list of texts.
+        dataset: Where it lies below the folder of data sets if it is not set (None), see
+            `data_files.dataset`.
+    """
+    return _field(default, OptionKind.FILE, dataset)
+
+
+def folder_option(default: Any = None, *, dataset: str = "") -> Any:
+    """Return the dataclass field of an option that names a folder; see `file_option`."""
+    return _field(default, OptionKind.FOLDER, dataset)
+
+
+def address_option(default: Any = None) -> Any:
+    """Return the dataclass field of an option that names a host or a URL, or a list of them."""
+    return _field(default, OptionKind.ADDRESS)
+
+
+def variable_option(default: Any = None) -> Any:
+    """Return the dataclass field of an option that names a variable of the environment."""
+    return _field(default, OptionKind.VARIABLE)
+
+
+def kinds(config: type[Any]) -> dict[str, OptionKind]:
+    """Return which options of a dataclass are declared to name something, and what."""
+    return {
+        field.name: OptionKind(field.metadata[_KIND])
+        for field in dataclasses.fields(config)
+        if _KIND in field.metadata
+    }
+
+
+def dataset_of(config: type[Any], name: str) -> str:
+    """Return where an option's file lies below the folder of data sets; empty: nowhere."""
+    return str(_named(config, name).metadata.get(_DATASET, ""))
+
+
+def default_of(config: type[Any], name: str) -> Any:
+    """Return the default of an option.
+
+    Raises:
+        KeyError: The dataclass has no such option.
+    """
+    field = _named(config, name)
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return None if field.default is dataclasses.MISSING else field.default
+
+
+def _field(default: Any, kind: OptionKind, dataset: str = "") -> Any:
+    metadata: Mapping[str, str] = {_KIND: kind.value, _DATASET: dataset}
+    if isinstance(default, list):
+        return dataclasses.field(default_factory=lambda: list(default), metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def _named(config: type[Any], name: str) -> dataclasses.Field[Any]:
+    return {field.name: field for field in dataclasses.fields(config)}[name]
