@@ -176,9 +176,9 @@ class Table:
     names: list[str] = field(default_factory=list)
     separator: str = ","
     drop_missing: bool = False
-    categories: dict[Any, Any] = field(default_factory=dict)
+    categories: Any = None
     unknown: Unknown = Unknown.refuse
-    units: dict[Any, Any] = field(default_factory=dict)
+    units: Any = None
 
 
 @dataclass
@@ -204,7 +204,7 @@ class Npz:
     label: str = "y"
     test_fraction: float = 0.2
     seed: int = 0
-    categories: dict[Any, Any] = field(default_factory=dict)
+    categories: Any = None
     unknown: Unknown = Unknown.refuse
 
 

@@ -12,8 +12,8 @@ from typing import Any
 from aeros_core.alignment import Differences
 from aeros_core.categories import name_of, with_other
 from aeros_core.errors import ConfigError
+from aeros_core.registry import nearest
 from aeros_core.schema import Field, Schema, Unknown
-from aeros_transforms.options import all_known
 
 __all__ = ["Declared", "rule_of", "to_type"]
 
@@ -38,7 +38,7 @@ class Declared:
     def __init__(
         self,
         option: str,
-        categories: Mapping[Any, Any],
+        categories: Mapping[Any, Any] | None,
         unknown: Unknown,
         units: Mapping[Any, Any] | None = None,
     ) -> None:
@@ -47,7 +47,7 @@ class Declared:
             str(name): _names(f"{option}.categories", str(name), values)
             for name, values in _mapping(f"{option}.categories", categories).items()
         }
-        given = _mapping(f"{option}.units", units or {})
+        given = _mapping(f"{option}.units", units)
         self._units = {str(name): str(unit) for name, unit in given.items()}
 
     def check(self, names: Sequence[str], where: str) -> None:
@@ -56,8 +56,15 @@ class Declared:
         Raises:
             ConfigError: There is no such field.
         """
-        all_known(f"{self._option}.categories", tuple(self.categories), names, where)
-        all_known(f"{self._option}.units", tuple(self._units), names, where)
+        for option, given in (("categories", self.categories), ("units", self._units)):
+            for name in (name for name in given if name not in names):
+                near = nearest(name, names)
+                renamed = {near[0] if n == name and near else n: v for n, v in given.items()}
+                raise ConfigError(
+                    f"{self._option}.{option}: column '{name}' is not in {where}",
+                    exists=", ".join(names) or "no column at all",
+                    hint=to_type(f"{self._option}.{option}", renamed) if near else "",
+                )
 
     def schema(
         self, schema: Schema, group: str | None, seen: Mapping[str, Sequence[str]] | None = None
@@ -89,11 +96,12 @@ class Declared:
 
     def hint(self, differences: Differences) -> str:
         """Return what to type where data hold categories that were not declared."""
-        known = {
-            name: (*self.categories.get(name, ()), *differences.found.get(name, ()))
-            for name in differences.unknown
-        }
-        return to_type(self._option, {n: tuple(dict.fromkeys(v)) for n, v in known.items()})
+        if not differences.unknown:
+            return ""
+        found = {name: differences.found.get(name, ()) for name in differences.unknown}
+        names = {name: (*self.categories.get(name, ()), *found[name]) for name in found}
+        whole = self.categories | {n: tuple(dict.fromkeys(v)) for n, v in names.items()}
+        return to_type(f"{self._option}.categories", whole)
 
 
 def rule_of(option: str, given: Enum | str) -> Unknown:
@@ -110,22 +118,22 @@ def rule_of(option: str, given: Enum | str) -> Unknown:
         raise ConfigError(f"{option}={name} does not exist", exists=names) from None
 
 
-def to_type(option: str, categories: Mapping[str, Sequence[str]], *, more: bool = False) -> str:
-    """Return the override that declares categories, as it is typed; empty where there are none.
+def to_type(option: str, given: Mapping[str, Sequence[str] | str], *, more: bool = False) -> str:
+    """Return the override that declares categories or units, as it is typed.
 
     Args:
-        option: Where it stands, as in ``transformer.table``.
-        categories: By field.
-        more: Whether others are to be added.
+        option: As in ``transformer.table.categories``.
+        given: Categories, or the unit, by field.
+        more: Whether other categories are to be added.
     """
-    if not categories:
-        return ""
-    end = [", …" if values else "…" for values in categories.values()] if more else None
-    lists = [
-        f"{name}: [{', '.join(map(_typed, values))}{end[i] if end else ''}]"
-        for i, (name, values) in enumerate(categories.items())
-    ]
-    return shlex.quote(f"{option}.categories={{{', '.join(lists)}}}")
+    fields = [f"{name}: {_list(value, more=more)}" for name, value in given.items()]
+    return shlex.quote(f"{option}={{{', '.join(fields)}}}")
+
+
+def _list(value: Sequence[str] | str, *, more: bool) -> str:
+    if isinstance(value, str):
+        return _typed(value)
+    return f"[{', '.join([*map(_typed, value), *(['…'] if more else [])])}]"
 
 
 def _typed(name: str) -> str:
@@ -138,8 +146,8 @@ def _typed(name: str) -> str:
 
 
 def _mapping(option: str, given: Any) -> Mapping[Any, Any]:
-    if isinstance(given, Mapping):
-        return given
+    if given is None or isinstance(given, Mapping):
+        return given or {}
     kind = "units" if option.endswith("units") else "lists of categories"
     example = "height: cm" if option.endswith("units") else "kind: [red, green]"
     raise ConfigError(

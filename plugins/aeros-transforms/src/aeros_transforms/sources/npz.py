@@ -39,7 +39,7 @@ class Npz:
         label: str,
         test_fraction: float,
         seed: int,
-        categories: Mapping[Any, Any],
+        categories: Mapping[Any, Any] | None,
         unknown: Enum | str,
     ) -> None:
         if not path:
@@ -57,7 +57,8 @@ class Npz:
 
     def declaration(self, categories: Mapping[str, Sequence[str]]) -> str:
         """Return what to type so that the task declares categories of these arrays."""
-        return to_type(_OPTION, categories, more=True)
+        known = self._declared.categories | dict(categories)
+        return to_type(f"{_OPTION}.categories", known, more=True)
 
     def load(self, split: Split) -> Dataset | None:
         """Return a split; see `roles.Source`.

@@ -57,9 +57,9 @@ class Table:
         names: Sequence[str],
         separator: str,
         drop_missing: bool,
-        categories: Mapping[Any, Any],
+        categories: Mapping[Any, Any] | None,
         unknown: Enum | str,
-        units: Mapping[Any, Any],
+        units: Mapping[Any, Any] | None,
     ) -> None:
         if not path:
             raise ConfigError(f"{_OPTION}.path is not set", hint=f"{_OPTION}.path=<file>")
@@ -85,7 +85,8 @@ class Table:
 
     def declaration(self, categories: Mapping[str, Sequence[str]]) -> str:
         """Return what to type so that the task declares categories of these columns."""
-        return to_type(_OPTION, categories, more=True)
+        known = self._declared.categories | dict(categories)
+        return to_type(f"{_OPTION}.categories", known, more=True)
 
     def load(self, split: Split) -> Dataset | None:
         """Return a split; see `roles.Source`."""
