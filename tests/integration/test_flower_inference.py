@@ -13,6 +13,8 @@ pd = pytest.importorskip("pandas")
 TABLE = ("transformer=[table,iid,stack,standardise]", "transformer.table.label=price",
          "trainer/model=mlp", "task.name=prices")  # fmt: skip
 
+POLICY = "tasks: [infer]\npredictions: true\ndisclosures: [counts, sums, extremes]\n"
+
 
 def flats(seed, rows, away=0.0):
     rng = np.random.default_rng(seed)
@@ -30,6 +32,10 @@ def executors(aeros, port):
             words = ["-m", "aeros_core.cli", "executor", f"127.0.0.1:{port}", "--name", name,
                      "--own", "--set", f"transformer.table.path={path}",
                      "--set", "transformer.table.test_fraction=0"]  # fmt: skip
+            words += ["--policy", "policy.yaml"]
+            policy = aeros.folder / "policy.yaml"
+            policy.write_text(POLICY)
+            policy.chmod(0o600)
             if "price" not in (aeros.folder / path).read_text().partition("\n")[0]:
                 words += ["--set", "transformer.table.label=null"]
             with (aeros.folder / f"{name}.log").open("w") as log:

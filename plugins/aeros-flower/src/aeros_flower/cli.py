@@ -15,6 +15,8 @@ from aeros_flower.start import PORT, is_loopback, say
 
 if TYPE_CHECKING:
     from aeros_flower.fleet import Fleet
+    from aeros_flower.place import Place
+    from aeros_flower.site.site import Site
 
 __all__ = ["add_down", "add_executor", "add_up"]
 
@@ -56,7 +58,26 @@ def add_executor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--key", type=Path, metavar="FILE", help="this node's private key")
     parser.add_argument("--insecure", action="store_true", help="plain HTTP, also beyond loopback")
     parser.add_argument("--metrics", type=int, metavar="PORT", help="serve figures on 127.0.0.1")
+    _add_site(parser)
     parser.set_defaults(command=_executor)
+
+
+def _add_site(parser: argparse.ArgumentParser) -> None:
+    """Give ``aeros executor`` the options by which a site decides."""
+    parser.add_argument(
+        "--policy", type=Path, metavar="FILE",
+        help="what this site allows, as YAML; without one the documented defaults hold",
+    )  # fmt: skip
+    parser.add_argument(
+        "--same-user", action="store_true",
+        help="the controller at this machine's HOST:PORT is your own: allow whatever it asks",
+    )  # fmt: skip
+    parser.add_argument(
+        "--check", nargs="+", metavar="WORD",
+        help="say what a task would be allowed, and end; words as for aeros run",
+    )  # fmt: skip
+    parser.add_argument("--log", action="store_true", help="print the site's log, and end")
+    parser.add_argument("--json", action="store_true", help="with --log: its lines as they are")
 
 
 def add_up(parser: argparse.ArgumentParser) -> None:
@@ -91,41 +112,66 @@ def add_down(parser: argparse.ArgumentParser) -> None:
 
 
 def _executor(parsed: argparse.Namespace) -> int:
-    from aeros_flower import supernode
-    from aeros_flower.executor import Executor
-    from aeros_flower.place import Place
-    from aeros_flower.versions import is_tried
+    if parsed.log:
+        from aeros_flower import site_cli
 
+        return site_cli.show_log(parsed.policy, parsed.state, as_json=parsed.json)
     _check(parsed)
     split(parsed.address)
+    if parsed.check:
+        from aeros_flower import site_cli
+
+        return site_cli.show_check(_place(parsed), parsed.check)
+    return _run(parsed)
+
+
+def _place(parsed: argparse.Namespace) -> Place:
+    """Return what the executor is to be, as the options say."""
+    from aeros_flower.place import Place
+
     labels = dict(_pair(word, "--label") for word in parsed.label)
     for word in parsed.settings:
         _pair(word, "--set")
     if parsed.name is None:
         named = parsed.key and parsed.key.stem
         parsed.name = named or alias.given(parsed.address, own=parsed.own)
-    place = Place(
+    return Place(
         name=parsed.name,
         own=parsed.own,
         settings=tuple(parsed.settings),
         state=parsed.state,
         description=Description(tier=parsed.tier, labels=labels, data=parsed.data),
+        policy=parsed.policy,
+        same_user=parsed.same_user,
+        address=parsed.address,
     )
+
+
+def _run(parsed: argparse.Namespace) -> int:
+    from aeros_flower import supernode
+    from aeros_flower.executor import Executor
+    from aeros_flower.site.opening import open_site
+    from aeros_flower.versions import is_tried
+
+    place, insecure = _place(parsed), _insecure(parsed)
+    site = open_site(place, lambda text: say(f"executor {place.name} {text}"))
+    greet = _Greeting(parsed.address, parsed.ca, site, insecure=insecure)
+    connect = _connection(parsed, greet) if is_tried() else None
     if parsed.metrics is not None:
         from aeros_flower.metrics import serve_executor
 
         port = serve_executor(parsed.name, parsed.metrics).port
         say(f"executor {parsed.name} serves figures at http://127.0.0.1:{port}/metrics")
-    if is_tried():
-        executor = Executor(place, _connection(parsed), wait=parsed.wait)
+    if connect is not None:
+        executor = Executor(place, connect, wait=parsed.wait, site=site)
         try:
             executor.run()
         except KeyboardInterrupt:
             say(f"executor {parsed.name} was told to end")
     else:
         supernode.serve(
-            place, parsed.address, insecure=_insecure(parsed), ca=parsed.ca, key=parsed.key,
-            wait=parsed.wait,
+            place, parsed.address, insecure=insecure, ca=parsed.ca, key=parsed.key,
+            wait=parsed.wait, greet=greet,
         )  # fmt: skip
     return 0
 
@@ -141,6 +187,17 @@ def _check(parsed: argparse.Namespace) -> None:
         )
     if not parsed.wait >= 0:
         raise ConfigError(f"--wait {parsed.wait:g} is no time", hint="--wait 60")
+    if parsed.json:
+        raise ConfigError("--json belongs to --log", hint="aeros executor --log --json")
+    if parsed.same_user and parsed.policy:
+        raise ConfigError(
+            "--same-user and --policy exclude each other", hint="leave one of them out"
+        )
+    if parsed.same_user and not is_loopback(split(parsed.address)[0]):
+        raise ConfigError(
+            f"--same-user is for controllers on this machine, and {parsed.address} is elsewhere",
+            hint="--policy FILE says what another controller may ask",
+        )
 
 
 def _insecure(parsed: argparse.Namespace) -> bool:
@@ -150,22 +207,54 @@ def _insecure(parsed: argparse.Namespace) -> bool:
     return bool(parsed.insecure or (parsed.ca is None and is_loopback(host)))
 
 
-def _connection(parsed: argparse.Namespace) -> Callable[[], Fleet]:
+class _Greeting:
+    """Looks who answers at the controller's address, and lets the site know.
+
+    Args:
+        address: ``HOST:PORT``.
+        ca: Certificate of the CA to trust; None: those of this system.
+        site: Whose policy says which controllers may ask.
+        insecure: Whether to speak plain HTTP.
+
+    Raises:
+        ConfigError: The policy names no controller that could be there.
+    """
+
+    def __init__(self, address: str, ca: Path | None, site: Site, *, insecure: bool) -> None:
+        from aeros_flower.site import peers
+
+        self._address, self._ca, self._site, self.insecure = address, ca, site, insecure
+        self._here = peers.Controller(address)
+        allowed, root = site.policy.controllers, authority(ca) if ca else None
+        peers.check_address(allowed, address, insecure=insecure)
+        self.context = None if insecure else peers.context(root, allowed, address, site.meet)
+
+    def __call__(self) -> bool:
+        """Tell whether a controller answers that may ask."""
+        found = check(self._address, self._ca, insecure=self.insecure, context=self.context)
+        if found and self.insecure:
+            self._site.meet(self._here)
+        return found
+
+
+def _connection(parsed: argparse.Namespace, greet: _Greeting) -> Callable[[], Fleet]:
     """Return what makes a connection as the options say."""
     from aeros_flower import keys
     from aeros_flower.fleet import Fleet, Lost
 
-    insecure, pair = _insecure(parsed), None
+    pair = None
     if parsed.key:
         secret = keys.private(parsed.key)
         pair = (secret, secret.public_key())
-    root = authority(parsed.ca) if parsed.ca else None
 
     def connect() -> Fleet:
-        if not check(parsed.address, parsed.ca, insecure=insecure):
+        if not greet():
             raise Lost(silence(parsed.address))
         return Fleet(
-            parsed.address, insecure=insecure, root_certificates=root, authentication_keys=pair
+            parsed.address,
+            insecure=greet.insecure,
+            context=greet.context,
+            authentication_keys=pair,
         )
 
     return connect

@@ -11,25 +11,35 @@ from __future__ import annotations
 import json
 import secrets
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
 from aeros_core import config, plugins, streams
-from aeros_core.errors import ConfigError
+from aeros_core.errors import AerosError, ConfigError
 from aeros_core.messages import Action, Failure, Instruction, Reply
+from aeros_core.registry import Registry
 from aeros_flower import dialect, parcel, wire
 from aeros_flower.executor import Executor
-from aeros_flower.job import Job
+from aeros_flower.job import Job, prepared
 from aeros_flower.place import Place
+from aeros_flower.site import redaction
+from aeros_flower.site.redaction import ErrorKind
+from aeros_flower.site.rules import Request
+from aeros_flower.start import say
 
-__all__ = ["app", "initial_arrays"]
+__all__ = ["app", "initial_arrays", "simulated"]
+
+_T = TypeVar("_T")
 
 app = ClientApp()
+
+simulated = ClientApp()
+"""The same for virtual nodes, which are processes of the controller's own user."""
 
 _KEPT, _SINCE = "aeros", "aeros-since"
 """Where a node's context keeps what its task needs: a stock node forgets its process."""
@@ -38,9 +48,17 @@ _KEPT, _SINCE = "aeros", "aeros-since"
 @app.train("aeros")
 def serve(message: Message, context: Context) -> Message:
     """Answer a controller of aeros, as an executor does."""
-    place = Place.of_node(context.node_config)
-    shared = place if place.own else replace(place, name="")  # by all nodes of this process
-    executor = _executor(json.dumps(shared.to_node()))
+    return _silent(_served, message, context, Place.of_node(context.node_config))
+
+
+@simulated.train("aeros")
+def serve_simulated(message: Message, context: Context) -> Message:
+    """Answer a controller whose user's own process this is."""
+    return _served(message, context, replace(Place.of_node(context.node_config), same_user=True))
+
+
+def _served(message: Message, context: Context, place: Place) -> Message:
+    executor = _executor(_shared(place))
     content = message.content
     if parcel.kind_of(content) == "prepare":
         context.state.update({f"{_KEPT}.{name}": record for name, record in content.items()})
@@ -60,10 +78,30 @@ def serve(message: Message, context: Context) -> Message:
     return Message(answer, reply_to=message)
 
 
+def _shared(place: Place) -> str:
+    """Return a place as text, the same for all nodes of this process that share an executor."""
+    return json.dumps((place if place.own else replace(place, name="")).to_node())
+
+
+def _silent(answer: Callable[..., _T], *told: Any) -> _T:
+    """Return what a function answers; Flower sends an error's text, which then says nothing."""
+    try:
+        return answer(*told)
+    except _Told as error:
+        raise RuntimeError(str(error)) from None
+    except Exception as error:
+        say(f"{type(error).__name__}: {error}")
+        raise RuntimeError(redaction.sentence(ErrorKind.INTERNAL)) from None
+
+
+class _Told(Exception):
+    """An error whose text was made for the controller."""
+
+
 @app.train()
 def train(message: Message, context: Context) -> Message:
     """Train from the arrays of a plain Flower strategy."""
-    reply: Any = _follow(message, context, Action.TRAIN)
+    reply: Any = _silent(_follow, message, context, Action.TRAIN)
     metrics = MetricRecord({**_floats(reply.metrics), dialect.EXAMPLES: reply.examples})
     content = RecordDict({"arrays": dialect.arrays(reply.parameters), "metrics": metrics})
     return Message(content, reply_to=message)
@@ -72,7 +110,7 @@ def train(message: Message, context: Context) -> Message:
 @app.evaluate()
 def evaluate(message: Message, context: Context) -> Message:
     """Evaluate the arrays of a plain Flower strategy."""
-    reply: Any = _follow(message, context, Action.EVALUATE)
+    reply: Any = _silent(_follow, message, context, Action.EVALUATE)
     metrics = MetricRecord({**_floats(reply.metrics), dialect.EXAMPLES: reply.examples})
     return Message(RecordDict({"metrics": metrics}), reply_to=message)
 
@@ -86,18 +124,40 @@ def initial_arrays(words: str) -> ArrayRecord:
     Raises:
         ConfigError: They name what does not exist.
     """
-    return dialect.arrays(_job(words)[0].initial())
+    registry = plugins.discover()
+    return dialect.arrays(Job(registry, _composed(words, registry), None).initial())
 
 
 def _follow(message: Message, context: Context, action: Action) -> Reply:
-    job, seed = _job(str(context.run_config.get("aeros", "")))
+    told = _shared(Place.of_node(context.node_config))
+    site = _executor(told).site
+    try:
+        job, seed = _job(str(context.run_config.get("aeros", "")), told)
+        instruction = _instruction(message, context, action, job, seed)
+        site.admit_instructions([instruction])
+        with site.working(action.value, 1 / len(job.nodes), round=instruction.round):
+            (reply,) = job.follow([instruction], lambda: False)
+        (reply,) = site.released([reply], job.rows)
+        if isinstance(reply, Failure):
+            raise _Told(reply.reason)
+        site.sent_replies([reply], getattr(reply, "nbytes", 0), job.rows)
+    except (AerosError, ValueError) as error:
+        say(redaction.whole(error))
+        raise _Told(site.refused(error)) from None
+    return reply
+
+
+def _instruction(
+    message: Message, context: Context, action: Action, job: Job, seed: int
+) -> Instruction:
+    """Return what a message of Flower's usual dialect asks of a client."""
     name = job.nodes.name(_number(context.node_config, len(job.nodes)))
     records = message.content.array_records
     told: Mapping[str, Any] = next(iter(message.content.config_records.values()), {})
     arrays = records.get("arrays") or next(iter(records.values()))
     number = int(told.get("server-round", 0))
     scalars = {"proximal_mu": float(told["proximal-mu"])} if "proximal-mu" in told else {}
-    instruction = Instruction(
+    return Instruction(
         round=number,
         node=name,
         parameters=dialect.read(arrays, job.layout),
@@ -105,10 +165,6 @@ def _follow(message: Message, context: Context, action: Action) -> Reply:
         seed=streams.seed(seed, str(action), number, name),
         scalars=scalars,
     )
-    (reply,) = job.follow([instruction], lambda: False)
-    if isinstance(reply, Failure):
-        raise RuntimeError(reply.reason)  # noqa: TRY004 - what the trainer met, not a type
-    return reply
 
 
 def _floats(metrics: Mapping[str, float]) -> dict[str, int | float | list[int] | list[float]]:
@@ -131,9 +187,20 @@ def _executor(told: str) -> Executor:
     return Executor(Place.of_node(json.loads(told)))
 
 
-@lru_cache(maxsize=2)
-def _job(words: str) -> tuple[Job, int]:
-    registry = plugins.discover()
+def _composed(words: str, registry: Registry) -> dict[str, Any]:
     with config.kept():
-        data = config.plain(config.load(shlex.split(words), registry))
-    return Job(registry, data, None), int(data["task"]["seed"])
+        return config.plain(config.load(shlex.split(words), registry))
+
+
+@lru_cache(maxsize=2)
+def _job(words: str, told: str) -> tuple[Job, int]:
+    """Return what a task's words ask for, where the site of a place allows it, and its seed."""
+    registry, place = plugins.discover(), Place.of_node(json.loads(told))
+    site = _executor(told).site
+    data = _composed(words, registry)
+    asked = Request(data)
+    site.admit_task(asked, registry)
+    with site.working("prepare"):
+        job = prepared(registry, replace(place, own=False), site.policy, asked)
+    site.admit_data(job.fewest, job.sending)
+    return job, int(data["task"]["seed"])

@@ -6,20 +6,26 @@ import random
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from aeros_core import elements, plugins
-from aeros_core.errors import AerosError, TaskError
-from aeros_core.messages import Action, Failure, Reply
+from aeros_core.errors import TaskError
+from aeros_core.messages import Action, Failure, Instruction, Reply
 from aeros_core.registry import versions
 from aeros_flower import brief, parcel, tidy, wire
 from aeros_flower.fleet import Ended, Fleet, Lost, Unwelcome
-from aeros_flower.job import Job, overridden
+from aeros_flower.job import Job, prepared
 from aeros_flower.keep import Keeping
 from aeros_flower.metrics import count_bytes, working
 from aeros_flower.place import Place
+from aeros_flower.site import redaction
+from aeros_flower.site.log import LogError
+from aeros_flower.site.opening import open_site
+from aeros_flower.site.redaction import ErrorKind, RefusedByPolicy
+from aeros_flower.site.rules import Request
+from aeros_flower.site.site import Site
 from aeros_flower.start import say
 
 __all__ = ["Executor", "Place"]
@@ -36,6 +42,9 @@ message, and in the long run, half as many again each time."""
 
 DAY = 86400.0
 
+UNPREPARED = "was not prepared"
+"""Why an executor does nothing that it was asked out of turn."""
+
 
 class Executor:
     """Connects, prepares what the controller's task needs, and trains; again and again.
@@ -46,6 +55,11 @@ class Executor:
             brings its messages.
         tell: What it does, in words.
         wait: Seconds to look for a controller at a time.
+        site: What decides for the executor's owner; None: as the place says.
+
+    Raises:
+        ConfigError: The policy that the place names cannot be used, or the log.
+        LogError: The site's log cannot be written.
     """
 
     def __init__(
@@ -54,10 +68,15 @@ class Executor:
         connect: Callable[[], Fleet] | None = None,
         tell: Callable[[str], None] = say,
         wait: float = DAY,
+        site: Site | None = None,
     ) -> None:
         self._place, self._connect, self._tell, self._wait = place, connect, tell, wait
         self._registry = plugins.discover()
+        self.site = site or open_site(place, self._say)
+        self.site.start()
         self._element = asdict(elements.this_machine(place.description))
+        if not self.site.permissive:
+            self._element["name"] = place.name  # not the machine's
         self._keeping = Keeping(place.state / place.name)
         self._job: Job | None = None
         self._run, self._since, self._regretted = 0, "", (0, "")
@@ -118,7 +137,8 @@ class Executor:
         self._stopped.set()
 
     def _say(self, text: str) -> None:
-        self._tell(f"executor {self._place.name} {text}")
+        shown = "".join(c if c.isprintable() else "?" for c in text)
+        self._tell(f"executor {self._place.name} {shown}")
 
     def _serve(self, fleet: Fleet) -> bool:
         """Do what the controller asks; return whether it came to its end."""
@@ -157,31 +177,78 @@ class Executor:
             run: Flower's run that it is of: several may go over one SuperLink, and what is
                 prepared is prepared for one of them.
         """
+        self.site.begin(run)
         try:
-            if parcel.kind_of(content) == "prepare":
-                self._run, self._since = run, secrets.token_hex(8)
-                with working("prepare"):
-                    told = self._prepare(content)
-                self._regret(told["error"], run)
-                return wire.pack_note("prepared", told)
-            if parcel.kind_of(content) == "refused":
+            kind = parcel.kind_of(content)
+            if kind == "prepare":
+                return self._prepared(content, run)
+            if kind == "refused":
                 self._regret(str(wire.unpack_note(content, "refused").get("reason")), run)
                 return wire.pack_note("heard", {"name": self._place.name})
             instructions = wire.unpack_instructions(content)
             session = wire.session_of(content)
-        except (parcel.WireError, ValueError) as error:
-            return wire.pack_note("refused", {"reason": f"unreadable: {error}"})
+            return self._carried_out(instructions, session, lost, run)
+        except LogError as error:  # what is not logged does not leave
+            self._say(str(error))
+            return wire.pack_note("refused", {"reason": redaction.sentence(ErrorKind.LOG)})
+        except Exception as error:
+            return wire.pack_note("refused", {"reason": self._unread(error)})
+
+    def _unread(self, error: Exception) -> str:
+        """Log that a message was not understood; return what its sender may know of that."""
+        try:
+            return self.site.refused(error, ErrorKind.UNREADABLE)
+        except LogError as log:
+            self._say(str(log))
+            return redaction.sentence(ErrorKind.LOG)
+
+    def _prepared(self, content: Any, run: int) -> Any:
+        self._run, self._since = run, secrets.token_hex(8)
+        with working("prepare"):
+            told = self._prepare(content, run)
+        answer = wire.pack_note("prepared", told)
+        self.site.sent("prepared", parcel.size_of(answer), told.get("examples", 0))
+        return answer
+
+    def _carried_out(
+        self,
+        instructions: Sequence[Instruction],
+        session: str,
+        lost: Callable[[], bool],
+        run: int,
+    ) -> Any:
+        """Return the replies to instructions, as they may leave."""
+        job, site = self._job, self.site
+        if job is None or run != self._run:
+            return wire.pack_replies([Failure(i.node, i.round, UNPREPARED) for i in instructions])
+        replies = site.released(self._follow(job, instructions, session, lost), job.rows)
+        answer = wire.pack_replies(replies)
+        site.sent_replies(replies, parcel.size_of(answer), job.rows)
+        return answer
+
+    def _follow(
+        self, job: Job, instructions: Sequence[Instruction], session: str, lost: Callable[[], bool]
+    ) -> list[Reply]:
+        """Carry instructions out within the bounds of the site."""
+        stopped, nodes, first = self._stopped.is_set, job.nodes, instructions[0]
+        clients = [told.node for told in instructions if told.action is Action.TRAIN]
         replies: list[Reply] = []
-        if self._job is None or run != self._run:
-            replies += [Failure(i.node, i.round, "was not prepared") for i in instructions]
-        else:
-            stopped, nodes = self._stopped.is_set, self._job.nodes
-            clients = [told.node for told in instructions if told.action is Action.TRAIN]
-            self._keeping.begin(nodes, session, instructions[0].round, self._since, clients)
-            with working(instructions[0].action.value):
-                replies += self._job.follow(instructions, lambda: stopped() or lost())
-            self._keeping.end(nodes)
-        return wire.pack_replies(replies)
+        try:
+            self.site.admit_instructions(instructions)
+            rounds = len(instructions) / len(nodes)
+            with (
+                working(first.action.value),
+                self.site.working(first.action.value, rounds, round=first.round),
+            ):
+                self._keeping.begin(nodes, session, first.round, self._since, clients)
+                replies += job.follow(instructions, lambda: stopped() or lost())
+                self._keeping.end(nodes)
+        except RefusedByPolicy as error:
+            self._job = None if error.interrupted else self._job
+            self._regret(redaction.whole(error), self._run)
+            why, done = self.site.refused(error), {reply.node for reply in replies}
+            replies += [Failure(i.node, i.round, why) for i in instructions if i.node not in done]
+        return replies
 
     def _regret(self, why: str, run: int) -> None:
         """Say why it takes no part in a run, once; the controller may say the same."""
@@ -189,9 +256,8 @@ class Executor:
             self._say(f"takes no part in the task: {why}")
         self._regretted = (run, why)
 
-    def _prepare(self, content: Any) -> dict[str, Any]:
+    def _prepare(self, content: Any, run: int) -> dict[str, Any]:
         """Build what the task needs, unless it is there already, and say how that went."""
-        config, model = brief.unpack_preparation(content)
         told: dict[str, Any] = {
             "name": self._place.name,
             "own": self._place.own,
@@ -199,24 +265,30 @@ class Executor:
             "element": self._element,
             "error": "",
         }
+        asked = None
         try:
-            if self._job is None or self._made_from != content:
-                self._job = None  # memory for one
-                self._keeping = Keeping(self._place.state / self._place.name)
-                config = overridden(config, self._place.settings)
-                client = self._place.name if self._place.own else None
-                self._job = Job(self._registry, config, client, model)
-                self._made_from = content
-                tidy.settle()
-        except AerosError as error:
-            return told | {"error": _in_a_line(error)}
+            asked = Request(*brief.unpack_preparation(content))
+            self.site.admit_task(asked, self._registry)
+            with self.site.working("prepare"):
+                self._build(content, asked)
+            return told | self._job.summary  # type: ignore[union-attr]  # it was built
+        except LogError:
+            raise
         except Exception as error:
-            return told | {"error": f"{type(error).__name__}: {error}"}
-        return told | self._job.summary
+            self._job = None
+            about = [] if asked is None else asked.unregistered(self._registry)
+            sent = self.site.refused(error, about=", ".join(about))
+            self._regret(redaction.whole(error), run)
+            self._regretted = (run, sent)  # the controller says that, too
+            return told | {"error": sent}
 
-
-def _in_a_line(error: AerosError) -> str:
-    """Return what an error says, as one of the reasons that the controller lists."""
-    more = [f"exists: {error.exists}"] if error.exists else []
-    more += [error.hint] if error.hint else []
-    return f"{error.asked} ({'; '.join(more)})" if more else error.asked
+    def _build(self, content: Any, asked: Request) -> None:
+        """Build what the task needs, unless it is there already."""
+        if self._job is not None and self._made_from == content:
+            return
+        self._job = None  # memory for one
+        self._keeping = Keeping(self._place.state / self._place.name)
+        job = prepared(self._registry, self._place, self.site.policy, asked)
+        self.site.admit_data(job.fewest, job.sending)
+        self._job, self._made_from = job, content
+        tidy.settle()

@@ -8,6 +8,7 @@ here both are a `Lost`, after which a new `Fleet` tries again.
 from __future__ import annotations
 
 import contextlib
+import ssl
 import threading
 from typing import Any
 
@@ -72,6 +73,7 @@ class Fleet:
         insecure: Speak plain HTTP.
         root_certificates: Certificates (PEM) that vouch for the SuperLink; None: those of
             the system.
+        context: What makes TLS connections in their stead.
         authentication_keys: Private and public key that the SuperLink admits; None: a pair
             made anew, which it takes only where it admits whoever comes.
 
@@ -87,6 +89,7 @@ class Fleet:
         *,
         insecure: bool = False,
         root_certificates: bytes | None = None,
+        context: ssl.SSLContext | None = None,
         authentication_keys: tuple[Any, Any] | None = None,
     ) -> None:
         tried()
@@ -101,10 +104,11 @@ class Fleet:
 
         private, public = authentication_keys or generate_key_pairs()
         self._patience = _Patience()
-        self._client = FleetHttpClient.from_server_address(
-            address,
-            insecure,
-            root_certificates,
+        if context is None and root_certificates is not None:
+            context = ssl.create_default_context(cadata=root_certificates.decode("ascii"))
+        self._client = FleetHttpClient(
+            f"{'http' if insecure else 'https'}://{address}",
+            verify=context or not insecure,
             interceptors=[
                 self._patience,
                 Same(),
@@ -112,6 +116,8 @@ class Fleet:
                 NodeAuthHttpInterceptor(private, public),
             ],
         )
+        # what is sent is for this address alone, and not for one that it names in its stead
+        self._client._client.follow_redirects = False
         self._over = threading.Event()
         self.lost = threading.Event()
         self._registered = authentication_keys is None

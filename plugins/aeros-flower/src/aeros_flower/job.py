@@ -27,8 +27,11 @@ from aeros_core.roles import Partitioner, Trainer
 from aeros_core.serving import Service
 from aeros_core.subtask import Kind, Subtask
 from aeros_core.task import Collect, Evaluating, Over, Task
+from aeros_flower.place import Place
+from aeros_flower.site.policy import Policy
+from aeros_flower.site.rules import Request
 
-__all__ = ["Job", "overridden"]
+__all__ = ["Job", "overridden", "prepared"]
 
 OWN = ("trainer", "transformer")
 """Parts of the configuration that an executor may set for itself."""
@@ -62,9 +65,11 @@ class Job:
         }
         if client is not None:
             steps = {n: step for n, step in steps.items() if not isinstance(step, Partitioner)}
+        self.sending: dict[str, object] = {}
         worker: Trainer | Answering
         if model is None:
             worker = _trainer(registry, config)
+            self.sending = {"trainer": worker}
             data = pipeline.prepare(steps, task.seed)
             pipeline.check_schema(worker, data.schema)
         else:
@@ -90,6 +95,21 @@ class Job:
     def layout(self) -> Layout:
         """Layout of the model's parameters."""
         return self.initial().layout
+
+    def rows(self, client: str) -> int:
+        """Return how many rows a client has here; 0 for one that is unknown."""
+        return self._sizes.get(client, 0)
+
+    @cached_property
+    def _sizes(self) -> dict[str, int]:
+        sizes = self._data.partition.sizes.tolist()
+        return {self.nodes.name(number): rows for number, rows in enumerate(sizes)}
+
+    @property
+    def fewest(self) -> dict[str, int]:
+        """Rows of the client that has fewest, by its name."""
+        sizes = self._data.partition.sizes
+        return {self.nodes.name(int(sizes.argmin())): int(sizes.min())}
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -175,6 +195,22 @@ def digest(partition: Partition) -> str:
     hashed = hashlib.sha256(np.ascontiguousarray(partition.offsets, "<i8").tobytes())
     hashed.update(np.ascontiguousarray(partition.rows, "<i8").tobytes())
     return hashed.hexdigest()
+
+
+def prepared(registry: Registry, place: Place, policy: Policy, asked: Request) -> Job:
+    """Return what an executor builds for a task, with what its site sets.
+
+    Args:
+        registry: What is installed.
+        place: What the executor is.
+        policy: Of its site.
+        asked: What its controller asks for.
+
+    Raises:
+        AerosError: A plugin is missing, or the data cannot be used.
+    """
+    config = overridden(asked.config, (*policy.settings, *place.settings))
+    return Job(registry, config, place.name if place.own else None, asked.model)
 
 
 def overridden(config: Mapping[str, Any], words: Sequence[str]) -> dict[str, Any]:

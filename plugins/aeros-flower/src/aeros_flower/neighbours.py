@@ -112,7 +112,7 @@ def up(
         _await(folder, _CONTROLLER, began[_CONTROLLER], READY)
     executors = tuple(f"executor-{number}" for number in range(1, nodes + 1))
     for number, name in enumerate(executors):
-        words = ["aeros_core.cli", "executor", f"127.0.0.1:{port}", "--name", name]
+        words = ["aeros_core.cli", "executor", f"127.0.0.1:{port}", "--name", name, "--same-user"]
         words += [] if metrics is None else ["--metrics", str(metrics + number)]
         _start(folder, port, began, name, [*words, "--state", str(folder / "state")], Path())
     for name in executors:

@@ -24,6 +24,9 @@ class Place:
         settings: What it sets for itself, as ``transformer.table.path=FILE``.
         state: Folder for what its clients keep for themselves.
         description: What its owner says of it.
+        policy: File of the site's policy; None: the defaults hold.
+        same_user: Whether its controller is of the user that it runs as, on this machine.
+        address: ``HOST:PORT`` of the controller, where others connect to it.
     """
 
     name: str
@@ -31,6 +34,9 @@ class Place:
     settings: tuple[str, ...] = ()
     state: Path = Path(".aeros/state")
     description: Description = field(default_factory=Description)
+    policy: Path | None = None
+    same_user: bool = False
+    address: str = ""
 
     def to_node(self) -> dict[str, str | bool]:
         """Return it as the configuration of a SuperNode, which holds no lists."""
@@ -43,6 +49,9 @@ class Place:
             "tier": said.tier or "",
             "labels": shlex.join(f"{name}={value}" for name, value in said.labels.items()),
             "data": shlex.join(said.data),
+            "policy": "" if self.policy is None else str(self.policy.resolve()),
+            "same-user": self.same_user,
+            "address": self.address,
         }
 
     @classmethod
@@ -60,4 +69,7 @@ class Place:
                 labels={name: value for name, _, value in pairs},
                 data=shlex.split(told["data"]),
             ),
+            policy=Path(str(config["policy"])) if config.get("policy") else None,
+            same_user=config.get("same-user") is True,
+            address=str(config.get("address", "")),
         )

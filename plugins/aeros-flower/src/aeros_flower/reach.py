@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aeros_core.errors import ConfigError
 
-__all__ = ["answered", "authority", "check", "is_stranger", "silence", "split"]
+__all__ = ["PeerRefused", "answered", "authority", "check", "is_stranger", "silence", "split"]
 
 _GREETINGS, _PAUSE = 3, 0.3
 """How often somebody is greeted who hangs up without a word, and seconds in between."""
@@ -24,6 +24,10 @@ _NAMES = {62, 64}
 """Codes of OpenSSL's X509_V_ERR_…: expired, not yet valid, another host or address."""
 
 
+class PeerRefused(ssl.SSLError):
+    """The controller's certificate is none that the site's policy names."""
+
+
 class _HungUp(Exception):
     """The other side ended the conversation before it began."""
 
@@ -32,7 +36,14 @@ class _HungUp(Exception):
         self.why = why
 
 
-def check(address: str, ca: Path | None, *, insecure: bool, seconds: float = 10.0) -> bool:
+def check(
+    address: str,
+    ca: Path | None,
+    *,
+    insecure: bool,
+    seconds: float = 10.0,
+    context: ssl.SSLContext | None = None,
+) -> bool:
     """Greet a SuperLink as a node would.
 
     Args:
@@ -40,6 +51,7 @@ def check(address: str, ca: Path | None, *, insecure: bool, seconds: float = 10.
         ca: Certificate of the CA to trust; None: those of this system.
         insecure: Whether to speak plain HTTP.
         seconds: To wait at most for each answer.
+        context: What makes the connection; None: one that trusts ``ca``.
 
     Returns:
         False where nobody answers (yet).
@@ -47,7 +59,7 @@ def check(address: str, ca: Path | None, *, insecure: bool, seconds: float = 10.
     Raises:
         ConfigError: Somebody answers who is not to be trusted, or does not speak as asked.
     """
-    context = None if insecure else _context(ca)
+    context = None if insecure else context or _context(ca)
     for left in reversed(range(_GREETINGS)):
         try:
             return _greeted(address, context, ca, seconds)
@@ -69,6 +81,8 @@ def _greeted(address: str, context: ssl.SSLContext | None, ca: Path | None, seco
                     pass
     except ssl.SSLCertVerificationError as error:
         raise _distrust(address, host, error, ca) from error
+    except PeerRefused as error:
+        raise _unnamed(address, str(error)) from error
     except (ssl.SSLError, ConnectionResetError) as error:
         raise _HungUp(getattr(error, "reason", None) or str(error)) from error
     except OSError:
@@ -177,6 +191,14 @@ def _misunderstood(address: str, why: str, *, tls: bool) -> ConfigError:
         f"{address} does not speak plain HTTP: it wants TLS, or speaks gRPC as Flower before 1.40",
         hint="--ca FILE, the ca.pem beside the controller's certificate, and no --insecure; for a"
         " controller: controller.ca=FILE",
+    )
+
+
+def _unnamed(address: str, found: str) -> ConfigError:
+    return ConfigError(
+        f"the policy does not let the controller at {address} ask",
+        exists=f"it has the certificate {found}",
+        hint=f"controllers: [{{certificate: '{found}'}}] in the policy, if it is the one",
     )
 
 

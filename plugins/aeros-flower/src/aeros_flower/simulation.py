@@ -64,7 +64,7 @@ class SimulationController:
         from flwr.serverapp import ServerApp
         from flwr.simulation import run_simulation
 
-        from aeros_flower.client_app import app
+        from aeros_flower.client_app import simulated
 
         parts.events.aeros_on_status(task=task, status=Status.SUBMITTED)
         server, ended = ServerApp(), list[Result | BaseException]()
@@ -77,7 +77,7 @@ class SimulationController:
                 ended.append(error)
 
         run_simulation(
-            server, app, self._nodes, backend_config={"client_resources": self._resources}
+            server, simulated, self._nodes, backend_config={"client_resources": self._resources}
         )
         if not ended:
             raise TaskError(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import socket
 import time
+from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -29,6 +31,7 @@ def serve(
     ca: Path | None = None,
     key: Path | None = None,
     wait: float = 86400.0,
+    greet: Callable[[], bool] | None = None,
 ) -> None:
     """Run a stock SuperNode for the controller at an address, and another whenever it ends.
 
@@ -39,6 +42,7 @@ def serve(
         ca: Certificate of the CA to trust.
         key: File of the node's private key.
         wait: Seconds to look for a controller, at most.
+        greet: Tells whether a controller answers there that may ask; None: any may.
 
     Raises:
         ConfigError: The controller is not to be trusted, or the installed flwr is too old.
@@ -53,10 +57,10 @@ def serve(
     words += ["--insecure"] if insecure else []
     words += ["--root-certificates", str(ca)] if ca and not insecure else []
     words += ["--auth-supernode-private-key", str(key)] if key else []
-    quick = 0
+    greet, quick = greet or partial(check, address, ca, insecure=insecure), 0
     while quick < _OFTEN:
         if not plain:
-            _found(address, ca, insecure=insecure, wait=wait)
+            _found(address, greet, wait)
         began = time.monotonic()
         code = _run(place, words)
         quick = quick + 1 if time.monotonic() - began < _BRIEF else 0
@@ -68,9 +72,9 @@ def serve(
     )
 
 
-def _found(address: str, ca: Path | None, *, insecure: bool, wait: float) -> None:
+def _found(address: str, greet: Callable[[], bool], wait: float) -> None:
     ends = time.monotonic() + wait
-    while not check(address, ca, insecure=insecure):
+    while not greet():
         if time.monotonic() > ends:
             raise TaskError(
                 f"there was no controller at {address} for {wait:g} s",
