@@ -67,6 +67,7 @@ class Differences:
         missing: Fields of the schema that the data lack.
         kinds: What keeps a field from being used, by name, in words.
         unknown: Number of distinct categories that the schema does not know, by field.
+        handled: Number of distinct unknown categories that follow the field's rule, by field.
         extra: Names of fields that the schema does not have; they are left out.
         found: Names of all categories that the data hold, of fields with unknown ones. They
             stay on the node unless its policy publishes the field's categories.
@@ -75,6 +76,7 @@ class Differences:
     missing: tuple[str, ...] = ()
     kinds: Mapping[str, str] = field(default_factory=dict)
     unknown: Mapping[str, int] = field(default_factory=dict)
+    handled: Mapping[str, int] = field(default_factory=dict)
     extra: tuple[str, ...] = ()
     found: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -100,14 +102,17 @@ class SchemaMismatch(ConfigError):
     differences = Differences()
 
     @classmethod
-    def of(cls, differences: Differences, what: str = "the data", hint: str = "") -> SchemaMismatch:
-        """Return the error that names every difference, and the unknown categories."""
-        found = {name: names for name, names in differences.found.items() if name}
-        error = cls(
-            f"{what} do not fit the task's schema: " + "; ".join(differences.lines()),
-            exists="; ".join(f"{n} holds {_shown(names)}" for n, names in found.items()),
-            hint=hint,
-        )
+    def of(
+        cls,
+        differences: Differences,
+        fact: str = "the data do not fit the task's schema",
+        exists: str = "",
+        hint: str = "",
+    ) -> SchemaMismatch:
+        """Return the error that names every difference, and what unknown categories there are."""
+        found = {n: differences.found.get(n, ()) for n in differences.unknown}
+        held = "; ".join(f"{name} holds {_shown(names)}" for name, names in found.items())
+        error = cls(f"{fact}: " + "; ".join(differences.lines()), exists=held or exists, hint=hint)
         error.differences = differences
         return error
 
@@ -168,6 +173,7 @@ class _Found:
         self._missing: list[str] = []
         self._kinds: dict[str, str] = {}
         self._unknown: dict[str, int] = {}
+        self._handled: dict[str, int] = {}
         self._names: dict[str, tuple[str, ...]] = {}
 
     def lack(self, name: str, *, optional: bool) -> None:
@@ -177,13 +183,20 @@ class _Found:
     def refuse(self, name: str, kind: str) -> None:
         self._kinds.setdefault(name, kind)
 
-    def strange(self, name: str, unknown: Sequence[str], names: Sequence[str]) -> None:
-        self._unknown[name] = len(unknown)
+    def strange(
+        self, name: str, unknown: Sequence[str], names: Sequence[str], *, refused: bool
+    ) -> None:
+        (self._unknown if refused else self._handled)[name] = len(unknown)
         self._names[name] = tuple(names)
 
     def differences(self, extra: Iterable[str]) -> Differences:
         return Differences(
-            tuple(self._missing), self._kinds, self._unknown, tuple(extra), self._names
+            tuple(self._missing),
+            self._kinds,
+            self._unknown,
+            self._handled,
+            tuple(extra),
+            self._names,
         )
 
 
@@ -239,8 +252,9 @@ def _categories(wanted: Field, have: Field, column: Array, found: _Found, *, fre
         if texts.dtype.kind != "U":
             return column
         codes, unknown = codes_of(wanted, texts)
-    if unknown and wanted.unknown is Unknown.refuse and not free:
-        found.strange(wanted.name, unknown, have.categories or unknown)
+    if unknown and not free:
+        refused = wanted.unknown is Unknown.refuse
+        found.strange(wanted.name, unknown, have.categories or unknown, refused=refused)
     if wanted.dtype != "str":
         return codes.astype(wanted.dtype)
     names = np.array([*(wanted.categories or ()), ""], dtype=np.str_)  # code -1 is the last

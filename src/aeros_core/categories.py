@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from aeros_core.parameters import Array
 from aeros_core.schema import OTHER, Field, Unknown
 
-__all__ = ["code_of_unknown", "codes_of", "lookup", "name_of", "recoded", "with_other"]
+__all__ = ["code_of_unknown", "codes_of", "lookup", "name_of", "ordered", "recoded", "with_other"]
 
 _BOOLEANS = {"true": "1", "false": "0"}
 _NUMBER = re.compile(r"-?(0|[1-9]\d{0,15})(\.\d{0,15})?")
@@ -99,6 +99,14 @@ def recoded(
     strange = [names[i] for i in np.flatnonzero(present[:-1] & (table[:-1] < 0)).tolist()]
     table[table < 0] = code_of_unknown(field)
     return table[codes], strange
+
+
+def ordered(names: Iterable[str]) -> tuple[str, ...]:
+    """Return distinct names as a table of all of them would order them: numbers by size."""
+    known = set(names)
+    if all(_NUMBER.fullmatch(name) for name in known):
+        return tuple(sorted(known, key=lambda name: (float(name), name)))
+    return tuple(sorted(known))
 
 
 def with_other(categories: Sequence[str], unknown: Unknown) -> tuple[str, ...]:

@@ -6,13 +6,13 @@ raises NotImplementedError is never needed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aeros_core.alignment import SourceSchema
+from aeros_core.alignment import Differences, SourceSchema
 from aeros_core.counts import Count
 from aeros_core.data import Batch, Dataset
 from aeros_core.messages import Broadcast, Failure, Instruction, State, Update
@@ -127,6 +127,14 @@ class SupportsSchema(Protocol):
     A source whose ranges are those of the rows it loaded, and not limits of the format, has a
     true attribute ``observes_ranges``: such ranges do not leave a node.
     """
+
+    @property
+    def declared(self) -> Collection[str]:
+        """Names of fields whose categories the task declares; they are not extended."""
+
+    @property
+    def differences(self) -> Differences:
+        """How the data of the last load differed from the agreed schema."""
 
     def adopt(self, agreed: SourceSchema) -> None:
         """Load from now on as ``agreed`` says, as far as the data can be brought to it."""

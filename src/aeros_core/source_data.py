@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from aeros_core.alignment import SourceSchema, align, without_ranges
+from aeros_core.alignment import Differences, SourceSchema, align, without_ranges
 from aeros_core.data import Dataset
 from aeros_core.errors import ConfigError, DataError
 from aeros_core.powers import SupportsSchema
@@ -28,12 +28,14 @@ class Loaded:
         test: The source's test split; None if it has none.
         source: Their schema as the source describes it, with the ranges it observed.
         agreed: What they were brought to; None: the source decided alone.
+        differences: How the rows to train on differed from it before.
     """
 
     train: Dataset
     test: Dataset | None
     source: Schema
     agreed: SourceSchema | None = None
+    differences: Differences = field(default_factory=Differences)
 
 
 def load(transformers: Transformers, agreed: SourceSchema | None = None) -> Loaded:
@@ -59,12 +61,15 @@ def load(transformers: Transformers, agreed: SourceSchema | None = None) -> Load
         raise DataError(f"transformer '{name}' loaded no example to train on")
     splits = [train.check()]
     splits += [] if (test := source.load("test")) is None else [test.check()]
+    differences = source.differences if isinstance(source, SupportsSchema) else Differences()
     if agreed is not None:
-        splits = [align(split, agreed)[0] for split in splits]
+        train, found = align(splits[0], agreed)
+        splits = [train, *(align(split, agreed)[0] for split in splits[1:])]
+        differences = found if found.handled or found.extra else differences
     described = splits[0].schema
     seen = shareable(transformers, described) if agreed is None else described
     splits = [replace(split, schema=seen) for split in splits]
-    return Loaded(splits[0], splits[1] if len(splits) > 1 else None, described, agreed)
+    return Loaded(splits[0], splits[1] if len(splits) > 1 else None, described, agreed, differences)
 
 
 def shareable(transformers: Transformers, schema: Schema) -> Schema:

@@ -11,7 +11,6 @@ from flwr.app import RecordDict
 from aeros_core.encoding import Decoder, Encoded
 from aeros_core.messages import Action, Evaluation, Failure, Instruction, Reply, Scores, Update
 from aeros_core.parameters import Array, Layout, Parameters, TensorSpec
-from aeros_flower.brief import shaped
 from aeros_flower.parcel import (
     ALONE,
     Block,
@@ -27,6 +26,7 @@ from aeros_flower.parcel import (
     pack,
     rows,
 )
+from aeros_flower.plan import shaped
 
 __all__ = [
     "model_of",

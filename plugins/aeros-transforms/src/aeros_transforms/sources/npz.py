@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from aeros_core.alignment import SourceSchema, align
+from aeros_core.alignment import Differences, SourceSchema, align
 from aeros_core.data import Dataset
 from aeros_core.errors import ConfigError, DataError
 from aeros_core.parameters import Array
@@ -50,6 +50,7 @@ class Npz:
         rule = rule_of(f"{_OPTION}.unknown", unknown)
         self._declared = Declared(_OPTION, categories, rule)
         self._agreed: SourceSchema | None = None
+        self.declared, self.differences = frozenset(self._declared.categories), Differences()
 
     def adopt(self, agreed: SourceSchema) -> None:
         """Load from now on as an agreed schema says; see `powers.SupportsSchema`."""
@@ -105,7 +106,8 @@ class Npz:
         label = self._label if self._label in columns else None
         data = Dataset(Schema(tuple(fields), label), columns)
         if self._agreed is not None:
-            return align(data, self._agreed)[0]
+            aligned, self.differences = align(data, self._agreed)
+            return aligned
         wanted = SourceSchema(self._declared.schema(data.schema, None))
         return align(data, wanted, self._declared.hint)[0]
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from enum import Enum
 from typing import Any
 
 import numpy as np
 
-from aeros_core.alignment import SourceSchema, align
+from aeros_core.alignment import Differences, SourceSchema, align
 from aeros_core.data import Dataset
 from aeros_core.errors import ConfigError, DataError
 from aeros_core.roles import Split
@@ -78,6 +79,8 @@ class Table:
                 hint=f"{_OPTION}.label_kind=category",
             )
         self._agreed: SourceSchema | None = None
+        self._unused: tuple[str, ...] = ()
+        self.declared, self.differences = frozenset(self._declared.categories), Differences()
 
     def adopt(self, agreed: SourceSchema) -> None:
         """Load from now on as an agreed schema says; see `powers.SupportsSchema`."""
@@ -149,7 +152,9 @@ class Table:
             chosen = set(self._columns or names) - set(self._drop)
         else:
             chosen = set(agreed.optional)
-        return [name for name in names if name in agreed.schema or name in chosen]
+        kept = [name for name in names if name in agreed.schema or name in chosen]
+        self._unused = tuple(name for name in names if name not in frozenset(kept))
+        return kept
 
     def _encode(self, frame: Any, rows: int) -> Dataset:
         """Return a frame as fields, of which the first ``rows`` are to train on."""
@@ -160,7 +165,9 @@ class Table:
         label = self._label if self._label in columns else None
         data = Dataset(Schema(tuple(fields), label), columns)
         if self._agreed is not None:
-            return align(data, self._agreed)[0]
+            aligned, found = align(data, self._agreed)
+            self.differences = replace(found, extra=self._unused)
+            return aligned
         seen = {} if rows == len(data) or self._rule is Unknown.refuse else _seen(data, rows)
         wanted = self._declared.schema(data.schema, self._group, seen)
         return align(data, SourceSchema(wanted), self._declared.hint)[0]

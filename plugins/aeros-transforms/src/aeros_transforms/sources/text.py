@@ -41,6 +41,9 @@ class Text:
         ConfigError: An option is out of its range.
     """
 
+    linked = (("text", "next"),)
+    """Fields that have one alphabet."""
+
     def __init__(
         self,
         *,
@@ -61,6 +64,8 @@ class Text:
         self._window, self._stride, self._least = window, stride, min_characters
         self._alphabet = tuple(dict.fromkeys(alphabet))
         self._rule = rule_of("transformer.text.unknown", unknown)
+        self.declared = frozenset(("text", "next") if alphabet else ())
+        self.differences = Differences()
 
     def adopt(self, agreed: SourceSchema) -> None:
         """Load from now on as an agreed schema says; see `powers.SupportsSchema`."""
