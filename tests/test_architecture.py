@@ -13,11 +13,11 @@ SOURCE = Path(aeros_core.__file__).parent
 
 LAYERS = [
     # contracts and data
-    "errors disclosure hookspecs options safe_open data_files streams encoding parameters dtypes"
-    " proportions messages schema categories data alignment subtask task presets outcomes tally"
-    " counts records control events roles powers storage_powers",
+    "errors disclosure hookspecs options safe_open data_files streams unpacking npz encoding"
+    " parameters dtypes proportions messages schema categories data alignment subtask task presets"
+    " outcomes tally counts records waiting control events roles powers storage_powers",
     # the algorithms of the system, and how results look
-    "clock admission intake cohort busy survey node origin sitting ending rounds figures"
+    "clock weight_cap admission intake cohort busy survey node origin sitting ending rounds figures"
     " answering answers scoring workflow pipeline source_data elements explanation serving"
     " retention queries lineage samples"
     " tables curves safetensors rowfile",

@@ -6,13 +6,14 @@ means something only beside the names it was made from, so codes are made anew f
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from aeros_core.categories import codes_of, name_of, recoded
+from aeros_core.categories import factored, meaning_of, name_of, recoded
 from aeros_core.data import Dataset
 from aeros_core.errors import ConfigError
 from aeros_core.parameters import Array
@@ -218,14 +219,15 @@ def _column(wanted: Field, have: Field, column: Array, found: _Found, *, free: b
 def _numbers(wanted: Field, have: Field, column: Array, found: _Found) -> Array:
     """Return a column as numbers, also one whose categories are the texts of numbers."""
     if wanted.dtype == "str":
-        return _texts(wanted, have, column, found)
+        return _spelled(*_names(wanted, have, column, found))
     if have.categories is not None or have.dtype == "str":
+        names, codes = _names(wanted, have, column, found)
         try:
-            values = _parsed(_texts(wanted, have, column, found))
+            values = np.array([_number(name) for name in names], dtype=np.float64)
         except ValueError:
             found.refuse(wanted.name, "holds text, not numbers")
             return column
-        return values.astype(wanted.dtype)
+        return values[codes].astype(wanted.dtype)
     if wanted.dtype.startswith("float") or np.can_cast(column.dtype, wanted.dtype):
         return column.astype(wanted.dtype)
     whole: Array = column.astype(wanted.dtype)
@@ -234,46 +236,47 @@ def _numbers(wanted: Field, have: Field, column: Array, found: _Found) -> Array:
     return whole
 
 
-def _parsed(texts: Array) -> Array:
-    known = {"True": "1", "true": "1", "False": "0", "false": "0"}
-    names, inverse = np.unique(texts, return_inverse=True)
-    values = np.array([float(known.get(name, name)) for name in names.tolist()], dtype=np.float64)
-    if not np.isfinite(values).all():
+def _number(name: str) -> float:
+    """Return the number that a name spells.
+
+    Raises:
+        ValueError: It spells none that is finite.
+    """
+    value = float(meaning_of(name))
+    if not math.isfinite(value):
         raise ValueError("not finite")
-    return values[inverse.reshape(texts.shape)]
+    return value
 
 
 def _categories(wanted: Field, have: Field, column: Array, found: _Found, *, free: bool) -> Array:
     """Return a column in the categories of its field: as codes, or as texts."""
-    if have.categories is not None and have.dtype != "str":
-        codes, unknown = recoded(wanted, have.categories, column)
-    else:
-        texts = _texts(wanted, have, column, found)
-        if texts.dtype.kind != "U":
-            return column
-        codes, unknown = codes_of(wanted, texts)
+    names, old = _names(wanted, have, column, found)
+    codes, unknown = recoded(wanted, names, old)
     if unknown and not free:
         refused = wanted.unknown is Unknown.refuse
-        found.strange(wanted.name, unknown, have.categories or unknown, refused=refused)
+        found.strange(wanted.name, unknown, have.categories or names, refused=refused)
     if wanted.dtype != "str":
         return codes.astype(wanted.dtype)
-    names = np.array([*(wanted.categories or ()), ""], dtype=np.str_)  # code -1 is the last
-    return names[codes]
+    return _spelled([*(wanted.categories or ()), ""], codes)  # code -1 is the last
 
 
-def _texts(wanted: Field, have: Field, column: Array, found: _Found) -> Array:
-    """Return the names of a column's values."""
+def _spelled(names: Sequence[str], codes: Array) -> Array:
+    """Return texts of codes; rows share the strings."""
+    spelled = np.empty(len(names), object)
+    spelled[:] = names
+    return spelled[codes]
+
+
+def _names(wanted: Field, have: Field, column: Array, found: _Found) -> tuple[Sequence[str], Array]:
+    """Return the names of a column's values, and which of them each value has."""
     if have.dtype == "str":
-        return np.asarray(column, dtype=np.str_)
+        return factored(column)
     if have.categories is not None:
-        names = np.array(have.categories, dtype=np.str_)
-        return names[column]
-    values, inverse = np.unique(column, return_inverse=True)
+        return have.categories, column
+    values, codes = np.unique(column, return_inverse=True)
     if column.dtype.kind == "f" and not (np.isfinite(values) & (np.abs(values) <= _EXACT)).all():
         found.refuse(wanted.name, "holds numbers, not categories")
-        return column
-    names = np.array([name_of(value) for value in values.tolist()], dtype=np.str_)
-    return names[inverse.reshape(column.shape)]
+    return [name_of(value) for value in values.tolist()], codes.reshape(column.shape)
 
 
 def without_ranges(schema: Schema) -> Schema:

@@ -17,7 +17,16 @@ from numpy.typing import NDArray
 from aeros_core.parameters import Array
 from aeros_core.schema import OTHER, Field, Unknown
 
-__all__ = ["code_of_unknown", "codes_of", "lookup", "name_of", "ordered", "recoded", "with_other"]
+__all__ = [
+    "code_of_unknown",
+    "codes_of",
+    "factored",
+    "lookup",
+    "name_of",
+    "ordered",
+    "recoded",
+    "with_other",
+]
 
 _BOOLEANS = {"true": "1", "false": "0"}
 _NUMBER = re.compile(r"-?(0|[1-9]\d{0,15})(\.\d{0,15})?")
@@ -65,6 +74,17 @@ def code_of_unknown(field: Field) -> int:
     return -1
 
 
+def factored(texts: Array) -> tuple[list[str], NDArray[np.int64]]:
+    """Return the distinct texts of an array, and which of them each element is.
+
+    Memory grows with the texts that there are, not with the longest of them.
+    """
+    found: dict[str, int] = {}
+    values = np.asarray(texts).ravel().tolist()
+    codes = (found.setdefault(str(value), len(found)) for value in values)
+    return list(found), np.fromiter(codes, np.int64, len(values)).reshape(np.shape(texts))
+
+
 def codes_of(field: Field, texts: Array) -> tuple[NDArray[np.int64], list[str]]:
     """Return the code of each text in a field, and the distinct texts that it does not know.
 
@@ -75,18 +95,14 @@ def codes_of(field: Field, texts: Array) -> tuple[NDArray[np.int64], list[str]]:
     Returns:
         Codes in the shape of ``texts``, unknown ones as `code_of_unknown` says.
     """
-    found, inverse = np.unique(np.asarray(texts, dtype=np.str_), return_inverse=True)
-    names = found.tolist()
-    codes = lookup(names, field.categories or ())
-    strange = [name for name, code in zip(names, codes.tolist(), strict=True) if code < 0]
-    codes[codes < 0] = code_of_unknown(field)
-    return codes[inverse.reshape(np.shape(texts))], strange
+    names, codes = factored(texts)
+    return recoded(field, names, codes)
 
 
 def recoded(
     field: Field, names: Sequence[str], codes: Array
 ) -> tuple[NDArray[np.int64], list[str]]:
-    """Return codes of a field for codes that mean other names; see `codes_of`.
+    """Return the code in a field of what codes mean by other names; see `codes_of`.
 
     Args:
         field: Has categories.

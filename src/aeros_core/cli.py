@@ -133,6 +133,7 @@ def _parser(typed: Sequence[str]) -> argparse.ArgumentParser:
 def run(arguments: Sequence[str]) -> int:
     """Compose a configuration and run the task it describes; ``-m`` runs a sweep."""
     from aeros_core import config, locks
+    from aeros_core.addresses import refuse_credentials
     from aeros_core.delivery import Delivery
 
     registry = plugins.discover()
@@ -140,6 +141,7 @@ def run(arguments: Sequence[str]) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, where it would print and exit
     sys.argv = ["aeros run"]
     flags, overrides = _split(arguments)
+    refuse_credentials(overrides)
     sys.argv = ["aeros run", *flags, *(locks.spelled(word) for word in overrides)]
     with Delivery(registry) as delivery:
         return _composed(delivery)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from aeros_core import elements, workflow
+from aeros_core.admission import MOST_EXAMPLES
 from aeros_core.alignment import SourceSchema
 from aeros_core.errors import ConfigError
 from aeros_core.outcomes import Result, Status
@@ -204,6 +205,8 @@ def judge(
         pending = agreement is not None and member.told.get("unknown")
         if member.told.get("error") and not pending:
             return _answering(member, model) or str(member.told["error"])
+        if member.own and not plain and not pending and not 0 < member.examples <= MOST_EXAMPLES:
+            return "it does not state how many examples it has, 1 or more"
         if differs := member.told.get("differs"):
             return f"its data are not the task's own: other {', '.join(map(str, differs[:20]))}"
         return ""

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from aeros_core import unpacking
 from aeros_core.categories import code_of_unknown, codes_of
 from aeros_core.data import Batch
 from aeros_core.errors import ConfigError, DataError
 from aeros_core.messages import State
 from aeros_core.parameters import Array
 from aeros_core.schema import Field, Schema, Unknown
-from aeros_transforms.options import all_known
+from aeros_transforms.options import all_known, override
 from aeros_transforms.steps.binding import Binding, bound
 
 __all__ = ["OneHot"]
@@ -76,6 +77,7 @@ class OneHot:
                 if field.unknown is Unknown.refuse:
                     raise _refusal(name, str(column[strange][0]), categories)
                 codes = np.where(strange, code_of_unknown(field), codes)
+            _check_memory(name, codes.size, len(categories))
             vectors = np.zeros((*codes.shape, len(categories)), dtype=np.float32)
             ones = np.array(codes >= 0, np.float32)  # a code of -1 is no category
             np.put_along_axis(vectors, codes[..., np.newaxis], ones[..., np.newaxis], axis=-1)
@@ -112,15 +114,26 @@ class OneHot:
         }
 
 
+def _check_memory(name: str, values: int, categories: int) -> None:
+    """Refuse vectors that the machine has no memory for: values times categories."""
+    if (wanted := 4 * values * categories) > unpacking.installed():
+        raise DataError(
+            f"field '{name}' has {categories} categories: {_OPTION} would take"
+            f" {unpacking.spelled(wanted)} for {values} values of it, and this machine has"
+            f" {unpacking.spelled(unpacking.installed())} of memory",
+            hint=override("transformer.drop.fields", name) + " and drop before one_hot",
+        )
+
+
 def _codes(field: Field, column: Array) -> Array:
     """Return the codes of texts, -1 or that of ``other`` for unknown ones."""
-    texts = np.array(field.categories, dtype=np.str_)
-    order = np.argsort(texts)
-    codes = order[np.minimum(np.searchsorted(texts, column, sorter=order), len(texts) - 1)]
-    strange = texts[codes] != column
-    if strange.any():
-        codes[strange] = codes_of(field, column[strange])[0]
-    return np.asarray(codes)
+    known = {category: code for code, category in enumerate(field.categories or ())}
+    values = column.ravel().tolist()
+    codes = np.fromiter((known.get(value, -1) for value in values), np.int64, len(values))
+    if (strange := codes < 0).any():
+        odd = column.ravel()[strange]
+        codes[strange] = codes_of(field, odd)[0]
+    return codes.reshape(column.shape)
 
 
 def _refusal(name: str, value: str, categories: tuple[str, ...]) -> DataError:
