@@ -81,8 +81,9 @@ def factored(texts: Array) -> tuple[list[str], NDArray[np.int64]]:
     """
     found: dict[str, int] = {}
     values = np.asarray(texts).ravel().tolist()
-    codes = (found.setdefault(str(value), len(found)) for value in values)
-    return list(found), np.fromiter(codes, np.int64, len(values)).reshape(np.shape(texts))
+    each = (found.setdefault(str(value), len(found)) for value in values)
+    codes = np.fromiter(each, np.int64, len(values)).reshape(np.shape(texts))
+    return list(found), codes
 
 
 def codes_of(field: Field, texts: Array) -> tuple[NDArray[np.int64], list[str]]:

@@ -81,6 +81,7 @@ class Executor:
         self._run, self._since, self._regretted = 0, "", (0, "")
         self._made_from: Any = None
         self._made_for: Any = None
+        self._left_out: tuple[str, ...] = ()
         self._stopped = threading.Event()
 
     @property
@@ -307,8 +308,9 @@ class Executor:
         if shown:
             size = len(json.dumps(shown))
             self.site.sent("categories", size, 0, columns=sorted(shown))
-        if differences.extra:
+        if differences.extra and differences.extra != self._left_out:
             self._say(f"leaves out columns that the task does not use: {_few(differences.extra)}")
+        self._left_out = differences.extra
         return {
             "missing": list(differences.missing),
             "kinds": dict(differences.kinds),
