@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -17,6 +16,7 @@ from aeros_core.alignment import Differences
 from aeros_core.answering import Answering
 from aeros_core.controllers.local import LocalNodes
 from aeros_core.data import Partition
+from aeros_core.data_files import ANYWHERE, NOWHERE, FileAccess
 from aeros_core.errors import ConfigError
 from aeros_core.intake import NO_TIME
 from aeros_core.messages import Failure, Instruction, Reply, State, Update
@@ -32,13 +32,12 @@ from aeros_core.subtask import Kind, Subtask
 from aeros_core.task import Collect, Evaluating, Over, Task
 from aeros_flower.place import Place
 from aeros_flower.plan import Plan
+from aeros_flower.site.opening import files_of
+from aeros_flower.site.options import SiteOptions
 from aeros_flower.site.policy import Policy
 from aeros_flower.site.rules import Request
 
-__all__ = ["Job", "overridden", "prepared"]
-
-OWN = ("trainer", "transformer")
-"""Parts of the configuration that an executor may set for itself."""
+__all__ = ["Job", "prepared"]
 
 
 class Job:
@@ -50,6 +49,7 @@ class Job:
         client: Name of the one client that all data here belong to; None: this executor
             serves any of the clients that the task's partition has.
         model: What it is to answer with, without its parameters; None: it is to train.
+        files: Which files these configurations may name.
         plan: What data of one client's are brought to, and others are held against; None: the
             data here decide, and steps are fitted to them.
 
@@ -64,27 +64,28 @@ class Job:
         config: Mapping[str, Any],
         client: str | None,
         model: Model | None = None,
+        files: FileAccess = ANYWHERE,
         plan: Plan | None = None,
     ) -> None:
         task = _task(config.get("task") or {}, model)
         steps = {
-            name: build_part(registry, "transformer", node, name)
+            name: build_part(registry, "transformer", node, name, files)
             for name, node in (config.get("transformer") or {}).items()
         }
         if client is not None and plan is None:
             steps = {n: step for n, step in steps.items() if not isinstance(step, Partitioner)}
         self._steps, self._task, self._client, self._plan = steps, task, client, plan
-        self._codec = compose.build_codec(registry, config)
+        self._codec = compose.build_codec(registry, config, files)
         self.sending: dict[str, object] = {}
         self._loaded: Loaded | None = None
         self._data: Prepared | None = None
         self._nodes: LocalNodes | None = None
         self._worker: Trainer | Answering
         if model is not None:
-            self._worker = _answering(registry, config, model, task.collect)
+            self._worker = _answering(registry, config, model, task.collect, files)
             self._use(scoring.prepare(steps, task, model))
             return
-        self._worker = trainer = _trainer(registry, config)
+        self._worker = trainer = _trainer(registry, config, files)
         self.sending = {"trainer": trainer}
         if client is None or plan is None:
             data = pipeline.prepare(steps, task.seed)
@@ -255,24 +256,30 @@ def _task(told: Mapping[str, Any], model: Model | None) -> Task:
     return replace(task, collect=collect, over=over, subtasks=subtasks)
 
 
-def _trainer(registry: Registry, config: Mapping[str, Any]) -> Trainer:
-    trainer: Trainer = build_part(registry, "trainer", config.get("trainer") or {})
+def _trainer(registry: Registry, config: Mapping[str, Any], files: FileAccess) -> Trainer:
+    node = config.get("trainer") or {}
+    trainer: Trainer = build_part(registry, "trainer", node, files=files)
     demand(trainer, Trainer, "trainer", "what is chosen")
     return trainer
 
 
 def _answering(
-    registry: Registry, config: Mapping[str, Any], model: Model, collect: Collect
+    registry: Registry,
+    config: Mapping[str, Any],
+    model: Model,
+    collect: Collect,
+    files: FileAccess,
 ) -> Answering:
     """Return what answers; what it needs and is not installed here is told at once."""
     node = config.get("inferencer") or members.usual(registry, model)
-    build_part(registry, "inferencer", node)
-    build_module(registry, model.module)
+    build_part(registry, "inferencer", node, files=files)
+    build_module(registry, model.module, files)
     for name, step in model.transformers.items():
-        build_part(registry, "transformer", step, name)
+        build_part(registry, "transformer", step, name, files)
 
     def serve(parameters: Parameters) -> Service:
-        return compose.build_service(registry, replace(model, parameters=parameters), node)
+        whole = replace(model, parameters=parameters)
+        return compose.build_service(registry, whole, node, files=files)
 
     return Answering(serve, model.schema, collect)
 
@@ -303,49 +310,14 @@ def prepared(registry: Registry, place: Place, policy: Policy, asked: Request) -
     Raises:
         AerosError: A plugin is missing, or the data cannot be used.
     """
-    config = overridden(asked.config, (*policy.settings, *place.settings))
+    options = SiteOptions(
+        registry,
+        (*policy.settings, *place.settings),
+        own=place.own,
+        files=files_of(place, policy),
+        allowed=lambda address: policy.names("remote_inferencers", address),
+    )
+    config = options.configured(asked.config)
+    model = None if asked.model is None else options.delivered(asked.model)
     client = place.name if place.own else None
-    return Job(registry, config, client, asked.model, asked.plan)
-
-
-def overridden(config: Mapping[str, Any], words: Sequence[str]) -> dict[str, Any]:
-    """Return a configuration with what an executor sets for itself, as ``key.of.it=value``.
-
-    Raises:
-        ConfigError: It is not the executor's to set, or does not exist.
-    """
-    made: dict[str, Any] = json.loads(json.dumps(config))
-    for word in words:
-        key, _, text = word.partition("=")
-        *way, last = key.split(".")
-        place: Any = made
-        for part in way:
-            place = place.get(part) if isinstance(place, dict) else None
-        if not way or way[0] not in OWN or not isinstance(place, dict) or last not in place:
-            raise ConfigError(
-                f"--set {word}: the task has no option '{key}' that an executor sets",
-                exists=", ".join(_options(config)) or "none",
-                hint="--set KEY=VALUE with one of these, or leave it out",
-            )
-        place[last] = _value(text)
-    return made
-
-
-def _options(config: Mapping[str, Any]) -> list[str]:
-    """Return the keys that an executor may set, of parts and of what lies within them."""
-    keys: list[str] = []
-    todo = [(group, config.get(group)) for group in OWN]
-    for name, node in todo:
-        for key, value in (node if isinstance(node, Mapping) else {}).items():
-            if isinstance(value, Mapping):
-                todo.append((f"{name}.{key}", value))
-            elif key != "_target_":
-                keys.append(f"{name}.{key}")
-    return sorted(keys)
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
+    return Job(registry, config, client, model, NOWHERE, asked.plan)
