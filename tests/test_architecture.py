@@ -13,7 +13,7 @@ SOURCE = Path(aeros_core.__file__).parent
 
 LAYERS = [
     # contracts and data
-    "errors disclosure hookspecs options safe_open data_files streams unpacking npz encoding"
+    "errors addresses disclosure hookspecs options safe_open data_files streams unpacking npz encoding"
     " parameters dtypes proportions messages schema categories data alignment subtask task presets"
     " outcomes tally counts records waiting control events roles powers storage_powers",
     # the algorithms of the system, and how results look
