@@ -425,3 +425,14 @@ def test_members_without_an_inferencer_take_the_usual_one(asking, monkeypatch):
     with pytest.raises(PluginError, match="is usually answered with by inferencer=") as caught:
         compose.build_service(registry, repository.model("task"), {"_target_": "toy_parts.Asks"})
     assert caught.value.hint.startswith("pip install aeros-")
+
+
+@pytest.mark.parametrize("key", ["_partial_", "_args_", "_recursive_", "_convert_", "_mode_"])
+def test_a_forged_record_of_a_model_is_refused(toy, key):
+    forged = {"_target_": "toy_parts.Steep", "slope": 2.0, key: True}
+    with pytest.raises(ConfigError) as refused:
+        compose.build_module(toy, forged)
+    assert refused.value.asked.startswith(f"option '{key}' does not exist")
+    with pytest.raises(ConfigError) as refused:
+        compose.build_part(toy, "transformer", {"_target_": "toy_parts.Scale", key: True}, "scale")
+    assert refused.value.asked.startswith(f"option '{key}' does not exist")
