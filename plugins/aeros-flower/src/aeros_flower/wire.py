@@ -11,6 +11,7 @@ from flwr.app import RecordDict
 from aeros_core.encoding import Decoder, Encoded
 from aeros_core.messages import Action, Evaluation, Failure, Instruction, Reply, Scores, Update
 from aeros_core.parameters import Array, Layout, Parameters, TensorSpec
+from aeros_flower.bounds import check_instructions
 from aeros_flower.brief import shaped
 from aeros_flower.parcel import (
     ALONE,
@@ -175,7 +176,7 @@ def unpack_instructions(content: RecordDict) -> list[Instruction]:
     if action not in list(Action):
         raise WireError(f"action '{action}' is unknown")
     personal = tuple(of(p, str, "personal") for p in of(head.get("personal"), list, "personal"))
-    return [
+    found = [
         Instruction(
             round=of(head.get("round"), int, "round"),
             node=of(told.get("node"), str, "node"),
@@ -190,6 +191,8 @@ def unpack_instructions(content: RecordDict) -> list[Instruction]:
         )
         for told in rows(head, "nodes")
     ]
+    check_instructions(found)
+    return found
 
 
 def unpack_replies(
