@@ -14,7 +14,7 @@ from aeros_core.messages import Instruction
 from aeros_core.parameters import Parameters
 from aeros_flower import bounds, wire
 from aeros_flower.link import Answer
-from aeros_flower.members import introduced, shown
+from aeros_flower.members import introduced
 from aeros_flower.parcel import WireError
 from aeros_flower.roster import Roster
 
@@ -154,11 +154,6 @@ def test_what_is_too_large_is_not_even_read(monkeypatch):
         introduced(7, prepared(pad="x" * 2000))
 
 
-def test_what_is_shown_is_one_line_of_letters():
-    assert shown("a\nb\x1b[31m") == "a?b?[31m"
-    assert len(shown("x" * 10**6)) == 501
-
-
 class Post:
     """Nodes that say what they are told to, once they are asked."""
 
@@ -205,7 +200,7 @@ def test_whatever_is_wrong_with_one_costs_it_alone(error):
     made, said = roster(post, judge)
     made.refresh()
     assert [member.name for member in made.fit] == ["good"]
-    assert "what it says of itself cannot be read" in made.unfit["odd"]
+    assert "what it says of itself is incomplete" in made.unfit["odd"]
     assert "executor good takes part" in said
 
 

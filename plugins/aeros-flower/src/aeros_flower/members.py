@@ -10,20 +10,12 @@ from aeros_core.elements import Description, InfrastructureElement
 from aeros_flower import wire
 from aeros_flower.parcel import WireError, of, size_of
 from aeros_flower.rest import Rest
+from aeros_flower.self_description import bounded
 
-__all__ = ["Member", "introduced", "shown"]
-
-_LONGEST_NAME = 255
-"""Letters of a name, at most: what its clients keep lies in a folder called so."""
-
-_MOST_EXAMPLES = 2**53
-"""Examples that one client may say to have: as many as a float counts exactly."""
+__all__ = ["Member", "introduced"]
 
 _LARGEST = 2**26
 """Bytes of all that an executor says of itself: the schema of a very wide table."""
-
-_SHOWN = 500
-"""Letters of what an executor says that a person is shown, at most."""
 
 
 @dataclass(slots=True)
@@ -66,7 +58,7 @@ def introduced(number: int, content: Any) -> Member:
     if (size := size_of(content)) > _LARGEST:
         raise WireError(f"{size} bytes, more than {_LARGEST}")
     try:
-        return _read(number, wire.unpack_note(content, "prepared"))
+        return _read(number, bounded(wire.unpack_note(content, "prepared")))
     except WireError:
         raise
     except Exception as error:  # whatever is wrong with it is wrong with this one alone
@@ -76,23 +68,12 @@ def introduced(number: int, content: Any) -> Member:
 def _read(number: int, told: Mapping[str, Any]) -> Member:
     element = dict(of(told.get("element"), dict, "element"))
     element["description"] = Description(**of(element.get("description"), dict, "description"))
-    name, examples = of(told.get("name"), str, "name"), of(told.get("examples", 0), int, "examples")
-    if not 0 < len(name) <= _LONGEST_NAME or not name.isprintable():
-        raise WireError(f"a name of {len(name)} letters, or of some that cannot be printed")
-    if not 0 <= examples < _MOST_EXAMPLES:
-        raise WireError(f"{examples:.3g} examples")
     return Member(
         number=number,
-        name=name,
+        name=of(told.get("name"), str, "name"),
         own=of(told.get("own"), bool, "own"),
-        examples=examples,
+        examples=of(told.get("examples", 0), int, "examples"),
         versions=of(told.get("versions"), dict, "versions"),
         element=InfrastructureElement(**element),
         told=told,
     )
-
-
-def shown(text: str) -> str:
-    """Return what an executor says in one line of letters that can be printed, not too long."""
-    line = "".join(letter if letter.isprintable() else "?" for letter in text[: _SHOWN + 1])
-    return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}…"

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from aeros_core.powers import SupportsRefusals
+from aeros_core.tally import shown
 from aeros_core.waiting import MINUTE
 from aeros_flower import wire
 from aeros_flower.answers import Refused
 from aeros_flower.link import Answer
-from aeros_flower.members import Member, introduced, shown
+from aeros_flower.members import Member, introduced
 from aeros_flower.parcel import WireError
 from aeros_flower.rest import Rest
 
@@ -199,7 +200,7 @@ class Roster:
             member.problem = aside or self._judge(member)
         except Exception as error:  # whatever is wrong with it is wrong with this one alone
             why = shown(f"{type(error).__name__}: {error}")
-            aside, member.problem = "", f"what it says of itself cannot be read: {why}"
+            aside, member.problem = "", f"what it says of itself is incomplete: {why}"
         member.problem = shown(member.problem)
         if aside:
             self.aside[member.name] = aside
