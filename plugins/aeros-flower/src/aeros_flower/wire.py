@@ -15,7 +15,6 @@ from aeros_core.parameters import Array, Layout, Parameters, TensorSpec
 from aeros_core.reply_limits import MOST_FIGURES, MOST_SHARES, figures_fault
 from aeros_core.tally import Refusal
 from aeros_flower.bounds import check_instructions
-from aeros_flower.brief import shaped
 from aeros_flower.parcel import (
     ALONE,
     Block,
@@ -32,6 +31,7 @@ from aeros_flower.parcel import (
     pack,
     rows,
 )
+from aeros_flower.plan import shaped
 
 __all__ = [
     "model_of",
