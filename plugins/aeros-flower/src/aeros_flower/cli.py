@@ -65,6 +65,10 @@ def add_executor(parser: argparse.ArgumentParser) -> None:
 def _add_site(parser: argparse.ArgumentParser) -> None:
     """Give ``aeros executor`` the options by which a site decides."""
     parser.add_argument(
+        "--data-root", type=Path, metavar="DIR",
+        help="a folder: files that tasks name are looked for below it; without one, none is read",
+    )  # fmt: skip
+    parser.add_argument(
         "--policy", type=Path, metavar="FILE",
         help="what this site allows, as YAML; without one the documented defaults hold",
     )  # fmt: skip
@@ -141,6 +145,7 @@ def _place(parsed: argparse.Namespace) -> Place:
         settings=tuple(parsed.settings),
         state=parsed.state,
         description=Description(tier=parsed.tier, labels=labels, data=parsed.data),
+        data_root=parsed.data_root,
         policy=parsed.policy,
         same_user=parsed.same_user,
         address=parsed.address,
