@@ -14,11 +14,11 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import asdict, is_dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 
 pytest.importorskip("flwr")
 pytest.importorskip("aeros_transforms")
@@ -51,12 +51,9 @@ def names(group):
 
 
 def node(group, name, **options):
-    made = configuration.plain(configuration.thawed(REGISTRY.options[group, name].config))
-    return made | options
-
-
-def plain(value):
-    return asdict(value) if is_dataclass(value) else value
+    config = configuration.thawed(REGISTRY.options[group, name].config)
+    made = OmegaConf.to_container(config, enum_to_str=True)
+    return {k: v for k, v in made.items() if k != "defaults" and v != "???"} | options
 
 
 class Machine:
@@ -124,12 +121,14 @@ class Hostile:
         sent = [self.link.push(number, content) for number in self.numbers]
         ends, answers = time.monotonic() + wait, {}
         while len(answers) < len(sent) and time.monotonic() < ends:
-            for answer in self.link.pull(sent, most=len(sent)):
+            waited = [message for message in sent if message not in answers]
+            for answer in self.link.pull(waited, most=len(waited)):
                 answers[answer.message] = answer
             self.link.wait(0.2)
         assert len(answers) == len(sent), [m.said[-2000:] for m in self.machines]
         for answer in answers.values():
             self.came.append(bytes_of(answer))
+            assert not answer.error, (answer.error, [m.said[-3000:] for m in self.machines])
         return [answers[message] for message in sent]
 
     def prepare(self, model=None, **config):
