@@ -1,14 +1,21 @@
+import contextlib
+import io
+import tracemalloc
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from aeros_core import rowfile, safetensors
 from aeros_core.errors import ConfigError, DataError, RepositoryError
 from aeros_core.parameters import Parameters
 from aeros_core.records import Model
 from aeros_core.schema import Field, Schema
+from aeros_core.testing.mutations import damaged
 
 FIELDS = (
     Field("age", "float32"),
@@ -114,3 +121,40 @@ def test_files_that_are_none(tmp_path):
             rowfile.read(written(tmp_path, data, "a.npz"), MODEL, [])
     with pytest.raises(RepositoryError, match="is no whole safetensors file"):
         rowfile.read(written(tmp_path, b"none", "a.safetensors"), MODEL, [])
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(data=st.data(), other=st.binary(max_size=60))
+def test_damaged_files_are_read_or_refused(tmp_path, data, other):
+    image = np.arange(12, dtype=np.float64).reshape(2, 2, 3)
+    np.savez_compressed(tmp_path / "rows.npz", image=image)
+    whole = replace(MODEL, parameters=Parameters.of({"image": image}))
+    safetensors.save(tmp_path / "rows.safetensors", whole)
+    for name, model in (("rows.npz", IMAGES), ("rows.safetensors", IMAGES), ("rows.csv", MODEL)):
+        content = GOOD.encode() if name == "rows.csv" else (tmp_path / name).read_bytes()
+        path = written(tmp_path, data.draw(damaged(content, other)), f"damaged-{name}")
+        with contextlib.suppress(ConfigError, DataError, RepositoryError):
+            rowfile.read(path, model, [Halve()] if model is MODEL else [])
+
+
+def test_an_archive_that_announces_more_than_it_has(tmp_path):
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, {"shape": (2**45,), "fortran_order": False, "descr": "<f8"}
+    )
+    with zipfile.ZipFile(tmp_path / "rows.npz", "w") as file:
+        file.writestr("image.npy", header.getvalue())
+    with pytest.raises(DataError, match=r"cannot be read: array 'image' is damaged: its header"):
+        rowfile.read(tmp_path / "rows.npz", IMAGES, [])
+
+
+def test_texts_are_as_long_as_they_are(tmp_path):
+    long = "z" * 100_000  # csv's own limit is 131,072
+    rows = "".join(f"{text},1,0\n" for text in ["a"] * 2000 + [long])
+    step = Halve()
+    tracemalloc.start()
+    rowfile.read(written(tmp_path, "note,age,town\n" + rows), MODEL, [step])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert step.seen["note"][-1] == long
+    assert peak < 20 * 2**20  # as one array of the widest: 800 MB

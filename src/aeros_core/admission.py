@@ -14,13 +14,49 @@ from aeros_core.messages import Evaluation, Failure, Reply, Update
 from aeros_core.parameters import Parameters, Vector, on_host
 from aeros_core.tally import Refusal
 
-__all__ = ["fault", "finite"]
+__all__ = ["MOST_EXAMPLES", "fault", "finite", "of_examples", "within_stated"]
 
 _SHORT = 2**15
 """Elements below which it is quicker to look at each than to be spared warnings."""
 
 _BLOCK = 2**16
 """Elements whose change is measured at once, so that no model is copied for it."""
+
+
+MOST_EXAMPLES = 2**53
+"""Examples that one node may report: what weights, which are float64, hold exactly."""
+
+
+def of_examples(examples: object, stated: int = 0) -> Refusal | None:
+    """Return why a reply's number of examples is refused; None for a good one.
+
+    Args:
+        examples: What the reply says: an integer, 1 to 2^53.
+        stated: Examples that its node stated when it joined; 0 where that is not known.
+    """
+    if isinstance(examples, bool) or not isinstance(examples, int | np.integer):
+        kind = type(examples).__name__
+        return Refusal("examples", f"examples must be an integer, got {kind}")
+    count = int(examples)
+    if not 0 < count <= MOST_EXAMPLES:
+        told = f"{count}" if abs(count) <= MOST_EXAMPLES else "beyond 2^53"
+        return Refusal("examples", f"{told} examples")
+    if stated and count > stated:
+        why = f"claims {count} examples, and stated {stated} when it joined"
+        return Refusal("examples", why)
+    return None
+
+
+def within_stated(reply: Reply, stated: int) -> Reply:
+    """Return a reply, or the failure of a node that claims more examples than it stated.
+
+    Args:
+        reply: What came from a node.
+        stated: Examples that the node stated when it joined; 0 where that is not known.
+    """
+    if isinstance(reply, Failure) or (refusal := of_examples(reply.examples, stated)) is None:
+        return reply
+    return Failure(reply.node, reply.round, refusal.text, refusal.kind)
 
 
 def fault(reply: Reply, base: Parameters, longest: float | None) -> Refusal | None:
@@ -41,8 +77,8 @@ def fault(reply: Reply, base: Parameters, longest: float | None) -> Refusal | No
     parameters = reply.parameters
     if parameters.layout is not base.layout and parameters.layout != base.layout:
         return Refusal("layout", "another layout than the global parameters")
-    if reply.examples <= 0:
-        return Refusal("examples", f"{reply.examples} examples")
+    if refusal := of_examples(reply.examples):
+        return refusal
     if type(parameters.vectors) is Encoded and not reply.delta:
         return Refusal("encoding", "compressed, but not a difference")
     if refusal := _of_vectors(parameters.vectors):

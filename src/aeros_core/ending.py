@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
+from aeros_core import clock
 from aeros_core.control import Cancelled
 from aeros_core.errors import AerosError, Interrupted
-from aeros_core.outcomes import Result, Status, dropped
+from aeros_core.outcomes import Result, Status, capped, dropped
 from aeros_core.roles import Components
 from aeros_core.sitting import Sitting
 from aeros_core.task import Task
@@ -24,7 +25,8 @@ def breathe(task: Task, parts: Components) -> None:
     control = parts.control
     if control.paused:
         parts.events.aeros_on_status(task=task, status=Status.PAUSED)
-        control.check()
+        with clock.paused():
+            control.check()
         parts.events.aeros_on_status(task=task, status=Status.RUNNING)
     control.check()
 
@@ -61,9 +63,11 @@ def conclude(
         received=sum(r.received for r in here.history),
         versions=parts.versions,
         dropped=dropped(here.history),
+        capped=capped(here.history),
     )
     try:
         parts.repository.finish(here.run.id, result)
+        here.ended = True
     except AerosError:  # the repository may be what failed: the others hear of the end
         if status is Status.FINISHED:
             raise
@@ -79,6 +83,8 @@ def fail(task: Task, parts: Components, here: Sitting, began: float, error: Base
         Interrupted: It was Ctrl-C.
     """
     parts.events.aeros_on_error(task=task, error=error)
+    if here.ended:  # it was a listener that failed: what is recorded stays
+        return
     conclude(task, parts, here, _status(error), began)
     if isinstance(error, KeyboardInterrupt):
         kept = f"rounds 1 to {here.number} are" if here.number else "no round is"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -36,6 +38,7 @@ class RunDirectory:
     def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
         self.folder = folder
         self._rounds: list[Round] = []
+        self._told = False
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "config.yaml").write_text(OmegaConf.to_yaml(dict(config)), encoding="utf-8")
 
@@ -44,7 +47,8 @@ class RunDirectory:
         """Start ``rounds.jsonl`` with what earlier sittings committed."""
         self._rounds = list(history)
         lines = "".join(map(_line, history))
-        (self.folder / "rounds.jsonl").write_text(lines, encoding="utf-8")
+        with self._going_on():
+            (self.folder / "rounds.jsonl").write_text(lines, encoding="utf-8")
 
     @hookimpl
     def aeros_after_scores(self, scores: Scores) -> None:
@@ -62,16 +66,33 @@ class RunDirectory:
     def aeros_after_round(self, round: Round) -> None:
         """Add the round to ``rounds.jsonl``."""
         self._rounds.append(round)
-        with (self.folder / "rounds.jsonl").open("a", encoding="utf-8") as file:
+        with (
+            self._going_on(),
+            (self.folder / "rounds.jsonl").open("a", encoding="utf-8") as file,
+        ):
             file.write(_line(round))
 
     @hookimpl
     def aeros_after_task(self, task: Task, result: Result) -> None:
         """Write ``result.json`` and ``curve.png``."""
         text = json.dumps(_finite(result.to_json()), indent=2, allow_nan=False)
-        (self.folder / "result.json").write_text(text + "\n", encoding="utf-8")
-        if self._rounds and not task.infers:
-            curves.draw({task.name: self._rounds}, self.folder / "curve.png", task.name)
+        with self._going_on():
+            (self.folder / "result.json").write_text(text + "\n", encoding="utf-8")
+            if self._rounds and not task.infers:
+                curves.draw({task.name: self._rounds}, self.folder / "curve.png", task.name)
+
+    @contextmanager
+    def _going_on(self) -> Iterator[None]:
+        """Warn once of a disk that takes no more: the repository has what is written here."""
+        try:
+            yield
+        except OSError as error:
+            if not self._told:
+                self._told = True
+                sys.stderr.write(
+                    f"aeros: the files in {self.folder} are not complete:"
+                    f" {error.strerror or error}; the run goes on, and aeros results shows it\n"
+                )
 
 
 def _line(round: Round) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aeros_core import pipeline, safetensors
+from aeros_core import npz, pipeline, safetensors
 from aeros_core.data import Batch
 from aeros_core.errors import ConfigError, DataError
 from aeros_core.parameters import Array
@@ -21,7 +21,7 @@ __all__ = ["FILES", "read"]
 
 FILES = (".npz", ".safetensors", ".csv")
 
-_DAMAGED = (OSError, ValueError, EOFError, zipfile.BadZipFile, csv.Error)
+_DAMAGED = (OSError, ValueError, csv.Error)
 
 
 def read(path: Path, model: Model, steps: Iterable[Transformer]) -> Batch:
@@ -71,8 +71,7 @@ def _columns(path: Path) -> Mapping[str, Array]:
 def _archive(path: Path) -> Mapping[str, Array]:
     if not zipfile.is_zipfile(path):
         raise ValueError("it is no whole .npz")
-    with np.load(path, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+    return npz.read(path.read_bytes(), path)
 
 
 def _text(path: Path) -> Mapping[str, Array]:
@@ -106,9 +105,16 @@ def _column(path: Path, field: Field, column: Array) -> Array:
     return values
 
 
+def _texts(column: Array) -> Array:
+    """Return values as texts, each as long as it is."""
+    texts = np.empty(column.size, object)
+    texts[:] = [str(value) for value in column.ravel()]
+    return texts.reshape(column.shape)
+
+
 def _typed(field: Field, column: Array) -> Array:
     if field.dtype == "str":
-        return column.astype(str).astype(object)
+        return _texts(column)
     if field.categories is not None and column.dtype.kind in "OU":
         codes = {name: code for code, name in enumerate(field.categories)}
         column = np.array([codes.get(str(value), value) for value in column.ravel()], object)

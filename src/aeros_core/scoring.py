@@ -154,10 +154,15 @@ class Scoring:
             ConfigError: More nodes are asked for than there are; nothing was begun.
             TaskError: Too few nodes answered.
         """
-        task, parts, events = self._task, self._parts, self._parts.events
+        task, parts = self._task, self._parts
         cohort.check(task, self._nodes)
         began, used = time.monotonic(), origin.used(str(task.start), parts.repository)
-        here = sitting.open_run(task, parts, {}, lambda: self._model.parameters)
+        with sitting.opened(task, parts, {}, lambda: self._model.parameters) as here:
+            return self._go_on(here, began, used)
+
+    def _go_on(self, here: Sitting, began: float, used: Mapping[str, str | int]) -> Result:
+        """Ask the nodes unless they have answered, and record how that ends."""
+        task, parts, events = self._task, self._parts, self._parts.events
         events.aeros_before_task(task=task, run=here.run, history=tuple(here.history))
         events.aeros_on_status(task=task, status=Status.RUNNING)
         try:
@@ -171,6 +176,7 @@ class Scoring:
 
     def _ask(self, here: Sitting) -> None:
         task, parts, tally, started = self._task, self._parts, Tally(), time.monotonic()
+        cohort.await_quorum(task, self._nodes, self._breathe)
         names = cohort.select(task, self._nodes, 1)
         parts.events.aeros_before_round(task=task, number=1, cohort=names)
         sent = [self._instruction(name) for name in names]

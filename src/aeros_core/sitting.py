@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
@@ -14,10 +15,12 @@ from aeros_core.outcomes import Result, Round, Status
 from aeros_core.parameters import Parameters
 from aeros_core.powers import SupportsState
 from aeros_core.records import Run
-from aeros_core.roles import Components
+from aeros_core.roles import Components, Repository
+from aeros_core.storage_powers import SupportsRunLocks
 from aeros_core.task import Task
 
-__all__ = ["Keepers", "Sitting", "keepers", "now", "open_run", "state_of"]
+__all__ = ["Keepers", "Sitting", "hold", "keepers", "let_go", "now", "open_run", "opened",
+           "state_of"]  # fmt: skip
 
 Keepers: TypeAlias = Mapping[str, SupportsState]
 """Who has a state that an exact resume has to bring back, by role."""
@@ -27,7 +30,10 @@ NOT_IDENTITY = (
 )  # fmt: skip
 """Options of a task that may change between two sittings of one run."""
 
-LATER = {"collect": "statistics", "over": "all"}
+_LONGEST = 100
+"""Characters of a task's name that are in the name of its run, which has to fit into a file's."""
+
+LATER = {"collect": "statistics", "over": "all", "max_share": 0.5}
 """Options that earlier runs do not have: left out where they are as they would have been."""
 
 
@@ -40,12 +46,14 @@ class Sitting:
         parameters: The global parameters now.
         history: Every committed round, in order.
         before: Seconds that earlier sittings took.
+        ended: Whether the repository has recorded how it ended, which is then so.
     """
 
     run: Run
     parameters: Parameters
     history: list[Round] = field(default_factory=list)
     before: float = 0.0
+    ended: bool = False
 
     @property
     def number(self) -> int:
@@ -66,18 +74,24 @@ def now() -> str:
 def open_run(
     task: Task, parts: Components, keepers: Keepers, initialise: Callable[[], Parameters]
 ) -> Sitting:
-    """Begin a run; with ``task.resume`` go on with the last one of this task.
+    """Begin a run and hold it; with ``task.resume`` go on with the last one of this task.
 
     A task that was never begun is begun, resume or not, so a script may always resume.
 
     Raises:
-        ConfigError: There are runs of this task, but with another configuration.
+        ConfigError: There are runs of this task, but with another configuration; or another
+            process holds the one that was to go on.
     """
     if task.resume and (run := _resumable(task, parts)):
-        return _continue(run, parts, keepers, initialise)
+        hold(parts.repository, run.id)
+        try:
+            return _continue(run, parts, keepers, initialise)
+        except BaseException:
+            let_go(parts.repository, run.id)
+            raise
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
     run = Run(
-        id=f"{task.name}-{stamp}-{secrets.token_hex(3)}",
+        id=f"{task.name[:_LONGEST]}-{stamp}-{secrets.token_hex(3)}",
         task=task.name,
         identity=parts.identity,
         config=parts.config,
@@ -86,7 +100,40 @@ def open_run(
     )
     start = initialise()  # where that fails, nothing was begun
     parts.repository.begin(run)
+    hold(parts.repository, run.id)
     return Sitting(run, start)
+
+
+@contextmanager
+def opened(
+    task: Task, parts: Components, keepers: Keepers, initialise: Callable[[], Parameters]
+) -> Iterator[Sitting]:
+    """Begin a run or go on with it, as `open_run` does, and hold it until the block ends.
+
+    Raises:
+        ConfigError: As `open_run`.
+    """
+    here = open_run(task, parts, keepers, initialise)
+    try:
+        yield here
+    finally:
+        let_go(parts.repository, here.run.id)
+
+
+def hold(repository: Repository, run: str) -> None:
+    """Hold a run, where the repository keeps others from going on with it meanwhile.
+
+    Raises:
+        ConfigError: Another process holds it.
+    """
+    if isinstance(repository, SupportsRunLocks):
+        repository.acquire(run)
+
+
+def let_go(repository: Repository, run: str) -> None:
+    """Let others go on with a run."""
+    if isinstance(repository, SupportsRunLocks):
+        repository.release(run)
 
 
 def finished(task: Task, parts: Components, run: Run) -> Result | None:

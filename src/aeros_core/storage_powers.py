@@ -16,6 +16,7 @@ __all__ = [
     "SupportsPages",
     "SupportsParts",
     "SupportsRemoval",
+    "SupportsRunLocks",
     "SupportsTags",
     "SupportsVerify",
 ]
@@ -129,3 +130,25 @@ class SupportsAlgorithms(Protocol):
 
     def algorithm(self, name: str, version: str) -> tuple[Algorithm, bytes]:
         """Return a version and its wheel."""
+
+
+@runtime_checkable
+class SupportsRunLocks(Protocol):
+    """A repository that lets one process at a time go on with a run.
+
+    The lock ends with the process that holds it, however that ends: others then take it over.
+    A holder that was paused for so long that another one took over finds out with its next
+    ``commit``, ``finish`` or ``publish`` of the run: that raises RepositoryError, and stores
+    nothing.
+    """
+
+    def acquire(self, run: str) -> None:
+        """Hold a run until `release`.
+
+        Raises:
+            ConfigError: Another process holds it; the message has its host and process number,
+                and since when.
+        """
+
+    def release(self, run: str) -> None:
+        """Let others hold a run; one that is not held is no fault."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-from aeros_core import cohort
-from aeros_core.intake import SILENT, Nodes
+from aeros_core import clock, cohort, weight_cap
+from aeros_core.admission import of_examples
+from aeros_core.intake import LOST, SILENT, Nodes
 from aeros_core.messages import Evaluation, Failure, Instruction, Metrics, Reply, Scores
 from aeros_core.tally import Refusal, Tally
 from aeros_core.task import Task
@@ -26,9 +26,17 @@ def survey(
     breathe: Callable[[], None],
     tally: Tally,
 ) -> Metrics:
-    """Return the mean of what nodes measure, weighted by examples; see `gather`."""
-    replies = gather(Evaluation, nodes, task, sent, breathe, tally)
-    return cohort.mean({"examples": reply.examples, **reply.metrics} for reply in replies)
+    """Return the mean of what nodes measure, weighted by examples; see `gather`.
+
+    No node has more than ``task.max_share`` of the weight.
+    """
+    replies = {r.node: r for r in gather(Evaluation, nodes, task, sent, breathe, tally)}
+    examples = {node: reply.examples for node, reply in replies.items()}
+    counted = weight_cap.weights(examples, task.max_share, len(sent))
+    for node, weight in counted.items():
+        if weight < examples[node]:
+            tally.cap("evaluate", node, weight)
+    return cohort.mean({**r.metrics, "examples": counted[n]} for n, r in replies.items())
 
 
 def gather(
@@ -53,11 +61,11 @@ def gather(
     """
     tally.sent += sum(instruction.nbytes for instruction in sent)
     nodes.dispatch(sent)
-    ends = None if task.deadline is None else time.monotonic() + task.deadline
+    ends = None if task.deadline is None else clock.unpaused() + task.deadline
     number, pending = sent[0].round, {told.node for told in sent}
     while pending:
         breathe()
-        reply = nodes.receive(None if ends is None else ends - time.monotonic())
+        reply = nodes.receive(None if ends is None else ends - clock.unpaused())
         if reply is None:
             break
         tally.receive(reply)
@@ -68,7 +76,7 @@ def gather(
         if reply.round == number:
             pending.discard(reply.node)
     for node in sorted(pending):
-        tally.refuse(node, SILENT)
+        tally.refuse(node, LOST if task.deadline is None else SILENT)
     if pending:
         nodes.abandon()
 
@@ -77,12 +85,14 @@ def _fault(
     reply: Reply, number: int, pending: set[str], wanted: type[Evaluation | Scores]
 ) -> Refusal | None:
     kind = _KINDS[wanted]
-    if reply.round != number:
+    if reply.round < number:
         return Refusal("late", f"late: for round {reply.round}")
+    if reply.round > number:
+        return Refusal("other round", f"for round {reply.round}, and this is round {number}")
     if reply.node not in pending:
         return Refusal("duplicate", f"a second {kind}")
     if isinstance(reply, Failure):
-        return Refusal(kind, f"{kind}: {reply.reason}")
+        return Refusal(kind if reply.kind == "failed" else reply.kind, f"{kind}: {reply.reason}")
     if not isinstance(reply, wanted):
         return Refusal(kind, f"no {kind}, but something else")
-    return None if reply.examples > 0 else Refusal("examples", f"{reply.examples} examples")
+    return of_examples(reply.examples)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from aeros_core.messages import Reply, Scores, Update
@@ -15,9 +16,9 @@ class Refusal:
 
     Args:
         kind: What refusals are counted by: ``late``, ``duplicate``, ``not asked``,
-            ``failed``, ``not an update``, ``layout``, ``dtype``, ``examples``,
-            ``not finite``, ``norm``, ``encoding``, ``no reply``, ``evaluation`` or
-            ``inference``.
+            ``other round``, ``not its own``, ``same key``, ``gone``, ``failed``,
+            ``not an update``, ``layout``, ``dtype``, ``examples``, ``not finite``, ``norm``,
+            ``encoding``, ``no reply``, ``evaluation`` or ``inference``.
         text: What a person is told.
     """
 
@@ -34,6 +35,8 @@ class Tally:
         refused: Why a node's contribution is missing, by node.
         dropped: How often something of a node was refused, by node and kind; also of
             nodes whose contribution is not missing.
+        capped: Examples that a node counts for whose share was limited (`weight_cap`), by node
+            and by ``train`` or ``evaluate``.
         sent: Payload to nodes, bytes.
         received: Payload from nodes, bytes; of what was refused, too.
     """
@@ -41,6 +44,7 @@ class Tally:
     accepted: dict[str, dict[str, float]] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     dropped: dict[str, dict[str, int]] = field(default_factory=dict)
+    capped: dict[str, dict[str, int]] = field(default_factory=dict)
     sent: int = 0
     received: int = 0
 
@@ -54,6 +58,21 @@ class Tally:
         self.accepted[reply.node] = {"examples": reply.examples, **reply.metrics}
         if self.refused:  # an earlier reply of this node may have come to nothing
             self.refused.pop(reply.node, None)
+
+    def cap(self, what: str, node: str, examples: int) -> None:
+        """Note that a node counts for no more than these examples."""
+        self.capped.setdefault(node, {})[what] = examples
+
+    @property
+    def weighed(self) -> list[Mapping[str, float]]:
+        """Figures of each accepted update, with the examples that its node counts for."""
+        if not self.capped:
+            return list(self.accepted.values())
+        limits = {node: by["train"] for node, by in self.capped.items() if "train" in by}
+        return [
+            {**row, "examples": min(row["examples"], limits.get(node, row["examples"]))}
+            for node, row in self.accepted.items()
+        ]
 
     @property
     def reasons(self) -> str:

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from aeros_core.errors import AerosError, ConfigError, RepositoryError
+from aeros_core.errors import AerosError, ConfigError, DataError, RepositoryError
 from aeros_onnx import files, graph, reading
 
 
@@ -163,3 +163,19 @@ def test_damaged_bytes_are_refused_or_read(written, at, bytes_):
     except AerosError:
         return
     assert graph.holds_graph(model)
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["initialiser", "constant"])
+def test_a_sparse_tensor_that_would_fill_the_machine(written, inside):
+    proto = dense()
+    values = helper.make_tensor("large", TensorProto.FLOAT, [1], [1.0])
+    indices = helper.make_tensor("places", TensorProto.INT64, [1], [0])
+    sparse = helper.make_sparse_tensor(values, indices, [2**40])
+    if inside:
+        node = helper.make_node("Constant", [], ["c"])
+        node.attribute.append(helper.make_attribute("sparse_value", sparse))
+        proto.graph.node.insert(0, node)
+    else:
+        proto.graph.sparse_initializer.append(sparse)
+    with pytest.raises(DataError, match=r"sparse tensor 'large' takes 8 TiB of memory, more"):
+        reading.read(written(proto))

@@ -125,3 +125,27 @@ def test_nothing_to_encode():
     assert str(caught.value) == (
         "transformer.one_hot finds no field with categories in the data\n  exists: x: float32 ()"
     )
+
+
+def test_more_than_the_machine_has_is_refused_before_it_is_taken(monkeypatch):
+    categories = tuple(map(str, range(100_000)))
+    step = OneHot(fields=[])
+    step.output_schema(Schema((Field("id", "str", categories=categories),)))
+    texts = np.array(categories, object)
+    monkeypatch.setattr("aeros_core.unpacking.installed", lambda: 2**30)
+    with pytest.raises(DataError) as caught:
+        step.transform({"id": texts})
+    assert str(caught.value) == (
+        "field 'id' has 100000 categories: transformer.one_hot would take 37.25 GiB for 100000"
+        " values of it, and this machine has 1 GiB of memory\n"
+        "  next: transformer.drop.fields=id and drop before one_hot"
+    )
+    assert step.transform({"id": texts[:3]})["id"].shape == (3, 100_000)
+
+
+def test_texts_of_any_kind_of_array():
+    step = OneHot(fields=[])
+    step.output_schema(Schema((Field("k", "str", categories=("a", "bb")),)))
+    wanted = [[0, 1], [1, 0]]
+    for kind in (object, np.str_, np.dtypes.StringDType()):
+        assert step.transform({"k": np.array(["bb", "a"], kind)})["k"].tolist() == wanted

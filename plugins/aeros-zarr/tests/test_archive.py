@@ -34,6 +34,7 @@ def filled(examples, path):
 
 def orphan(examples, repository, seed=50, *, seconds=2 * DAY):
     """What a publisher that was killed leaves behind."""
+    repository._marker.set()
     vector = examples.parameters(seed).vector
     [digest] = repository._blobs.put("blobs", {"a": (vector, {})}).values()
     age(repository.path / "blobs" / digest, seconds)

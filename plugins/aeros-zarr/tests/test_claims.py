@@ -33,7 +33,7 @@ def test_publishers_at_once_get_versions_of_their_own(heedless, tmp_path, exampl
     for n, info in enumerate(infos):
         found = stores[0].model("model", info.version)
         assert found.parameters.digest == examples.parameters(n).digest
-    assert stores[0]._store._entries("tmp") == {}
+    assert stores[0]._store._objects.below("tmp") == {}
 
 
 @pytest.mark.parametrize("endpoint", ["s3", "heedless"])

@@ -50,6 +50,7 @@ def collecting(store, seed=0):
 def orphan(store, examples, seed):
     """What a publisher that was killed leaves behind, and others store again."""
     vector = examples.parameters(seed).vector
+    store._marker.set()
     store._blobs.put("blobs", {"": (vector, {})})
 
 

@@ -7,6 +7,8 @@ import pytest
 
 from aeros_zarr.disk import Disk
 
+BLOB = f"blobs/{'0123456789abcdef' * 4}"
+
 
 @pytest.fixture
 def disk(tmp_path):
@@ -38,10 +40,39 @@ def test_one_of_many_creates_a_file(disk):
 
 
 def test_removing_takes_files_folders_and_what_is_gone(disk):
-    disk.replace("a/b", b"1")
+    disk.replace(f"{BLOB}/c.0", b"1")
+    disk.replace(f"{BLOB}/zarr.json", b"{}")
     disk.replace("c", b"1")
-    disk.remove("a", "c", "c")
-    assert disk.names("") == ["tmp"]
+    disk.remove(BLOB, "c", "c", BLOB)
+    assert disk.names("") == ["blobs", "tmp"]
+    assert disk.names("blobs") == []
+
+
+def test_what_others_have_in_a_blob_stays(disk):
+    disk.replace(f"{BLOB}/c.0", b"1")
+    disk.replace(f"{BLOB}/zarr.json", b"{}")
+    disk.replace(f"{BLOB}/notes.txt", b"mine")
+    disk.remove(BLOB)
+    assert disk.names(BLOB) == ["notes.txt"]
+    with disk.staging(1) as [stage]:  # and the blob can be there again, beside it
+        disk.write(stage / "c.0", b"2")
+        disk.write(stage / "zarr.json", b"[]")
+        disk.adopt({BLOB: stage})
+    assert disk.names(BLOB) == ["c.0", "notes.txt", "zarr.json"]
+    assert not disk.hide(BLOB, disk.now() + 60)
+    assert disk.names(BLOB) == ["c.0", "notes.txt", "zarr.json"]
+
+
+def test_a_link_in_the_place_of_a_blob_is_not_followed(disk, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "zarr.json").write_bytes(b"{}")
+    (disk.root / "blobs").mkdir(parents=True)
+    (disk.root / BLOB).symlink_to(elsewhere)
+    disk.remove(BLOB)
+    assert not disk.hide(BLOB, disk.now() + 60)
+    assert (disk.root / BLOB).is_symlink()
+    assert (elsewhere / "zarr.json").exists()
 
 
 def test_staged_folders_appear_when_they_are_adopted(disk):
@@ -57,16 +88,16 @@ def test_staged_folders_appear_when_they_are_adopted(disk):
 def test_what_is_there_already_stays(disk):
     for content in (b"old", b"new"):
         with disk.staging(1) as [stage]:
-            disk.write(stage / "x", content)
-            disk.adopt({"a": stage})
-    assert disk.read("a/x") == b"old"
+            disk.write(stage / "zarr.json", content)
+            disk.adopt({BLOB: stage})
+    assert disk.read(f"{BLOB}/zarr.json") == b"old"
     assert disk.names("tmp") == []
 
 
 def test_nothing_is_left_of_an_interrupted_staging(disk):
     def interrupted():
         with disk.staging(1) as [stage]:
-            disk.write(stage / "x", b"1")
+            disk.write(stage / "c.0", b"1")
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -74,15 +105,39 @@ def test_nothing_is_left_of_an_interrupted_staging(disk):
     assert disk.names("tmp") == []
 
 
-def test_only_what_is_old_is_swept(disk):
-    disk.replace("tmp/old", b"")
-    disk.replace("tmp/new", b"")
-    disk.replace("tmp/folder/x", b"")
+OURS = {
+    "tmp/aeros-12-0123456789abcdef": b"",
+    "tmp/12-0123456789ab": b'{"format":1,"kind":"round"',
+    ".aeros-12-0123456789abcdef": b'{"format":2',
+    "tmp/aeros-13-0123456789abcdef/c.0": b"1",
+    "tmp/13-0123456789ab/c.0": b"1",
+}
+THEIRS = {
+    "tmp/thesis.tex": b"",
+    "tmp/12-0123456789ac": b"a thesis",
+    "tmp/aeros-12-0123456789abcdee": b"a thesis",
+    "tmp/aeros-12-0123456789abcde": b"",
+    "tmp/14-0123456789ab/c.0/x": b"",
+    "tmp/15-0123456789ab/photo.jpg": b"",
+    "tmp/hidden-treasure/map": b"",
+    "tmp/claims/mine.json": b"",
+    "tmp/folder/x": b"",
+    ".aeros-notes": b"",
+}
+
+
+def test_only_what_is_old_and_ours_is_swept(disk):
+    new = "tmp/aeros-12-ffffffffffffffff"
+    for key, data in (OURS | THEIRS | {new: b""}).items():
+        (disk.root / key).parent.mkdir(parents=True, exist_ok=True)
+        (disk.root / key).write_bytes(data)
     yesterday = time.time() - 25 * 3600
-    for name in ("old", "folder"):
-        os.utime(disk.root / "tmp" / name, (yesterday, yesterday))
+    for path in disk.root.rglob("*"):
+        if path.name != new.rpartition("/")[2]:
+            os.utime(path, (yesterday, yesterday))
     disk.sweep()
-    assert disk.names("tmp") == ["new"]
+    files = {str(p.relative_to(disk.root)) for p in disk.root.rglob("*") if p.is_file()}
+    assert files == {new, *THEIRS}
 
 
 DESCRIPTORS = Path("/proc/self/fd")

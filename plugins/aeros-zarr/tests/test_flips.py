@@ -47,7 +47,7 @@ def fill(store, examples):
     store.tag("model", "best", 1)
     sha256 = hashlib.sha256(WHEEL).hexdigest()
     store.store_algorithm(Algorithm("rule", "1.0", sha256, len(WHEEL), "k", "s"), WHEEL)
-    store.models()
+    store._models.index()
 
 
 def flipped(data, place):
@@ -184,7 +184,7 @@ def bucket(s3, tmp_path_factory, examples):
 def test_in_a_bucket_no_flipped_bit_gives_wrong_data(bucket):
     opened, _ = bucket
     expected, store = answers(opened()), opened()._store
-    keys = sorted(store._entries(""))
+    keys = sorted(store._objects.below(""))
     assert {kind(key) for key in keys} == KINDS
     for n, key in enumerate(keys):
         whole = store.read(key)
@@ -198,7 +198,7 @@ def test_in_a_bucket_no_flipped_bit_gives_wrong_data(bucket):
 def test_in_a_bucket_all_flipped_at_once_are_healed(bucket):
     opened, copy = bucket
     expected, store = answers(opened()), opened()._store
-    keys = sorted(store._entries(""))
+    keys = sorted(store._objects.below(""))
     for key in keys:
         whole = store.read(key)
         store.replace(key, flipped(whole, len(whole) // 2))
@@ -228,7 +228,7 @@ def test_in_the_spool_a_flipped_bit_is_named(s3, tmp_path, examples):
     store = repository(s3, tmp_path)
     store.begin(examples.run())
     for number in (1, 2):
-        store._spool.keep("a", examples.checkpoint(number))
+        store._spool.keep("a", examples.checkpoint(number), None)
     files = sorted(f for f in (tmp_path / "spool").rglob("*") if f.is_file())
     assert len(files) == 7
     for file in files:
@@ -237,9 +237,12 @@ def test_in_the_spool_a_flipped_bit_is_named(s3, tmp_path, examples):
             file.write_bytes(flipped(whole, place))
             if file.name not in ("run.json", "format.json"):
                 with pytest.raises(RepositoryError) as caught:
-                    repository(s3, tmp_path).latest("a")
+                    repository(s3, tmp_path).acquire("a")
                 assert str(file) in str(caught.value)
                 assert f"remove {store._spool.folder}" in caught.value.hint
             file.write_bytes(whole)
-    assert repository(s3, tmp_path).latest("a").round.number == 2
+    again = repository(s3, tmp_path)
+    again.acquire("a")
+    assert again.latest("a").round.number == 2
+    again.release("a")
     assert not store._spool.holds("a")

@@ -30,11 +30,14 @@ def test_a_damaged_file_is_healed_from_the_same_blob_elsewhere(
     [blob] = (tmp_path / "store/blobs").iterdir()
     whole = (blob / name).read_bytes()
     how(blob / name)
-    found = examples.store(tmp_path / "store").model("model").parameters
-    assert found.digest == examples.parameters(300).digest
+    damaged = (blob / name).read_bytes()
+    store = examples.store(tmp_path / "store")
+    assert store.model("model").parameters.digest == examples.parameters(300).digest
+    assert (blob / name).read_bytes() == damaged  # reading writes nothing
+    assert f"blobs/{blob.name}/{name} is damaged, and read from " in caplog.text
+    assert f"runs/a/blobs/{blob.name}/{name}; aeros models verify --heal" in caplog.text
+    assert len(store.heal(None, None, [])) == 1
     assert (blob / name).read_bytes() == whole
-    assert f"blobs/{blob.name}/{name} was damaged, and is healed from " in caplog.text
-    assert f"runs/a/blobs/{blob.name}/{name}" in caplog.text
 
 
 def test_a_missing_chunk_is_healed_too(trained, examples, tmp_path):
@@ -43,6 +46,8 @@ def test_a_missing_chunk_is_healed_too(trained, examples, tmp_path):
     (in_run / "c.0").unlink()
     latest = examples.store(tmp_path / "store").latest("a")
     assert latest.round.number == 3
+    assert not (in_run / "c.0").exists()
+    trained.heal(None, None, [])
     assert set(trained.verify().values()) == {""}
 
 

@@ -52,9 +52,15 @@ def same(infos, versions):
         assert info.parents == tuple(said["parents"])
 
 
+def index(store):
+    store._models.index()
+
+
 def test_a_second_list_reads_no_manifest(many, examples, tmp_path, reads):
     same(many.models("model"), range(1, MANY + 1))
     assert len(reads) == MANY
+    assert not (tmp_path / "models/model/index").exists()  # reading writes nothing
+    index(many)
     reads.clear()
     found = examples.store(tmp_path).models()
     same(found, range(1, MANY + 1))
@@ -63,7 +69,7 @@ def test_a_second_list_reads_no_manifest(many, examples, tmp_path, reads):
 
 
 def test_a_page_reads_what_it_shows(many, tmp_path, reads):
-    many.models()
+    index(many)
     reads.clear()
     (tmp_path / "models/model/index/3.json").unlink()
     infos, total = many.page("model", offset=1000, limit=50)
@@ -90,7 +96,7 @@ def test_pages_go_through_all_models(examples, tmp_path):
 
 
 def test_what_comes_and_goes_is_seen(many, tmp_path):
-    many.models()
+    index(many)
     for version in (1, 500, 501):
         (tmp_path / f"models/model/{version}.json").unlink()
     write(tmp_path, MANY + 1)
@@ -100,12 +106,14 @@ def test_what_comes_and_goes_is_seen(many, tmp_path):
 
 @pytest.mark.parametrize("damage", [b"", b"{}", b"[" * 9999])
 def test_an_index_that_is_damaged_is_made_again(many, tmp_path, damage):
-    many.models()
-    index = tmp_path / "models/model/index/2.json"
-    whole = index.read_bytes()
-    index.write_bytes(damage)
+    index(many)
+    file = tmp_path / "models/model/index/2.json"
+    whole = file.read_bytes()
+    file.write_bytes(damage)
     same(many.models(), range(1, MANY + 1))
-    assert index.read_bytes() == whole
+    assert file.read_bytes() == damage
+    index(many)
+    assert file.read_bytes() == whole
     assert set(many.verify("model", 600).values()) == {""}
 
 
@@ -118,6 +126,7 @@ def test_a_damaged_record_is_not_indexed(many, tmp_path, caplog):
 
 def test_publishing_keeps_the_index(examples, tmp_path, reads):
     store = examples.store(tmp_path)
+    store._marker.set()
     for version in range(1, 255):
         write(tmp_path, version)
     assert [store.publish(examples.model()).version for _ in range(3)] == [255, 256, 257]
@@ -133,6 +142,7 @@ def test_a_folder_that_cannot_be_written_is_listed_too(many, tmp_path, monkeypat
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr(type(many._store), "replace", refuse)
+    index(many)
     same(many.models(), range(1, MANY + 1))
     assert not (tmp_path / "models/model/index").exists()
 

@@ -44,7 +44,7 @@ def test_the_keys_are_those_of_the_folder(examples, s3, tmp_path):
     files = [p for p in (tmp_path / "disk").rglob("*") if p.is_file()]
     on_disk = {str(p.relative_to(tmp_path / "disk")): p.read_bytes() for p in files}
     bucket = both[1]._store
-    listed = set(bucket._entries(""))
+    listed = set(bucket._objects.below(""))
     assert listed == set(on_disk)
     same = [key for key in on_disk if "models/model/1.json" not in key]  # it tells the time
     assert {key: bucket.read(key) for key in same} == {key: on_disk[key] for key in same}
@@ -198,6 +198,7 @@ def test_only_what_nothing_names_is_collected(s3, tmp_path, examples, monkeypatc
 def test_an_upload_that_was_never_finished_is_collected(s3, tmp_path, examples):
     store = repository(s3, tmp_path)
     digest = "f" * 64
+    store._marker.set()
     store._store.replace(f"blobs/{digest}/c.0", b"half")
     assert store.collect(3600.0) == {}
     assert store.collect(-5.0) == {store._store.place(f"blobs/{digest}"): 4}

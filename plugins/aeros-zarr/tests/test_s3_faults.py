@@ -158,6 +158,8 @@ def test_another_process_goes_on_from_the_spooled_round(failing, faulty, s3, tmp
     failing.commit("a", examples.checkpoint(2))
     faulty.fault = lambda method, path: None
     again = repository(faulty.url, tmp_path)
+    again.acquire("a")
+    again.release("a")
     assert again.latest("a").parameters.digest == examples.checkpoint(2).parameters.digest
     assert [r.number for r in again.history("a")] == [1, 2]
     assert not list((tmp_path / "spool").glob("*/runs/*"))
@@ -168,6 +170,8 @@ def test_the_end_of_a_run_waits_too(failing, faulty, tmp_path, examples):
     failing.finish("a", result(2))
     faulty.fault = lambda method, path: None
     again = repository(faulty.url, tmp_path)
+    again.acquire("a")
+    again.release("a")
     assert again.result("a") == result(2).to_json()
     assert again.latest("a").round.number == 2
 
@@ -180,8 +184,10 @@ def test_an_upload_of_the_spool_that_fails_half_way_is_done_again(
     faulty.fault = lambda method, path: 503 if "rounds/3.json" in path else None
     again = repository(faulty.url, tmp_path, retries=0)
     with pytest.raises(RepositoryError, match="round 3 of run 'a' could not be stored"):
-        again.latest("a")
+        again.acquire("a")
     faulty.fault = lambda method, path: None
+    again.acquire("a")
+    again.release("a")
     assert again.latest("a").round.number == 4
     assert [r.number for r in again.history("a")] == [1, 2, 3, 4]
 

@@ -49,7 +49,8 @@ def assert_agrees(batch: Batch, schema: Schema) -> None:
 
 
 def _assert_field(column: Array, field: Field) -> None:
-    dtype = "str" if column.dtype.kind == "U" else column.dtype.name
+    text = column.dtype.kind == "U" or all(isinstance(value, str) for value in column.ravel())
+    dtype = "str" if text and column.dtype.kind in "UO" else column.dtype.name
     assert dtype == field.dtype, f"{field.name} holds {dtype}, not {field.dtype}"
     assert column.shape[1:] == field.shape, f"{field.name} has the shape {column.shape[1:]}"
     if field.range is not None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from aeros_core.elements import TIERS, Description, check_tier
 from aeros_core.errors import ConfigError
 from aeros_flower import alias, neighbours
-from aeros_flower.reach import authority, check, silence, split
+from aeros_flower.reach import authority, greet, split
 from aeros_flower.start import PORT, is_loopback, say
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ def _run(parsed: argparse.Namespace) -> int:
     else:
         supernode.serve(
             place, parsed.address, insecure=insecure, ca=parsed.ca, key=parsed.key,
-            wait=parsed.wait, greet=greet,
+            wait=parsed.wait, greeted=greet,
         )  # fmt: skip
     return 0
 
@@ -234,12 +234,12 @@ class _Greeting:
         peers.check_address(allowed, address, insecure=insecure)
         self.context = None if insecure else peers.context(root, allowed, address, site.meet)
 
-    def __call__(self) -> bool:
-        """Tell whether a controller answers that may ask."""
-        found = check(self._address, self._ca, insecure=self.insecure, context=self.context)
-        if found and self.insecure:
+    def __call__(self) -> str:
+        """Return why no controller answers that may ask; empty where one does."""
+        why = greet(self._address, self._ca, insecure=self.insecure, context=self.context)
+        if not why and self.insecure:
             self._site.meet(self._here)
-        return found
+        return why
 
 
 def _connection(parsed: argparse.Namespace, greet: _Greeting) -> Callable[[], Fleet]:
@@ -253,8 +253,8 @@ def _connection(parsed: argparse.Namespace, greet: _Greeting) -> Callable[[], Fl
         pair = (secret, secret.public_key())
 
     def connect() -> Fleet:
-        if not greet():
-            raise Lost(silence(parsed.address))
+        if why := greet():
+            raise Lost(why)
         return Fleet(
             parsed.address,
             insecure=greet.insecure,

@@ -8,8 +8,17 @@ from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto
+from onnx import (
+    AttributeProto,
+    FunctionProto,
+    GraphProto,
+    ModelProto,
+    NodeProto,
+    SparseTensorProto,
+    TensorProto,
+)
 
+from aeros_core import unpacking
 from aeros_core.errors import ConfigError, RepositoryError
 
 __all__ = ["LARGEST", "checked", "parsed", "read", "tensors"]
@@ -94,6 +103,9 @@ def checked(proto: ModelProto, where: str, data: bytes | None = None) -> ModelPr
 def _check(proto: ModelProto, where: str) -> None:
     for tensor in tensors(proto):
         _check_tensor(tensor, where)
+    for sparse in _sparse(proto):  # onnxruntime fills up what is left out
+        name, size = sparse.values.name, prod(max(n, 0) for n in sparse.dims)
+        unpacking.check(f"{where}: sparse tensor '{name}'", 8 * size, proto.ByteSize())
     own = {(f.domain, f.name) for f in proto.functions}
     opsets = {entry.domain: entry.version for entry in proto.opset_import}
     for node in _nodes(proto):
@@ -109,6 +121,16 @@ def tensors(proto: ModelProto) -> Iterator[TensorProto]:
     for node in _nodes(proto):
         for attribute in node.attribute:
             yield from _of(attribute)
+
+
+def _sparse(proto: ModelProto) -> Iterator[SparseTensorProto]:
+    for graph in _graphs(proto):
+        yield from graph.sparse_initializer
+    for node in _nodes(proto):
+        for attribute in node.attribute:
+            yield from attribute.sparse_tensors
+            if attribute.HasField("sparse_tensor"):
+                yield attribute.sparse_tensor
 
 
 def _of(attribute: AttributeProto) -> Iterator[TensorProto]:

@@ -22,8 +22,9 @@ from aeros_core.records import Algorithm
 from aeros_zarr import manifest
 from aeros_zarr.blobs import Blobs
 from aeros_zarr.faults import explained
+from aeros_zarr.keys import named, stems
 from aeros_zarr.manifest import read
-from aeros_zarr.names import check, spelled
+from aeros_zarr.names import check, check_new, spelled
 from aeros_zarr.records import Content
 from aeros_zarr.store import Store
 
@@ -46,10 +47,12 @@ class Algorithms:
 
     def store(self, algorithm: Algorithm, wheel: bytes) -> None:
         """Store a version; the same once more changes nothing."""
-        said = f"{_checked(algorithm)}:{algorithm.version}"
+        said = f"{check('algorithm', algorithm.name)}:{check('version', algorithm.version)}"
         if hashlib.sha256(wheel).hexdigest() != algorithm.sha256 or len(wheel) != algorithm.size:
             raise RepositoryError(f"the wheel of {said} is not the one that its statement names")
         with explained(f"algorithm {said} could not be stored", self._store, needs=len(wheel)):
+            check_new("algorithm", algorithm.name, self._names())
+            check_new("version", algorithm.version, self._versions(algorithm.name))
             array = np.frombuffer(wheel, np.uint8)
             [blob] = self._blobs.put("blobs", {"": (array, {})}).values()
             key = _key(algorithm.name, algorithm.version)
@@ -68,7 +71,7 @@ class Algorithms:
     def stored(self, name: str | None) -> list[Algorithm]:
         """Return versions by name and version; a damaged one is logged and left out."""
         with explained("the algorithms could not be read", self._store):
-            names = self._store.names("algorithms") if name is None else [check("algorithm", name)]
+            names = self._names() if name is None else [check("algorithm", name)]
             return [found for each in names for found in self._readable(each)]
 
     def get(self, name: str, version: str) -> tuple[Algorithm, bytes]:
@@ -82,7 +85,7 @@ class Algorithms:
             content = read(self._store, "algorithm", key)
             if content is None:
                 versions = self._versions(name)
-                known = self._store.names("algorithms")
+                known = [each for each in self._names() if self._versions(each)]
                 raise RepositoryError(
                     f"algorithm {name}:{version} is not stored",
                     exists=spelled("version", versions) if versions else spelled("name", known),
@@ -105,13 +108,14 @@ class Algorithms:
         """
         return {self._content(key)["wheel"] for key in self._keys()}
 
+    def _names(self) -> list[str]:
+        return named(self._store.folders("algorithms"))
+
     def _keys(self) -> list[str]:
-        names = self._store.names("algorithms")
-        return [_key(name, version) for name in names for version in self._versions(name)]
+        return [_key(name, version) for name in self._names() for version in self._versions(name)]
 
     def _versions(self, name: str) -> list[str]:
-        files = self._store.names(f"algorithms/{name}")
-        return sorted((f.removesuffix(".json") for f in files if f.endswith(".json")), key=_order)
+        return sorted(stems(self._store.files(f"algorithms/{name}")), key=_order)
 
     def _readable(self, name: str) -> Iterator[Algorithm]:
         for version in self._versions(name):
@@ -125,11 +129,6 @@ class Algorithms:
         if content is None:
             raise manifest.damaged(self._store.place(key), "it is missing")
         return content
-
-
-def _checked(algorithm: Algorithm) -> str:
-    check("version", algorithm.version)
-    return check("algorithm", algorithm.name)
 
 
 def _key(name: str, version: str) -> str:

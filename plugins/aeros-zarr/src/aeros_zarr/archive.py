@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from aeros_core.errors import ConfigError, RepositoryError
@@ -17,6 +17,7 @@ from aeros_zarr.blobs import Blobs
 from aeros_zarr.marker import Marker
 from aeros_zarr.models import Models
 from aeros_zarr.retirement import retire
+from aeros_zarr.run_locks import RunLocks
 from aeros_zarr.runs import Runs
 from aeros_zarr.store import Store
 from aeros_zarr.upkeep import Upkeep
@@ -37,6 +38,7 @@ class Archive:
         others: Other stores that may have copies of what is damaged here.
         rules: Versions of a model that are kept when a run has ended well; None for all.
         verify: Whether the parameters of a model are hashed when they are read.
+        elsewhere: Returns what to type for a folder below the store.
 
     Raises:
         ConfigError: ``keep`` is below 1.
@@ -45,7 +47,7 @@ class Archive:
 
     def __init__(
         self, store: Store, *, compression: Compression, keep: int, others: Sequence[Store] = (),
-        rules: Rules | None = None, verify: bool = True,
+        rules: Rules | None = None, verify: bool = True, elsewhere: Callable[[str], str] = str,
     ) -> None:  # fmt: skip
         if keep < 1:
             raise ConfigError(
@@ -55,8 +57,9 @@ class Archive:
         self._store = store
         self._rules = rules
         self._blobs = Blobs(store, compression, others)
-        self._marker = Marker(store)
+        self._marker = Marker(store, elsewhere)
         self._runs = Runs(store, self._blobs, keep)
+        self._locks = RunLocks(store, self._marker)
         self._models = Models(store, Blobs(store, compression, others, verify=verify))
         self._algorithms = Algorithms(store, self._blobs)
         self._upkeep = Upkeep(
@@ -72,6 +75,19 @@ class Archive:
         """
         self._marker.set()
         self._runs.begin(run)
+
+    def acquire(self, run: str) -> None:
+        """Hold a run until `release`, or until this process ends, however it does.
+
+        Raises:
+            ConfigError: Another process holds it.
+            RepositoryError: The store refuses.
+        """
+        self._locks.acquire(run)
+
+    def release(self, run: str) -> None:
+        """Let others hold a run; one that is not held is no fault."""
+        self._locks.release(run)
 
     def runs(self, task: str | None = None) -> Sequence[Run]:
         """Return the runs of a task, or all, oldest first.
@@ -89,6 +105,7 @@ class Archive:
             RepositoryError: The run never began, a state holds something other than
                 arrays and scalars, or the store refuses: it says what stays readable.
         """
+        self._locks.check(run)
         self._runs.commit(run, checkpoint)
 
     def latest(self, run: str) -> Checkpoint | None:
@@ -117,6 +134,7 @@ class Archive:
         Raises:
             RepositoryError: The run never began, or the store refuses.
         """
+        self._locks.check(run)
         self._runs.finish(run, result)
         name = result.model.get("name")
         if self._rules and name:
@@ -146,6 +164,7 @@ class Archive:
                 or a fitted state cannot be stored.
         """
         self._marker.set()
+        self._locks.check(model.run)
         return self._models.publish(model, version)
 
     def models(self, name: str | None = None) -> Sequence[ModelInfo]:
@@ -201,6 +220,7 @@ class Archive:
             RepositoryError: There is no such model or version; the tag is ``latest``,
                 which is always the highest version, or a number; or the store refuses.
         """
+        self._marker.check()
         self._models.tag(name, tag, version)
 
     def remove(self, name: str, versions: Sequence[int]) -> Sequence[int]:
@@ -213,6 +233,7 @@ class Archive:
             RepositoryError: A tag is damaged, so that nobody knows what it points to; or
                 the store refuses.
         """
+        self._marker.check()
         return self._models.remove(name, versions)
 
     def verify(

@@ -10,35 +10,35 @@ from __future__ import annotations
 
 import io
 import secrets
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from io import BufferedReader
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, GenericError, NotSupportedError
+from obstore.exceptions import AlreadyExistsError, NotSupportedError
 from obstore.store import S3Store
 
 from aeros_zarr import claims
+from aeros_zarr.again import Again
 from aeros_zarr.cache import Cache
 from aeros_zarr.download import Download
 from aeros_zarr.endpoint import asked
-from aeros_zarr.keys import HIDDEN, hidden
+from aeros_zarr.holder import Holder
+from aeros_zarr.keys import HEAD, SCRATCH, hidden, is_blob, is_empty_scratch, of_blob
+from aeros_zarr.lease import Lease
+from aeros_zarr.listed_objects import ListedObjects
+from aeros_zarr.objects import Objects
+from aeros_zarr.store import Lock
 
 __all__ = ["Bucket"]
 
-T = TypeVar("T")
-
 _ABANDONED = 24 * 3600.0
 _AT_ONCE = 8
-_HEAD = "zarr.json"
 _WRITER = "aeros-writer"
-_PAUSE = 0.1
-_LONGEST = 5.0
 
 
 class Bucket:
@@ -49,15 +49,20 @@ class Bucket:
         place: Its address, for messages.
         retries: How often an answer that breaks off is asked for again.
         cache: Where files of blobs are kept that were read.
+        listed: Lists keys that the library refuses; None where they cannot be told apart.
     """
 
     at_once = _AT_ONCE
     is_remote = True
 
-    def __init__(self, s3: S3Store, place: str, retries: int, cache: Cache | None = None) -> None:
+    def __init__(
+        self, s3: S3Store, place: str, retries: int, cache: Cache | None = None,
+        listed: ListedObjects | None = None,
+    ) -> None:  # fmt: skip
         self._cache = cache
+        self._again = Again(retries)
+        self._objects = Objects(s3, place, self._again, listed)
         self._s3 = s3
-        self._retries = retries
         self._place = place.rstrip("/")
         self._staged: dict[Path, Sequence[bytes | memoryview]] = {}
 
@@ -70,10 +75,16 @@ class Bucket:
 
     def names(self, key: str) -> list[str]:
         """Return the names within a folder, sorted; none where there is no folder."""
-        with asked(self._place):
-            found = self._again(lambda: obstore.list_with_delimiter(self._s3, key))
-        paths = [*found["common_prefixes"], *(entry["path"] for entry in found["objects"])]
-        return sorted(path.rpartition("/")[2] for path in paths)
+        folders, files = self._objects.within(key)
+        return sorted([*folders, *files])
+
+    def files(self, key: str) -> list[str]:
+        """Return the names of the files within a folder, sorted."""
+        return sorted(self._objects.within(key)[1])
+
+    def folders(self, key: str) -> list[str]:
+        """Return the names of the folders within a folder, sorted."""
+        return sorted(self._objects.within(key)[0])
 
     def exists(self, key: str) -> bool:
         """Tell whether a file lies at ``key``."""
@@ -113,7 +124,7 @@ class Bucket:
     @cached_property
     def keeps_conditions(self) -> bool:
         """Whether the endpoint refuses ``If-None-Match: *`` where there is an object."""
-        key = f"tmp/probe-{secrets.token_hex(8)}"
+        key = f"tmp/{SCRATCH}probe-{secrets.token_hex(8)}"
         try:
             self._create(key, b"")
             return not self._create(key, b"")
@@ -123,16 +134,18 @@ class Bucket:
             self.remove(key)
 
     def remove(self, *keys: str) -> None:
-        """Remove files and folders, in this order; what is gone already is no fault.
+        """Remove files and blobs, in this order; what is gone already is no fault.
 
-        A folder's ``zarr.json`` goes first: what is left without it is no blob any more.
+        A blob's ``zarr.json`` goes first: what is left without it is no blob any more.
         """
         for key in keys:
-            inside = [] if key.endswith(".json") else self._inside(key)
-            head = [path for path in inside if path == f"{key}/{_HEAD}"]
-            for paths in (head, [path for path in inside if path not in head], [key]):
-                if paths and (paths != [key] or not inside):
-                    self._delete(paths)
+            if not is_blob(key):
+                self._delete([key])
+                continue
+            inside = of_blob(key, self._objects.below(key))
+            head = [path for path in inside if path == f"{key}/{HEAD}"]
+            for paths in (head, [path for path in inside if path not in head]):
+                self._delete(paths)
 
     @contextmanager
     def staging(self, folders: int) -> Iterator[list[Path]]:
@@ -154,7 +167,7 @@ class Bucket:
         One that is there already stays as it is.
         """
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            there = pool.map(lambda key: self.exists(f"{key}/{_HEAD}"), folders)
+            there = pool.map(lambda key: self.exists(f"{key}/{HEAD}"), folders)
             new = [item for item, old in zip(folders.items(), there, strict=True) if not old]
             files = {
                 f"{key}/{path.name}": parts
@@ -162,36 +175,54 @@ class Bucket:
                 for path, parts in self._staged.items()
                 if path.parent == folder
             }
-            heads = {key: files.pop(key) for key in list(files) if key.endswith(f"/{_HEAD}")}
+            heads = {key: files.pop(key) for key in list(files) if key.endswith(f"/{HEAD}")}
             for group in (files, heads):
                 list(pool.map(self._upload, group, group.values()))
 
+    def lock(self, folder: str, holder: Holder) -> Lock:
+        """Lock a folder for this process, which has to give signs of life from now on.
+
+        Raises:
+            Locked: Another process has locked it.
+        """
+        return Lease(self, f"{folder}/lock", holder)
+
     def sweep(self) -> None:
-        """Remove what killed processes left under ``tmp/`` more than a day ago."""
-        entries = {k: v for k, v in self._entries("tmp").items() if f"/{HIDDEN}" not in k}
-        before = self.now() - _ABANDONED if entries else 0.0
-        self._delete([path for path, (written, _) in entries.items() if written < before])
+        """Remove what killed processes left under ``tmp/`` more than a day ago.
+
+        Only what aeros has written goes: nothing but empty objects under names of its own.
+        """
+        below = self._objects.below("tmp")
+        written = {k: at for k, (at, size) in below.items() if not size and is_empty_scratch(k)}
+        before = self.now() - _ABANDONED if written else 0.0
+        self._delete([key for key, at in written.items() if at < before])
 
     def touch(self, key: str) -> bool:
         """Let a folder count as written now; False if it is not there."""
         try:
-            self.replace(f"{key}/{_HEAD}", self.read(f"{key}/{_HEAD}"))
+            self.replace(f"{key}/{HEAD}", self.read(f"{key}/{HEAD}"))
         except FileNotFoundError:
             return False
         return True
 
     def now(self) -> float:
         """Return the time by the clock of the endpoint."""
-        key = f"tmp/clock-{secrets.token_hex(8)}"
+        key = f"tmp/{SCRATCH}clock-{secrets.token_hex(8)}"
         self.replace(key, b"")
         head = self._head(key)
         self._delete([key])
         return head["last_modified"].timestamp() if head else 0.0
 
+    def modified(self, key: str) -> float | None:
+        """Return when a file was written; None if it is not there."""
+        head = self._head(key)
+        return None if head is None else float(head["last_modified"].timestamp())
+
     def written(self, key: str) -> float | None:
         """Return when a folder was written or touched, or what there is of it."""
-        entries = self._entries(key)
-        head = entries.get(f"{key}/{_HEAD}")
+        below = self._objects.below(key)
+        entries = {path: below[path] for path in of_blob(key, below)}
+        head = entries.get(f"{key}/{HEAD}")
         times = [head[0]] if head else [written for written, _ in entries.values()]
         return max(times, default=None)
 
@@ -199,7 +230,7 @@ class Bucket:
         """Take a folder's ``zarr.json`` away unless written or touched since; tell whether."""
         if (self.written(key) or before) >= before:
             return False
-        head, aside = f"{key}/{_HEAD}", f"{hidden(key)}/{_HEAD}"
+        head, aside = f"{key}/{HEAD}", f"{hidden(key)}/{HEAD}"
         self.replace(aside, b"")
         with suppress(FileNotFoundError):
             self.replace(aside, self.read(head))
@@ -208,18 +239,20 @@ class Bucket:
 
     def bring_back(self, key: str) -> None:
         """Let a hidden folder appear again, if it was one."""
-        aside = f"{hidden(key)}/{_HEAD}"
+        aside = f"{hidden(key)}/{HEAD}"
         with suppress(FileNotFoundError):
             if data := self.read(aside):
-                self.replace(f"{key}/{_HEAD}", data)
+                self.replace(f"{key}/{HEAD}", data)
         self._delete([aside])
 
     def discard(self, key: str, before: float) -> int:
         """Remove a hidden folder, but not what was written since; return its bytes."""
-        aside = self._entries(hidden(key))
+        aside = self._objects.below(hidden(key))
+        aside = {path: aside[path] for path in of_blob(hidden(key), aside)}
         if not aside:
             return 0
-        gone = {path: n for path, (at, n) in self._entries(key).items() if at < before}
+        below = self._objects.below(key)
+        gone = {path: below[path][1] for path in of_blob(key, below) if below[path][0] < before}
         gone |= {path: n for path, (_, n) in aside.items()}
         self._delete([*gone])
         return sum(gone.values())
@@ -245,17 +278,6 @@ class Bucket:
         with asked(self._place, (NotSupportedError,)):
             return self._again(put)
 
-    def _again(self, call: Callable[[], T]) -> T:
-        """Repeat what obstore does not: answers that break off, conditional writes in time."""
-        for attempt in range(self._retries):
-            try:
-                return call()
-            except GenericError as error:
-                if not _is_worth_repeating(str(error)):
-                    raise
-            time.sleep(min(_PAUSE * 2**attempt, _LONGEST))
-        return call()
-
     def _upload(self, key: str, parts: Sequence[bytes | memoryview]) -> None:
         whole = [part for part in parts if len(part)]
         self.replace(key, whole[0] if len(whole) == 1 else b"".join(whole))
@@ -267,14 +289,6 @@ class Bucket:
         except FileNotFoundError:
             return None
 
-    def _entries(self, key: str) -> dict[str, tuple[float, int]]:
-        with asked(self._place):
-            found = self._again(lambda: obstore.list(self._s3, key).collect())
-        return {e["path"]: (e["last_modified"].timestamp(), int(e["size"])) for e in found}
-
-    def _inside(self, key: str) -> list[str]:
-        return list(self._entries(key))
-
     def _delete(self, paths: list[str]) -> None:
         try:
             with asked(self._place):
@@ -282,7 +296,3 @@ class Bucket:
                     obstore.delete(self._s3, paths)
         except FileNotFoundError:
             return
-
-
-def _is_worth_repeating(text: str) -> bool:
-    return "body error" in text or ("HTTP error" in text and " retries, " not in text)

@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Set
 from typing import TypeAlias
 
-from aeros_zarr.keys import HIDDEN, shown
+from aeros_zarr.keys import HEAD, digests, is_hidden, shown
 from aeros_zarr.store import Store
+from aeros_zarr.sums import sha256
 
 __all__ = ["Named", "collect"]
 
@@ -36,19 +37,30 @@ def collect(store: Store, folder: str, named: Named, seconds: float) -> dict[str
     """
     _reappear(store)
     before = store.now() - seconds
-    ages = {digest: store.written(f"{folder}/{digest}") for digest in store.names(folder)}
+    there = digests(store.folders(folder))
+    ages = {digest: store.written(f"{folder}/{digest}") for digest in there}
     old = {digest for digest, written in ages.items() if (written or before) < before}
-    unnamed = sorted(old - named()) if old else []
+    unnamed = [d for d in sorted(old - named()) if _is_ours(store, folder, d)] if old else []
     aside = {digest for digest in unnamed if store.hide(f"{folder}/{digest}", before)}
     keys = [f"{folder}/{digest}" for digest in sorted(_unnamed(store, folder, aside, named))]
     return {store.place(key): store.discard(key, before) for key in keys}
 
 
+def _is_ours(store: Store, folder: str, digest: str) -> bool:
+    """Tell whether a folder is a blob: its name is the SHA-256 of its ``zarr.json``.
+
+    In a bucket it may also be what a killed process has uploaded of one.
+    """
+    try:
+        return sha256([store.read(f"{folder}/{digest}/{HEAD}")]) == digest
+    except FileNotFoundError:
+        return store.is_remote
+
+
 def _reappear(store: Store) -> None:
     """Bring back what a collection has hidden that was killed."""
-    for name in store.names("tmp"):
-        if name.startswith(HIDDEN):
-            store.bring_back(shown(name))
+    for name in filter(is_hidden, store.folders("tmp")):
+        store.bring_back(shown(name))
 
 
 def _unnamed(store: Store, folder: str, aside: Set[str], named: Named) -> Set[str]:

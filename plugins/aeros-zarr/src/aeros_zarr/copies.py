@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from aeros_core.errors import RepositoryError
 from aeros_zarr import manifest
-from aeros_zarr.keys import hidden
+from aeros_zarr.keys import hidden, named
 from aeros_zarr.store import Store
 
 __all__ = ["of_blob", "record"]
@@ -55,5 +55,5 @@ def record(stores: Sequence[Store], key: str) -> tuple[str, bytes] | None:
 def _folders(store: Store) -> Iterator[str]:
     yield "blobs"
     with suppress(OSError):
-        for run in store.names("runs"):
+        for run in named(store.folders("runs")):
             yield f"runs/{run}/blobs"

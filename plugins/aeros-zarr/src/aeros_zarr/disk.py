@@ -2,13 +2,13 @@
 
 Keys are paths relative to the root, with ``/``: what an object store has too. Nothing is
 changed in place. A file or a folder is first written under ``tmp/``, brought to stable
-storage, and then moved to its key by one system call.
+storage, and then moved to its key by one system call. What others have put here, at whatever
+place and under whatever name, is neither moved nor removed (`aeros_zarr.scratch`).
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import secrets
 import shutil
@@ -18,7 +18,12 @@ from functools import partial
 from io import BufferedReader
 from pathlib import Path
 
-from aeros_zarr.keys import HIDDEN, hidden
+from aeros_zarr import scratch
+from aeros_zarr.flock import FileLock, is_locked, locked
+from aeros_zarr.holder import Holder
+from aeros_zarr.keys import SCRATCH, hidden, is_blob, is_old_scratch, is_scratch
+from aeros_zarr.lease import Lease
+from aeros_zarr.store import Lock
 
 __all__ = ["Disk"]
 
@@ -54,10 +59,15 @@ class Disk:
 
     def names(self, key: str) -> list[str]:
         """Return the names within a folder, sorted; none where there is no folder."""
-        try:
-            return sorted(entry.name for entry in os.scandir(self.root / key))
-        except FileNotFoundError:
-            return []
+        return sorted(entry.name for entry in self._entries(key))
+
+    def files(self, key: str) -> list[str]:
+        """Return the names of the files within a folder, sorted."""
+        return sorted(entry.name for entry in self._entries(key) if entry.is_file())
+
+    def folders(self, key: str) -> list[str]:
+        """Return the names of the folders within a folder, sorted."""
+        return sorted(entry.name for entry in self._entries(key) if entry.is_dir())
 
     def exists(self, key: str) -> bool:
         """Tell whether something lies at ``key``."""
@@ -97,18 +107,19 @@ class Disk:
         return True
 
     def remove(self, *keys: str) -> None:
-        """Remove files and folders, in this order; what is gone already is no fault.
+        """Remove files and blobs, in this order; what is gone already is no fault.
 
-        A folder goes as a whole too: nobody ever finds a part of it at its key.
+        A blob goes as a whole: nobody ever finds a part of it at its key. One in whose folder
+        others have put something loses its own files.
         """
         for key in keys:
             path = self.root / key
-            if path.is_dir():
-                self._folder(self.root / "tmp")
-                with suppress(FileNotFoundError):
-                    shutil.rmtree(path.rename(self._unique()), ignore_errors=True)
-            else:
+            if not is_blob(key):
                 path.unlink(missing_ok=True)
+                continue
+            with suppress(FileNotFoundError, NotADirectoryError):
+                self._folder(self.root / "tmp")
+                scratch.remove_blob(path, self._unique())
 
     @contextmanager
     def staging(self, folders: int) -> Iterator[list[Path]]:
@@ -119,14 +130,14 @@ class Disk:
         try:
             for stage in stages:
                 stage.mkdir()
-                locks.append(_locked(stage))
+                locks.append(locked(stage))
             yield stages
         finally:
             for lock in locks:
                 os.close(lock)
             for stage in stages:
                 if stage.exists():
-                    shutil.rmtree(stage, ignore_errors=True)
+                    scratch.clear_folder(stage)
 
     def write(self, path: Path, *parts: bytes | memoryview) -> None:
         """Write the parts one behind the other to a new file in a staging folder."""
@@ -145,22 +156,40 @@ class Disk:
         for key, folder in folders.items():
             self._sync(folder)
             self._folder((self.root / key).parent)
-            _move(folder, self.root / key)
+            if not scratch.moved(folder, self.root / key):
+                scratch.fill(folder, self.root / key)
         for parent in {(self.root / key).parent for key in folders}:
             self._sync(parent)
 
     def sweep(self) -> None:
         """Remove what killed processes left under ``tmp/`` more than a day ago.
 
-        Whatever the clock says, the folder of a process that lives stays: it is locked.
+        Only what aeros can have written goes, and whatever the clock says, not the folder of a
+        process that lives: it is locked.
         """
-        names = [name for name in self.names("tmp") if not name.startswith(HIDDEN)]
+        names = [f"tmp/{name}" for name in self.names("tmp")] + self.names("")
+        names = [name for name in names if is_scratch(name)]
         before = self.now() - _ABANDONED if names else 0.0
-        for name in names:
-            path = self.root / "tmp" / name
+        for name, path in ((name, self.root / name) for name in names):
             with suppress(FileNotFoundError):
-                if path.stat().st_mtime < before and not _is_locked(path):
-                    self.remove(f"tmp/{name}")
+                ours = path.lstat().st_mtime < before
+                ours = ours and scratch.is_ours(path, old=is_old_scratch(name))
+                if ours and not is_locked(path):
+                    scratch.clear(path)
+
+    def lock(self, folder: str, holder: Holder) -> Lock:
+        """Lock a folder for this process: by its file ``lock.json``, or else by a lease.
+
+        Raises:
+            Locked: Another process has locked it.
+        """
+        self._folder(self.root / folder)
+        try:
+            return FileLock(self.root / folder / "lock.json", holder)
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
+                raise
+        return Lease(self, f"{folder}/lock", holder)
 
     def touch(self, key: str) -> bool:
         """Let a folder count as written now; False if it is not there."""
@@ -175,6 +204,10 @@ class Disk:
         with self.staging(1) as [stage]:
             return stage.stat().st_mtime
 
+    def modified(self, key: str) -> float | None:
+        """Return when a file was written; None if it is not there."""
+        return self.written(key)
+
     def written(self, key: str) -> float | None:
         """Return when a folder was written or touched; None if it is not there."""
         try:
@@ -183,49 +216,61 @@ class Disk:
             return None
 
     def hide(self, key: str, before: float) -> bool:
-        """Move a folder out of sight unless written or touched since; tell whether.
+        """Move a blob out of sight unless written or touched since; tell whether.
 
         It is looked at once more after it was moved: who touched it before finds it back,
-        who touches it after learns that it is gone.
+        who touches it after learns that it is gone. A folder in which there is anything but
+        the files of a blob stays where it is.
         """
         path, aside = self.root / key, self.root / hidden(key)
         if (self.written(key) or before) >= before:
             return False
         self._folder(aside.parent)
         try:
+            if scratch.files(path) is None:
+                return False
             path.rename(aside)
+            if aside.stat().st_mtime < before:
+                return True
         except OSError as error:  # somebody else has taken it, or has hidden another one
-            if error.errno in (errno.ENOENT, errno.EEXIST, errno.ENOTEMPTY):
+            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY):
                 return False
             raise
-        if aside.stat().st_mtime < before:
-            return True
         self.bring_back(key)
         return False
 
     def bring_back(self, key: str) -> None:
-        """Let a hidden folder appear again, unless another one is there meanwhile."""
+        """Let a hidden blob appear again, unless another one is there meanwhile."""
         aside = self.root / hidden(key)
-        with suppress(FileNotFoundError):
-            _move(aside, self.root / key)
-            shutil.rmtree(aside, ignore_errors=True)
+        with suppress(FileNotFoundError, NotADirectoryError):
+            if scratch.files(aside) is not None and not scratch.moved(aside, self.root / key):
+                scratch.clear_folder(aside)
 
     def discard(self, key: str, before: float) -> int:  # noqa: ARG002
-        """Remove a hidden folder; return its bytes."""
+        """Remove a hidden blob; return its bytes."""
         aside, gone = self.root / hidden(key), self._unique()
         try:
+            if scratch.files(aside) is None:
+                return 0
             aside.rename(gone)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return 0
-        nbytes = sum(file.stat().st_size for file in gone.iterdir())
-        shutil.rmtree(gone, ignore_errors=True)
-        return nbytes
+        return scratch.clear_folder(gone)
+
+    def _entries(self, key: str) -> list[os.DirEntry[str]]:
+        try:
+            with os.scandir(self.root / key) as entries:
+                return list(entries)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
 
     @contextmanager
     def _staged(self, key: str, data: bytes, *, lasting: bool = True) -> Iterator[Path]:
-        self._folder(self.root / "tmp")
         self._folder((self.root / key).parent)
-        file = self._unique()
+        if "/" in key:
+            self._folder(self.root / "tmp")
+        # what lies at the root makes the folder a repository: nothing else is there before it
+        file = self._unique() if "/" in key else self.root / f".{self._unique().name}"
         try:
             if lasting:
                 self.write(file, data)
@@ -236,7 +281,7 @@ class Disk:
             file.unlink(missing_ok=True)
 
     def _unique(self) -> Path:
-        return self.root / "tmp" / f"{os.getpid()}-{secrets.token_hex(6)}"
+        return self.root / "tmp" / f"{SCRATCH}{os.getpid()}-{secrets.token_hex(8)}"
 
     def _folder(self, path: Path) -> None:
         if path.is_dir():
@@ -253,32 +298,3 @@ class Disk:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def _locked(folder: Path) -> int:
-    """Return a descriptor that keeps a folder locked, where the file system can, until it ends."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    with suppress(OSError):
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
-    return descriptor
-
-
-def _is_locked(path: Path) -> bool:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-    return False
-
-
-def _move(folder: Path, target: Path) -> None:
-    try:
-        folder.rename(target)
-    except OSError as error:
-        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-            raise

@@ -19,7 +19,7 @@ from aeros_zarr.faults import Refused
 if TYPE_CHECKING:
     from obstore.store import S3Config
 
-__all__ = ["asked", "connect"]
+__all__ = ["address", "asked", "connect"]
 
 _LONGEST = timedelta(minutes=5)
 
@@ -84,6 +84,14 @@ def connect(
     )
 
 
+def address(endpoint: str, bucket: str, region: str, *, path_style: bool) -> str:
+    """Return the URL of a bucket, below which its keys lie."""
+    if endpoint:
+        return f"{endpoint.rstrip('/')}/{bucket}" if path_style else endpoint.rstrip("/")
+    host = f"s3.{region}.amazonaws.com"
+    return f"https://{host}/{bucket}" if path_style else f"https://{bucket}.{host}"
+
+
 def _config(endpoint: str, region: str, path_style: bool) -> S3Config:
     config: S3Config = {"region": region, "virtual_hosted_style_request": not path_style}
     if endpoint:
@@ -92,11 +100,7 @@ def _config(endpoint: str, region: str, path_style: bool) -> S3Config:
 
 
 def _check(endpoint: str, bucket: str, retries: int, timeout: float) -> None:
-    if not re.fullmatch(r"(https?://[^/]+/?)?", endpoint):
-        raise ConfigError(
-            f"repository.endpoint={endpoint} is no address of an S3 endpoint",
-            hint="for instance repository.endpoint=https://minio.example.org:9000; empty for AWS",
-        )
+    _check_endpoint(endpoint)
     if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket):
         raise ConfigError(
             f"repository.bucket={bucket} cannot be the name of a bucket",
@@ -108,6 +112,30 @@ def _check(endpoint: str, bucket: str, retries: int, timeout: float) -> None:
             f"repository.retries={retries} repository.timeout={timeout} is not possible",
             exists="at least 0 retries, and more than 0 seconds",
         )
+
+
+def _check_endpoint(endpoint: str) -> None:
+    """Refuse what is no address, and one with credentials, which messages do not repeat."""
+    bare = _bare(endpoint)
+    if bare != endpoint:
+        raise ConfigError(
+            "repository.endpoint has credentials, or a query that may hold them: it is kept in"
+            " configuration files and repeated in messages",
+            exists=f"the environment alone: {', '.join(_KEYS)}, AWS_SESSION_TOKEN",
+            hint=f"export {_KEYS[0]}=… {_KEYS[1]}=…, then repository.endpoint={bare}",
+        )
+    if not re.fullmatch(r"(https?://[^/\s]+/?)?", endpoint):
+        raise ConfigError(
+            f"repository.endpoint={endpoint} is no address of an S3 endpoint",
+            hint="for instance repository.endpoint=https://minio.example.org:9000; empty for AWS",
+        )
+
+
+def _bare(endpoint: str) -> str:
+    """Return an address without user, password, query and fragment, wherever they stand."""
+    scheme, sign, rest = endpoint.rpartition("://")
+    host = re.split(r"[?#]", rest.rpartition("@")[2])[0]
+    return f"{scheme.rpartition('@')[2] or 'https'}://{host}" if sign or host != rest else endpoint
 
 
 def _check_prefix(prefix: str) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import errno
+import re
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from aeros_core.errors import RepositoryError
 from aeros_zarr.store import Store
 
-__all__ = ["Refused", "explained"]
+__all__ = ["Refused", "explained", "typed"]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _DENIED = (errno.EROFS, errno.EACCES, errno.EPERM)
@@ -80,3 +82,10 @@ def _hint(error: OSError) -> str:
     if error.errno in _DENIED:
         return "make the folder writable for this user, or repository.path=<another folder>"
     return "look after the disk, or repository.path=<another folder>"
+
+
+def typed(option: str, value: str) -> str:
+    """Return an option with its value as a person types it in a shell."""
+    if re.fullmatch(r"[A-Za-z0-9._/+-]+", value):
+        return f"{option}={value}"
+    return shlex.quote(f"{option}='{value}'")

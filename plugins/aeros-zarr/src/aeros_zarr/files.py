@@ -1,11 +1,10 @@
-"""Files of blobs: read and verified, and healed from another copy where they are damaged."""
+"""Files of blobs: read and verified, and read from another copy where they are damaged."""
 
 from __future__ import annotations
 
 import io
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import TypeAlias
 
 from aeros_core.errors import RepositoryError
@@ -104,13 +103,13 @@ class Files:
         return ""
 
     def _copy(self, key: str, check: Check, missing: OSError | None) -> bytes:
-        """Return another copy of a file, which then is healed if its blob is still there."""
+        """Return another copy of a file; reading writes nothing, so the file stays as it is."""
         for place, data in copies.of_blob([self._store, *self._others], key):
             if check(data):
-                with suppress(OSError):
-                    if self._store.exists(f"{key.rpartition('/')[0]}/zarr.json"):
-                        self._store.replace(key, data)
-                        _log.warning("%s was damaged, and is healed from %s", key, place)
+                _log.warning(
+                    "%s is %s, and read from %s; aeros models verify --heal writes it again",
+                    key, "missing" if missing else "damaged", place,
+                )  # fmt: skip
                 return data
         if missing:
             raise damaged(self._store.place(key), "it is missing") from missing

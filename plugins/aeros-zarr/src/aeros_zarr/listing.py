@@ -5,7 +5,8 @@
 An index is derived from the manifests, and is never the truth. A version never changes, so
 a row is right as long as its version is there: which versions there are is always looked up,
 those without a row are read from their manifests, and rows of versions that are gone are
-passed over. A file that is missing, damaged, or lacks many rows is written again.
+passed over. Reading writes nothing: a file that is missing, damaged, or lacks many rows is
+written again when the next one is complete, and by ``gc`` and ``verify --heal``.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any, TypeAlias
 from aeros_core.errors import RepositoryError
 from aeros_core.records import ModelInfo
 from aeros_zarr import manifest
+from aeros_zarr.keys import numbers
 from aeros_zarr.records import Content
 from aeros_zarr.store import Store
 
@@ -65,31 +67,38 @@ class Listing:
     def extend(self, name: str, version: int, versions: Sequence[int]) -> None:
         """Index the versions up to this one, if it is the last that a file holds."""
         if version % _EACH == 0:
-            number = version // _EACH - 1
-            self._rows(name, number, [v for v in versions if (v - 1) // _EACH == number], least=1)
+            self.complete(name, versions)
+
+    def complete(self, name: str, versions: Sequence[int]) -> None:
+        """Write the files that are complete but missing or damaged, or lack many rows."""
+        for number in sorted({(version - 1) // _EACH for version in versions}):
+            wanted = [v for v in versions if (v - 1) // _EACH == number]
+            rows = self._indexed(name, number)
+            missing = [version for version in wanted if version not in rows]
+            full = number < max(versions, default=0) // _EACH
+            if len(missing) >= (1 if full and not rows else _MANY):
+                self._write(name, number, rows | self._read(name, missing))
 
     def audit(self, names: Sequence[str]) -> dict[str, str]:
         """Read what is indexed of models; return every file and what is wrong with it."""
         folders = [f"models/{name}/index" for name in names]
-        keys = [f"{folder}/{file}" for folder in folders for file in self._store.names(folder)]
+        both = [(f, n) for f in folders for n in numbers(self._store.files(f))]
+        keys = [f"{folder}/{number}.json" for folder, number in both]
         return manifest.audit(self._store, "index", keys)[0]
 
     def heal(self, key: str) -> str:
-        """Remove a damaged file, which the next list writes again; return where from."""
-        self._store.remove(key)
+        """Write a damaged file again; return where from."""
+        _, name, _, file = key.split("/")
+        number = int(file.removesuffix(".json"))
+        there = numbers(self._store.files(f"models/{name}"))
+        wanted = [version for version in there if (version - 1) // _EACH == number]
+        self._write(name, number, self._read(name, wanted))
         return "the records of its versions"
 
-    def _rows(
-        self, name: str, number: int, wanted: Sequence[int], least: int | None = None
-    ) -> dict[int, _Row]:
+    def _rows(self, name: str, number: int, wanted: Sequence[int]) -> dict[int, _Row]:
         rows = self._indexed(name, number)
         missing = [version for version in wanted if version not in rows]
-        if missing:
-            read = self._read(name, missing)
-            rows |= read
-            if len(read) >= (_MANY if least is None else least):
-                self._write(name, number, rows)
-        return rows
+        return rows | self._read(name, missing) if missing else rows
 
     def _indexed(self, name: str, number: int) -> dict[int, _Row]:
         try:

@@ -25,9 +25,10 @@ from aeros_zarr import manifest
 from aeros_zarr.arrays import host
 from aeros_zarr.blobs import Blobs
 from aeros_zarr.faults import explained
+from aeros_zarr.keys import stems
 from aeros_zarr.listing import Listing
 from aeros_zarr.manifest import read
-from aeros_zarr.names import check
+from aeros_zarr.names import check, check_new
 from aeros_zarr.records import Content, content_of_model, digests, info_of, model_of, part_of
 from aeros_zarr.store import Store
 from aeros_zarr.versions import Versions, place
@@ -65,7 +66,8 @@ class Models:
             needs=parameters.nbytes,
             kept=lambda: self._versions.spelled(name),
         ):
-            self._versions.following(name, version)
+            if self._versions.following(name, version) == 1:
+                check_new("model", name, self._versions.names())
             model = replace(model, parameters=parameters)
             content, number = self._publish(model, version, self._newest(name))
             while self._blobs.lacks("blobs", digests(content)):  # collected meanwhile
@@ -154,7 +156,8 @@ class Models:
                 ``latest`` or a number.
         """
         check("model", name)
-        if check("tag", tag) == "latest" or tag.isdecimal():
+        check_new("tag", tag, stems(self._store.files(f"models/{name}/tags")))
+        if tag.lower() == "latest" or tag.isdecimal():
             raise RepositoryError(
                 f"'{tag}' cannot be given as a tag",
                 exists="latest is always the highest version, a number always a version",
@@ -197,7 +200,7 @@ class Models:
         what = "the models" if name is None else f"model '{name}'"
         with explained(f"{what} could not be read", self._store):
             names = self._versions.names() if name is None else [check("model", name)]
-            tags = self._versions.tag_keys(names)
+            tags = self._versions.tag_keys([each for each in names if self._versions.of(each)])
             if name is not None and version is not None:
                 number = self._versions.meant(name, version)
                 keys, tags = [place(name, number)], []
@@ -212,6 +215,11 @@ class Models:
             found |= self.listing.audit(names) if version is None else {}
             blobs = {digest for content in contents.values() for digest in digests(content)}
             return found | self._blobs.audit("blobs", blobs)
+
+    def index(self) -> None:
+        """Write what is indexed of many versions where it is missing or damaged."""
+        for name in self._versions.names():
+            self.listing.complete(name, self._versions.of(name))
 
     def named(self) -> set[str]:
         """Return the blobs that versions name.
@@ -249,4 +257,5 @@ class Models:
         return number
 
     def _infos(self, name: str, wanted: Sequence[int], there: Sequence[int]) -> list[ModelInfo]:
-        return self.listing.infos(name, wanted, self._versions.tags(name, there))
+        tags = self._versions.tags(name, there) if there else {}
+        return self.listing.infos(name, wanted, tags)

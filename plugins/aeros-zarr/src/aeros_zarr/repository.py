@@ -8,7 +8,7 @@ from aeros_core.errors import ConfigError
 from aeros_zarr import Compression
 from aeros_zarr.archive import Archive
 from aeros_zarr.disk import Disk
-from aeros_zarr.faults import explained
+from aeros_zarr.faults import explained, typed
 from aeros_zarr.retirement import rules
 
 __all__ = ["ZarrRepository"]
@@ -40,6 +40,7 @@ class ZarrRepository(Archive):
         super().__init__(
             Disk(self.path, durable=durable), compression=compression, keep=keep,
             rules=rules(keep_last, keep_best, keep_metric), verify=verify,
+            elsewhere=lambda folder: typed("repository.path", str(Path(path) / folder)),
         )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ blobs are its own, so nothing else can name what is removed.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -26,9 +26,9 @@ from aeros_zarr import manifest
 from aeros_zarr.blobs import Blobs
 from aeros_zarr.collection import collect
 from aeros_zarr.faults import explained
-from aeros_zarr.keys import numbers
+from aeros_zarr.keys import named, numbers
 from aeros_zarr.manifest import read
-from aeros_zarr.names import check, spelled
+from aeros_zarr.names import check, check_new, spelled
 from aeros_zarr.records import (
     Content,
     checkpoint_of,
@@ -63,23 +63,24 @@ class Runs:
 
     def begin(self, run: Run) -> None:
         """Record that a run starts; the same run once more changes nothing."""
-        key = f"runs/{check('run', run.id)}/run.json"
-        check("task", run.task)
+        key = f"runs/{run.id}/run.json"
         data = manifest.dump("run", content_of_run(run), key)
         with explained(f"run '{run.id}' could not be begun", self._store):
+            check_new("task", run.task, named(self._store.folders("models")))
+            check_new("run", run.id, self._names())
             self._store.sweep()
             new = self._store.create(key, data)
             if not new and self._store.read(key) != data:
                 raise RepositoryError(
                     f"run '{run.id}' cannot begin: there is another run of this name",
-                    exists=spelled("run", self._store.names("runs")),
+                    exists=spelled("run", self._names()),
                     hint="begin it under an id of its own",
                 )
 
     def runs(self, task: str | None) -> list[Run]:
         """Return runs, oldest first; one whose manifest is damaged is logged and left out."""
         with explained("the runs could not be read", self._store):
-            found = [run for name in self._store.names("runs") for run in self._run(name)]
+            found = [run for name in self._names() for run in self._run(name)]
         of_task = [run for run in found if task in (None, run.task)]
         return sorted(of_task, key=lambda run: (run.created, run.id))
 
@@ -134,9 +135,9 @@ class Runs:
             contents = [self._content(run, number) for number in self._numbers(run)]
         return [Round.from_json(content["round"]) for content in contents]
 
-    def checkpoints(self, run: str) -> Iterator[Checkpoint]:
-        """Yield every round in order; all of them are kept."""
-        for number in self._numbers(run):
+    def checkpoints(self, run: str, numbers: Collection[int]) -> Iterator[Checkpoint]:
+        """Yield these rounds in order; all of them are kept."""
+        for number in sorted(numbers):
             yield self._checkpoint(run, number, self._content(run, number))
 
     def finish(self, run: str, result: Result) -> None:
@@ -162,26 +163,29 @@ class Runs:
     def audit(self) -> dict[str, str]:
         """Read and hash all runs; return every file and what is wrong with it, if anything."""
         with explained("the runs could not be read", self._store):
-            audits = [self._audit(run) for run in self._store.names("runs")]
+            audits = [self._audit(run) for run in self._names()]
         return {file: what for found in audits for file, what in found.items()}
 
     def _audit(self, run: str) -> dict[str, str]:
         keys = [_round(run, number) for number in self._numbers(run)]
+        files = self._store.files(f"runs/{run}")
+        if not keys and "run.json" not in files and "result.json" not in files:
+            return {}  # a folder of others
         found, contents = manifest.audit(self._store, "round", keys)
         found |= manifest.audit(self._store, "run", [f"runs/{run}/run.json"])[0]
-        if self._store.exists(f"runs/{run}/result.json"):
+        if "result.json" in files:
             found |= manifest.audit(self._store, "result", [f"runs/{run}/result.json"])[0]
         readable = [key for key in keys if key in contents]
         kept = [_round(run, n) for n in contents[readable[-1]]["kept"]] if readable else []
         named = {digest for key in kept if key in contents for digest in digests(contents[key])}
         if readable[-1:] != keys[-1:]:  # the last one knew which rounds' blobs were removed
-            named &= set(self._store.names(f"runs/{run}/blobs"))
+            named &= set(self._store.folders(f"runs/{run}/blobs"))
         return found | self._blobs.audit(f"runs/{run}/blobs", named)
 
     def collect(self, seconds: float) -> dict[str, int]:
         """Remove blobs that no round names and that are older; return ``{blob: bytes}``."""
         removed: dict[str, int] = {}
-        for run in self._store.names("runs"):
+        for run in self._names():
             named = partial(self._named, run)
             removed |= collect(self._store, f"runs/{run}/blobs", named, seconds)
         return removed
@@ -211,6 +215,10 @@ class Runs:
             raise first
         return None
 
+    def _names(self) -> list[str]:
+        """Return the folders that may be runs; others may have put theirs beside them."""
+        return named(self._store.folders("runs"))
+
     def _run(self, name: str) -> list[Run]:
         try:
             key = f"runs/{name}/run.json"
@@ -226,7 +234,7 @@ class Runs:
             known = self._store.exists(f"runs/{check('run', run)}/run.json")
         if not known:
             raise RepositoryError(
-                f"run '{run}' does not exist", exists=spelled("run", self._store.names("runs"))
+                f"run '{run}' does not exist", exists=spelled("run", self._names())
             )
 
     def _committed(self, run: str) -> str:
@@ -236,7 +244,7 @@ class Runs:
         return f"{spelled('round', numbers)} of the run can still be read"
 
     def _numbers(self, run: str) -> list[int]:
-        return numbers(self._store.names(f"runs/{run}/rounds"))
+        return numbers(self._store.files(f"runs/{run}/rounds"))
 
     def _content(self, run: str, number: int) -> Content:
         key = _round(run, number)

@@ -15,7 +15,10 @@ from aeros_zarr import Compression
 from aeros_zarr.archive import Archive
 from aeros_zarr.bucket import Bucket
 from aeros_zarr.cache import Cache
-from aeros_zarr.endpoint import connect
+from aeros_zarr.delayed import State, is_superseded, missing
+from aeros_zarr.endpoint import address, connect
+from aeros_zarr.faults import typed
+from aeros_zarr.listed_objects import ListedObjects
 from aeros_zarr.retirement import rules
 from aeros_zarr.spool import Spool
 
@@ -28,7 +31,8 @@ class S3Repository(Archive):
     """Keeps runs, rounds and models in a bucket; see `Archive`.
 
     A round, or the end of a run, that cannot be uploaded is kept in a local folder and a
-    warning logged; whatever asks for the run next uploads it first, in order.
+    warning logged; who goes on with the run next uploads it first, in order, unless the bucket
+    has something newer by then. Who only reads uploads nothing.
 
     Args:
         endpoint: URL of the endpoint; empty for AWS.
@@ -72,22 +76,46 @@ class S3Repository(Archive):
             endpoint=endpoint, bucket=bucket, prefix=prefix, region=region,
             path_style=path_style, retries=retries, timeout=timeout,
         )  # fmt: skip
+        listed = ListedObjects(
+            address(endpoint, bucket, region, path_style=path_style), prefix.strip("/"), region,
+            retries, timeout,
+        )  # fmt: skip
         place = f"s3://{bucket}/{prefix.strip('/')}"
         own = hashlib.sha256(f"{endpoint.rstrip('/')} {place}".encode()).hexdigest()[:16]
         self._spool = Spool(Path(spool).expanduser().absolute() / own)
+        self._ends: dict[str, Mapping[str, Any] | None] = {}
+        self._told: set[str] = set()
         held = Cache(Path(cache).expanduser().absolute(), int(cache_gb * 1e9)) if cache else None
         super().__init__(
-            Bucket(s3, place, retries, held), compression=compression, keep=keep,
+            Bucket(s3, place, retries, held, listed), compression=compression, keep=keep,
             others=[self._spool.disk], rules=rules(keep_last, keep_best, keep_metric),
-            verify=verify,
+            verify=verify, elsewhere=lambda folder: typed(
+                "repository.prefix", f"{prefix.strip('/')}/{folder}".strip("/")
+            ),
         )  # fmt: skip
+
+    def acquire(self, run: str) -> None:
+        """Hold a run until `release`, and bring what waits of it in the spool to the bucket.
+
+        Raises:
+            ConfigError: Another process holds it.
+            RepositoryError: The bucket cannot be reached.
+        """
+        super().acquire(run)
+        try:
+            self._upload(run)
+            self._ends[run] = super().result(run)
+        except BaseException:
+            self.release(run)
+            raise
 
     def commit(self, run: str, checkpoint: Checkpoint) -> None:
         """Store one round of a run in the bucket, or else in the spool.
 
         Raises:
-            RepositoryError: The run never began, a state holds something other than
-                arrays and scalars, or the bucket and the local disk both refuse.
+            RepositoryError: The run never began, another process has taken it over, a state
+                holds something other than arrays and scalars, or the bucket and the local
+                disk both refuse.
         """
         try:
             self._upload(run)
@@ -96,13 +124,13 @@ class S3Repository(Archive):
             self._keep(run, checkpoint, f"round {checkpoint.round.number}", error)
 
     def latest(self, run: str) -> Checkpoint | None:
-        """Return the last round of a run; see `Archive.latest`.
+        """Return the last round of a run in the bucket; see `Archive.latest`.
 
         Raises:
             RepositoryError: The run never began, all rounds that are kept are damaged, or
                 the bucket cannot be reached.
         """
-        self._upload(run)
+        self._tell(run)
         return super().latest(run)
 
     def history(self, run: str) -> Sequence[Round]:
@@ -112,14 +140,15 @@ class S3Repository(Archive):
             RepositoryError: The run never began, the record of a round is damaged, or the
                 bucket cannot be reached.
         """
-        self._upload(run)
+        self._tell(run)
         return super().history(run)
 
     def finish(self, run: str, result: Result) -> None:
         """Store how a run ended in the bucket, or else in the spool.
 
         Raises:
-            RepositoryError: The run never began, or the bucket and the local disk refuse.
+            RepositoryError: The run never began, another process has taken it over, or the
+                bucket and the local disk refuse.
         """
         try:
             self._upload(run)
@@ -128,29 +157,65 @@ class S3Repository(Archive):
             self._keep(run, result, "the end", error)
 
     def result(self, run: str) -> Mapping[str, Any] | None:
-        """Return `Result.to_json` of how a run ended; None if it has not.
+        """Return `Result.to_json` of how a run ended, as the bucket has it; None if it has not.
 
         Raises:
             RepositoryError: The run never began, the record is damaged, or the bucket
                 cannot be reached.
         """
-        self._upload(run)
+        self._tell(run)
         return super().result(run)
 
     def _upload(self, run: str) -> None:
-        """Bring what waits in the spool to the bucket."""
+        """Bring what waits in the spool to the bucket, unless that has something newer."""
         if not self._spool.holds(run):
             return
-        for checkpoint in self._spool.rounds(run):
+        self._locks.check(run)
+        waiting, there = self._spool.state(run), self._there(run)
+        if is_superseded(waiting, there, self._spool.before(run)):
+            aside = self._spool.set_aside(run)
+            _log.warning("%s; rm -r %s gives it up", self._newer(run, waiting, there), aside)
+            return
+        for checkpoint in self._spool.rounds(run, missing(waiting, there)):
             super().commit(run, checkpoint)
         result = self._spool.result(run)
         if result is not None:
             super().finish(run, result)
         self._spool.drop(run)
-        _log.warning("what was spooled of run '%s' is in %s now", run, self._store.place())
+        where = self._store.place()
+        _log.warning("what was spooled of run '%s' is in %s now: %s", run, where, waiting)
+
+    def _tell(self, run: str) -> None:
+        """Warn once of what waits in the spool; a reader uploads nothing."""
+        if run in self._told or not self._spool.holds(run):
+            return
+        self._told.add(run)
+        folder = self._spool.folder / "runs" / run
+        try:
+            waiting, there = self._spool.state(run), self._there(run)
+        except RepositoryError as error:
+            _log.warning("%s\n  next: %s", error.asked, error.hint)
+            return
+        if is_superseded(waiting, there, self._spool.before(run)):
+            _log.warning("%s; rm -r %s gives it up", self._newer(run, waiting, there), folder)
+            return
+        _log.warning(
+            "%s of run '%s' wait in %s, and %s has %s: the command of the run with"
+            " task.resume=true uploads them",
+            waiting, run, folder, self._store.place(), there,
+        )  # fmt: skip
+
+    def _newer(self, run: str, waiting: State, there: State) -> str:
+        return (
+            f"{waiting} of run '{run}', which waited in {self._spool.folder}, are not uploaded:"
+            f" {self._store.place()} has {there}, which is newer"
+        )
+
+    def _there(self, run: str) -> State:
+        return State(super().history(run), super().result(run))
 
     def _keep(self, run: str, held: Checkpoint | Result, what: str, error: RepositoryError) -> None:
         if not isinstance(error.__cause__, OSError):
             raise error
-        self._spool.keep(run, held)
+        self._spool.keep(run, held, self._ends.get(run))
         _log.warning("%s of run '%s' waits in %s: %s", what, run, self._spool.folder, error.asked)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import secrets
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,8 +12,11 @@ from aeros_core.outcomes import Result
 from aeros_core.records import Checkpoint, Run
 from aeros_zarr import Compression
 from aeros_zarr.blobs import Blobs
+from aeros_zarr.delayed import End, State
 from aeros_zarr.disk import Disk
+from aeros_zarr.keys import digests, numbers
 from aeros_zarr.runs import Runs
+from aeros_zarr.scratch import prune
 
 __all__ = ["Spool"]
 
@@ -38,13 +42,19 @@ class Spool:
         """Tell whether anything of a run waits here."""
         return self.disk.exists(f"runs/{run}/run.json")
 
-    def keep(self, run: str, held: Checkpoint | Result) -> None:
+    def keep(self, run: str, held: Checkpoint | Result, before: End | None) -> None:
         """Store a round, or how a run ended.
+
+        Args:
+            run: Which.
+            held: The round, or the end.
+            before: The end that the bucket had when this process went on with the run.
 
         Raises:
             RepositoryError: The local disk refuses too.
         """
-        self._runs.begin(Run(run, "spool", "", {}, {}, ""))
+        if not self.holds(run):
+            self._runs.begin(Run(run, "spool", "", {"end": before}, {}, ""))
         if isinstance(held, Checkpoint):
             self._runs.commit(run, held)
         else:
@@ -54,14 +64,14 @@ class Spool:
         """Return the last round of a run that waits here."""
         return self._runs.latest(run)
 
-    def rounds(self, run: str) -> Iterator[Checkpoint]:
-        """Yield the rounds of a run that wait here, in order.
+    def rounds(self, run: str, numbers: Collection[int]) -> Iterator[Checkpoint]:
+        """Yield these rounds of a run, in order.
 
         Raises:
             RepositoryError: One is damaged; nobody else has it.
         """
         with self._sound(run):
-            yield from self._runs.checkpoints(run)
+            yield from self._runs.checkpoints(run, numbers)
 
     def result(self, run: str) -> Result | None:
         """Return how a run ended, if that waits here.
@@ -73,9 +83,39 @@ class Spool:
             content = self._runs.result(run)
             return None if content is None else Result.from_json(content)
 
+    def state(self, run: str) -> State:
+        """Return what waits of a run.
+
+        Raises:
+            RepositoryError: Some of it is damaged; nobody else has it.
+        """
+        with self._sound(run):
+            return State(self._runs.history(run), self._runs.result(run))
+
+    def before(self, run: str) -> End | None:
+        """Return the end that the bucket had when the first of what waits was made."""
+        known = next((each for each in self._runs.runs(None) if each.id == run), None)
+        return known.config.get("end") if known else None
+
     def drop(self, run: str) -> None:
         """Forget a run, everything of which has been uploaded."""
-        self.disk.remove(f"runs/{run}")
+        folder = f"runs/{run}"
+        rounds = self.disk.files(f"{folder}/rounds")
+        blobs = digests(self.disk.folders(f"{folder}/blobs"))
+        self.disk.remove(
+            f"{folder}/result.json",
+            *(f"{folder}/rounds/{n}.json" for n in reversed(numbers(rounds))),
+            *(f"{folder}/blobs/{digest}" for digest in blobs),
+            f"{folder}/run.json",
+        )
+        place = self.folder / folder
+        prune(place / "rounds", place / "blobs", place)
+
+    def set_aside(self, run: str) -> Path:
+        """Move what waits of a run to where it is not looked for; return where that is."""
+        aside = self.folder / "superseded" / f"{run}-{secrets.token_hex(4)}"
+        aside.parent.mkdir(exist_ok=True)
+        return (self.folder / "runs" / run).rename(aside)
 
     @contextmanager
     def _sound(self, run: str) -> Iterator[None]:

@@ -7,7 +7,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-__all__ = ["Readable", "Store"]
+from aeros_zarr.holder import Holder
+
+__all__ = ["Lock", "Readable", "Store"]
 
 
 class Readable(AbstractContextManager["Readable"], Protocol):
@@ -18,6 +20,20 @@ class Readable(AbstractContextManager["Readable"], Protocol):
 
     def readinto(self, buffer: memoryview | bytearray, /) -> int | None:
         """Fill a buffer as far as there are bytes; return their number."""
+
+
+class Lock(Protocol):
+    """What a process holds that no other one has."""
+
+    def check(self) -> None:
+        """Make sure that this process still holds it.
+
+        Raises:
+            Lost: Another process has taken it over.
+        """
+
+    def release(self) -> None:
+        """Let others have it."""
 
 
 @runtime_checkable
@@ -44,6 +60,12 @@ class Store(Protocol):
     def names(self, key: str) -> list[str]:
         """Return the names within a folder, sorted; none where there is no folder."""
 
+    def files(self, key: str) -> list[str]:
+        """Return the names of the files within a folder, sorted; none where there is no folder."""
+
+    def folders(self, key: str) -> list[str]:
+        """Return the names of the folders within a folder, sorted."""
+
     def exists(self, key: str) -> bool:
         """Tell whether a file, or a folder that was adopted, lies at ``key``."""
 
@@ -66,7 +88,7 @@ class Store(Protocol):
         """Write a file unless there is one: of many who try, one gets True."""
 
     def remove(self, *keys: str) -> None:
-        """Remove files and folders, in this order; what is gone already is no fault."""
+        """Remove files and blobs, in this order; what is gone already, or not ours, is no fault."""
 
     def staging(self, folders: int) -> AbstractContextManager[list[Path]]:
         """Yield new folders, seen by nobody; those not adopted are gone at the end."""
@@ -77,14 +99,24 @@ class Store(Protocol):
     def adopt(self, folders: Mapping[str, Path]) -> None:
         """Make finished folders appear at their keys; one that is there already stays."""
 
+    def lock(self, folder: str, holder: Holder) -> Lock:
+        """Lock a folder for this process.
+
+        Raises:
+            Locked: Another process has locked it.
+        """
+
     def sweep(self) -> None:
-        """Remove what killed processes left unfinished more than a day ago, by `now`."""
+        """Remove what killed processes of aeros left unfinished more than a day ago, by `now`."""
 
     def touch(self, key: str) -> bool:
         """Let an adopted folder count as written now; False if it is not there."""
 
     def now(self) -> float:
         """Return the time by the clock that `written` goes by, in seconds."""
+
+    def modified(self, key: str) -> float | None:
+        """Return when a file was written; None if it is not there."""
 
     def written(self, key: str) -> float | None:
         """Return when an adopted folder was written or touched; None if it is not there."""
@@ -99,4 +131,4 @@ class Store(Protocol):
         """Let a hidden folder appear again, unless another one is there meanwhile."""
 
     def discard(self, key: str, before: float) -> int:
-        """Remove a hidden folder, but not what was written since; return its bytes."""
+        """Remove a hidden blob, but not what was written since; return its bytes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from aeros_zarr import collection, copies
@@ -14,6 +15,11 @@ from aeros_zarr.runs import Runs
 from aeros_zarr.store import Store
 
 __all__ = ["Upkeep"]
+
+_LOOKS = 1
+"""How often damage is looked at once more, as others may write and remove meanwhile."""
+
+_PAUSE = 0.2
 
 
 class Upkeep:
@@ -42,6 +48,9 @@ class Upkeep:
     def verify(self, name: str | None, version: int | str | None) -> dict[str, str]:
         """Read and hash a version, a whole model, or everything: runs and algorithms, too.
 
+        What is damaged is read once more: others may have removed it meanwhile, with all that
+        named it.
+
         Returns:
             Every file that was read, and what is wrong with it: ``""`` if nothing is.
 
@@ -49,6 +58,16 @@ class Upkeep:
             ConfigError: The name cannot be one.
             RepositoryError: There is no such model, version or tag.
         """
+        found = self._audit(name, version)
+        for _ in range(_LOOKS):
+            if not any(found.values()):
+                break
+            time.sleep(_PAUSE)  # what others were about to remove, or to name, is done with
+            again = self._audit(name, version)
+            found = {file: what if found.get(file) else "" for file, what in again.items()}
+        return found
+
+    def _audit(self, name: str | None, version: int | str | None) -> dict[str, str]:
         found = self._models.audit(name, version)
         if name is not None:
             return found
@@ -70,8 +89,11 @@ class Upkeep:
             others: Stores that are copies of this one.
 
         Raises:
+            ConfigError: The place is somebody else's.
             RepositoryError: There is no such version, or the store refuses.
         """
+        if not self._marker.is_lost():
+            self._marker.check()
         healed: dict[str, str] = {}
         with explained("what is damaged could not be healed", self._store):
             while True:
@@ -94,12 +116,16 @@ class Upkeep:
             ``{blob: its bytes}`` of those that are gone.
 
         Raises:
+            ConfigError: The place is somebody else's.
             RepositoryError: A record is damaged, so that nobody knows what it names; or
                 the store refuses.
         """
+        if not self._marker.check():
+            return {}
         with explained("what nothing names could not be removed", self._store):
             removed = collection.collect(self._store, "blobs", self._named, seconds)
             removed |= self._runs.collect(seconds)
+            self._models.index()
             self._store.sweep()
         return removed
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from aeros_core.errors import RepositoryError
-from aeros_zarr.keys import numbers
+from aeros_zarr.keys import named, numbers, stems
 from aeros_zarr.manifest import read
 from aeros_zarr.names import check, spelled
 from aeros_zarr.records import Content
@@ -31,11 +31,11 @@ class Versions:
 
     def names(self) -> list[str]:
         """Return the models that there are."""
-        return self._store.names("models")
+        return named(self._store.folders("models"))
 
     def of(self, name: str) -> list[int]:
         """Return the versions of a model that are there, in order."""
-        return numbers(self._store.names(f"models/{name}"))
+        return numbers(self._store.files(f"models/{name}"))
 
     def meant(self, name: str, version: int | str) -> int:
         """Return the number that is meant by a number, ``latest`` or another tag.
@@ -109,7 +109,8 @@ class Versions:
     def tag_keys(self, names: Sequence[str]) -> list[str]:
         """Return the keys of the tags of models."""
         folders = [f"models/{name}/tags" for name in names]
-        return [f"{folder}/{file}" for folder in folders for file in self._store.names(folder)]
+        both = [(folder, tag) for folder in folders for tag in stems(self._store.files(folder))]
+        return [f"{folder}/{tag}.json" for folder, tag in both]
 
     def readable(self, kind: str, key: str) -> Content | None:
         """Return a record; None if it is gone, or damaged, which is logged."""
@@ -125,7 +126,7 @@ class Versions:
             return RepositoryError(
                 f"{what} of model '{name}' does not exist", exists=self.spelled(name)
             )
-        names = self.names()
+        names = [each for each in self.names() if self.of(each)]
         return RepositoryError(
             f"model '{name}' does not exist",
             exists=spelled("model", names),

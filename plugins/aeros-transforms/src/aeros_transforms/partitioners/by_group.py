@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import compress
+
 import numpy as np
 
 from aeros_core.data import Dataset, Partition
@@ -74,15 +77,15 @@ class ByGroup:
         return schema[self._column]
 
 
-def _kept(whole: Partition, large: Array, names: Array) -> Partition:
+def _kept(whole: Partition, large: Array, names: Sequence[str]) -> Partition:
     offsets = np.zeros(int(large.sum()) + 1, dtype=np.int64)
     np.cumsum(whole.sizes[large], out=offsets[1:])
     rows = whole.rows[np.repeat(large, whole.sizes)]
-    return Partition(rows, offsets, tuple(names[large].tolist()))
+    return Partition(rows, offsets, tuple(compress(names, large)))
 
 
-def _names(field: Field, found: Array) -> Array:
+def _names(field: Field, found: Array) -> list[str]:
     """Return the clients' names: the categories of codes, 3 for 3.0, else the text."""
     if field.categories is not None and found.dtype.kind in "iu":
-        return np.array(field.categories, dtype=np.str_)[found]
-    return np.array([name_of(value) for value in found.tolist()], dtype=np.str_)
+        return [field.categories[code] for code in found.tolist()]
+    return [name_of(value) for value in found.tolist()]

@@ -11,7 +11,7 @@ from aeros_core.errors import DataError
 from aeros_core.parameters import Array
 from aeros_core.schema import Field
 
-__all__ = ["category", "feature", "name_of", "number", "target", "text"]
+__all__ = ["category", "feature", "name_of", "number", "target", "text", "texts"]
 
 
 def number(name: str, values: Array) -> tuple[Field, Array]:
@@ -29,9 +29,18 @@ def number(name: str, values: Array) -> tuple[Field, Array]:
 
 def text(name: str, values: Array) -> tuple[Field, Array]:
     """Return texts as a field with the distinct texts, sorted, as its categories."""
-    column = np.asarray(values, dtype=np.str_)
-    categories = tuple(str(value) for value in np.unique(column))
-    return Field(name, "str", column.shape[1:], categories=categories), column
+    found, codes = np.unique(values, return_inverse=True)
+    return texts(name, found.tolist(), codes.reshape(values.shape))
+
+
+def texts(name: str, categories: Sequence[str], codes: Array) -> tuple[Field, Array]:
+    """Return codes of texts as a field of text whose rows share the categories' strings.
+
+    An array of text of one width would take the longest text's bytes for every row.
+    """
+    named = np.empty(len(categories), object)
+    named[:] = categories
+    return Field(name, "str", codes.shape[1:], categories=tuple(categories)), named[codes]
 
 
 def category(name: str, codes: Array, values: Sequence[Any] | Array) -> tuple[Field, Array]:

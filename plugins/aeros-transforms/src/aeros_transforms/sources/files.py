@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
-import lzma
-import zlib
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from aeros_core import data_files
-from aeros_core.errors import ConfigError, DataError
+from aeros_core.errors import ConfigError
+from aeros_core.unpacking import unpack
 
-__all__ = ["read"]
-
-_UNPACK: Mapping[str, Callable[[bytes], bytes]] = {".gz": gzip.decompress, ".xz": lzma.decompress}
+__all__ = ["packed", "read"]
 
 
 def read(path: str | Path, option: str) -> bytes:
@@ -26,11 +21,16 @@ def read(path: str | Path, option: str) -> bytes:
     Raises:
         ConfigError: There is no such file, it may not be read, or is no regular file.
         AccessError: It lies outside of what a site gives.
-        DataError: The packed file is damaged.
+        DataError: The packed file is damaged, or takes too much memory unpacked.
     """
+    return unpack(packed(path, option), path)
+
+
+def packed(path: str | Path, option: str) -> bytes:
+    """Return the bytes of a file as they are; see `read`."""
     try:
         with data_files.open_file(path, option) as file:
-            data = file.read()
+            return file.read()
     except FileNotFoundError:
         raise ConfigError(
             f"{option}={path} does not exist",
@@ -39,13 +39,6 @@ def read(path: str | Path, option: str) -> bytes:
         ) from None
     except OSError as error:
         raise ConfigError(f"{option}={path} cannot be read: {error.strerror}") from error
-    unpack = _UNPACK.get(Path(path).suffix)
-    if unpack is None:
-        return data
-    try:
-        return unpack(data)
-    except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
-        raise DataError(f"{path} is damaged: {error}", hint="fetch the file again") from error
 
 
 def _beside(path: str | Path) -> str:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import io
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aeros_core.errors import ConfigError, DataError
-from aeros_transforms.sources import files
+from aeros_core import unpacking
+from aeros_core.errors import AerosError, ConfigError, DataError
+from aeros_transforms.sources import files, parquet
 
 __all__ = ["Layout"]
 
 _SEPARATORS = {"whitespace": r"\s+", "tab": "\t"}
+_CELL = 8
+"""Bytes of a number or of a reference to a text in a frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,28 +54,46 @@ class Layout:
 
         Raises:
             ConfigError: There is no such file, or ``names`` has another length.
-            DataError: The file is damaged.
+            DataError: The file is damaged, or takes too much memory.
         """
-        data = io.BytesIO(files.read(path, option))
+        packed = files.packed(path, option)
         try:
-            frame = _parquet(data) if Path(path).suffix in (".parquet", ".pq") else self._text(data)
-        except (ValueError, OSError) as error:  # what pandas and pyarrow raise derives from these
-            reason = str(error).strip().splitlines()[0]
+            if Path(path).suffix in (".parquet", ".pq"):
+                frame = parquet.read(packed, path)
+            else:
+                frame = self._text(unpacking.unpack(packed, path), path, len(packed))
+        except AerosError:
+            raise
+        except Exception as error:  # damaged bytes raise errors of many kinds in two libraries
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
             raise DataError(f"{path} cannot be read as a table: {reason}") from error
         if not _numbered(frame):
             raise DataError(f"{path} has lines with more values than there are column names")
         return self._named(frame, path)
 
-    def _text(self, data: io.BytesIO) -> Any:
+    def _text(self, data: bytes, path: str | Path, packed: int) -> Any:
+        columns = self._parsed(data, 1).shape[1]
+        rows = data.count(b"\n") + data.count(b"\r") + 1
+        if rows * columns * _CELL > unpacking.FLOOR:  # counted closely where it may matter
+            rows = sum(1 for line in io.BytesIO(data) if line.strip())
+        unpacking.check(
+            f"{path}, {rows} lines of {columns} columns,", rows * columns * _CELL, packed
+        )
+        return self._parsed(data, None)
+
+    def _parsed(self, data: bytes, rows: int | None) -> Any:
         import pandas as pd
 
-        return pd.read_csv(
-            data,
-            sep=_SEPARATORS.get(self.separator, self.separator),
-            header=0 if self.header else None,
-            encoding="utf-8-sig",
-            low_memory=False,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            return pd.read_csv(
+                io.BytesIO(data),
+                sep=_SEPARATORS.get(self.separator, self.separator),
+                header=0 if self.header else None,
+                encoding="utf-8-sig",
+                low_memory=False,
+                nrows=rows,
+            )
 
     def _named(self, frame: Any, path: str | Path) -> Any:
         names = self.names or tuple(str(name) for name in frame.columns)
@@ -80,6 +102,9 @@ class Layout:
                 f"transformer.table.names has {len(names)} names,"
                 f" and {path} has {frame.shape[1]} columns"
             )
+        if len(set(names)) != len(names):
+            twice = next(name for at, name in enumerate(names) if name in names[:at])
+            raise DataError(f"{path} has two columns called '{twice}'")
         return frame.set_axis(list(names), axis=1)
 
 
@@ -88,9 +113,3 @@ def _numbered(frame: Any) -> bool:
     import pandas as pd
 
     return bool(frame.index.equals(pd.RangeIndex(len(frame))))
-
-
-def _parquet(data: io.BytesIO) -> Any:
-    import pandas as pd
-
-    return pd.read_parquet(data).reset_index(drop=True)

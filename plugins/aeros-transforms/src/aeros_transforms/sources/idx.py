@@ -47,4 +47,7 @@ def parse(data: bytes, path: str | Path) -> Array:
             f" and {held} bytes follow",
             hint="fetch the file again",
         )
-    return np.frombuffer(data, dtype, prod(shape), end).reshape(shape)
+    try:
+        return np.frombuffer(data, dtype, prod(shape), end).reshape(shape)
+    except ValueError as error:  # more dimensions, or empty ones longer, than numpy counts
+        raise DataError(f"{path} is not an idx file that can be used: {error}") from error

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from aeros_core import unpacking
 from aeros_core.data import Batch
 from aeros_core.errors import ConfigError, DataError
 from aeros_core.messages import State
 from aeros_core.parameters import Array
 from aeros_core.schema import Field, Schema
-from aeros_transforms.options import all_known
+from aeros_transforms.options import all_known, override
 from aeros_transforms.steps.binding import Binding, bound
 
 __all__ = ["OneHot"]
@@ -71,6 +72,7 @@ class OneHot:
             strange = (codes < 0) | (codes >= len(categories))
             if strange.any():
                 raise _unknown(name, str(codes[strange][0]), categories)
+            _check_memory(name, codes.size, len(categories))
             vectors = np.zeros((*codes.shape, len(categories)), dtype=np.float32)
             np.put_along_axis(vectors, codes[..., np.newaxis], 1, axis=-1)
             done[name] = vectors
@@ -95,15 +97,25 @@ class OneHot:
         self._categories = {name: tuple(values) for name, values in kept.items()}
 
 
+def _check_memory(name: str, values: int, categories: int) -> None:
+    """Refuse vectors that the machine has no memory for: values times categories."""
+    if (wanted := 4 * values * categories) > unpacking.installed():
+        raise DataError(
+            f"field '{name}' has {categories} categories: {_OPTION} would take"
+            f" {unpacking.spelled(wanted)} for {values} values of it, and this machine has"
+            f" {unpacking.spelled(unpacking.installed())} of memory",
+            hint=override("transformer.drop.fields", name) + " and drop before one_hot",
+        )
+
+
 def _codes(name: str, column: Array, categories: tuple[str, ...]) -> Array:
     """Return the codes of texts."""
-    texts = np.array(categories, dtype=np.str_)
-    order = np.argsort(texts)
-    codes = order[np.minimum(np.searchsorted(texts, column, sorter=order), len(texts) - 1)]
-    strange = texts[codes] != column
-    if strange.any():
-        raise _unknown(name, str(column[strange][0]), categories)
-    return codes
+    known = {category: code for code, category in enumerate(categories)}
+    values = column.ravel().tolist()
+    codes = np.fromiter((known.get(value, -1) for value in values), np.int64, len(values))
+    if (strange := codes < 0).any():
+        raise _unknown(name, str(values[int(strange.argmax())]), categories)
+    return codes.reshape(column.shape)
 
 
 def _unknown(name: str, value: str, categories: tuple[str, ...]) -> DataError:
