@@ -111,9 +111,10 @@ def _path(option: Option, key: str, value: Any, files: FileAccess) -> Any:
     where = _where(option, key)
     if isinstance(value, list | tuple) and is_list(option.config, key):
         return [_path(option, key, each, files) for each in value]
-    if value is None and not files.anywhere and (usual := dataset_of(option.config, key)):
+    unset = value is None or value == ""
+    if unset and not files.anywhere and (usual := dataset_of(option.config, key)):
         return files.usual(usual, where)
-    if value is None or value == "" or isinstance(value, DataFile):
+    if unset or isinstance(value, DataFile):
         return value
     if not isinstance(value, str):
         raise ConfigError(

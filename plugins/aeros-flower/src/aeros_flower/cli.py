@@ -11,6 +11,7 @@ from aeros_core.elements import TIERS, Description, check_tier
 from aeros_core.errors import ConfigError
 from aeros_flower import alias, neighbours
 from aeros_flower.reach import authority, greet, split
+from aeros_flower.site import arguments
 from aeros_flower.start import PORT, is_loopback, say
 
 if TYPE_CHECKING:
@@ -58,30 +59,8 @@ def add_executor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--key", type=Path, metavar="FILE", help="this node's private key")
     parser.add_argument("--insecure", action="store_true", help="plain HTTP, also beyond loopback")
     parser.add_argument("--metrics", type=int, metavar="PORT", help="serve figures on 127.0.0.1")
-    _add_site(parser)
+    arguments.add(parser)
     parser.set_defaults(command=_executor)
-
-
-def _add_site(parser: argparse.ArgumentParser) -> None:
-    """Give ``aeros executor`` the options by which a site decides."""
-    parser.add_argument(
-        "--data-root", type=Path, metavar="DIR",
-        help="a folder: files that tasks name are looked for below it; without one, none is read",
-    )  # fmt: skip
-    parser.add_argument(
-        "--policy", type=Path, metavar="FILE",
-        help="what this site allows, as YAML; without one the documented defaults hold",
-    )  # fmt: skip
-    parser.add_argument(
-        "--same-user", action="store_true",
-        help="the controller at this machine's HOST:PORT is your own: allow whatever it asks",
-    )  # fmt: skip
-    parser.add_argument(
-        "--check", nargs="+", metavar="WORD",
-        help="say what a task would be allowed, and end; words as for aeros run",
-    )  # fmt: skip
-    parser.add_argument("--log", action="store_true", help="print the site's log, and end")
-    parser.add_argument("--json", action="store_true", help="with --log: its lines as they are")
 
 
 def add_up(parser: argparse.ArgumentParser) -> None:
@@ -289,6 +268,7 @@ def _up(parsed: argparse.Namespace) -> int:
     does = "stand by" if started.controller else "will find a controller"
     here = f"at port {parsed.port} of this machine; logs are in {parsed.folder}"
     print(f"{started} {does} {here}")
+    print("executors are this user's own: they read any file that a task names (--same-user)")
     if figures is not None:
         last = figures + parsed.nodes - 1
         others = f", of the others at ports up to {last}" if parsed.nodes > 1 else ""

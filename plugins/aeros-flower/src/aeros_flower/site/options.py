@@ -140,10 +140,10 @@ class SiteOptions:
 
 def _granted(found: Located, value: Any, files: FileAccess) -> Any:
     """Return a path, or each of several, as a file that is given; other values as they are."""
-    if not found.kind.is_path or value == "":
+    if not found.kind.is_path:
         return value
-    if value is None:
-        return files.usual(found.dataset, found.where) if found.dataset else None
+    if value is None or value == "":
+        return files.usual(found.dataset, found.where) if found.dataset else value
     if found.is_list and isinstance(value, list):
         return [files.grant(one, found.where) for one in value]
     return files.grant(value, found.where)
