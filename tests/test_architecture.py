@@ -17,9 +17,9 @@ LAYERS = [
     " parameters dtypes proportions messages schema data subtask task presets outcomes tally counts"
     " records waiting control events roles powers storage_powers",
     # the algorithms of the system, and how results look
-    "clock weight_cap admission intake cohort busy survey node origin sitting ending rounds figures"
-    " answering answers scoring workflow pipeline elements explanation serving retention"
-    " queries lineage samples"
+    "clock weight_cap reply_limits admission intake cohort busy survey node divergence origin"
+    " sitting ending rounds figures answering answers scoring workflow pipeline elements"
+    " explanation serving retention queries lineage samples"
     " tables curves safetensors rowfile",
     # transport
     "controllers controllers.local",

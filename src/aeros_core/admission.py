@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from aeros_core.encoding import Encoded
-from aeros_core.messages import Evaluation, Failure, Reply, Update
+from aeros_core.messages import Evaluation, Failure, Reply, Scores, Update
 from aeros_core.parameters import Parameters, Vector, on_host
+from aeros_core.reply_limits import MOST_FIGURES, MOST_SHARES, arrays_fault, figures_fault
 from aeros_core.tally import Refusal
 
 __all__ = ["MOST_EXAMPLES", "fault", "finite", "of_examples", "within_stated"]
@@ -50,13 +51,26 @@ def of_examples(examples: object, stated: int = 0) -> Refusal | None:
 def within_stated(reply: Reply, stated: int) -> Reply:
     """Return a reply, or the failure of a node that claims more examples than it stated.
 
+    Figures beyond their bounds are a failure, too: a message could not carry them.
+
     Args:
         reply: What came from a node.
         stated: Examples that the node stated when it joined; 0 where that is not known.
     """
-    if isinstance(reply, Failure) or (refusal := of_examples(reply.examples, stated)) is None:
+    if isinstance(reply, Failure):
         return reply
-    return Failure(reply.node, reply.round, refusal.text, refusal.kind)
+    refusal = of_examples(reply.examples, stated) or _of_figures(reply)
+    return (
+        reply if refusal is None else Failure(reply.node, reply.round, refusal.text, refusal.kind)
+    )
+
+
+def _of_figures(reply: Update | Evaluation | Scores) -> Refusal | None:
+    most = MOST_SHARES if isinstance(reply, Scores) else MOST_FIGURES
+    refusal = figures_fault(reply.metrics, most=most, infinite=True)
+    if refusal is None and isinstance(reply, Update):
+        refusal = figures_fault(reply.scalars, "scalars", infinite=True)
+    return refusal
 
 
 def fault(reply: Reply, base: Parameters, longest: float | None) -> Refusal | None:
@@ -83,13 +97,22 @@ def fault(reply: Reply, base: Parameters, longest: float | None) -> Refusal | No
         return Refusal("encoding", "compressed, but not a difference")
     if refusal := _of_vectors(parameters.vectors):
         return refusal
-    if not all(map(finite, reply.vectors.values())):
-        return Refusal("not finite", "NaN or infinity")
-    if not all(map(math.isfinite, reply.scalars.values())):
-        return Refusal("not finite", "NaN or infinity among its scalars")
+    if reply.vectors and (refusal := _of_extra(reply.vectors, base)):
+        return refusal
+    if refusal := figures_fault(reply.metrics) or figures_fault(reply.scalars, "scalars"):
+        return refusal
     if longest is not None and (norm := change(reply, base)) > longest:
         return Refusal("norm", f"a change of norm {norm:.4g}, above task.max_norm={longest:g}")
     return None
+
+
+def _of_extra(vectors: Mapping[str, Vector], base: Parameters) -> Refusal | None:
+    """Return why vectors that come beside the parameters are refused; None for good ones."""
+    if refusal := arrays_fault(vectors, "vectors", sum(base.layout.sizes.values())):
+        return refusal
+    if all(map(finite, vectors.values())):
+        return None
+    return Refusal("not finite", "NaN or infinity")
 
 
 def _of_vectors(vectors: Mapping[str, Vector]) -> Refusal | None:

@@ -12,6 +12,7 @@ from aeros_core.hookspecs import hookimpl
 from aeros_core.outcomes import Result, Round
 from aeros_core.records import Run
 from aeros_core.tables import main
+from aeros_core.tally import shown as shown_text
 from aeros_core.task import Task
 from aeros_core.words import counted
 
@@ -164,7 +165,7 @@ def conclusion(task: Task, result: Result) -> str:
 def _reasons(round: Round) -> dict[str, list[str]]:
     reasons: dict[str, list[str]] = {}
     for node, reason in round.refused.items():
-        reasons.setdefault(reason, []).append(node)
+        reasons.setdefault(reason, []).append(shown_text(node))
     return reasons
 
 
@@ -176,7 +177,7 @@ def _capped(task: Task, round: Round) -> list[str]:
         has = round.nodes.get(node, {}).get("examples")
         of = "" if has is None else f", of {has:.0f} that it reports"
         lines.append(
-            f"capped by task.max_share={task.max_share:g}: {node} counts in"
+            f"capped by task.max_share={task.max_share:g}: {shown_text(node)} counts in"
             f" {', in '.join(told)}{of}"
         )
     return lines

@@ -6,7 +6,17 @@ import functools
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
-from aeros_core import clock, cohort, ending, origin, samples, sitting, streams, weight_cap
+from aeros_core import (
+    clock,
+    cohort,
+    divergence,
+    ending,
+    origin,
+    samples,
+    sitting,
+    streams,
+    weight_cap,
+)
 from aeros_core.busy import Busy, Step
 from aeros_core.dtypes import check_dtypes
 from aeros_core.errors import ConfigError, TaskError
@@ -109,11 +119,13 @@ class Rounds:
         # 1. Who takes part, and what they are told; 2. what comes back is checked, and
         # combined as it arrives; 3. too few good updates are no round
         parameters, nodes = self._combined(here.parameters, number, tally, split)
+        divergence.check_parameters(parameters, number)
 
         # 4. Measure; 5. commit; 6. tell
         trained = time.monotonic()
         phases = split.of(trained - started)
         central, federated = self._measure(parameters, number, nodes, tally)
+        divergence.check_loss(central or federated, number)
         if isinstance(self._nodes, SupportsRefusals):
             for name, refusal in self._nodes.refusals():
                 tally.refuse(name, refusal)

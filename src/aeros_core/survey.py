@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
@@ -9,6 +10,7 @@ from aeros_core import clock, cohort, weight_cap
 from aeros_core.admission import of_examples
 from aeros_core.intake import LOST, SILENT, Nodes
 from aeros_core.messages import Evaluation, Failure, Instruction, Metrics, Reply, Scores
+from aeros_core.reply_limits import MOST_SHARES, arrays_fault, figures_fault
 from aeros_core.tally import Refusal, Tally
 from aeros_core.task import Task
 
@@ -28,15 +30,23 @@ def survey(
 ) -> Metrics:
     """Return the mean of what nodes measure, weighted by examples; see `gather`.
 
-    No node has more than ``task.max_share`` of the weight.
+    No node has more than ``task.max_share`` of the weight. Where no node's figures are finite
+    the loss is NaN.
     """
+    before = _not_finite(tally)
     replies = {r.node: r for r in gather(Evaluation, nodes, task, sent, breathe, tally)}
+    if not replies and _not_finite(tally) > before:
+        return {"loss": math.nan}  # wherever it was measured
     examples = {node: reply.examples for node, reply in replies.items()}
     counted = weight_cap.weights(examples, task.max_share, len(sent))
     for node, weight in counted.items():
         if weight < examples[node]:
             tally.cap("evaluate", node, weight)
     return cohort.mean({**r.metrics, "examples": counted[n]} for n, r in replies.items())
+
+
+def _not_finite(tally: Tally) -> int:
+    return sum(kinds.get("not finite", 0) for kinds in tally.dropped.values())
 
 
 def gather(
@@ -95,4 +105,9 @@ def _fault(
         return Refusal(kind if reply.kind == "failed" else reply.kind, f"{kind}: {reply.reason}")
     if not isinstance(reply, wanted):
         return Refusal(kind, f"no {kind}, but something else")
-    return of_examples(reply.examples)
+    if refusal := of_examples(reply.examples):
+        return refusal
+    if isinstance(reply, Evaluation):
+        return figures_fault(reply.metrics)
+    outputs = arrays_fault(reply.outputs, "outputs", int(reply.examples))
+    return outputs or figures_fault(reply.metrics, most=MOST_SHARES)

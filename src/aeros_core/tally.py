@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from aeros_core.messages import Reply, Scores, Update
 
-__all__ = ["Refusal", "Tally"]
+__all__ = ["Refusal", "Tally", "shown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,13 +17,27 @@ class Refusal:
     Args:
         kind: What refusals are counted by: ``late``, ``duplicate``, ``not asked``,
             ``other round``, ``not its own``, ``same key``, ``gone``, ``failed``,
-            ``not an update``, ``layout``, ``dtype``, ``examples``, ``not finite``, ``norm``,
-            ``encoding``, ``no reply``, ``evaluation`` or ``inference``.
+            ``not an update``, ``layout``, ``dtype``, ``examples``, ``figures`` (too many, badly
+            named, or no numbers), ``not finite``, ``norm``, ``encoding``, ``no reply``,
+            ``evaluation`` or ``inference``.
         text: What a person is told.
     """
 
     kind: str
     text: str
+
+
+LONGEST = 2000
+"""Characters of a reason that are kept."""
+
+
+def shown(text: str) -> str:
+    """Return a text that a node sent as one line: shortened, without control characters."""
+    if len(text) > LONGEST:
+        text = text[:LONGEST] + "…"
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
 @dataclass(slots=True)
@@ -55,7 +69,8 @@ class Tally:
 
     def accept(self, reply: Update | Scores) -> None:
         """Note what a good update, or a good answer, reports."""
-        self.accepted[reply.node] = {"examples": reply.examples, **reply.metrics}
+        figures = {n: v if type(v) is float else float(v) for n, v in reply.metrics.items()}
+        self.accepted[reply.node] = {"examples": int(reply.examples), **figures}
         if self.refused:  # an earlier reply of this node may have come to nothing
             self.refused.pop(reply.node, None)
 
@@ -85,4 +100,4 @@ class Tally:
         kinds = self.dropped.setdefault(node, {})
         kinds[refusal.kind] = kinds.get(refusal.kind, 0) + 1
         if node not in self.accepted:
-            self.refused[node] = refusal.text
+            self.refused[node] = shown(refusal.text)

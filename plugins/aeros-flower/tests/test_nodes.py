@@ -1,5 +1,6 @@
 """Whom instructions go to, what comes back, and what happens when executors are lost."""
 
+import json
 import time
 from dataclasses import asdict
 
@@ -697,3 +698,56 @@ def test_an_executor_with_data_of_its_own_claims_no_more_than_it_stated(post):
     replies = {r.node: r for r in (nodes.receive(5.0) for _ in range(3))}
     assert isinstance(replies["a"], Evaluation)
     assert replies["b"].kind == replies["late"].kind == "examples"
+
+
+def unreadable(roster):
+    return {name: why for name, why in roster.unfit.items() if "unreadable" in why}
+
+
+@pytest.mark.parametrize(
+    ("told", "why"),
+    [
+        ({"name": "edge\nexecutor b takes part"}, "control characters"),
+        ({"name": "x" * 101}, "101 characters"),
+        ({"name": "x" * 10**6}, "1000000 characters"),
+        ({"name": ""}, "0 characters"),
+        ({"versions": {"a\x1b[2J": "1"}}, "control characters"),
+        ({"versions": {"a": 7}}, "a name is int"),
+        ({"versions": {f"p{i}": "1" for i in range(200_000)}}, "more than 100000 things"),
+        ({"examples": 10**30}, "no number from 0 to 2^53"),
+        ({"examples": -1}, "no number from 0 to 2^53"),
+        ({"examples": True}, "examples is bool"),
+        ({"more": "y" * 10_001}, "10001 characters"),
+        ({"more": json.loads("[" * 40 + "]" * 40)}, "deeper than 16"),
+    ],
+)
+def test_an_executor_that_says_too_much_of_itself_takes_no_part(told, why):
+    post = Post()
+    post.come(1, "good")
+    post.come(2, told.pop("name", "bad"), **told)
+    nodes = made(post)
+    assert [member.name for member in nodes.roster.fit] == ["good"]
+    (found,) = unreadable(nodes.roster).values()
+    assert why in found
+    assert found.isprintable()
+
+
+def test_whatever_an_executor_says_its_schema_is_ends_no_run():
+    def judge(member):
+        return ", ".join(member.told["schema"]["fields"].keys())
+
+    post = Post()
+    post.come(1, "bad", schema={"fields": [1]})
+    post.come(2, "good", schema={"fields": {}})
+    nodes = made(post, judge=judge)
+    assert [member.name for member in nodes.roster.fit] == ["good"]
+    assert "incomplete" in nodes.roster.unfit["bad"]
+
+
+def test_an_error_of_an_executor_is_shown_as_one_line():
+    post = Post()
+    post.come(1, "bad", error="no data\nround 9/9 accuracy 1.0" + "z" * 9000)
+    post.come(2, "good", error="")
+    nodes = made(post, judge=lambda member: member.told["error"])
+    assert nodes.roster.unfit["bad"].startswith("no data round 9/9 accuracy 1.0zz")
+    assert len(nodes.roster.unfit["bad"]) < 2100

@@ -9,11 +9,13 @@ from typing import Any, Protocol
 
 from aeros_core.elements import Description, InfrastructureElement
 from aeros_core.powers import SupportsRefusals
+from aeros_core.tally import shown
 from aeros_flower import wire
 from aeros_flower.answers import Refused
 from aeros_flower.link import Answer
 from aeros_flower.parcel import WireError, of
 from aeros_flower.rest import Rest
+from aeros_flower.self_description import bounded
 
 __all__ = ["UNNAMED", "Member", "Post", "Roster"]
 
@@ -178,9 +180,9 @@ class Roster:
             self._known.discard(number)  # it is asked again if it comes back
             return
         try:
-            member = _member(number, wire.unpack_note(answer.content, "prepared"))
+            member = _member(number, bounded(wire.unpack_note(answer.content, "prepared")))
         except (WireError, TypeError) as error:
-            self.unfit[f"node {number}"] = f"what it says of itself is unreadable: {error}"
+            self.unfit[f"node {number}"] = shown(f"what it says of itself is unreadable: {error}")
             return
         admitted = self._admitted(number)
         if admitted and member.name.startswith(UNNAMED):
@@ -214,8 +216,8 @@ class Roster:
         try:
             member.problem = aside = self._choose(member)
             member.problem = aside or self._judge(member)
-        except (KeyError, TypeError) as error:
-            aside, member.problem = "", f"what it says of itself is incomplete: {error}"
+        except Exception as error:  # whatever a stranger says must not end the run
+            aside, member.problem = "", shown(f"what it says of itself is incomplete: {error}")
         if aside:
             self.aside[member.name] = aside
             self.tell(f"executor {member.name} stands aside: {aside}")
