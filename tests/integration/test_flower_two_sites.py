@@ -108,12 +108,12 @@ NAMESPACES = _namespaces()
 class Hostile:
     """A controller that sends what it likes, and keeps every byte that comes back."""
 
-    def __init__(self, link, machines):
+    def __init__(self, link, machines, before):
         self.link, self.machines, self.came = link, machines, []
         ends = time.monotonic() + 120
-        while len(link.nodes()) < len(machines) and time.monotonic() < ends:
+        while len(link.nodes() - before) < len(machines) and time.monotonic() < ends:
             link.wait(0.2)
-        self.numbers = sorted(link.nodes())
+        self.numbers = sorted(link.nodes() - before)
         assert len(self.numbers) == len(machines), [m.said for m in machines]
 
     def ask(self, content, wait=120):
@@ -175,22 +175,20 @@ def asking(transformers, **more):
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory):
     """A function that opens a controller for two machines whose users typed these words."""
-    opened = []
+    link, opened = Link(listen("127.0.0.1", 0)), []
+    port = int(link.address.rpartition(":")[2])
 
     def opening(*words):
-        link = Link(listen("127.0.0.1", 0))
-        port = int(link.address.rpartition(":")[2])
-        folder = tmp_path_factory.mktemp("sites")
+        before, folder = set(link.nodes()), tmp_path_factory.mktemp("sites")
         machines = [Machine(folder / name, name, port, words) for name in ("bremen", "ulm")]
-        opened.append((link, machines))
-        return Hostile(link, machines)
+        opened.extend(machines)
+        return Hostile(link, machines, before)
 
     yield opening
-    for link, machines in opened:
-        for machine in machines:
-            machine.process.kill()
-            machine.process.wait(60)
-        link.close()
+    for machine in opened:
+        machine.process.kill()
+        machine.process.wait(60)
+    link.close()
 
 
 @pytest.fixture(scope="module")
