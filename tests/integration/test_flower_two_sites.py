@@ -72,7 +72,7 @@ class Machine:
                    "--name", name, *own, *words]  # fmt: skip
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("AEROS_", "PYTHON"))}
         if NAMESPACES:  # the files of the other machine are not there
-            hide = f"mount --bind {folder}/srv /srv && exec \"$@\""
+            hide = f'mount --bind {folder}/srv /srv && exec "$@"'
             command = ["unshare", "-m", "sh", "-c", hide, "sh", *command]
         self.log = folder / "executor.log"
         with self.log.open("w") as said:
@@ -409,7 +409,7 @@ def test_foreign_kinds_of_messages(own):
 def test_each_side_finds_what_the_other_asks_about(own):
     """The reference that the controller is told leads to the whole error in the site's log."""
     wrong = asking({"table": node("transformer", "table", label="moood")})
-    for told, machine in zip(own.prepare(**wrong), own.machines, strict=True):
+    for told in own.prepare(**wrong):
         reference = told["error"].split("reference ")[1].split()[0]
         machine = next(m for m in own.machines if m.name == told["name"])
         [line] = [one for one in machine.lines() if one.get("reference") == reference]

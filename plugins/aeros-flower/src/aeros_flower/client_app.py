@@ -20,7 +20,7 @@ from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, 
 from flwr.clientapp import ClientApp
 
 from aeros_core import config, plugins, streams
-from aeros_core.errors import AerosError, ConfigError
+from aeros_core.errors import AerosError
 from aeros_core.messages import Action, Failure, Instruction, Reply
 from aeros_core.registry import Registry
 from aeros_flower import dialect, parcel, wire
