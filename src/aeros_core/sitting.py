@@ -20,7 +20,7 @@ from aeros_core.storage_powers import SupportsRunLocks
 from aeros_core.task import Task
 
 __all__ = ["Keepers", "Sitting", "hold", "keepers", "let_go", "now", "open_run", "opened",
-           "state_of"]  # fmt: skip
+            "state_of", "stored_state"]  # fmt: skip
 
 Keepers: TypeAlias = Mapping[str, SupportsState]
 """Who has a state that an exact resume has to bring back, by role."""
@@ -170,6 +170,25 @@ def _continue(
             keepers[role].restore(state)
     history = [r for r in parts.repository.history(run.id) if r.number <= checkpoint.round.number]
     return Sitting(run, checkpoint.parameters, history, checkpoint.seconds)
+
+
+def stored_state(task: Task, parts: Components, role: str) -> State:
+    """Return what a role kept at the last round of the run that the task goes on with.
+
+    Args:
+        task: Whether it goes on with a run.
+        parts: Where runs are kept, and the identity of this one.
+        role: As in `keepers`.
+
+    Returns:
+        The state; empty where the task begins anew.
+
+    Raises:
+        ConfigError: There are runs of this task, but with another configuration.
+    """
+    run = _resumable(task, parts) if task.resume else None
+    checkpoint = None if run is None else parts.repository.latest(run.id)
+    return {} if checkpoint is None else checkpoint.state.get(role, {})
 
 
 def keepers(parts: Components, nodes: object) -> Keepers:
