@@ -44,7 +44,14 @@ UNFIT = [
     ("bce", {}, LOGITS, 0, "probabilities, 0 to 1", "trainer.loss=bce_with_logits"),
     ("bce", {}, nn.Tanh(), 0, "probabilities, 0 to 1", "trainer.loss=bce_with_logits"),
     ("bce", {}, RELU, 0, "probabilities, 0 to 1", "trainer.loss=bce_with_logits"),
-    ("poisson_nll", {"log_input": False}, LOGITS, 0, "positive rates", "log_input: true"),
+    (
+        "poisson_nll",
+        {"log_input": False},
+        LOGITS,
+        0,
+        "positive rates",
+        "+trainer.loss_options.log_input=true",
+    ),
 ]
 
 

@@ -42,7 +42,7 @@ def check_outputs(module: nn.Module, field: Field, loss: str, log_input: bool = 
     """
     if loss == "poisson_nll" and not log_input:
         _demand(module, field, loss, _is_positive, "positive rates", "nn.Softplus()",
-                "trainer.loss_options={log_input: true}")  # fmt: skip
+                "+trainer.loss_options.log_input=true")  # fmt: skip
     elif loss == "nll":
         _demand(module, field, loss, _is_log_probability, "log-probabilities of the classes",
                 "nn.LogSoftmax(dim=1)", "trainer.loss=cross_entropy")  # fmt: skip
