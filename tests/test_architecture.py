@@ -13,7 +13,7 @@ SOURCE = Path(aeros_core.__file__).parent
 
 LAYERS = [
     # contracts and data
-    "errors disclosure hookspecs options safe_open data_files streams unpacking npz encoding"
+    "errors disclosure hookspecs options safe_open data_files streams unpacking npz strict_json encoding"
     " parameters dtypes proportions messages schema data subtask task presets outcomes tally counts"
     " records control events roles powers storage_powers",
     # the algorithms of the system, and how results look
