@@ -15,16 +15,17 @@ LAYERS = [
     # contracts and data
     "errors disclosure hookspecs options safe_open data_files streams unpacking npz strict_json encoding"
     " parameters dtypes proportions messages schema data subtask task presets outcomes tally counts"
-    " records control events roles powers storage_powers",
+    " records waiting control events roles powers storage_powers",
     # the algorithms of the system, and how results look
-    "clock admission intake cohort busy survey node origin sitting ending rounds figures"
-    " answering answers scoring workflow pipeline elements explanation serving retention"
-    " queries lineage samples"
+    "clock weight_cap reply_limits admission intake cohort busy survey node divergence origin"
+    " sitting ending rounds figures answering answers scoring workflow pipeline elements"
+    " explanation serving retention queries lineage samples"
     " tables curves safetensors rowfile",
     # transport
     "controllers controllers.local",
     # configuration and discovery, and what a person sees
-    "builtin registry plugins guard loading mistakes config parts members compose locks delivery"
+    "builtin registry plugins guard directories interpolations yaml_files checked_loading"
+    " loading mistakes config parts members compose locks delivery"
     " report progress compare commands followups formats words gc_cli files_cli verify_cli"
     " models_cli results_cli cli",
 ]
@@ -32,13 +33,14 @@ LAYER = {name: level for level, names in enumerate(LAYERS) for name in names.spl
 
 CONFIGURATION = {"hydra", "omegaconf", "pluggy"}
 MAY_CONFIGURE = {
-    "cli", "compose", "config", "delivery", "guard", "hookspecs", "loading", "mistakes", "plugins",
+    "checked_loading", "cli", "compose", "config", "delivery", "directories", "guard", "hookspecs",
+    "interpolations", "loading", "mistakes", "plugins",
 }  # fmt: skip
 WRITES_YAML = {"compare", "report", "words"}
 """Who touches Hydra, OmegaConf or pluggy, and who OmegaConf alone."""
 
-ALLOWED = {"numpy", "packaging", "matplotlib", "rich"} | CONFIGURATION
-DRAWS = {"curves": "matplotlib", "progress": "rich"}
+ALLOWED = {"numpy", "packaging", "matplotlib", "rich", "yaml"} | CONFIGURATION
+DRAWS = {"curves": "matplotlib", "progress": "rich", "yaml_files": "yaml"}
 
 
 def modules():

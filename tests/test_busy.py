@@ -1,3 +1,4 @@
+import random
 from collections import Counter, deque
 from dataclasses import replace
 
@@ -6,7 +7,7 @@ import pytest
 from aeros_core import streams
 from aeros_core.busy import Busy
 from aeros_core.control import Cancelled, Control
-from aeros_core.errors import ConfigError
+from aeros_core.errors import ConfigError, TaskError
 from aeros_core.messages import Evaluation, Failure, Update
 from aeros_core.tally import Tally
 from aeros_core.task import Task
@@ -173,7 +174,7 @@ def test_whole_parameters_and_a_codec_do_not_go_together(busy):
     [
         (lambda t: Update(t.node, t.round, t.parameters, 1), "not an update"),
         (lambda t: Update("mallory", t.round, t.parameters, 1, delta=True), "not asked"),
-        (lambda t: Update(t.node, t.round + 7, t.parameters, 1, delta=True), "late"),
+        (lambda t: Update(t.node, t.round + 7, t.parameters, 1, delta=True), "other round"),
         (lambda t: Evaluation(t.node, t.round, 1, {}), "not an update"),
     ],
     ids=["whole", "stranger", "other round", "evaluation"],
@@ -181,13 +182,15 @@ def test_whole_parameters_and_a_codec_do_not_go_together(busy):
 def test_what_does_not_fit_is_refused(busy, flat, reply, kind):
     tally = Tally()
     assert list(busy(reply).step(1, flat(1, 2), tally)) == []
-    assert {kind for kinds in tally.dropped.values() for kind in kinds} == {kind}
+    found = {kind for kinds in tally.dropped.values() for kind in kinds}
+    assert found - {"no reply"} == {kind}  # those that were asked have not replied
+    assert ("no reply" in found) is (kind in ("not asked", "other round"))
 
 
 def test_nobody_waits_for_ever(busy, flat):
     class Silent(Workers):
         def receive(self, timeout):
-            assert timeout == 3.0
+            assert timeout == pytest.approx(3.0, abs=1.0)
 
     made, tally = busy(deadline=3.0), Tally()
     made.nodes = Silent(20, good)
@@ -204,3 +207,141 @@ def test_it_can_be_cancelled_between_messages(busy, flat):
     control.cancel()
     with pytest.raises(Cancelled):
         next(coming)
+
+
+class Coming(Workers):
+    """Nodes with data of their own that leave and come back; what one has fails once it is gone."""
+
+    def __init__(self, population, seed, *, rare=0):
+        super().__init__(population, good)
+        self.names = [f"site-{number}" for number in range(population)]
+        self.here = list(self.names)
+        self.rng, self.rare, self.waits = random.Random(seed), rare, 0
+
+    def __len__(self):
+        if self.rng.random() < 0.1:
+            self.here = [name for name in self.names if self.rng.random() < 0.6]
+        return len(self.here)
+
+    def name(self, number):
+        return self.here[number]
+
+    def receive(self, timeout):
+        if not self.queue:
+            return None
+        self.queue.rotate(self.rng.randrange(3))
+        told = self.queue.popleft()
+        if told.node in self.here:
+            return good(told)
+        return Failure(told.node, told.round, "its executor is gone", "gone")
+
+    def wait_for(self, count, check):
+        self.waits += 1
+        check()
+        self.here = list(self.names)
+
+
+@pytest.mark.parametrize("cohort", [None, 1, 2, 3])
+@pytest.mark.parametrize("seed", range(30))
+def test_nodes_that_leave_at_any_moment_hold_no_round_up(busy, flat, seed, cohort):
+    """With ``task.cohort`` as large as the population, one that left made the draw endless."""
+    made = busy(cohort=cohort)
+    made.nodes = Coming(3, seed)
+    for number in range(1, 60):
+        tally = Tally()
+        taken = list(made.step(number, flat(1, 2), tally))
+        assert len(taken) == 2, tally.dropped
+        waiting = Counter(told.node for told in made.nodes.queue)
+        assert set(waiting.values()) <= {1}
+        assert len(made.at_work) <= 3
+
+
+def test_a_node_that_is_gone_and_one_at_work_leave_nobody_to_draw(busy, flat):
+    made = busy(cohort=3, buffer=1)
+    made.nodes = nodes = Coming(3, 0)
+    nodes.rng.random = lambda: 0.5  # nobody leaves by chance
+    list(made.step(1, flat(1, 2), Tally()))
+    nodes.here = ["site-0", "site-1"]
+    made.top_up(flat(1, 2), Tally())
+    assert len(made.at_work) <= 3
+    assert Counter(told.node for told in nodes.queue).most_common(1)[0][1] == 1
+
+
+def test_where_everybody_is_gone_it_waits_and_then_ends(busy, flat):
+    class Lonely(Coming):
+        def __len__(self):
+            return len(self.here)
+
+        def wait_for(self, count, check):
+            assert count == 1
+            check()
+            raise TaskError("nobody is there")
+
+    made = busy(cohort=3)
+    made.nodes = Lonely(3, 0)
+    coming = iter(made.step(1, flat(1, 2), Tally()))
+    next(coming)
+    made.nodes.here = []
+    with pytest.raises(TaskError, match="nobody is there"):
+        next(coming)
+
+
+@pytest.mark.parametrize(
+    ("replies", "kinds"),
+    [
+        (lambda t: [good(t), good(t)], {"duplicate": 1}),
+        (lambda t: [replace(good(t), round=t.round - 2), good(t)], {"late": 1}),
+        (lambda t: [replace(good(t), round=t.round + 5), good(t)], {"other round": 1}),
+        (lambda t: [replace(good(t), node="mallory"), good(t)], {"not asked": 1}),
+    ],
+    ids=["twice", "earlier", "later", "stranger"],
+)
+def test_what_nobody_asked_for_is_counted_as_what_it_is(busy, flat, replies, kinds):
+    class Doubled(Workers):
+        def receive(self, timeout):
+            if not self.extra and self.queue:
+                self.extra += replies(self.queue.popleft())
+            return self.extra.popleft() if self.extra else None
+
+    made = busy(cohort=1, population=1, buffer=1)
+    made.nodes = Doubled(1, good)
+    made.nodes.extra = deque()
+    for number in range(1, 3):
+        list(made.step(number, flat(1, 2), Tally()))
+    tally = Tally()
+    assert len(list(made.step(3, flat(1, 2), tally))) == 1
+    assert list(tally.dropped.values()) == [kinds]
+
+
+def test_what_nobody_asked_for_ends_no_round_and_keeps_none_open(busy, flat, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("aeros_core.clock.time.monotonic", lambda: now[0])
+
+    class Flood(Workers):
+        def receive(self, timeout):
+            now[0] += 0.1
+            told = self.queue[0]
+            return None if timeout <= 0 else replace(good(told), node="mallory")
+
+    made, tally = busy(cohort=3, deadline=5.0), Tally()
+    made.nodes = Flood(20, good)
+    assert list(made.step(1, flat(1, 2), tally)) == []
+    assert tally.dropped["mallory"]["not asked"] > 10  # more than are at work: it went on
+    assert 5 <= now[0] < 6  # and came to its end in time
+
+
+def test_what_comes_after_the_deadline_is_late_not_a_stranger_s(busy, flat):
+    class Slow(Workers):
+        def receive(self, timeout):
+            return None
+
+        def abandon(self):
+            """What was begun comes all the same."""
+
+    made = busy(cohort=2, deadline=1.0)
+    made.nodes = Slow(2, good)
+    assert list(made.step(1, flat(1, 2), Tally())) == []
+    made.nodes.receive = lambda timeout: Workers.receive(made.nodes, timeout)
+    tally = Tally()
+    assert len(list(made.step(2, flat(1, 2), tally))) == 2
+    assert list(tally.dropped.values()) == [{"late": 1}, {"late": 1}]

@@ -54,3 +54,13 @@ def test_an_error_within_a_phase_is_counted_too(passing):
     with pytest.raises(ValueError, match="no"), clock.timed("send"):
         raise ValueError("no")
     assert split.of(0.0)["send"] == 0
+
+
+def test_a_pause_uses_no_deadline_up(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("aeros_core.clock.time.monotonic", lambda: now[0])
+    before = clock.unpaused()
+    with clock.paused():
+        now[0] += 50
+    now[0] += 3
+    assert clock.unpaused() - before == 3

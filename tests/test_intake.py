@@ -87,7 +87,8 @@ def test_a_bad_reply_is_dropped_with_its_reason_and_the_others_go_on(scripted, c
 def test_a_reply_for_another_round_is_refused(scripted, other):
     coming = intake(scripted(update("b", round=other), update("a")), ordered=False)
     assert next(iter(coming)).node == "a"
-    assert coming.tally.refused == {"b": f"late: for round {other}"}
+    late, early = "late: for round 4", "for round 6, and this is round 5"
+    assert coming.tally.refused == {"b": late if other == 4 else early}
 
 
 def test_a_late_reply_does_not_spend_the_nodes_turn(scripted):

@@ -185,3 +185,11 @@ def test_zeros_are_zero_and_the_vector_is_the_float32_one():
 def test_a_tensor_that_is_not_there_is_a_key_error(flat):
     with pytest.raises(KeyError, match="bias"):
         flat(1)["bias"]
+
+
+@pytest.mark.parametrize(
+    "values", [np.array(["a"]), np.array([None]), np.zeros(2, "V8"), np.zeros(1, "i4,f4")]
+)
+def test_a_tensor_of_no_numbers_is_refused_by_name(values):
+    with pytest.raises(ConfigError, match="tensor 'names' holds"):
+        Parameters.of({"names": values})

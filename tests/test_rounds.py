@@ -730,3 +730,194 @@ def test_replies_that_are_no_updates_are_no_updates(parts, scripted):
     with pytest.raises(TaskError, match="round 1 has 0 good updates"):
         Rounds(task(), replace(made, trainer=Silent()), nodes, data).run()
     assert nodes.abandoned
+
+
+class Boasting:
+    """A trainer whose client-0 says that it has more examples than the others together."""
+
+    def __init__(self, trainer, claim):
+        self._trainer, self._claim = trainer, claim
+
+    def __getattr__(self, name):
+        return getattr(self._trainer, name)
+
+    def expects(self, schema):
+        return self._trainer.expects(schema)
+
+    def initialise(self, schema, seed):
+        return self._trainer.initialise(schema, seed)
+
+    def evaluate(self, parameters, data):
+        return self._trainer.evaluate(parameters, data)
+
+    def train(self, instruction, data):
+        update = self._trainer.train(instruction, data)
+        return replace(update, examples=self._claim) if instruction.node == "client-0" else update
+
+
+HUGE = pytest.param(10**5000, id="huge")
+
+
+@pytest.mark.parametrize("claim", [10**15, 41, True, float("nan"), HUGE])
+def test_nobody_may_claim_more_examples_than_it_has(parts, heard, linear, claim):
+    made = parts(trainer=Boasting(linear(), claim))
+    result = run(task(), made)
+    for told in heard.of("after_round"):
+        assert "client-0" not in told["round"].nodes
+        assert told["round"].dropped == {"client-0": {"examples": 1}}
+    assert result.dropped == {"examples": 3}
+
+
+class Uneven:
+    """Cuts the data so that client-0 has nearly all of it."""
+
+    def __init__(self, clients):
+        self.clients = clients
+
+    def partition(self, data, rng):
+        from aeros_core.data import Partition
+
+        first = len(data) - 5 * (self.clients - 1)
+        ends = [0, *(first + 5 * i for i in range(self.clients))]
+        return Partition(np.arange(len(data)), np.array(ends))
+
+    def output_schema(self, schema):
+        return schema
+
+
+def uneven(parts):
+    made = parts(clients=6)
+    return replace(made, transformers={**made.transformers, "even": Uneven(6)})
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_no_node_weighs_more_than_its_share(parts, heard, ordered):
+    result = run(task(rounds=2, ordered=ordered), uneven(parts))
+    done = [told["round"] for told in heard.of("after_round")]
+    assert [r.capped for r in done] == [{"client-0": {"train": 25}}] * 2
+    assert result.capped == {"client-0": 2}
+    assert done[0].nodes["client-0"]["examples"] == 215
+    heard_of = {told["update"].node: told["update"].examples for told in heard.of("after_update")}
+    assert heard_of["client-0"] == 215
+    losses = {n: f["loss"] for n, f in done[0].nodes.items()}
+    counted = {n: 25 if n == "client-0" else 5 for n in losses}
+    expected = sum(counted[n] * losses[n] for n in losses) / sum(counted.values())
+    assert done[0].training["loss"] == pytest.approx(expected)
+
+
+def test_the_rule_gets_the_weights_that_count(parts):
+    made, given = uneven(parts), []
+
+    class Watching:
+        def aggregate(self, parameters, updates):
+            given.append({update.node: update.examples for update in updates})
+            return parameters
+
+    run(task(rounds=1), replace(made, collector=Watching()))
+    run(task(rounds=1, name="free", max_share=1), replace(made, collector=Watching()))
+    assert given[0] == {"client-0": 25, **{f"client-{i}": 5 for i in range(1, 6)}}
+    assert given[1]["client-0"] == 215
+
+
+def test_where_nobody_exceeds_its_share_the_bits_are_those_without_a_limit(parts, toys, tmp_path):
+    digests = set()
+    for number, share in enumerate((0.5, 0.2, 1)):
+        made = parts(momentum=0.9, repository=toys.Files(path=tmp_path / str(number)))
+        digests.add(run(task(max_share=share), made).model["digest"])
+    assert len(digests) == 1
+
+
+class Telling(Boasting):
+    """A trainer whose client-0 reports what it is made with."""
+
+    def train(self, instruction, data):
+        update = self._trainer.train(instruction, data)
+        return replace(update, metrics=self._claim) if instruction.node == "client-0" else update
+
+
+@pytest.mark.parametrize(
+    ("metrics", "kind"),
+    [
+        ({f"m{i}": 0.0 for i in range(200_000)}, "figures"),
+        ({"loss": "low"}, "figures"),
+        ({"examples": 1e15, "loss": 0.1}, "figures"),
+        ({"loss": float("nan")}, "not finite"),
+    ],
+    ids=["200000", "text", "reserved", "nan"],
+)
+def test_what_one_node_reports_stops_no_round(parts, heard, linear, metrics, kind):
+    result = run(task(), parts(trainer=Telling(linear(), metrics)))
+    assert result.status is Status.FINISHED
+    assert result.dropped == {kind: 3}
+    assert all(len(told["round"].nodes) == 5 for told in heard.of("after_round"))
+
+
+class Diverging(Boasting):
+    """A trainer whose evaluations have the loss that it is made with from round 2 on."""
+
+    rounds = 0
+
+    def train(self, instruction, data):
+        self.rounds = instruction.round
+        return self._trainer.train(instruction, data)
+
+    def evaluate(self, parameters, data):
+        measured = dict(self._trainer.evaluate(parameters, data))
+        return measured | ({"loss": self._claim} if self.rounds > 1 else {})
+
+
+@pytest.mark.parametrize("where", ["central", "federated"])
+@pytest.mark.parametrize("loss", [float("inf"), float("-inf"), float("nan")])
+def test_a_run_whose_loss_is_not_finite_fails(parts, heard, linear, loss, where):
+    made = parts(trainer=Diverging(linear(), loss))
+    measured = Evaluating(central=where == "central", federated=where == "federated")
+    with pytest.raises(TaskError) as failed:
+        run(task(evaluation=measured), made)
+    assert str(failed.value).startswith("round 2: the evaluation's loss is ")
+    assert "trainer.clip_norm=1" in failed.value.hint
+    assert heard.of("after_task")[-1]["result"].status is Status.FAILED
+    assert heard.of("after_task")[-1]["result"].rounds == 1
+    assert not made.repository.models("toy")
+
+
+def test_one_node_whose_evaluation_is_not_finite_fails_no_run(parts, heard, linear):
+    class Lying(Boasting):
+        def train(self, instruction, data):
+            return self._trainer.train(instruction, data)
+
+        def evaluate(self, parameters, data):
+            self.asked = getattr(self, "asked", 0) + 1
+            measured = dict(self._trainer.evaluate(parameters, data))
+            return measured | ({"loss": float("nan")} if self.asked % 6 == 1 else {})
+
+    measured = Evaluating(central=False, federated=True)
+    result = run(task(evaluation=measured), parts(trainer=Lying(linear(), None)))
+    assert result.status is Status.FINISHED
+    assert result.dropped == {"not finite": 3}
+    assert np.isfinite(result.metrics["loss"])
+
+
+def test_a_rule_that_makes_parameters_that_are_not_finite_fails_the_run(parts, heard):
+    class Bursting:
+        def aggregate(self, parameters, updates):
+            made = parameters.copy()
+            made.vector[sum(1 for _ in updates)] = np.inf
+            return made
+
+    quiet = Evaluating(central=False)
+    with pytest.raises(TaskError, match="round 1: the aggregated parameters of float32 hold NaN"):
+        run(task(evaluation=quiet), parts(collector=Bursting()))
+    assert heard.of("after_task")[-1]["result"].status is Status.FAILED
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128", "longdouble"])
+def test_a_model_with_numbers_that_no_rule_averages_is_refused_at_the_start(parts, linear, dtype):
+    class Odd(Boasting):
+        def initialise(self, schema, seed):
+            return Parameters.of({"w": np.zeros(9, "f4"), "phase": np.zeros(2, dtype)})
+
+    made = parts(trainer=Odd(linear(), None))
+    with pytest.raises(ConfigError, match="tensor 'phase' of the model has dtype") as refused:
+        run(task(), made)
+    assert "float16, float32, float64" in refused.value.exists
+    assert not made.repository.runs("toy")

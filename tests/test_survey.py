@@ -26,8 +26,9 @@ def asked(flat):
 
 def test_the_mean_is_weighted_by_examples(asked, scripted):
     nodes = scripted(measured("b", 1, loss=4.0), measured("a", 3, loss=0.0), measured("c", loss=1))
-    metrics, tally = asked(nodes)
+    metrics, tally = asked(nodes, max_share=1)
     assert metrics == {"loss": 1.0}
+    assert tally.capped == {}
     assert tally.sent == 3 * 8
     assert tally.dropped == {}
     assert not nodes.abandoned
@@ -70,3 +71,22 @@ def test_it_can_be_cancelled(asked, scripted):
     control.cancel()
     with pytest.raises(Cancelled):
         asked(scripted(*map(measured, NAMES)), control)
+
+
+def test_no_node_has_more_than_its_share_of_the_mean(asked, scripted):
+    replies = [measured("a", 10**15, loss=0.0), measured("b", 1, loss=4.0), measured("c", loss=1)]
+    metrics, tally = asked(scripted(*replies))
+    assert metrics == {"loss": pytest.approx((2 * 0.0 + 4.0 + 1.0) / 4)}
+    assert tally.capped == {"a": {"evaluate": 2}}
+
+
+HUGE = pytest.param(10**5000, id="huge")
+NO_NUMBERS = [float("nan"), float("inf"), -3, True, 2**53 + 1, HUGE, "9", None]
+
+
+@pytest.mark.parametrize("examples", NO_NUMBERS)
+def test_an_evaluation_of_no_number_of_examples_is_refused(asked, scripted, examples):
+    replies = [measured("a", examples, loss=9.0), measured("b", loss=2.0), measured("c", loss=2.0)]
+    metrics, tally = asked(scripted(*replies))
+    assert metrics == {"loss": 2.0}
+    assert tally.dropped == {"a": {"examples": 1}}

@@ -10,17 +10,67 @@ from typing import Any
 import numpy as np
 
 from aeros_core.encoding import Encoded
-from aeros_core.messages import Evaluation, Failure, Reply, Update
+from aeros_core.messages import Evaluation, Failure, Reply, Scores, Update
 from aeros_core.parameters import Parameters, Vector, on_host
+from aeros_core.reply_limits import MOST_FIGURES, MOST_SHARES, arrays_fault, figures_fault
 from aeros_core.tally import Refusal
 
-__all__ = ["fault", "finite"]
+__all__ = ["MOST_EXAMPLES", "fault", "finite", "of_examples", "within_stated"]
 
 _SHORT = 2**15
 """Elements below which it is quicker to look at each than to be spared warnings."""
 
 _BLOCK = 2**16
 """Elements whose change is measured at once, so that no model is copied for it."""
+
+
+MOST_EXAMPLES = 2**53
+"""Examples that one node may report: what weights, which are float64, hold exactly."""
+
+
+def of_examples(examples: object, stated: int = 0) -> Refusal | None:
+    """Return why a reply's number of examples is refused; None for a good one.
+
+    Args:
+        examples: What the reply says: an integer, 1 to 2^53.
+        stated: Examples that its node stated when it joined; 0 where that is not known.
+    """
+    if isinstance(examples, bool) or not isinstance(examples, int | np.integer):
+        kind = type(examples).__name__
+        return Refusal("examples", f"examples must be an integer, got {kind}")
+    count = int(examples)
+    if not 0 < count <= MOST_EXAMPLES:
+        told = f"{count}" if abs(count) <= MOST_EXAMPLES else "beyond 2^53"
+        return Refusal("examples", f"{told} examples")
+    if stated and count > stated:
+        why = f"claims {count} examples, and stated {stated} when it joined"
+        return Refusal("examples", why)
+    return None
+
+
+def within_stated(reply: Reply, stated: int) -> Reply:
+    """Return a reply, or the failure of a node that claims more examples than it stated.
+
+    Figures beyond their bounds are a failure, too: a message could not carry them.
+
+    Args:
+        reply: What came from a node.
+        stated: Examples that the node stated when it joined; 0 where that is not known.
+    """
+    if isinstance(reply, Failure):
+        return reply
+    refusal = of_examples(reply.examples, stated) or _of_figures(reply)
+    return (
+        reply if refusal is None else Failure(reply.node, reply.round, refusal.text, refusal.kind)
+    )
+
+
+def _of_figures(reply: Update | Evaluation | Scores) -> Refusal | None:
+    most = MOST_SHARES if isinstance(reply, Scores) else MOST_FIGURES
+    refusal = figures_fault(reply.metrics, most=most, infinite=True)
+    if refusal is None and isinstance(reply, Update):
+        refusal = figures_fault(reply.scalars, "scalars", infinite=True)
+    return refusal
 
 
 def fault(reply: Reply, base: Parameters, longest: float | None) -> Refusal | None:
@@ -41,19 +91,28 @@ def fault(reply: Reply, base: Parameters, longest: float | None) -> Refusal | No
     parameters = reply.parameters
     if parameters.layout is not base.layout and parameters.layout != base.layout:
         return Refusal("layout", "another layout than the global parameters")
-    if reply.examples <= 0:
-        return Refusal("examples", f"{reply.examples} examples")
+    if refusal := of_examples(reply.examples):
+        return refusal
     if type(parameters.vectors) is Encoded and not reply.delta:
         return Refusal("encoding", "compressed, but not a difference")
     if refusal := _of_vectors(parameters.vectors):
         return refusal
-    if not all(map(finite, reply.vectors.values())):
-        return Refusal("not finite", "NaN or infinity")
-    if not all(map(math.isfinite, reply.scalars.values())):
-        return Refusal("not finite", "NaN or infinity among its scalars")
+    if reply.vectors and (refusal := _of_extra(reply.vectors, base)):
+        return refusal
+    if refusal := figures_fault(reply.metrics) or figures_fault(reply.scalars, "scalars"):
+        return refusal
     if longest is not None and (norm := change(reply, base)) > longest:
         return Refusal("norm", f"a change of norm {norm:.4g}, above task.max_norm={longest:g}")
     return None
+
+
+def _of_extra(vectors: Mapping[str, Vector], base: Parameters) -> Refusal | None:
+    """Return why vectors that come beside the parameters are refused; None for good ones."""
+    if refusal := arrays_fault(vectors, "vectors", sum(base.layout.sizes.values())):
+        return refusal
+    if all(map(finite, vectors.values())):
+        return None
+    return Refusal("not finite", "NaN or infinity")
 
 
 def _of_vectors(vectors: Mapping[str, Vector]) -> Refusal | None:

@@ -11,13 +11,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from aeros_core import cohort, streams
+from aeros_core import clock, cohort, streams
 from aeros_core.admission import fault
 from aeros_core.errors import ConfigError
-from aeros_core.intake import SILENT, Nodes
-from aeros_core.messages import Reply, Update
+from aeros_core.intake import GONE, LOST, SILENT, Nodes
+from aeros_core.messages import Failure, Reply, Update
 from aeros_core.parameters import Parameters
-from aeros_core.powers import SupportsCodec
+from aeros_core.powers import SupportsCodec, SupportsPresence
 from aeros_core.roles import Collector
 from aeros_core.tally import Refusal, Tally
 from aeros_core.task import Task
@@ -62,8 +62,13 @@ class Busy:
                 hint="leave the codec out, or collector=fedbuff collector.buffer=1",
             )
         self.at_work: dict[str, int] = {}
+        self.before: dict[str, tuple[int, str]] = {}
         self._told: Counter[str] = Counter()
         self._number = 0
+
+    before: dict[str, tuple[int, str]]
+    """By node, the last round that it was asked for and is not at work on any more, and the
+    kind of a refusal that another reply to that would be."""
 
     def step(self, number: int, parameters: Parameters, tally: Tally) -> Step:
         """Return the updates of round ``number``."""
@@ -74,10 +79,10 @@ class Busy:
 
     def top_up(self, parameters: Parameters, tally: Tally) -> None:
         """Give work to as many idle nodes as are missing, from these parameters."""
-        wanted = (self.task.cohort or len(self.nodes)) - len(self.at_work)
+        there = len(self.nodes)  # once: nodes come and go, and numbers are those of this moment
         sent = []
-        for _ in range(wanted):
-            node = self._idle()
+        for _ in range(self._missing(there)):
+            node = self._idle(there)
             again = self._told[node]
             sent += cohort.instruct(
                 self.task, self.collector, parameters, self._number, [node], again,
@@ -88,14 +93,31 @@ class Busy:
         tally.sent += sum(instruction.nbytes for instruction in sent)
         self.nodes.dispatch(sent)
 
-    def _idle(self) -> str:
-        """Return a node without work, drawn evenly; takes no time in the population."""
+    def _missing(self, there: int) -> int:
+        """Return how many nodes more may work; never more than are there without work."""
+        wanted = min(self.task.cohort or there, there)
+        if wanted < there and len(self.at_work) < there:
+            return wanted - len(self.at_work)
+        # Of those at work some may have gone; they take nobody's place.
+        return wanted - sum(self.nodes.name(number) in self.at_work for number in range(there))
+
+    def _idle(self, there: int) -> str:
+        """Return a node without work, drawn evenly; takes no time in the population.
+
+        There has to be one, see `_missing`.
+        """
         told = sum(self._told.values())
         rng = streams.stream(self.task.seed, "select", self._number, told)
         while True:
-            node = self.nodes.name(int(rng.integers(len(self.nodes))))
+            node = self.nodes.name(int(rng.integers(there)))
             if node not in self.at_work:
                 return node
+
+    def give_up(self, kind: str) -> None:
+        """Let go of what nodes are at work on; replies to it are refused as of this kind."""
+        self.before |= {node: (number, kind) for node, number in self.at_work.items()}
+        self.at_work.clear()
+        self.nodes.abandon()
 
 
 class Step:
@@ -123,35 +145,54 @@ class Step:
         """Yield accepted updates until there are enough of them.
 
         As many refusals as nodes at work end the round early, and so does a deadline in
-        which nobody replies.
+        which nobody replies to what it was asked. Where nobody is left it waits.
+
+        Raises:
+            TaskError: Nobody has come for too long.
         """
-        busy, tally = self._busy, self.tally
-        good, bad, most = 0, 0, busy.task.cohort or len(busy.nodes)
+        busy, good, bad = self._busy, 0, 0
+        most, ends = busy.task.cohort or max(len(busy.nodes), 1), self._ends()
         while good < busy.buffer and bad < most:
             busy.breathe()
-            busy.top_up(self._base, tally)
-            reply = busy.nodes.receive(busy.task.deadline)
+            self._await_somebody()
+            busy.top_up(self._base, self.tally)
+            reply = busy.nodes.receive(None if ends is None else ends - clock.unpaused())
+            if reply is None and not busy.at_work and isinstance(busy.nodes, SupportsPresence):
+                continue  # all have gone in this moment
             if reply is None:
                 self._give_up()
                 return
-            if (update := self._admit(reply)) is None:
-                bad += 1
-            else:
+            placed = self._misplaced(reply)
+            update = self._admit(reply, placed)
+            if placed is None:  # what nobody asked for keeps no round open, and ends none
+                ends = self._ends()
+                bad += update is None and not _is_gone(reply)
+            if update is not None:
                 good += 1
                 yield update
-                del update
+                ends = self._ends()
+            del update, reply
+
+    def _ends(self) -> float | None:
+        deadline = self._busy.task.deadline
+        return None if deadline is None else clock.unpaused() + deadline
+
+    def _await_somebody(self) -> None:
+        busy = self._busy
+        if not len(busy.nodes):
+            cohort.await_quorum(busy.task, busy.nodes, busy.breathe)
 
     def _give_up(self) -> None:
+        why = LOST if self._busy.task.deadline is None else SILENT
         for node in self._busy.at_work:
-            self.tally.refuse(node, SILENT)
-        self._busy.at_work.clear()
-        self._busy.nodes.abandon()
+            self.tally.refuse(node, why)
+        self._busy.give_up("late")
 
-    def _admit(self, reply: Reply) -> Update | None:
+    def _admit(self, reply: Reply, refusal: Refusal | None) -> Update | None:
         self.tally.receive(reply)
-        refusal = self._misplaced(reply)
         if refusal is None:
             del self._busy.at_work[reply.node]
+            self._busy.before[reply.node] = (reply.round, "duplicate")
             refusal = fault(reply, self._base, self._busy.task.max_norm) or self._unfit(reply)
         if refusal is not None or not isinstance(reply, Update):
             self.tally.refuse(reply.node, refusal or SILENT)
@@ -161,11 +202,19 @@ class Step:
         return replace(reply, scalars={**reply.scalars, **stale})
 
     def _misplaced(self, reply: Reply) -> Refusal | None:
-        sent = self._busy.at_work.get(reply.node)
-        if sent == reply.round:
+        """Return why nobody waits for a reply; None where somebody does."""
+        if self._busy.at_work.get(reply.node) == reply.round:
             return None
-        kind = "not asked" if sent is None else "late"
-        return Refusal(kind, f"was not asked for round {reply.round}")
+        last, kind = self._busy.before.get(reply.node, (0, ""))
+        if last == reply.round:
+            told = "a second reply" if kind == "duplicate" else "late"
+            return Refusal(kind, f"{told} for round {reply.round}")
+        if reply.round > self._number:
+            here = f"and this is round {self._number}"
+            return Refusal("other round", f"for round {reply.round}, {here}")
+        if 0 < reply.round < last:
+            return Refusal("late", f"late: for round {reply.round}")
+        return Refusal("not asked", f"was not asked for round {reply.round}")
 
     def _unfit(self, reply: Reply) -> Refusal | None:
         limit = getattr(self._busy.collector, "max_staleness", None)
@@ -174,3 +223,8 @@ class Step:
         if isinstance(reply, Update) and reply.delta is self._busy.whole:
             return Refusal("not an update", _OTHER_FORM[reply.delta])
         return None
+
+
+def _is_gone(reply: Reply) -> bool:
+    """Tell whether a node has left, which says nothing of those that are there."""
+    return isinstance(reply, Failure) and reply.kind == GONE

@@ -133,30 +133,35 @@ def _parser(typed: Sequence[str]) -> argparse.ArgumentParser:
 def run(arguments: Sequence[str]) -> int:
     """Compose a configuration and run the task it describes; ``-m`` runs a sweep."""
     from aeros_core import config, locks
+    from aeros_core.addresses import refuse_credentials
     from aeros_core.delivery import Delivery
+    from aeros_core.loading import GuardedLoader
 
     registry = plugins.discover()
     config.register(registry)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, where it would print and exit
     sys.argv = ["aeros run"]
     flags, overrides = _split(arguments)
-    sys.argv = ["aeros run", *flags, *(locks.spelled(word) for word in overrides)]
-    with Delivery(registry) as delivery:
+    refuse_credentials(overrides)
+    typed = [locks.spelled(word) for word in overrides]
+    sys.argv = ["aeros run", *flags, *typed]
+    with Delivery(registry) as delivery, GuardedLoader.typing(typed):
         return _composed(delivery)
 
 
 def _composed(delivery: Delivery) -> int:
     """Let Hydra compose what was typed, and run it."""
     import hydra
-    from hydra.core.hydra_config import HydraConfig
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
     from aeros_core import config, mistakes
 
     entry = hydra.main(config_path=config.ROOT, config_name="config", **config.SINCE)
+    began = []
 
     def job(cfg: DictConfig) -> float | None:
+        began.append(True)
         return _job(cfg, delivery)
 
     try:
@@ -165,8 +170,8 @@ def _composed(delivery: Delivery) -> int:
         return int(done.code or 0)
     except (HydraException, OmegaConfBaseException) as error:
         raise mistakes.explain(error, delivery.registry) from error
-    except ValueError as error:
-        if not HydraConfig.initialized():  # Hydra refused what was typed, in its own way
+    except mistakes.REFUSALS as error:
+        if not began:  # Hydra refused what was typed, in its own way
             raise mistakes.explain(error, delivery.registry) from error
         raise
     return 0
@@ -181,6 +186,10 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
         raise ConfigError(
             "--experimental-rerun reads a pickle, which may run any code",
             hint="aeros run with the words in the run's .hydra/overrides.yaml",
+        )
+    if (parsed.config_path or "").startswith("pkg:"):
+        raise ConfigError(
+            f"--config-path {parsed.config_path} would import a package", hint="--config-dir DIR"
         )
     overrides = list(parsed.overrides)
     return [word for word in arguments if word not in overrides], overrides

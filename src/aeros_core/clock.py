@@ -8,11 +8,31 @@ from contextlib import contextmanager
 
 from aeros_core.messages import Update
 
-__all__ = ["WAITED", "Split", "timed"]
+__all__ = ["WAITED", "Split", "paused", "timed", "unpaused"]
 
 WAITED = {"select": 0.0, "send": 0.0, "receive": 0.0}
 """Seconds spent so far drawing cohorts, handing messages over, and waiting for replies, by
 this process. Nodes that work within it neither send nor wait."""
+
+_PAUSED = {"seconds": 0.0}
+
+
+def unpaused() -> float:
+    """Return seconds of the monotonic clock without those for which tasks were paused.
+
+    What deadlines are reckoned by: a pause uses none of them up.
+    """
+    return time.monotonic() - _PAUSED["seconds"]
+
+
+@contextmanager
+def paused() -> Iterator[None]:
+    """Leave what passes within out of `unpaused`."""
+    began = time.monotonic()
+    try:
+        yield
+    finally:
+        _PAUSED["seconds"] += time.monotonic() - began
 
 
 @contextmanager

@@ -11,10 +11,11 @@ from aeros_core.errors import ConfigError
 from aeros_core.intake import Nodes
 from aeros_core.messages import Action, Broadcast, Instruction, Metrics
 from aeros_core.parameters import Parameters
+from aeros_core.powers import SupportsPresence
 from aeros_core.roles import Collector
 from aeros_core.task import Task
 
-__all__ = ["ask", "broadcast", "check", "instruct", "mean", "select"]
+__all__ = ["ask", "await_quorum", "broadcast", "check", "instruct", "mean", "select", "stated"]
 
 
 def check(task: Task, nodes: Nodes) -> None:
@@ -34,20 +35,41 @@ def check(task: Task, nodes: Nodes) -> None:
             )
 
 
-def select(task: Task, nodes: Nodes, number: int, attempt: int = 0) -> list[str]:
-    """Return the ids of the nodes of round ``number``, drawn without replacement.
+def await_quorum(task: Task, nodes: Nodes, check: Callable[[], None]) -> None:
+    """Wait until as many nodes are there as a round needs good updates.
 
-    Larger ones come first, so that nobody waits for a long one that was begun last.
+    Raises:
+        TaskError: They have not come in time.
+    """
+    if len(nodes) < task.quorum and isinstance(nodes, SupportsPresence):
+        nodes.wait_for(task.quorum, check)
+
+
+def select(task: Task, nodes: Nodes, number: int, attempt: int = 0) -> list[str]:
+    """Return the ids of the nodes of round ``number``; see `stated`."""
+    return list(stated(task, nodes, number, attempt))
+
+
+def stated(task: Task, nodes: Nodes, number: int, attempt: int = 0) -> dict[str, int]:
+    """Return the nodes of round ``number``, drawn without replacement, and their examples.
+
+    Examples are those that each stated when it joined; 0 where that is not known.
+
+    Where fewer than ``task.cohort`` are there, it is all of them. Larger ones come first, so
+    that nobody waits for a long one that was begun last.
     Takes time and memory in proportion to the cohort, not to the population.
     """
-    if task.cohort is None or task.cohort == len(nodes):
-        drawn = np.arange(len(nodes))
+    there = len(nodes)  # once: nodes come and go
+    if task.cohort is None or task.cohort >= there:
+        drawn = np.arange(there)
     else:
         rng = streams.stream(task.seed, "select", number, *([attempt] if attempt else []))
-        drawn = rng.choice(len(nodes), size=task.cohort, replace=False, shuffle=False)
+        drawn = rng.choice(there, size=task.cohort, replace=False, shuffle=False)
         drawn.sort()
-    order = np.argsort(-nodes.sizes(drawn), kind="stable")
-    return [nodes.name(i) for i in drawn[order].tolist()]
+    sizes = nodes.sizes(drawn)
+    order = np.argsort(-sizes, kind="stable")
+    names = [nodes.name(i) for i in drawn[order].tolist()]
+    return dict(zip(names, sizes[order].tolist(), strict=True))
 
 
 def instruct(

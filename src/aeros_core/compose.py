@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from aeros_core import config, members, origin, plugins
 from aeros_core.control import Control
+from aeros_core.data_files import ANYWHERE, FileAccess
 from aeros_core.errors import ConfigError
 from aeros_core.parts import build_module, build_part, demand, nested
 from aeros_core.powers import SupportsAnswers, SupportsMembers, SupportsState
@@ -138,7 +139,9 @@ def _collector(registry: Registry, data: Mapping[str, Any]) -> Any:
     return collector
 
 
-def build_codec(registry: Registry, data: Mapping[str, Any]) -> Codec | None:
+def build_codec(
+    registry: Registry, data: Mapping[str, Any], files: FileAccess = ANYWHERE
+) -> Codec | None:
     """Return the codec that goes with the collector of a plain configuration, if any does.
 
     Raises:
@@ -148,7 +151,7 @@ def build_codec(registry: Registry, data: Mapping[str, Any]) -> Codec | None:
     node = (data.get("collector") or {}).get("codec")
     if not node:
         return None
-    codec = build_part(registry, "collector/codec", node)
+    codec = build_part(registry, "collector/codec", node, files=files)
     demand(codec, Codec, "codec", str(node["_target_"]))
     return cast("Codec", codec)
 
@@ -167,6 +170,7 @@ def build_service(
     inferencer: Mapping[str, Any],
     listeners: Sequence[object] = (),
     repository: Repository | None = None,
+    files: FileAccess = ANYWHERE,
 ) -> Service:
     """Build what answers with a stored model: its steps as they were fitted, an inferencer.
 
@@ -179,19 +183,21 @@ def build_service(
         inferencer: The configuration of the inferencer, ``_target_`` and options.
         listeners: Objects that hear of every answer.
         repository: Where members that name a model of their own find it.
+        files: Which files the options of what is built may name.
 
     Raises:
         PluginError: A step, the module or the inferencer is not installed here.
         ConfigError: A member names a model, and there is no repository.
     """
-    answering: Inferencer = build_part(registry, "inferencer", inferencer)
+    answering: Inferencer = build_part(registry, "inferencer", inferencer, files=files)
     demand(answering, Inferencer, "inferencer", str(inferencer["_target_"]))
     if isinstance(answering, SupportsMembers):
-        members.give(answering, registry, repository, functools.partial(build_service, registry))
+        build = functools.partial(build_service, registry, files=files)
+        members.give(answering, registry, repository, build)
         answering.load(model)
         return Service(model, (), answering, plugins.hearing(listeners))
-    chain = build_steps(registry, model)
-    answering.load(model, build_module(registry, model.module))
+    chain = build_steps(registry, model, files)
+    answering.load(model, build_module(registry, model.module, files))
     after = [step for step in reversed(chain.values()) if isinstance(step, SupportsAnswers)]
     steps = [step for name, step in chain.items() if name not in model.behind]
     return Service(model, steps, answering, plugins.hearing(listeners), after)
@@ -209,7 +215,9 @@ def _service(
     return build_service(registry, model, node, listeners, repository)
 
 
-def build_steps(registry: Registry, model: Model) -> dict[str, Transformer]:
+def build_steps(
+    registry: Registry, model: Model, files: FileAccess = ANYWHERE
+) -> dict[str, Transformer]:
     """Build a model's transformers by name, in the state in which they were fitted.
 
     Raises:
@@ -217,7 +225,7 @@ def build_steps(registry: Registry, model: Model) -> dict[str, Transformer]:
     """
     steps: dict[str, Transformer] = {}
     for name, node in model.transformers.items():
-        steps[name] = build_part(registry, "transformer", node, name)
+        steps[name] = build_part(registry, "transformer", node, name, files)
         if name in model.fitted and isinstance(step := steps[name], SupportsState):
             step.restore(model.fitted[name])
     return steps

@@ -1,4 +1,4 @@
-"""Pause and cancel a running task from outside, between two messages."""
+"""Pause and cancel a running task from outside, between two messages or in a wait."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ class Cancelled(TaskError):
 class Control:
     """Lets another thread pause, resume or cancel a task.
 
-    The round loop calls `check` between messages, so a pause never cuts through one.
+    The round loop calls `check` between messages, and every wait each second (`waiting`), so
+    a pause never cuts through a message.
     """
 
     def __init__(self) -> None:

@@ -87,6 +87,12 @@ class Partition:
     rows: NDArray[np.int64]
     offsets: NDArray[np.int64]
     names: tuple[str, ...] | None = field(default=None)
+    _places: Mapping[str, int] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Note where each name stands."""
+        places = {name: place for place, name in enumerate(self.names or ())}
+        object.__setattr__(self, "_places", places)
 
     def __len__(self) -> int:
         """Number of clients."""
@@ -99,6 +105,24 @@ class Partition:
     def name(self, client: int) -> str:
         """Return the node id of client number ``client``."""
         return f"client-{client}" if self.names is None else self.names[client]
+
+    def number(self, name: str) -> int:
+        """Return the number of the client with this node id.
+
+        Raises:
+            KeyError: There is no such client.
+        """
+        if self.names is not None:
+            return self._places[name]
+        number = name.removeprefix("client-")
+        if not number.isdecimal() or int(number) >= len(self):
+            raise KeyError(name)
+        return int(number)
+
+    def examples(self, name: str) -> int:
+        """Return the number of examples of the client with this node id."""
+        number = self.number(name)
+        return int(self.offsets[number + 1] - self.offsets[number])
 
     @property
     def sizes(self) -> NDArray[np.int64]:

@@ -74,6 +74,14 @@ class FileAccess:
         _check_now(granted, option)
         return granted
 
+    def usual(self, name: str, option: str) -> DataFile:
+        """Return where a data set lies if nothing says so: below the root, or as `dataset` says.
+
+        Raises:
+            AccessError: The site does not give that file.
+        """
+        return self.grant(dataset(name) if self.anywhere else name, option)
+
     def _steps(self, value: str, option: str) -> list[str]:
         """Return the names that lead from the root to a file."""
         inner = "" if value == self.root else value.removeprefix(f"{self.root}/")
@@ -198,7 +206,7 @@ def _root(path: str) -> str:
 def _check_text(value: object, option: str) -> None:
     if not isinstance(value, str):
         raise ConfigError(
-            f"{option} must be the path of a file, got {type(value).__name__}",
+            f"{option} must be the path of a file, got a {type(value).__name__}",
             hint=f"{option}=<path>",
         )
     try:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
+from aeros_core import clock
 from aeros_core.control import Cancelled
 from aeros_core.errors import AerosError, Interrupted
-from aeros_core.outcomes import Result, Status, dropped
+from aeros_core.outcomes import Result, Status, capped, dropped
 from aeros_core.roles import Components
 from aeros_core.sitting import Sitting
 from aeros_core.task import Task
@@ -24,7 +25,8 @@ def breathe(task: Task, parts: Components) -> None:
     control = parts.control
     if control.paused:
         parts.events.aeros_on_status(task=task, status=Status.PAUSED)
-        control.check()
+        with clock.paused():
+            control.check()
         parts.events.aeros_on_status(task=task, status=Status.RUNNING)
     control.check()
 
@@ -61,6 +63,7 @@ def conclude(
         received=sum(r.received for r in here.history),
         versions=parts.versions,
         dropped=dropped(here.history),
+        capped=capped(here.history),
     )
     try:
         parts.repository.finish(here.run.id, result)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -10,15 +9,22 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from aeros_core import clock
 from aeros_core.admission import fault
 from aeros_core.messages import Instruction, Reply, Update
 from aeros_core.parameters import Parameters
 from aeros_core.tally import Refusal, Tally
 from aeros_core.task import Below, Late, Task
 
-__all__ = ["NO_TIME", "SILENT", "Intake", "Nodes"]
+__all__ = ["GONE", "LOST", "NO_TIME", "SILENT", "Intake", "Nodes"]
 
 SILENT = Refusal("no reply", "no reply within the deadline")
+
+GONE = "gone"
+"""The kind of a failure that is none of the node's: it has left, and may come back."""
+
+LOST = Refusal("no reply", "no reply, and none is to come")
+"""What is said where no deadline ended the wait."""
 
 NO_TIME = "no time was left for it"
 """Why a node fails that knows itself that the deadline was too short for it."""
@@ -43,7 +49,10 @@ class Nodes(Protocol):
         """Send instructions on their way; does not wait for any."""
 
     def receive(self, timeout: float | None) -> Reply | None:
-        """Return the next reply of any node; None once ``timeout`` seconds are over."""
+        """Return the next reply of any node; None once ``timeout`` seconds are over.
+
+        A wait calls `waiting.check` at least every second.
+        """
 
     def abandon(self) -> None:
         """Give up what is still on its way; replies to it may come all the same."""
@@ -120,23 +129,23 @@ class Intake:
     def _replies(self) -> Iterator[Reply]:
         """Yield replies until all have come, the time is over, and no more is granted."""
         task = self._task
-        ends = None if task.deadline is None else time.monotonic() + task.deadline
+        ends = None if task.deadline is None else clock.unpaused() + task.deadline
         grants = task.attempts - 1 if task.below is Below.extend else 0
         while self._pending:
             self._breathe()
-            reply = self._nodes.receive(None if ends is None else ends - time.monotonic())
+            reply = self._nodes.receive(None if ends is None else ends - clock.unpaused())
             if reply is not None:
                 yield reply
                 del reply  # while the next one is awaited, this one may be let go
             elif grants and self._good < task.quorum and task.deadline is not None:
-                grants, ends = grants - 1, time.monotonic() + task.deadline
+                grants, ends = grants - 1, clock.unpaused() + task.deadline
             else:
                 return
 
     def _give_up(self) -> None:
         if self._task.enough is None or self._good < self._task.enough:
             for node in self._pending:
-                self.tally.refuse(node, SILENT)
+                self.tally.refuse(node, LOST if self._task.deadline is None else SILENT)
         self._nodes.abandon()
         if self._task.late is Late.use:
             self._owed.update(dict.fromkeys(self._pending, self._sent[0].round))
@@ -158,8 +167,10 @@ class Intake:
         number = self._sent[0].round
         if reply.round != number and self._is_used(reply):
             return None
-        if reply.round != number:
+        if reply.round < number:
             return Refusal("late", f"late: for round {reply.round}")
+        if reply.round > number:
+            return Refusal("other round", f"for round {reply.round}, and this is round {number}")
         if reply.node in self._pending:
             return None
         if reply.node in self.cohort:

@@ -8,18 +8,19 @@ composed, the algorithms are taken from there, and the whole is composed again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.config_repository import ConfigRepository
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.errors import HydraException
 from hydra.plugins.config_source import ConfigResult
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from aeros_core import guard
+from aeros_core import directories, guard
+from aeros_core.checked_loading import CheckedLoader, CheckedRepository
 from aeros_core.task import check_name
 
 __all__ = ["GuardedLoader"]
@@ -31,10 +32,11 @@ _DECIDING = ("task", "task.name", "task.algorithms", "repository", "deployment",
 """What says which algorithms a task locks, and where they are."""
 
 
-class GuardedLoader(ConfigLoaderImpl):
+class GuardedLoader(CheckedLoader):
     """Hydra's loader of configurations.
 
     Attributes:
+        typed: The words that a person typed on the command line.
         arrive: Takes what a task locks, from its configuration of task and repository;
             returns whether there was anything. None: algorithms are not delivered here.
         leave: Takes back what arrived.
@@ -42,6 +44,20 @@ class GuardedLoader(ConfigLoaderImpl):
 
     arrive: ClassVar[Callable[[DictConfig], bool] | None] = None
     leave: ClassVar[Callable[[], None] | None] = None
+    typed: ClassVar[Sequence[str]] = ()
+
+    def __init__(self, config_search_path: ConfigSearchPath) -> None:
+        super().__init__(config_search_path, typed=GuardedLoader.typed)
+
+    @classmethod
+    @contextmanager
+    def typing(cls, words: Sequence[str]) -> Iterator[None]:
+        """Take these words for what a person typed, meanwhile."""
+        cls.typed = tuple(words)
+        try:
+            yield
+        finally:
+            cls.typed = ()
 
     def load_configuration(
         self, config_name: str | None, overrides: list[str], run_mode: RunMode,
@@ -66,17 +82,19 @@ class GuardedLoader(ConfigLoaderImpl):
             locks = OmegaConf.select(composed, "task.algorithms") and run_mode is RunMode.RUN
             if locks and self._arrived(config_name, overrides):
                 composed = super().load_configuration(*told, **options)
-        guard.check(composed.hydra)
-        name = OmegaConf.select(composed, "task.name", throw_on_resolution_failure=False)
+        guard.check_plugins(composed.hydra)
+        name = OmegaConf.select(composed, "task.name")
         if isinstance(name, str):  # before Hydra makes the folder that is called as the task is
             check_name(name)
+            OmegaConf.update(composed, "task.name", name)
+        directories.settle(composed, self.settings)
         return composed
 
     def _arrived(self, config_name: str | None, overrides: Sequence[str]) -> bool:
         if GuardedLoader.arrive is None:
             return False
         words = [word for word in overrides if _decides(word)]
-        survey = ConfigLoaderImpl(self.config_search_path)
+        survey = CheckedLoader(self.config_search_path, typed=self.typed_words)
         survey.repository = _Lenient(self.config_search_path)
         try:
             told = survey.load_configuration(config_name, words, RunMode.MULTIRUN)
@@ -87,7 +105,7 @@ class GuardedLoader(ConfigLoaderImpl):
         return GuardedLoader.arrive(told)
 
 
-class _Lenient(ConfigRepository):
+class _Lenient(CheckedRepository):
     """Every option that is looked for, an empty one where there is none."""
 
     def load_config(self, config_path: str) -> ConfigResult | None:

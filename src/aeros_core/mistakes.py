@@ -17,7 +17,13 @@ from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseExceptio
 from aeros_core.errors import AerosError, ConfigError
 from aeros_core.registry import Registry, nearest
 
-__all__ = ["explain", "first_line"]
+__all__ = ["REFUSALS", "explain", "first_line"]
+
+REFUSALS = (
+    ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError,
+    ValueError, re.error,
+)  # fmt: skip
+"""What Hydra, OmegaConf and their parsers raise, beside errors of their own, for odd input."""
 
 
 def explain(error: Exception, registry: Registry) -> AerosError:

@@ -26,6 +26,7 @@ __all__ = [
     "default_of",
     "file_option",
     "folder_option",
+    "is_list",
     "kinds",
     "variable_option",
 ]
@@ -85,6 +86,11 @@ def kinds(config: type[Any]) -> dict[str, OptionKind]:
 def dataset_of(config: type[Any], name: str) -> str:
     """Return where an option's file lies below the folder of data sets; empty: nowhere."""
     return str(_named(config, name).metadata.get(_DATASET, ""))
+
+
+def is_list(config: type[Any], name: str) -> bool:
+    """Tell whether an option holds a list: of files, for instance."""
+    return "list" in str(_named(config, name).type)
 
 
 def default_of(config: type[Any], name: str) -> Any:

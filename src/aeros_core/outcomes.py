@@ -10,7 +10,7 @@ from typing import Any
 
 from aeros_core.messages import Metrics
 
-__all__ = ["Result", "Round", "Status", "dropped"]
+__all__ = ["Result", "Round", "Status", "capped", "dropped"]
 
 
 class Status(StrEnum):
@@ -46,6 +46,8 @@ class Round:
             beside the total ``commit``: how long it took to store the round before.
         sent: Payload to nodes, bytes.
         received: Payload from nodes, bytes.
+        capped: Nodes that would have had more than ``task.max_share`` of the weight, and the
+            examples they counted for: ``{node: {"train": …, "evaluate": …}}``.
     """
 
     number: int
@@ -58,6 +60,7 @@ class Round:
     sent: int
     received: int
     dropped: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    capped: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def watched(self) -> Metrics:
@@ -65,7 +68,10 @@ class Round:
         return self.metrics or self.federated
 
     def to_json(self) -> dict[str, Any]:
-        """Return the round as JSON-ready data; ``round`` is its number."""
+        """Return the round as JSON-ready data; ``round`` is its number.
+
+        ``capped`` is there only where a node was.
+        """
         return {
             "round": self.number,
             "metrics": dict(self.metrics),
@@ -76,6 +82,7 @@ class Round:
             "dropped": {node: dict(kinds) for node, kinds in self.dropped.items()},
             "seconds": dict(self.seconds),
             "bytes": {"sent": self.sent, "received": self.received},
+            **({"capped": {n: dict(by) for n, by in self.capped.items()}} if self.capped else {}),
         }
 
     @classmethod
@@ -92,6 +99,7 @@ class Round:
             sent=data["bytes"]["sent"],
             received=data["bytes"]["received"],
             dropped=data["dropped"],
+            capped=data.get("capped", {}),
         )
 
 
@@ -110,6 +118,7 @@ class Result:
         received: Payload from nodes, bytes.
         versions: Versions of Python, aeros-core and every plugin that took part.
         dropped: How much was refused in all rounds: ``{kind: times}``.
+        capped: In how many rounds the weight of a node was capped: ``{node: rounds}``.
     """
 
     task: str
@@ -122,6 +131,7 @@ class Result:
     received: int
     versions: Mapping[str, str]
     dropped: Mapping[str, int] = field(default_factory=dict)
+    capped: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as JSON-ready data."""
@@ -135,6 +145,7 @@ class Result:
             "bytes": {"sent": self.sent, "received": self.received},
             "versions": dict(self.versions),
             "dropped": dict(self.dropped),
+            **({"capped": dict(self.capped)} if self.capped else {}),
         }
 
     @classmethod
@@ -151,7 +162,13 @@ class Result:
             received=data["bytes"]["received"],
             versions=data["versions"],
             dropped=data["dropped"],
+            capped=data.get("capped", {}),
         )
+
+
+def capped(history: Iterable[Round]) -> dict[str, int]:
+    """Return in how many rounds the weight of a node was capped, by node."""
+    return dict(sorted(Counter(node for done in history for node in done.capped).items()))
 
 
 def dropped(history: Iterable[Round]) -> dict[str, int]:

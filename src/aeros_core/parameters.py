@@ -77,11 +77,15 @@ class Layout:
 
     @classmethod
     def of(cls, shapes: Mapping[str, tuple[tuple[int, ...], str]]) -> Layout:
-        """Lay out tensors one behind the other, from ``{name: (shape, dtype)}``."""
+        """Lay out tensors one behind the other, from ``{name: (shape, dtype)}``.
+
+        Raises:
+            ConfigError: A tensor holds texts, objects or times.
+        """
         ends: dict[str, int] = {}
         tensors = []
         for name, (shape, dtype) in shapes.items():
-            kind = np.dtype(dtype).name
+            kind = _number_kind(name, dtype)
             spec = TensorSpec(name, tuple(int(n) for n in shape), kind, ends.get(kind, 0))
             ends[kind] = spec.offset + spec.size
             tensors.append(spec)
@@ -196,6 +200,21 @@ class Parameters:
         """
         parts = [piece for dtype in sorted(self.vectors) for piece in pieces(self.vectors[dtype])]
         return hashlib.sha256(self.layout.digest.encode() + _hashed(parts)).hexdigest()
+
+
+def _number_kind(name: str, dtype: str) -> str:
+    """Return the name of a dtype of numbers, by which it is found again wherever it is read.
+
+    Raises:
+        ConfigError: It holds texts, records, objects or times.
+    """
+    try:
+        kind = str(np.dtype(dtype).name)
+        if np.dtype(kind).kind not in "OSUmM":
+            return kind
+    except TypeError:  # texts and records have more in their names
+        pass
+    raise ConfigError(f"tensor '{name}' holds {dtype}, which is no kind of number")
 
 
 def on_host(vector: Vector) -> Array:

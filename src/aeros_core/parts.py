@@ -15,7 +15,7 @@ from typing import Any, cast
 from aeros_core import plugins
 from aeros_core.data_files import ANYWHERE, DataFile, FileAccess
 from aeros_core.errors import ConfigError, PluginError
-from aeros_core.options import dataset_of
+from aeros_core.options import dataset_of, is_list
 from aeros_core.registry import Option, Registry, nearest
 from aeros_core.roles import Module
 
@@ -109,15 +109,16 @@ def _granted(option: Option, options: Mapping[str, Any], files: FileAccess) -> d
 
 def _path(option: Option, key: str, value: Any, files: FileAccess) -> Any:
     where = _where(option, key)
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple) and is_list(option.config, key):
         return [_path(option, key, each, files) for each in value]
-    if value is None and not files.anywhere and (usual := dataset_of(option.config, key)):
-        return files.grant(usual, where)
-    if value is None or value == "" or isinstance(value, DataFile):
+    unset = value is None or value == ""
+    if unset and not files.anywhere and (usual := dataset_of(option.config, key)):
+        return files.usual(usual, where)
+    if unset or isinstance(value, DataFile):
         return value
     if not isinstance(value, str):
         raise ConfigError(
-            f"{where} must be the path of a {option.kinds[key]}, got {type(value).__name__}",
+            f"{where} must be the path of a {option.kinds[key]}, got a {type(value).__name__}",
             provider=str(option.plugin),
             hint=f"{where}=<path>",
         )

@@ -6,7 +6,7 @@ raises NotImplementedError is never needed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -17,6 +17,7 @@ from aeros_core.data import Batch, Dataset
 from aeros_core.messages import Broadcast, Failure, Instruction, State, Update
 from aeros_core.parameters import Array, Parameters
 from aeros_core.roles import Codec, Inferencer
+from aeros_core.tally import Refusal
 
 __all__ = [
     "SupportsAnswers",
@@ -31,6 +32,8 @@ __all__ = [
     "SupportsExplanation",
     "SupportsFit",
     "SupportsMembers",
+    "SupportsPresence",
+    "SupportsRefusals",
     "SupportsState",
 ]
 
@@ -205,3 +208,27 @@ class SupportsCounts(Protocol):
 
     def counts(self) -> Iterable[Count]:
         """Return what there is to count now; called while requests are answered."""
+
+
+@runtime_checkable
+class SupportsPresence(Protocol):
+    """Nodes that come and go while a task runs."""
+
+    def wait_for(self, count: int, check: Callable[[], None]) -> None:
+        """Wait until so many can be selected; say each minute who is missing.
+
+        Args:
+            count: How many a round needs.
+            check: Called at least every second; raises where the task is to end.
+
+        Raises:
+            TaskError: They have not come in time.
+        """
+
+
+@runtime_checkable
+class SupportsRefusals(Protocol):
+    """Nodes behind a transport that refuses what the round loop never sees."""
+
+    def refusals(self) -> Iterable[tuple[str, Refusal]]:
+        """Return what was refused since the last call, with the name of who sent it."""

@@ -12,6 +12,7 @@ from aeros_core.hookspecs import hookimpl
 from aeros_core.outcomes import Result, Round
 from aeros_core.records import Run
 from aeros_core.tables import main
+from aeros_core.tally import shown as shown_text
 from aeros_core.task import Task
 from aeros_core.words import counted
 
@@ -71,6 +72,8 @@ class Lines:
             )
         for reason, nodes in _reasons(round).items():
             self._say(f"  refused {len(nodes)} ({reason}): {', '.join(nodes[:5])}")
+        for told in _capped(task, round):
+            self._say(f"  {told}")
 
     @hookimpl
     def aeros_after_task(self, task: Task, result: Result) -> None:
@@ -93,8 +96,8 @@ class Live:
         self._bar.start()
 
     @hookimpl
-    def aeros_after_round(self, round: Round) -> None:
-        """Move the bar on, and tell of refused updates."""
+    def aeros_after_round(self, task: Task, round: Round) -> None:
+        """Move the bar on, and report refused updates and capped weights."""
         rate, left = self._pace.add(round)
         told = "  ".join(f"{name} {value:.4f}" for name, value in shown(round).items())
         self._bar.update(
@@ -104,6 +107,8 @@ class Live:
             self._bar.console.print(
                 f"round {round.number}: refused {len(nodes)} ({reason}): {', '.join(nodes[:5])}"
             )
+        for told in _capped(task, round):
+            self._bar.console.print(f"round {round.number}: {told}")
 
     @hookimpl
     def aeros_after_task(self, task: Task, result: Result) -> None:
@@ -160,8 +165,22 @@ def conclusion(task: Task, result: Result) -> str:
 def _reasons(round: Round) -> dict[str, list[str]]:
     reasons: dict[str, list[str]] = {}
     for node, reason in round.refused.items():
-        reasons.setdefault(reason, []).append(node)
+        reasons.setdefault(reason, []).append(shown_text(node))
     return reasons
+
+
+def _capped(task: Task, round: Round) -> list[str]:
+    """Return one line for each node whose weight was held within ``task.max_share``."""
+    lines = []
+    for node, counted_for in round.capped.items():
+        told = [f"{what} for {count} examples" for what, count in counted_for.items()]
+        has = round.nodes.get(node, {}).get("examples")
+        of = "" if has is None else f", of {has:.0f} that it reports"
+        lines.append(
+            f"capped by task.max_share={task.max_share:g}: {shown_text(node)} counts in"
+            f" {', in '.join(told)}{of}"
+        )
+    return lines
 
 
 def _clock(seconds: float) -> str:

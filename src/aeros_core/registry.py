@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
 from aeros_core import __version__
 from aeros_core.errors import PluginError
-from aeros_core.options import OptionKind, kinds
+from aeros_core.options import OptionKind, dataset_of, default_of, is_list, kinds
 
-__all__ = ["DISTRIBUTIONS", "Health", "Option", "Plugin", "Registry", "nearest", "versions"]
+__all__ = [
+    "DISTRIBUTIONS",
+    "Health",
+    "Located",
+    "Option",
+    "Plugin",
+    "Registry",
+    "nearest",
+    "versions",
+]
 
 DISTRIBUTIONS = {
     "collector": "aeros-aggregators",
@@ -90,6 +99,40 @@ class Option:
 
 
 @dataclass(frozen=True, slots=True)
+class Located:
+    """An option of a configuration that names a file, a folder, an address or a variable.
+
+    Args:
+        where: Its key in the whole, as ``transformer.table.path``.
+        name: Its own name, as ``path``.
+        kind: What it names.
+        node: The configuration of the part that has it; it may lack the option.
+        config: The dataclass that declares it.
+    """
+
+    where: str
+    name: str
+    kind: OptionKind
+    node: Mapping[str, Any]
+    config: type[Any]
+
+    @property
+    def default(self) -> Any:
+        """Its value where nothing sets it."""
+        return default_of(self.config, self.name)
+
+    @property
+    def dataset(self) -> str:
+        """Where it lies below the folder of data sets if its value is None; empty: nowhere."""
+        return dataset_of(self.config, self.name)
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it names several."""
+        return is_list(self.config, self.name)
+
+
+@dataclass(frozen=True, slots=True)
 class Registry:
     """Everything that discovery found.
 
@@ -113,6 +156,26 @@ class Registry:
             if option.group == group and option.target == target:
                 return option
         return None
+
+    def located(self, node: object, where: str) -> Iterator[Located]:
+        """Yield every option in a configuration that names something outside of it.
+
+        Parts are looked for at any depth, within the options of other parts, too.
+
+        Args:
+            node: The configuration, of a part or of many.
+            where: Its key in the whole.
+        """
+        if isinstance(node, Mapping):
+            target, seen = node.get("_target_"), set()
+            for option in self.options.values() if isinstance(target, str) else ():
+                for name, kind in option.kinds.items() if option.target == target else ():
+                    if name not in seen:
+                        yield Located(f"{where}.{name}", name, kind, node, option.config)
+                    seen.add(name)
+        inner = node.items() if isinstance(node, Mapping) else ()
+        for key, value in enumerate(node) if isinstance(node, list) else inner:
+            yield from self.located(value, f"{where}.{key}")
 
     def missing(self, group: str, name: str) -> PluginError:
         """Return the error that says why ``group=name`` cannot be chosen."""

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from aeros_core import clock, cohort, ending, origin, samples, sitting, streams
+from aeros_core import (
+    clock,
+    cohort,
+    divergence,
+    ending,
+    origin,
+    samples,
+    sitting,
+    streams,
+    weight_cap,
+)
 from aeros_core.busy import Busy, Step
 from aeros_core.dtypes import check_dtypes
 from aeros_core.errors import ConfigError, TaskError
-from aeros_core.intake import NO_TIME, SILENT, Intake, Nodes
+from aeros_core.intake import GONE, NO_TIME, SILENT, Intake, Nodes
 from aeros_core.messages import Metrics, Update
 from aeros_core.outcomes import Result, Round, Status
 from aeros_core.parameters import Parameters
 from aeros_core.pipeline import Prepared
-from aeros_core.powers import SupportsAveraging, SupportsBuffer
+from aeros_core.powers import SupportsAveraging, SupportsBuffer, SupportsRefusals
 from aeros_core.records import Checkpoint, Model
 from aeros_core.roles import Components, Transformer
 from aeros_core.sitting import Sitting
@@ -58,6 +68,7 @@ class Rounds:
         self._busy: Busy | None = None
         self._committing = 0.0
         self._owed: dict[str, int] = {}
+        self._stated: Mapping[str, int] = {}
         if isinstance(parts.collector, SupportsBuffer):
             buffer = parts.collector.buffer
             self._busy = Busy(nodes, task, parts.collector, buffer, self._breathe)
@@ -108,23 +119,29 @@ class Rounds:
         # 1. Who takes part, and what they are told; 2. what comes back is checked, and
         # combined as it arrives; 3. too few good updates are no round
         parameters, nodes = self._combined(here.parameters, number, tally, split)
+        divergence.check_parameters(parameters, number)
 
         # 4. Measure; 5. commit; 6. tell
         trained = time.monotonic()
         phases = split.of(trained - started)
         central, federated = self._measure(parameters, number, nodes, tally)
+        divergence.check_loss(central or federated, number)
+        if isinstance(self._nodes, SupportsRefusals):
+            for name, refusal in self._nodes.refusals():
+                tally.refuse(name, refusal)
         ended = time.monotonic()
         done = Round(
             number=number,
             metrics=central,
             federated=federated,
-            training=cohort.mean(tally.accepted.values()),
+            training=cohort.mean(tally.weighed),
             nodes=tally.accepted,
             refused=tally.refused,
             seconds=_spent(started, trained, ended) | phases | {"commit": self._committing},
             sent=tally.sent,
             received=tally.received,
             dropped=tally.dropped,
+            capped=tally.capped,
         )
         state, elapsed = sitting.state_of(self._keepers), here.before + ended - self._began
         parts.repository.commit(here.run.id, Checkpoint(done, parameters, state, elapsed))
@@ -148,7 +165,8 @@ class Rounds:
                 coming = self._open(start, number, attempt, tally)
             parts.events.aeros_before_round(task=task, number=number, cohort=coming.cohort)
             try:
-                return parts.collector.aggregate(start, self._told(coming, split)), coming.cohort
+                updates = self._within_share(self._told(coming, split), tally)
+                return parts.collector.aggregate(start, updates), coming.cohort
             except _Missed as missed:
                 if attempt + 1 == attempts:
                     raise self._below_quorum(number, missed.good, tally) from None
@@ -156,12 +174,22 @@ class Rounds:
 
     def _open(self, start: Parameters, number: int, attempt: int, tally: Tally) -> Intake | Step:
         """Return the updates of a round, for which nodes begin to work once they are wanted."""
+        cohort.await_quorum(self._task, self._nodes, self._breathe)
         if self._busy is not None:
             return self._busy.step(number, start, tally)
         task, collector = self._task, self._parts.collector
-        names = cohort.select(task, self._nodes, number, attempt)
+        self._stated = cohort.stated(task, self._nodes, number, attempt)
+        names = list(self._stated)
         sent = cohort.instruct(task, collector, start, number, names, attempt)
         return Intake(self._nodes, task, sent, start, self._breathe, tally, self._owed)
+
+    def _within_share(self, updates: Iterator[Update], tally: Tally) -> Iterator[Update]:
+        """Return the updates, whose weights are held within ``task.max_share``."""
+        share, there = self._task.max_share, len(self._stated) or len(self._nodes)
+        if share >= 1 or there < weight_cap.FEWEST:
+            return updates
+        note = functools.partial(tally.cap, "train")
+        return weight_cap.capped(updates, share, note, self._stated.values())
 
     def _check(self) -> None:
         cohort.check(self._task, self._nodes)
@@ -199,6 +227,9 @@ class Rounds:
 
     def _fix(self, tally: Tally) -> str:
         """Return what helps against what is missing."""
+        kinds = {kind for why in tally.dropped.values() for kind in why}
+        if kinds == {GONE}:
+            return "start the executors that are gone again"
         silent = sum(why in _SHORT for why in tally.refused.values())
         longer = f"task.deadline=SECONDS, more than {self._task.deadline or 0:g}"
         mend = "mend what the nodes report"

@@ -176,6 +176,7 @@ class Scoring:
 
     def _ask(self, here: Sitting) -> None:
         task, parts, tally, started = self._task, self._parts, Tally(), time.monotonic()
+        cohort.await_quorum(task, self._nodes, self._breathe)
         names = cohort.select(task, self._nodes, 1)
         parts.events.aeros_before_round(task=task, number=1, cohort=names)
         sent = [self._instruction(name) for name in names]

@@ -33,7 +33,7 @@ NOT_IDENTITY = (
 _LONGEST = 100
 """Characters of a task's name that are in the name of its run, which has to fit into a file's."""
 
-LATER = {"collect": "statistics", "over": "all"}
+LATER = {"collect": "statistics", "over": "all", "max_share": 0.5}
 """Options that earlier runs do not have: left out where they are as they would have been."""
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import time
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-from aeros_core import cohort
-from aeros_core.intake import SILENT, Nodes
+from aeros_core import clock, cohort, weight_cap
+from aeros_core.admission import of_examples
+from aeros_core.intake import LOST, SILENT, Nodes
 from aeros_core.messages import Evaluation, Failure, Instruction, Metrics, Reply, Scores
+from aeros_core.reply_limits import MOST_SHARES, arrays_fault, figures_fault
 from aeros_core.tally import Refusal, Tally
 from aeros_core.task import Task
 
@@ -26,9 +28,25 @@ def survey(
     breathe: Callable[[], None],
     tally: Tally,
 ) -> Metrics:
-    """Return the mean of what nodes measure, weighted by examples; see `gather`."""
-    replies = gather(Evaluation, nodes, task, sent, breathe, tally)
-    return cohort.mean({"examples": reply.examples, **reply.metrics} for reply in replies)
+    """Return the mean of what nodes measure, weighted by examples; see `gather`.
+
+    No node has more than ``task.max_share`` of the weight. Where no node's figures are finite
+    the loss is NaN.
+    """
+    before = _not_finite(tally)
+    replies = {r.node: r for r in gather(Evaluation, nodes, task, sent, breathe, tally)}
+    if not replies and _not_finite(tally) > before:
+        return {"loss": math.nan}  # wherever it was measured
+    examples = {node: reply.examples for node, reply in replies.items()}
+    counted = weight_cap.weights(examples, task.max_share, len(sent))
+    for node, weight in counted.items():
+        if weight < examples[node]:
+            tally.cap("evaluate", node, weight)
+    return cohort.mean({**r.metrics, "examples": counted[n]} for n, r in replies.items())
+
+
+def _not_finite(tally: Tally) -> int:
+    return sum(kinds.get("not finite", 0) for kinds in tally.dropped.values())
 
 
 def gather(
@@ -53,11 +71,11 @@ def gather(
     """
     tally.sent += sum(instruction.nbytes for instruction in sent)
     nodes.dispatch(sent)
-    ends = None if task.deadline is None else time.monotonic() + task.deadline
+    ends = None if task.deadline is None else clock.unpaused() + task.deadline
     number, pending = sent[0].round, {told.node for told in sent}
     while pending:
         breathe()
-        reply = nodes.receive(None if ends is None else ends - time.monotonic())
+        reply = nodes.receive(None if ends is None else ends - clock.unpaused())
         if reply is None:
             break
         tally.receive(reply)
@@ -68,7 +86,7 @@ def gather(
         if reply.round == number:
             pending.discard(reply.node)
     for node in sorted(pending):
-        tally.refuse(node, SILENT)
+        tally.refuse(node, LOST if task.deadline is None else SILENT)
     if pending:
         nodes.abandon()
 
@@ -77,12 +95,19 @@ def _fault(
     reply: Reply, number: int, pending: set[str], wanted: type[Evaluation | Scores]
 ) -> Refusal | None:
     kind = _KINDS[wanted]
-    if reply.round != number:
+    if reply.round < number:
         return Refusal("late", f"late: for round {reply.round}")
+    if reply.round > number:
+        return Refusal("other round", f"for round {reply.round}, and this is round {number}")
     if reply.node not in pending:
         return Refusal("duplicate", f"a second {kind}")
     if isinstance(reply, Failure):
-        return Refusal(kind, f"{kind}: {reply.reason}")
+        return Refusal(kind if reply.kind == "failed" else reply.kind, f"{kind}: {reply.reason}")
     if not isinstance(reply, wanted):
         return Refusal(kind, f"no {kind}, but something else")
-    return None if reply.examples > 0 else Refusal("examples", f"{reply.examples} examples")
+    if refusal := of_examples(reply.examples):
+        return refusal
+    if isinstance(reply, Evaluation):
+        return figures_fault(reply.metrics)
+    outputs = arrays_fault(reply.outputs, "outputs", int(reply.examples))
+    return outputs or figures_fault(reply.metrics, most=MOST_SHARES)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from aeros_core.messages import Reply, Scores, Update
 
-__all__ = ["Refusal", "Tally"]
+__all__ = ["Refusal", "Tally", "shown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,14 +16,28 @@ class Refusal:
 
     Args:
         kind: What refusals are counted by: ``late``, ``duplicate``, ``not asked``,
-            ``failed``, ``not an update``, ``layout``, ``dtype``, ``examples``,
-            ``not finite``, ``norm``, ``encoding``, ``no reply``, ``evaluation`` or
-            ``inference``.
+            ``other round``, ``not its own``, ``same key``, ``gone``, ``failed``,
+            ``not an update``, ``layout``, ``dtype``, ``examples``, ``figures`` (too many, badly
+            named, or no numbers), ``not finite``, ``norm``, ``encoding``, ``no reply``,
+            ``evaluation`` or ``inference``.
         text: What a person is told.
     """
 
     kind: str
     text: str
+
+
+LONGEST = 2000
+"""Characters of a reason that are kept."""
+
+
+def shown(text: str) -> str:
+    """Return a text that a node sent as one line: shortened, without control characters."""
+    if len(text) > LONGEST:
+        text = text[:LONGEST] + "…"
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
 @dataclass(slots=True)
@@ -34,6 +49,8 @@ class Tally:
         refused: Why a node's contribution is missing, by node.
         dropped: How often something of a node was refused, by node and kind; also of
             nodes whose contribution is not missing.
+        capped: Examples that a node counts for whose share was limited (`weight_cap`), by node
+            and by ``train`` or ``evaluate``.
         sent: Payload to nodes, bytes.
         received: Payload from nodes, bytes; of what was refused, too.
     """
@@ -41,6 +58,7 @@ class Tally:
     accepted: dict[str, dict[str, float]] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     dropped: dict[str, dict[str, int]] = field(default_factory=dict)
+    capped: dict[str, dict[str, int]] = field(default_factory=dict)
     sent: int = 0
     received: int = 0
 
@@ -51,9 +69,25 @@ class Tally:
 
     def accept(self, reply: Update | Scores) -> None:
         """Note what a good update, or a good answer, reports."""
-        self.accepted[reply.node] = {"examples": reply.examples, **reply.metrics}
+        figures = {n: v if type(v) is float else float(v) for n, v in reply.metrics.items()}
+        self.accepted[reply.node] = {"examples": int(reply.examples), **figures}
         if self.refused:  # an earlier reply of this node may have come to nothing
             self.refused.pop(reply.node, None)
+
+    def cap(self, what: str, node: str, examples: int) -> None:
+        """Note that a node counts for no more than these examples."""
+        self.capped.setdefault(node, {})[what] = examples
+
+    @property
+    def weighed(self) -> list[Mapping[str, float]]:
+        """Figures of each accepted update, with the examples that its node counts for."""
+        if not self.capped:
+            return list(self.accepted.values())
+        limits = {node: by["train"] for node, by in self.capped.items() if "train" in by}
+        return [
+            {**row, "examples": min(row["examples"], limits.get(node, row["examples"]))}
+            for node, row in self.accepted.items()
+        ]
 
     @property
     def reasons(self) -> str:
@@ -66,4 +100,4 @@ class Tally:
         kinds = self.dropped.setdefault(node, {})
         kinds[refusal.kind] = kinds.get(refusal.kind, 0) + 1
         if node not in self.accepted:
-            self.refused[node] = refusal.text
+            self.refused[node] = shown(refusal.text)

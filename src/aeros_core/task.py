@@ -195,6 +195,9 @@ class Task:
             may send later in it, and says in ``scalars["staleness"]`` how many rounds it is old.
         attempts: Times that a round is run, or its deadline waited for, in all.
         max_norm: Largest L2 norm of an update's change; one above is refused. None: any.
+        max_share: Largest share of a round's weight, as of its evaluation's, that one node may
+            have, above 0, up to 1: where three or more nodes are asked, a node with more
+            examples counts for fewer. 1: nothing is capped.
         ordered: Aggregate in the order of selection whatever the order of arrival, so
             that the same seed gives the same bits.
         evaluation: When and where to evaluate.
@@ -224,6 +227,7 @@ class Task:
     late: Late = Late.drop
     attempts: int = 3
     max_norm: float | None = None
+    max_share: float = 0.5
     ordered: bool = True
     evaluation: Evaluating = field(default_factory=Evaluating)
     stop: Stop = field(default_factory=Stop)
@@ -251,6 +255,7 @@ class Task:
             ("deadline", self.deadline, self.deadline is None or self.deadline > 0, "above 0"),
             ("attempts", self.attempts, self.attempts >= 1, "at least 1"),
             ("max_norm", self.max_norm, self.max_norm is None or self.max_norm > 0, "above 0"),
+            ("max_share", self.max_share, 0 < self.max_share <= 1, "above 0, up to 1"),
             ("samples", self.samples, self.samples is None or 0 <= self.samples <= 256,
              "0 to 256"),
             ("evaluation.every", self.evaluation.every, self.evaluation.every >= 1, "at least 1"),

@@ -21,7 +21,9 @@ def repository(words: Sequence[str]) -> tuple[Repository, list[str]]:
         RepositoryError: The repository cannot be opened.
     """
     from aeros_core import compose, config, plugins
+    from aeros_core.addresses import refuse_credentials
 
+    refuse_credentials(words)
     registry = plugins.discover()
     cfg = config.load([word for word in words if "=" in word], registry, root="models")
     node = config.plain(cfg)["repository"]

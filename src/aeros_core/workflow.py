@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from aeros_core import pipeline, scoring
+import functools
+
+from aeros_core import ending, pipeline, scoring, waiting
 from aeros_core.answering import Answering
 from aeros_core.intake import Nodes
 from aeros_core.outcomes import Result
@@ -53,6 +55,7 @@ def run(task: Task, parts: Components, nodes: Nodes, data: Prepared, model: Mode
         ConfigError: The task asks for what these nodes cannot give; nothing was begun.
         TaskError: The task could not go on.
     """
-    if model is not None:
-        return Scoring(task, parts, nodes, model).run()
-    return Rounds(task, parts, nodes, data).run()
+    with waiting.hearing(functools.partial(ending.breathe, task, parts)):
+        if model is not None:
+            return Scoring(task, parts, nodes, model).run()
+        return Rounds(task, parts, nodes, data).run()

@@ -15,10 +15,10 @@ from flwr.supercore.protobuf.constants import PROTOBUF_MEDIA_TYPE
 
 from aeros_flower import certs, keys, wire
 from aeros_flower.certs import Authority
-from aeros_flower.fleet import Fleet, Unwelcome
+from aeros_flower.fleet import Fleet, Lost, Unwelcome
 from aeros_flower.gate import Gate
 from aeros_flower.keys import Admitted
-from aeros_flower.link import Link
+from aeros_flower.link import SAME_KEY, Link
 from aeros_flower.port import listen
 
 FLOWER = {"names": ("toy", "flower")}
@@ -187,6 +187,41 @@ def test_a_revoked_node_is_out_at_its_next_request(home, link):
         assert again.number in link.nodes()
     finally:
         again.close()
+
+
+def test_two_executors_with_one_key_are_told_so_and_counted(home, link):
+    first = connect(home, link, "edge-1")
+    try:
+        assert first.pull(0.1) is None
+        for _ in range(2):
+            with pytest.raises(Lost, match="two at a time need two keys"):
+                connect(home, link, "edge-1")
+        found, ends = [], time.monotonic() + 60
+        while len(found) < 2 and time.monotonic() < ends:
+            found += link.refusals()
+            time.sleep(0.01)
+        assert found == [("edge-1", SAME_KEY)] * 2
+        assert link.refusals() == []
+        assert first.pull(0.1) is None  # the first is as welcome as before
+    finally:
+        first.close()
+
+
+def test_one_that_comes_again_between_two_looks_is_another_process(home, link):
+    """With a key it keeps its number: what was on its way to it waited for ever."""
+    first = connect(home, link, "edge-1")
+    try:
+        assert link.nodes() == {first.number}
+        link._state.deactivate_node(first.number)  # missed, as Flower notes when it comes again
+        again = connect(home, link, "edge-1")
+        try:
+            assert again.number == first.number
+            assert link.nodes() == set()
+            assert link.nodes() == {first.number}
+        finally:
+            again.close()
+    finally:
+        first.close()
 
 
 # ---------------------------------------------------------------- what people are told

@@ -10,7 +10,7 @@ from aeros_core.messages import Instruction, Update
 from aeros_core.parameters import Parameters
 from aeros_flower import brief, wire
 from aeros_flower.executor import Executor
-from aeros_flower.fleet import Ended, Fleet, Lost, Unwelcome, _refusal
+from aeros_flower.fleet import Fleet, Lost
 from aeros_flower.job import Job
 from aeros_flower.link import Link
 from aeros_flower.place import Place
@@ -120,10 +120,3 @@ def test_each_reply_says_how_long_all_was_worked_at_so_far():
     spent = [reply.scalars["seconds"] for reply in job.follow(asked, lambda: False)]
     assert all(n * 0.05 <= took for n, took in enumerate(spent, 1))
     assert spent == sorted(spent)
-
-
-@pytest.mark.parametrize(
-    ("status", "kind"), [(401, Unwelcome), (404, Lost), (500, Ended), (503, Lost)]
-)
-def test_what_a_refusal_means(status, kind):
-    assert type(_refusal("why", status)) is kind

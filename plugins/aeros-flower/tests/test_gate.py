@@ -165,6 +165,22 @@ def test_an_old_or_odd_time_is_refused(inside, admitted, node, stamp):
     assert ask(Gate(inside, admitted=admitted), headers=forged(node, stamp))[0] == 401
 
 
+@pytest.mark.parametrize(("off", "why"), [
+    ({}, None), ({"minutes": 15}, "clock"), ({"minutes": -15}, "clock"), ({"days": 400}, "clock"),
+])  # fmt: skip
+def test_a_clock_that_is_off_is_named_to_admitted_nodes_alone(inside, admitted, node, off, why):
+    """A key that is admitted is not called another's because the time is wrong."""
+    heard = []
+    gate = Gate(inside, admitted=admitted, refused=lambda why, who: heard.append(why))
+    headers = forged(node, now(**off))
+    assert ask(gate, headers=headers)[0] == (401 if why else 200)
+    assert heard == ([why] if why else [])
+    stranger = ec.generate_private_key(ec.SECP384R1())
+    ask(gate, headers=forged(stranger, now(**off)))
+    ask(gate, headers=forged(stranger, now(**off), listed=node))
+    assert heard[-2:] == ["key", "key"]
+
+
 @pytest.mark.parametrize("header", ["flwr-public-key", "flwr-timestamp", "flwr-signature"])
 def test_a_header_that_is_damaged_missing_or_there_twice_is_refused(inside, admitted, node, header):
     gate, good = Gate(inside, admitted=admitted), signed(node)

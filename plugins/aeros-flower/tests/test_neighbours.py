@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from aeros_core.errors import ConfigError
-from aeros_flower import neighbours, reach
+from aeros_flower import folder, neighbours, reach
 from aeros_flower.config import Flower
 from aeros_flower.controller import FlowerController
 from aeros_flower.holder import Holder, holder
@@ -198,3 +198,71 @@ def test_a_run_of_this_user_that_waits_gets_its_executors(monkeypatch):
 def test_options_out_of_their_range(here, wrong):
     with pytest.raises(ConfigError, match="is below"):
         made(**wrong)
+
+
+# ---------------------------------------------------------------- the folder
+
+
+OURS = ("executors.json", "controller.log", "executor-3.log", "controller", "state")
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_folder_with_such_files_of_others_is_refused_and_stays(tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    (tmp_path / "thesis.tex").write_text("mine too")
+    with pytest.raises(ConfigError, match=f"has {name}, which aeros up has not made") as caught:
+        folder.claim(tmp_path)
+    assert caught.value.hint == f"aeros up --folder {tmp_path}/.aeros"
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {
+        name: "mine", "thesis.tex": "mine too",
+    }  # fmt: skip
+    folder.claim(tmp_path / ".aeros")
+
+
+def test_a_folder_with_other_files_is_taken_and_they_stay(tmp_path):
+    (tmp_path / "thesis.tex").write_text("mine")
+    folder.claim(tmp_path)
+    (tmp_path / "executor-1.log").write_text("of before")
+    folder.claim(tmp_path)
+    assert (tmp_path / "thesis.tex").read_text() == "mine"
+
+
+def test_the_folder_of_an_earlier_version_is_ours(here):
+    here.mkdir()
+    for name in ("controller.log", "executor-1.log"):
+        (here / name).write_text("of before")
+    (here / "state").mkdir()
+    folder.claim(here)
+    (here / "thesis.tex").write_text("mine")
+    folder.claim(here)
+
+
+def test_a_link_under_a_name_of_ours_is_not_followed(tmp_path):
+    (tmp_path / "thesis.tex").write_text("mine")
+    (tmp_path / "executor-1.log").symlink_to(tmp_path / "thesis.tex")
+    with pytest.raises(ConfigError, match="is a link, which aeros up has not made"):
+        folder.opened(tmp_path / "executor-1.log")
+    (tmp_path / "controller").symlink_to(tmp_path)
+    with pytest.raises(ConfigError, match="is a link"):
+        neighbours._private(tmp_path / "controller")
+    assert (tmp_path / "thesis.tex").read_text() == "mine"
+
+
+def test_only_a_socket_is_removed_as_one(tmp_path):
+    (tmp_path / "line").write_text("mine")
+    folder.remove_socket(tmp_path / "line")
+    assert (tmp_path / "line").read_text() == "mine"
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(tmp_path / "s"))
+    folder.remove_socket(tmp_path / "s")
+    folder.remove_socket(tmp_path / "s")
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_list_that_is_a_link_ends_nobody_and_stays(here, tmp_path):
+    here.mkdir()
+    (tmp_path / "theirs.json").write_text("{}")
+    (here / "executors.json").symlink_to(tmp_path / "theirs.json")
+    with pytest.raises(ConfigError, match="nothing was started from"):
+        neighbours.down(here)
+    assert (here / "executors.json").is_symlink()

@@ -1,13 +1,17 @@
 """Whom instructions go to, what comes back, and what happens when executors are lost."""
 
+import json
 import time
 from dataclasses import asdict
 
 import numpy as np
 import pytest
 
+from aeros_core import waiting
+from aeros_core.control import Cancelled, Control
 from aeros_core.data import Partition
 from aeros_core.elements import Description, this_machine
+from aeros_core.errors import TaskError
 from aeros_core.messages import Evaluation, Failure, Instruction
 from aeros_core.parameters import Parameters
 from aeros_flower import wire
@@ -69,7 +73,7 @@ class Post:
     def answer(self, message, replies=None):
         node, content = self.sent.pop(message)
         asked = wire.unpack_instructions(content)
-        replies = replies or [Evaluation(i.node, i.round, 3, {"loss": float(node)}) for i in asked]
+        replies = replies or [Evaluation(i.node, i.round, 2, {"loss": float(node)}) for i in asked]
         self.answers.append(Answer(message, wire.pack_replies(replies)))
 
 
@@ -96,8 +100,9 @@ def clock(monkeypatch):
             return self.now
 
     made = Clock()
-    for module in ("nodes", "homes", "rest"):
+    for module in ("nodes", "homes", "rest", "sent", "presence", "roster"):
         monkeypatch.setattr(f"aeros_flower.{module}.time", made)
+    monkeypatch.setattr("aeros_core.waiting.time", made)
     monkeypatch.setattr(Post, "wait", lambda self, seconds: made.sleep(max(seconds, 1e-3)))
     return made
 
@@ -202,7 +207,7 @@ def test_without_any_executor_clients_fail_in_time(post):
     post.there.clear()
     nodes.dispatch(ask(0, 1))
     reply = nodes.receive(30.0)
-    assert reply == Failure("client-0", 1, "no executor was there for 0.05 s")
+    assert reply == Failure("client-0", 1, "no executor was there for 0.05 s", "gone")
 
 
 def test_the_deadline_is_kept(post):
@@ -425,13 +430,54 @@ def test_a_controller_that_goes_on_knows_the_session_and_who_was_where(post):
     assert second.state()["session"] == first.state()["session"]
 
 
-def test_what_comes_twice_goes_on_to_be_counted(post):
+@pytest.mark.parametrize(
+    ("replies", "kinds"),
+    [
+        (["client-0", "client-0"], [("client-0", "duplicate")]),
+        (["client-0"] * 3, [("client-0", "duplicate")] * 2),
+        (["client-0", "client-1"], [("a", "not its own")]),
+        (["client-1", "", "x" * 10**6], [("a", "not its own")] * 3),
+        (["client-0", *(["client-0"] * 10**4)], [("client-0", "duplicate")] * 1000),
+    ],
+    ids=["twice", "three times", "another's", "strangers'", "flood"],
+)
+def test_what_nobody_asked_for_is_counted_once(post, replies, kinds):
+    """An executor speaks for those clients alone that it was asked for."""
+    del post.there[2]
     nodes = made(post)
     nodes.dispatch(ask(0))
     ((message, _, _),) = post.open()
-    reply = Evaluation("client-0", 1, 1, {})
-    post.answer(message, [reply, reply])
-    assert [nodes.receive(1.0), nodes.receive(1.0)] == [reply, reply]
+    post.answer(message, [Evaluation(node, 1, 1, {}) for node in replies])
+    if "client-0" in replies:
+        assert nodes.receive(1.0) == Evaluation("client-0", 1, 1, {})
+    else:
+        assert nodes.receive(1.0).reason == "its executor sent no reply for it"
+    assert nodes.receive(0.01) is None
+    found = nodes.refusals()
+    assert [(name, refusal.kind) for name, refusal in found] == kinds
+    assert all(len(refusal.text) < 200 for _, refusal in found)
+    assert nodes.refusals() == []
+
+
+def test_one_that_answers_for_another_s_client_takes_nothing_from_it(post):
+    nodes = made(post)
+    nodes.dispatch(ask(0, 1))
+    (first, _, (mine,)), (second, _, (theirs,)) = post.open()
+    post.answer(first, [Evaluation(theirs.node, 1, 1, {"loss": 666.0})])
+    assert nodes.receive(1.0) == Failure(mine.node, 1, "its executor sent no reply for it")
+    post.answer(second)
+    assert nodes.receive(1.0).metrics["loss"] != 666.0
+
+
+@pytest.mark.parametrize("number", [0, 1, 3, 10**9])
+def test_a_reply_for_another_round_is_told_as_what_it_is(post, number):
+    """It took no time until the deadline: without one the round waited for ever."""
+    nodes = made(post)
+    nodes.dispatch(ask(0, number=2))
+    ((message, _, _),) = post.open()
+    post.answer(message, [Evaluation("client-0", number, 1, {})])
+    why = f"a reply for round {number}, where round 2 was asked for"
+    assert nodes.receive(None) == Failure("client-0", 2, why, "other round")
 
 
 def test_what_comes_late_ends_no_rest(post):
@@ -463,3 +509,245 @@ def test_a_client_that_keeps_something_waits_for_its_executor_to_come_back(post)
     assert {(node, asked[0].node) for _, node, asked in post.open()} == {
         (2, "client-1"), (7, "client-0"),
     }  # fmt: skip
+
+
+def own(post, *names):
+    """Have executors with data of their own there, and no others."""
+    post.there.clear()
+    for number, name in enumerate(names, 11):
+        post.come(number, name, own=True, examples=5)
+
+
+def clients(*names, number=1):
+    return [Instruction(number, name, PARAMETERS) for name in names]
+
+
+def test_what_one_has_alone_goes_to_nobody_else_while_it_is_gone(post, clock):
+    own(post, "clinic", "hospital")
+    nodes = made(post)
+    nodes.dispatch(clients("clinic", "hospital"))
+    del post.there[12]
+    for _ in range(20):
+        assert nodes.receive(0.01) is None
+    assert {n: [t.node for t in told] for _, n, told in post.open()} == {
+        11: ["clinic"], 12: ["hospital"],  # which was sent before
+    }  # fmt: skip
+    post.come(13, "hospital", own=True, examples=5)
+    for _ in range(20):
+        nodes.receive(0.01)
+    assert [(n, t.node) for _, n, told in post.open() for t in told][-1] == (13, "hospital")
+
+
+def test_what_one_has_alone_fails_once_it_is_gone_for_long(post, clock):
+    own(post, "clinic", "hospital")
+    nodes = made(post)
+    nodes.dispatch(clients("clinic", "hospital"))
+    post.answer(next(message for message, node, _ in post.open() if node == 11))
+    assert nodes.receive(1.0).node == "clinic"
+    del post.there[12]
+    began = clock.now
+    failed = nodes.receive(None)
+    assert (failed.node, failed.kind) == ("hospital", "gone")
+    assert failed.reason == "its executor, which alone has its data, was not there for 30 s"
+    assert clock.now - began < 35
+    assert [nodes.name(i) for i in range(len(nodes))] == ["clinic"]
+
+
+def test_with_all_gone_its_clients_are_not_those_of_the_partition(post, clock):
+    own(post, "clinic")
+    nodes = made(post)
+    assert [nodes.name(i) for i in range(len(nodes))] == ["clinic"]
+    post.there.clear()
+    assert len(nodes) == 0
+    post.come(21, "clinic", own=True, examples=5)
+    nodes.roster.refresh()
+    assert [nodes.name(i) for i in range(len(nodes))] == ["clinic"]
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_the_other_kind_of_executor_stands_aside_and_is_told_why(post, first):
+    post.there.clear()
+    post.come(1, "first", own=first, examples=5)
+    nodes = made(post)
+    before = len(nodes)
+    post.come(2, "second", own=not first, examples=5)
+    nodes.roster.refresh()
+    assert len(nodes) == before
+    assert set(nodes.roster.aside) == {"second"}
+    [why] = [wire.unpack_note(c, "refused")["reason"] for n, c in post.sent.values() if n == 2
+             and c["aeros"]["kind"] == "refused"]  # fmt: skip
+    assert ("has data of its own" if first is False else "no data of its own") in why
+
+
+def test_the_wait_for_executors_is_told_and_ends(post, clock):
+    own(post, "clinic", "hospital")
+    nodes = made(post, patience=150.0)
+    post.there.clear()
+    nodes.roster.refresh()
+    began = clock.now
+    with pytest.raises(TaskError, match="0 of 1 executor that a round needs") as ended:
+        nodes.wait_for(1, lambda: None)
+    assert 150 <= clock.now - began < 152
+    assert "gone: clinic, hospital; waited 150 s for them" in str(ended.value)
+    assert "task.resume=true; controller.wait=SECONDS waits longer" in str(ended.value)
+    assert len([line for line in nodes.told if line.startswith("waits for executors: 0 of 1")]) == 3
+
+
+def test_the_wait_for_executors_ends_when_they_come(post, clock):
+    own(post, "clinic", "hospital")
+    nodes = made(post)
+    post.there.clear()
+    seen = []
+
+    def check():
+        seen.append(clock.now)
+        if len(seen) == 20:
+            post.come(31, "clinic", own=True, examples=5)
+
+    nodes.wait_for(1, check)
+    assert [nodes.name(i) for i in range(len(nodes))] == ["clinic"]
+    assert max(np.diff(seen)) <= 1.0
+
+
+def test_the_wait_for_executors_is_cancelled(post, clock):
+    own(post, "clinic")
+    nodes, control = made(post, patience=1e9), Control()
+    post.there.clear()
+
+    def check():
+        if clock.now > 1100:
+            control.cancel()
+        control.check()
+
+    with pytest.raises(Cancelled):
+        nodes.wait_for(1, check)
+    assert clock.now < 1103
+
+
+def test_a_wait_for_replies_hears_a_cancellation_and_a_pause(post, clock):
+    nodes, control = made(post), Control()
+    nodes.dispatch(ask(0, 1))
+
+    def check():
+        if 1100 < clock.now < 1200:
+            clock.now += 500.0  # it is paused: no deadline passes
+        if clock.now > 1700:
+            control.cancel()
+        control.check()
+
+    with waiting.hearing(check):
+        assert nodes.receive(200.0) is None
+        assert 1700 <= clock.now < 1703
+        with pytest.raises(Cancelled):
+            nodes.receive(None)
+    assert clock.now < 1706
+
+
+def test_who_is_gone_is_waited_for_aloud(post, clock):
+    own(post, "clinic")
+    nodes = made(post, patience=200.0)
+    nodes.dispatch(clients("clinic"))
+    post.there.clear()
+    assert nodes.receive(None).kind == "gone"
+    told = [line for line in nodes.told if "waits for" in line]
+    assert len(told) == 3
+    assert told[0].startswith("round 1 waits for clinic, nothing came for a minute")
+
+
+def test_one_that_never_says_whether_it_can_take_part_keeps_nobody(post, clock, monkeypatch):
+    """It answers no preparation and is there: what waits for an executor fails all the same."""
+    nodes = made(post, patience=100.0)
+    post.there.clear()
+    nodes.dispatch(ask(0))
+    nodes.receive(0)
+    monkeypatch.setattr(post, "answers", Deaf())
+    post.come(9, "deaf")
+    began = clock.now
+    assert nodes.receive(None).kind == "gone"
+    assert clock.now - began < 1000
+
+
+class Deaf(list):
+    """Answers that nobody gives."""
+
+    def append(self, answer):
+        """Keep none."""
+
+
+def test_a_client_never_claims_more_examples_than_its_partition_has(post):
+    nodes = made(post)
+    nodes.dispatch(ask(0, 1))
+    for message, _, asked in post.open():
+        post.answer(message, [Evaluation(i.node, 1, 10**15, {"loss": 0.0}) for i in asked])
+    replies = [nodes.receive(5.0) for _ in range(2)]
+    assert {(reply.node, reply.kind) for reply in replies} == {
+        ("client-0", "examples"), ("client-1", "examples"),
+    }  # fmt: skip
+    told = "claims 1000000000000000 examples, and stated 2 when it joined"
+    assert {reply.reason for reply in replies} == {told}
+
+
+def test_an_executor_with_data_of_its_own_claims_no_more_than_it_stated(post):
+    for number, name in ((1, "a"), (2, "b"), (3, "late")):
+        post.come(number, name, own=True, examples=10)
+    nodes = made(post)
+    nodes.dispatch([Instruction(1, name, PARAMETERS) for name in ("a", "b", "late")])
+    claims = {"a": 10, "b": 11, "late": 10**15}
+    for message, _, asked in post.open():
+        post.answer(message, [Evaluation(i.node, 1, claims[i.node], {}) for i in asked])
+    replies = {r.node: r for r in (nodes.receive(5.0) for _ in range(3))}
+    assert isinstance(replies["a"], Evaluation)
+    assert replies["b"].kind == replies["late"].kind == "examples"
+
+
+def unreadable(roster):
+    return {name: why for name, why in roster.unfit.items() if "unreadable" in why}
+
+
+@pytest.mark.parametrize(
+    ("told", "why"),
+    [
+        ({"name": "edge\nexecutor b takes part"}, "control characters"),
+        ({"name": "x" * 101}, "101 characters"),
+        ({"name": "x" * 10**6}, "1000000 characters"),
+        ({"name": ""}, "0 characters"),
+        ({"versions": {"a\x1b[2J": "1"}}, "control characters"),
+        ({"versions": {"a": 7}}, "a name is int"),
+        ({"versions": {f"p{i}": "1" for i in range(200_000)}}, "more than 100000 things"),
+        ({"examples": 10**30}, "no number from 0 to 2^53"),
+        ({"examples": -1}, "no number from 0 to 2^53"),
+        ({"examples": True}, "examples is bool"),
+        ({"more": "y" * 10_001}, "10001 characters"),
+        ({"more": json.loads("[" * 40 + "]" * 40)}, "deeper than 16"),
+    ],
+)
+def test_an_executor_that_says_too_much_of_itself_takes_no_part(told, why):
+    post = Post()
+    post.come(1, "good")
+    post.come(2, told.pop("name", "bad"), **told)
+    nodes = made(post)
+    assert [member.name for member in nodes.roster.fit] == ["good"]
+    (found,) = unreadable(nodes.roster).values()
+    assert why in found
+    assert found.isprintable()
+
+
+def test_whatever_an_executor_says_its_schema_is_ends_no_run():
+    def judge(member):
+        return ", ".join(member.told["schema"]["fields"].keys())
+
+    post = Post()
+    post.come(1, "bad", schema={"fields": [1]})
+    post.come(2, "good", schema={"fields": {}})
+    nodes = made(post, judge=judge)
+    assert [member.name for member in nodes.roster.fit] == ["good"]
+    assert "incomplete" in nodes.roster.unfit["bad"]
+
+
+def test_an_error_of_an_executor_is_shown_as_one_line():
+    post = Post()
+    post.come(1, "bad", error="no data\nround 9/9 accuracy 1.0" + "z" * 9000)
+    post.come(2, "good", error="")
+    nodes = made(post, judge=lambda member: member.told["error"])
+    assert nodes.roster.unfit["bad"].startswith("no data round 9/9 accuracy 1.0zz")
+    assert len(nodes.roster.unfit["bad"]) < 2100

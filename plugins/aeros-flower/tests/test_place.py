@@ -10,6 +10,7 @@ def test_a_supernode_is_told_everything(tmp_path):
     place = Place(
         "edge 7", True, ("transformer.csv.path=/data/a b.csv", "trainer.lr=0.1"), tmp_path,
         Description("Edge", {"site": "a", "hall": "the left one"}, ["iris", "more of it"]),
+        data_root=tmp_path / "data",
     )  # fmt: skip
     told = place.to_node()
     assert all(isinstance(value, str | bool) for value in told.values())

@@ -2,8 +2,10 @@
 
 import socket
 import ssl
+import struct
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 
@@ -23,7 +25,7 @@ def server():
     """A function that answers connections on loopback, with TLS or without; returns its port."""
     doors = []
 
-    def start(context=None, status="200 OK"):
+    def start(context=None, status="200 OK", says=None):
         door = socket.create_server(("127.0.0.1", 0))
         doors.append(door)
 
@@ -36,6 +38,9 @@ def server():
                 line.settimeout(10)
                 try:
                     with line if context is None else context.wrap_socket(line, True) as spoken:
+                        if says is not None:
+                            says(spoken)
+                            continue
                         spoken.recv(1000)
                         spoken.sendall(f"HTTP/1.1 {status}\r\n\r\n".encode())
                 except OSError:
@@ -130,7 +135,7 @@ def test_plain_text_to_a_plain_server(server):
 )  # fmt: skip
 def test_who_does_not_know_of_health_is_no_superlink(server, status, strange):
     address = f"127.0.0.1:{server(status=status)}"
-    assert reach.check(address, None, insecure=True)
+    assert reach.check(address, None, insecure=True) is not status.startswith("503")
     assert reach.is_stranger(address) is strange
 
 
@@ -186,3 +191,119 @@ def test_a_ca_that_is_not_there_is_named(tmp_path):
 def test_addresses():
     assert reach.split("[::1]:80") == ("::1", 80)
     assert reach.split("a.example:9093") == ("a.example", 9093)
+
+
+def reset(line):
+    """End a connection with RST."""
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def heard(then):
+    """Return what takes a greeting in, and does this."""
+
+    def says(line):
+        line.recv(1000)
+        then(line)
+
+    return says
+
+
+def says(text):
+    return heard(lambda line: line.sendall(text))
+
+
+PROXIES = {
+    "closes at once": lambda line: None,
+    "closes when it is spoken to": heard(lambda line: None),
+    "resets at once": reset,
+    "resets when it is spoken to": heard(reset),
+    "half an answer": says(b"HTTP/1."),
+    "half a word": says(b"HT"),
+    "502": says(b"HTTP/1.1 502 Bad Gateway\r\n\r\n<html>"),
+    "503": says(b"HTTP/1.1 503 Service Unavailable\r\n\r\n"),
+    "504": says(b"HTTP/1.0 504 Gateway Timeout\r\n\r\n"),
+    "says nothing": heard(lambda line: line.recv(1)),
+}
+"""How proxies and tunnels answer while the controller behind them is away."""
+
+
+@pytest.mark.parametrize("proxy", PROXIES)
+def test_a_proxy_whose_controller_is_away_counts_as_nobody(server, proxy):
+    address = f"127.0.0.1:{server(says=PROXIES[proxy])}"
+    why = reach.greet(address, None, insecure=True, seconds=0.5)
+    assert address in why
+    assert "nobody answers" not in why
+
+
+@pytest.mark.parametrize("proxy", [name for name in PROXIES if name.startswith(("c", "r", "s"))])
+def test_a_proxy_for_tls_whose_controller_is_away_counts_as_nobody(home, server, proxy):
+    home.make([], days=1)
+    address = f"127.0.0.1:{server(says=PROXIES[proxy])}"
+    assert address in reach.greet(address, home.ca, insecure=False, seconds=0.5)
+
+
+def test_a_server_that_hangs_up_on_tls_and_speaks_plain_text_is_named(home, server):
+    def hangs_up(line):
+        if (said := line.recv(1000)).startswith(b"GET"):
+            line.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        assert said
+
+    home.make([], days=1)
+    with pytest.raises(ConfigError, match="does not speak TLS: it speaks plain HTTP"):
+        reach.greet(f"127.0.0.1:{server(says=hangs_up)}", home.ca, insecure=False)
+
+
+@pytest.mark.parametrize(
+    ("first", "said"),
+    [
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "it says 'SSH-2.0-Open'"),
+        (b"220 mail.example.org ESMTP\r\n", "it says '220 mail.exa'"),
+        (b"\0\0\x18\x04\0\0\0\0\0\0\0\x04", "it wants TLS, or speaks gRPC"),
+        (b"\xff\xfe\xfd", "it wants TLS, or speaks gRPC"),
+    ],
+    ids=["ssh", "mail", "grpc", "bytes"],
+)
+@pytest.mark.parametrize("waits", [True, False])
+def test_who_speaks_something_else_is_named(server, first, said, waits):
+    speaks = says(first) if waits else lambda line: (line.sendall(first), line.recv(1000))
+    with pytest.raises(ConfigError, match="does not speak plain HTTP") as refused:
+        reach.greet(f"127.0.0.1:{server(says=speaks)}", None, insecure=True)
+    assert said in refused.value.asked
+
+
+def test_ssh_is_no_tls(home, server):
+    home.make([], days=1)
+    port = server(says=lambda line: line.sendall(b"SSH-2.0-OpenSSH_9.6\r\n"))
+    with pytest.raises(ConfigError, match="does not speak TLS"):
+        reach.greet(f"127.0.0.1:{port}", home.ca, insecure=False)
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 64 + ".org", "a b", "a\u3002\u3002b", ".a"])
+def test_a_host_that_nobody_could_look_up(host):
+    with pytest.raises(ConfigError, match="is no address of a SuperLink"):
+        reach.split(f"{host}:80")
+
+
+@pytest.mark.parametrize(("off", "waits"), [({"days": 40}, True), ({}, False)])
+def test_a_certificate_is_not_called_expired_where_the_clock_is_wrong(
+    home, server, monkeypatch, off, waits
+):
+    """A server that says another time than this machine's: the clock may be why."""
+    monkeypatch.setattr(certs, "_SKEW", timedelta(days=3))
+    real = certs._builder
+
+    def old(subject, issuer, key, days):
+        builder = real(subject, issuer, key, days)
+        if days == 1:
+            builder._not_valid_after = builder._not_valid_before + timedelta(days=1)
+        return builder
+
+    monkeypatch.setattr(certs, "_builder", old)
+    date = format_datetime(datetime.now(UTC) - timedelta(**off), usegmt=True)
+    port = server(made(home), status=f"200 OK\r\nDate: {date}")
+    if waits:
+        why = reach.greet(f"127.0.0.1:{port}", home.ca, insecure=False)
+        assert why.startswith("this machine's clock is 40 days ahead of the controller's")
+    else:
+        with pytest.raises(ConfigError, match="has expired"):
+            reach.greet(f"127.0.0.1:{port}", home.ca, insecure=False)

@@ -32,7 +32,7 @@ def started(monkeypatch):
 @pytest.fixture
 def greeted(monkeypatch):
     asked = []
-    monkeypatch.setattr(supernode, "check", lambda *a, **k: asked.append((*a, k)) or True)
+    monkeypatch.setattr(supernode, "greet", lambda *a, **k: asked.append((*a, k)) or "")
     return asked
 
 
@@ -68,16 +68,16 @@ def test_a_controller_that_is_not_to_be_trusted_ends_it(started, monkeypatch, tm
     def distrust(*_, **__):
         raise ConfigError("its certificate has expired")
 
-    monkeypatch.setattr(supernode, "check", distrust)
+    monkeypatch.setattr(supernode, "greet", distrust)
     with pytest.raises(ConfigError, match="has expired"):
         supernode.serve(Place("edge", state=tmp_path), "127.0.0.1:9", insecure=False)
     assert started == []
 
 
 def test_without_a_controller_it_gives_up(started, monkeypatch, tmp_path):
-    monkeypatch.setattr(supernode, "check", lambda *_, **__: False)
-    with pytest.raises(TaskError, match=r"no controller at 127\.0\.0\.1:9 for 5 s"):
-        supernode.serve(Place("edge", state=tmp_path), "127.0.0.1:9", insecure=True, wait=5.0)
+    monkeypatch.setattr(supernode, "greet", lambda *_, **__: "nobody answers at 127.0.0.1:9")
+    with pytest.raises(TaskError, match=r"edge found no controller for 0\.2 s \(nobody answers"):
+        supernode.serve(Place("edge", state=tmp_path), "127.0.0.1:9", insecure=True, wait=0.2)
 
 
 def test_one_that_speaks_something_else_is_not_greeted(started, greeted, monkeypatch, tmp_path):

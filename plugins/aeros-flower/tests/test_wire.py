@@ -257,3 +257,70 @@ def test_whatever_a_stranger_writes_is_read_or_refused(path, value):
     else:
         told = "read"
     assert told
+
+
+def forged(replies, **changed):
+    """Return replies as an executor that does not keep to the rules would send them."""
+    content = wire.pack_replies(replies)
+    head = json.loads(content["aeros"]["head"])
+    for row in head["replies"]:
+        row.update(changed)
+    content["aeros"]["head"] = json.dumps(head)
+    return content
+
+
+@pytest.mark.parametrize(
+    ("changed", "kind"),
+    [
+        ({"examples": 1e15}, "examples"),
+        ({"examples": float("nan")}, "examples"),
+        ({"examples": float("inf")}, "examples"),
+        ({"examples": -1}, "examples"),
+        ({"examples": 0}, "examples"),
+        ({"examples": True}, "examples"),
+        ({"examples": 2**53 + 1}, "examples"),
+        ({"examples": 10**300}, "examples"),
+        ({"examples": "7"}, "examples"),
+        ({"examples": None}, "examples"),
+        ({"metrics": {f"m{i}": 0.0 for i in range(200_000)}}, "figures"),
+        ({"metrics": {"a\nb": 0.0}}, "figures"),
+        ({"metrics": {"a" * 201: 0.0}}, "figures"),
+        ({"metrics": {"examples": 1e15}}, "figures"),
+        ({"metrics": {"loss": "low"}}, "figures"),
+        ({"metrics": {"loss": {"loss": {}}}}, "figures"),
+        ({"metrics": [1]}, "figures"),
+        ({"scalars": {f"m{i}": 0.0 for i in range(2000)}}, "figures"),
+    ],
+)
+def test_a_reply_beyond_its_bounds_is_a_failure_that_is_counted(changed, kind):
+    good = Update("b", 3, parameters(), 7, {"loss": 0.5})
+    for bad in (Update("a", 3, parameters(), 7), Evaluation("a", 3, 7, {})):
+        (found,) = wire.unpack_replies(forged([bad], **changed), LAYOUT)
+        if isinstance(bad, Evaluation) and "scalars" in changed:
+            continue  # an evaluation has none
+        assert isinstance(found, Failure)
+        assert (found.node, found.kind) == ("a", kind)
+        assert len(found.reason) < 300
+    (passed,) = wire.unpack_replies(wire.pack_replies([good]), LAYOUT)
+    assert isinstance(passed, Update)
+
+
+def test_a_head_that_is_too_long_is_not_parsed(monkeypatch):
+    monkeypatch.setattr(parcel.json, "loads", lambda _: pytest.fail("it was parsed"))
+    content = wire.pack_note("prepared", {"name": "x" * (parcel.LONGEST + 1)})
+    with pytest.raises(parcel.WireError, match="at most 16777216 are read"):
+        wire.unpack_note(content, "prepared")
+
+
+def test_a_deeply_nested_head_is_refused():
+    content = wire.pack_note("prepared", {})
+    content["aeros"]["head"] = "[" * 10**6
+    with pytest.raises(parcel.WireError, match="no JSON"):
+        wire.unpack_note(content, "prepared")
+
+
+def test_what_an_executor_counts_a_failure_by_is_one_of_a_few():
+    for counted, kept in (("examples", "examples"), ("norm", "failed"), ("x" * 10**5, "failed")):
+        sent = Failure("a", 3, "why", counted)
+        (found,) = wire.unpack_replies(wire.pack_replies([sent]), LAYOUT)
+        assert found.kind == kept

@@ -1,4 +1,5 @@
 import os
+import re
 import subprocess
 import sys
 import time
@@ -66,14 +67,32 @@ def test_what_is_larger_than_the_cache_is_not_kept(tmp_path):
 def test_what_a_killed_process_left_goes(tmp_path):
     cache = Cache(tmp_path, 1000)
     (tmp_path / "aa").mkdir()
-    for name, age in (("old", 7200), ("new", 0)):
+    for name, age in (("0" * 12, 7200), ("1" * 12, 0)):
         part = tmp_path / "aa" / f"{ONE}.c.0.{name}.part"
         part.write_bytes(b"half")
         os.utime(part, (time.time() - age,) * 2)
     cache.add(ONE, "c.0", b"chunk")
     assert sorted(p.name for p in (tmp_path / "aa").iterdir()) == [
-        f"{ONE}.c.0", f"{ONE}.c.0.new.part",
+        f"{ONE}.c.0", f"{ONE}.c.0.{'1' * 12}.part",
     ]  # fmt: skip
+
+
+THEIRS = ("aa/notes.txt", f"aa/{ONE}.txt", f"ab/{ONE}.c.0", "aa/x.part", f"aa/{ONE}.c.0.x.part",
+          "photos/a.jpg", "aa/zarr.json")  # fmt: skip
+
+
+def test_what_others_have_there_stays(tmp_path):
+    for name in THEIRS:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(bytes(500))
+        os.utime(tmp_path / name, (time.time() - 1e6,) * 2)
+    (tmp_path / "aa" / f"{ONE}.c.9").symlink_to(tmp_path / "photos/a.jpg")
+    cache = Cache(tmp_path, 100)
+    for n in range(9):
+        cache.add(ONE, f"c.{n}", bytes(60))
+    assert all((tmp_path / name).read_bytes() == bytes(500) for name in THEIRS)
+    assert (tmp_path / "aa" / f"{ONE}.c.9").is_symlink()
+    assert len([p for p in (tmp_path / "aa").iterdir() if re.fullmatch(r".*c\.[0-8]", p.name)]) == 1
 
 
 def test_a_folder_that_cannot_be_is_told_once_and_nothing_fails(tmp_path, caplog):

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeros_core import elements, proportions, streams, workflow
+from aeros_core.admission import within_stated
 from aeros_core.answering import Answering
+from aeros_core.control import Cancelled
 from aeros_core.data import Dataset
 from aeros_core.errors import AerosError, ConfigError
 from aeros_core.messages import Action, Evaluation, Failure, Instruction, Reply, State, Update
@@ -74,8 +76,6 @@ class LocalNodes:
         self._holds_out = task.evaluation.federated and not task.infers
         self._data = data
         self._partition = data.partition
-        names = data.partition.names
-        self._numbers = None if names is None else {name: i for i, name in enumerate(names)}
         self._queue: deque[Instruction] = deque()
         self._begun: deque[Instruction] = deque()
         self._cohort: Iterator[Reply] = iter(())
@@ -107,9 +107,18 @@ class LocalNodes:
         self._queue.extend(instructions)
 
     def receive(self, timeout: float | None) -> Reply | None:
-        """Carry out the next instruction, unless the time is over already."""
+        """Carry out the next instruction, unless the time is over already.
+
+        A node that claims more examples than it has fails.
+        """
         if timeout is not None and timeout <= 0:
             return None
+        reply = self._receive()
+        if reply is None:
+            return None
+        return within_stated(reply, self._partition.examples(reply.node))
+
+    def _receive(self) -> Reply | None:
         if self._together is not None and not self._begun:
             self._begin(self._together)
         if self._begun:
@@ -145,7 +154,7 @@ class LocalNodes:
         """Return the next reply of a cohort; if it breaks, the rest train one by one."""
         try:
             reply = next(self._cohort, None)
-        except ConfigError:
+        except (ConfigError, Cancelled):
             raise
         except _ITS_OWN:
             self._cohort = iter(())
@@ -164,7 +173,7 @@ class LocalNodes:
             if instruction.action is Action.TRAIN:
                 return self._desk.finish(instruction, worker.train(prepared, data))
             metrics = worker.evaluate(prepared.parameters, data)
-        except ConfigError:
+        except (ConfigError, Cancelled):
             raise  # the same on every node: not this one's failure
         except _ITS_OWN as error:
             why = f"{type(error).__name__}: {error}"
@@ -173,7 +182,7 @@ class LocalNodes:
 
     def _rows(self, instruction: Instruction) -> Dataset:
         """Return the node's data; with federated evaluation the part that is meant."""
-        rows = self._partition[self._number(instruction.node)]
+        rows = self._partition[self._partition.number(instruction.node)]
         if self._holds_out:
             rng = streams.stream(self._task.seed, "holdout", instruction.node)
             mixed = rng.permutation(rows)
@@ -182,8 +191,3 @@ class LocalNodes:
             evaluating = instruction.action is Action.EVALUATE
             rows = np.sort(mixed[:kept] if evaluating else mixed[kept:])
         return self._data.train.take(rows)
-
-    def _number(self, node: str) -> int:
-        if self._numbers is not None:
-            return self._numbers[node]
-        return int(node.rpartition("-")[2])

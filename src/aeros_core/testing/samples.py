@@ -57,6 +57,7 @@ def round_(number: int) -> Round:
         sent=2**40 + number,
         received=0,
         dropped={"client-1": {"not finite": 1}},
+        capped={"client-0": {"train": 6}},
     )
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from aeros_core.elements import TIERS, Description, check_tier
 from aeros_core.errors import ConfigError
 from aeros_flower import alias, neighbours
-from aeros_flower.reach import authority, check, silence, split
+from aeros_flower.reach import authority, greet, split
+from aeros_flower.site import arguments
 from aeros_flower.start import PORT, is_loopback, say
 
 if TYPE_CHECKING:
@@ -58,26 +59,8 @@ def add_executor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--key", type=Path, metavar="FILE", help="this node's private key")
     parser.add_argument("--insecure", action="store_true", help="plain HTTP, also beyond loopback")
     parser.add_argument("--metrics", type=int, metavar="PORT", help="serve figures on 127.0.0.1")
-    _add_site(parser)
+    arguments.add(parser)
     parser.set_defaults(command=_executor)
-
-
-def _add_site(parser: argparse.ArgumentParser) -> None:
-    """Give ``aeros executor`` the options by which a site decides."""
-    parser.add_argument(
-        "--policy", type=Path, metavar="FILE",
-        help="what this site allows, as YAML; without one the documented defaults hold",
-    )  # fmt: skip
-    parser.add_argument(
-        "--same-user", action="store_true",
-        help="the controller at this machine's HOST:PORT is your own: allow whatever it asks",
-    )  # fmt: skip
-    parser.add_argument(
-        "--check", nargs="+", metavar="WORD",
-        help="say what a task would be allowed, and end; words as for aeros run",
-    )  # fmt: skip
-    parser.add_argument("--log", action="store_true", help="print the site's log, and end")
-    parser.add_argument("--json", action="store_true", help="with --log: its lines as they are")
 
 
 def add_up(parser: argparse.ArgumentParser) -> None:
@@ -141,6 +124,7 @@ def _place(parsed: argparse.Namespace) -> Place:
         settings=tuple(parsed.settings),
         state=parsed.state,
         description=Description(tier=parsed.tier, labels=labels, data=parsed.data),
+        data_root=parsed.data_root,
         policy=parsed.policy,
         same_user=parsed.same_user,
         address=parsed.address,
@@ -171,7 +155,7 @@ def _run(parsed: argparse.Namespace) -> int:
     else:
         supernode.serve(
             place, parsed.address, insecure=insecure, ca=parsed.ca, key=parsed.key,
-            wait=parsed.wait, greet=greet,
+            wait=parsed.wait, greeted=greet,
         )  # fmt: skip
     return 0
 
@@ -229,12 +213,12 @@ class _Greeting:
         peers.check_address(allowed, address, insecure=insecure)
         self.context = None if insecure else peers.context(root, allowed, address, site.meet)
 
-    def __call__(self) -> bool:
-        """Tell whether a controller answers that may ask."""
-        found = check(self._address, self._ca, insecure=self.insecure, context=self.context)
-        if found and self.insecure:
+    def __call__(self) -> str:
+        """Return why no controller answers that may ask; empty where one does."""
+        why = greet(self._address, self._ca, insecure=self.insecure, context=self.context)
+        if not why and self.insecure:
             self._site.meet(self._here)
-        return found
+        return why
 
 
 def _connection(parsed: argparse.Namespace, greet: _Greeting) -> Callable[[], Fleet]:
@@ -248,8 +232,8 @@ def _connection(parsed: argparse.Namespace, greet: _Greeting) -> Callable[[], Fl
         pair = (secret, secret.public_key())
 
     def connect() -> Fleet:
-        if not greet():
-            raise Lost(silence(parsed.address))
+        if why := greet():
+            raise Lost(why)
         return Fleet(
             parsed.address,
             insecure=greet.insecure,
@@ -284,6 +268,7 @@ def _up(parsed: argparse.Namespace) -> int:
     does = "stand by" if started.controller else "will find a controller"
     here = f"at port {parsed.port} of this machine; logs are in {parsed.folder}"
     print(f"{started} {does} {here}")
+    print("executors are this user's own: they read any file that a task names (--same-user)")
     if figures is not None:
         last = figures + parsed.nodes - 1
         others = f", of the others at ports up to {last}" if parsed.nodes > 1 else ""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from aeros_core import elements, workflow
+from aeros_core.admission import MOST_EXAMPLES
 from aeros_core.errors import ConfigError
 from aeros_core.outcomes import Result, Status
 from aeros_core.pipeline import Prepared
@@ -179,6 +180,8 @@ def judge(
         ]
         if other or member.told.get("error"):
             return "; ".join(other) or str(member.told["error"])
+        if member.own and not plain and not 0 < member.examples <= MOST_EXAMPLES:
+            return "it does not state how many examples it has, 1 or more"
         there = Schema.from_json(member.told["schema"])
         if model is not None and member.own:
             return ""  # it has held its rows against the model itself

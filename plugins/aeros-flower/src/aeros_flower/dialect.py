@@ -139,7 +139,7 @@ def _metrics(content: RecordDict) -> Mapping[str, float]:
     return {
         name: float(value)
         for name, value in record.items()
-        if isinstance(value, int | float) and math.isfinite(value)
+        if isinstance(value, int | float) and math.isfinite(value) and name != "examples"
     }
 
 

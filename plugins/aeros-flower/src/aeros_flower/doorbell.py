@@ -34,6 +34,12 @@ _MOST = 100_000
 
 _DIGITS = 20
 
+_KEYS = 1000
+"""Keys that are remembered at most until somebody asks."""
+
+_THERE = 412
+"""How the SuperLink answers a node that comes with the key of one that is there."""
+
 _ASKS = "/v1/fleet/pull-messages"
 _BRINGS = ("/v1/fleet/push-messages", "/v1/fleet/push-object", "/v1/fleet/deactivate-node")
 _COMES = ("/v1/fleet/activate-node",)
@@ -60,6 +66,10 @@ class Doorbell:
         self.came = threading.Event()
         self.patient: set[int] = set()
         self.sent = self.received = 0
+        self.taken: Counter[bytes] = Counter()
+
+    taken: Counter[bytes]
+    """How often somebody came with a key whose node is there, by key (PEM in base64)."""
 
     async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
         """Hold a question for messages; tell the controller of what was brought."""
@@ -72,8 +82,14 @@ class Doorbell:
         self.received += bodies.received
         self.sent += bodies.sent
         tidy.passed(bodies.received + bodies.sent)
+        if path in _COMES and bodies.status == _THERE:
+            self._note(dict(scope["headers"]).get(b"flwr-public-key", b""))
         if path in _BRINGS or path in _COMES:
             self.came.set()
+
+    def _note(self, key: bytes) -> None:
+        if key in self.taken or len(self.taken) < _KEYS:
+            self.taken[key] += 1
 
     def ring(self, node: int) -> None:
         """Let a node know, from any thread, that there is a message for it."""
@@ -115,7 +131,7 @@ class _Bodies:
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive, self._send = receive, send
-        self.received = self.sent = 0
+        self.received = self.sent = self.status = 0
 
     async def receive(self) -> Event:
         event = await self._receive()
@@ -123,5 +139,6 @@ class _Bodies:
         return event
 
     async def send(self, event: Event) -> None:
+        self.status = event.get("status", self.status)
         self.sent += len(event.get("body", b""))
         await self._send(event)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import secrets
 import threading
 import time
@@ -11,15 +10,16 @@ from dataclasses import asdict
 from typing import Any
 
 from aeros_core import elements, plugins
-from aeros_core.errors import TaskError
+from aeros_core.errors import ConfigError
 from aeros_core.messages import Action, Failure, Instruction, Reply
 from aeros_core.registry import versions
 from aeros_flower import brief, parcel, tidy, wire
-from aeros_flower.fleet import Ended, Fleet, Lost, Unwelcome
+from aeros_flower.fleet import Ended, Fleet, Lost
 from aeros_flower.job import Job, prepared
 from aeros_flower.keep import Keeping
 from aeros_flower.metrics import count_bytes, working
 from aeros_flower.place import Place
+from aeros_flower.searching import Search, in_words
 from aeros_flower.site import redaction
 from aeros_flower.site.log import LogError
 from aeros_flower.site.opening import open_site
@@ -33,16 +33,13 @@ __all__ = ["Executor", "Place"]
 PATIENCE = 10.0
 """Seconds that a question for messages waits at the controller's door."""
 
-LONGEST = 2.0
-"""Seconds between two attempts to reach a controller, at most."""
-
 POLLS = 0.2, 2.0
 """Seconds between questions to a SuperLink that lets nobody wait at its door: soon after a
 message, and in the long run, half as many again each time."""
 
 DAY = 86400.0
 
-UNPREPARED = "was not prepared"
+UNPREPARED, OTHER_RUN = "was not prepared", "was prepared for another run"
 """Why an executor does nothing that it was asked out of turn."""
 
 
@@ -94,34 +91,16 @@ class Executor:
         Raises:
             TaskError: The controller there does not admit this node, or there was none.
         """
-        told, pause, since, ended = "", 0.1, time.monotonic(), False
+        search = Search(self._place.name, self._say, self._wait)
         while not self._stopped.is_set():
             try:
                 fleet = self._connect()  # type: ignore[misc]  # it has one that runs
-            except Unwelcome as error:
-                raise TaskError(
-                    f"the controller does not admit {self._place.name} ({error})",
-                    hint="--key FILE here; beside the controller: aeros certs admit NAME FILE.pub",
-                ) from error
-            except Lost as error:
-                if time.monotonic() - since > self._wait:
-                    raise self._alone(error) from error
-                if told != str(error) and not ended:
-                    self._say(f"waits for the controller ({error})")
-                told, pause = str(error), min(pause * 1.5, LONGEST)
-                self._stopped.wait(pause * random.uniform(0.7, 1.0))  # noqa: S311
+            except (Lost, ConfigError) as error:
+                self._stopped.wait(search.failed(error))
                 continue
-            told, pause = "", 0.1
+            search.found()
             self._say("is connected")
-            ended = self._serve(fleet)
-            since = time.monotonic()
-
-    def _alone(self, why: Lost) -> TaskError:
-        return TaskError(
-            f"executor {self._place.name} found no controller for {self._wait:g} s ({why})",
-            hint="aeros run deployment=flower there, then this command again; --wait SECONDS"
-            " waits longer",
-        )
+            search.restart(said=self._serve(fleet))
 
     def stand_in(self, name: str, since: str) -> None:
         """Serve next for a node among several that share this executor.
@@ -162,8 +141,8 @@ class Executor:
         except Ended:
             self._say("waits for the next run: the controller has ended")
             return True
-        except Lost as error:
-            self._say(f"lost the controller ({error})")
+        except (Lost, ConfigError) as error:
+            self._say(f"lost the controller ({in_words(error)})")
         finally:
             fleet.close()
         return False
@@ -220,7 +199,8 @@ class Executor:
         """Return the replies to instructions, as they may leave."""
         job, site = self._job, self.site
         if job is None or run != self._run:
-            return wire.pack_replies([Failure(i.node, i.round, UNPREPARED) for i in instructions])
+            why = UNPREPARED if job is None else OTHER_RUN
+            return wire.pack_replies([Failure(i.node, i.round, why) for i in instructions])
         replies = site.released(self._follow(job, instructions, session, lost), job.rows)
         answer = wire.pack_replies(replies)
         site.sent_replies(replies, parcel.size_of(answer), job.rows)

@@ -15,7 +15,7 @@ from typing import Any
 from aeros_flower import objects
 from aeros_flower.doorbell import NODE, WAIT
 from aeros_flower.link import quiet
-from aeros_flower.reach import answered
+from aeros_flower.statuses import Ended, Lost, Unwelcome, refusal
 from aeros_flower.versions import Same, tried
 
 __all__ = ["Ended", "Fleet", "Lost", "Unwelcome"]
@@ -29,27 +29,6 @@ _OVER = 403
 _TRIES = 4
 _AGAIN = ("PullObject", "PushMessages", "PushObject", "ConfirmMessageReceived")
 """What may be asked twice: a message that was pulled in vain is gone, though."""
-
-
-class Lost(ConnectionError):
-    """The SuperLink cannot be reached, or does not know this node any more."""
-
-
-class Ended(Lost):
-    """The SuperLink fails at what it is asked: so it does where its run ends."""
-
-
-class Unwelcome(Lost):
-    """The SuperLink can be reached, and refuses this node or what it brings.
-
-    Args:
-        why: In words.
-        status: Of HTTP.
-    """
-
-    def __init__(self, why: str, status: int) -> None:
-        super().__init__(why)
-        self.status = status
 
 
 class _Patience:
@@ -153,12 +132,14 @@ class Fleet:
         response = self._ask("PullMessages", PullMessagesRequest(node=self._node))
         if not response.messages_list:
             return None
-        message = message_from_proto(response.messages_list[0])
-        tree, run = response.message_object_trees[0], message.metadata.run_id
         try:
+            message = message_from_proto(response.messages_list[0])
+            tree, run = response.message_object_trees[0], message.metadata.run_id
             whole = objects.fetch(self._ask, self._node, run, tree)
         except objects.Broken as error:
             raise Lost(str(error)) from error
+        except (ValueError, IndexError, KeyError, TypeError, AttributeError) as error:
+            raise Lost(f"a message of the controller cannot be read: {error}") from error
         confirmed = ConfirmMessageReceivedRequest(
             node=self._node, run_id=run, message_object_id=tree.object_id
         )
@@ -215,9 +196,12 @@ class Fleet:
             try:
                 return getattr(self._client, method)(request)
             except httpx.HTTPStatusError as error:
-                status = error.response.status_code
-                raise _refusal(answered(status, method), status) from error
-            except (httpx.HTTPError, OSError, ValueError) as error:
+                raise refusal(error.response, method) from error
+            except ValueError as error:
+                raise Lost(
+                    f"what answers {method} is no SuperLink: a proxy whose controller is away?"
+                ) from error
+            except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
                 if not left or self._over.wait(0.5):
                     raise Lost(f"{type(error).__name__}: {error}") from error
 
@@ -243,9 +227,3 @@ class Fleet:
             if self._registered:
                 self._ask("UnregisterNode", UnregisterNodeFleetRequest(node_id=self.number))
         self._client.close()
-
-
-def _refusal(why: str, status: int) -> Lost:
-    if status in (401, _OVER):
-        return Unwelcome(why, status)
-    return Ended(why) if status == 500 else Lost(why)  # 503 is a gate that is busy

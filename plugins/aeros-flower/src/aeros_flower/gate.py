@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from aeros_flower.keys import Admitted
+from aeros_flower.statuses import CLOCK, KEY, WHY
 
 __all__ = ["App", "Gate", "Limits"]
 
@@ -75,8 +76,8 @@ class Gate:
         expel: Called with the key of a node that was admitted and is not any more, at its
             first request since.
         limits: What a request may take.
-        refused: Told of each refusal: why (``path``, ``key``, ``size``, ``slow``, ``busy``)
-            and from which address.
+        refused: Told of each refusal: why (``path``, ``key``, ``clock``, ``size``, ``slow``,
+            ``busy``) and from which address.
     """
 
     def __init__(
@@ -135,7 +136,7 @@ class Gate:
             raise _Refused(404, "path")
         if self._admitted is not None:
             if path in _ENROL:
-                raise _Refused(401, "key")
+                raise _Refused(401, KEY)
             self._authenticate(self._admitted, headers)
 
     def _authenticate(self, admitted: Admitted, headers: dict[bytes, bytes]) -> None:
@@ -145,8 +146,10 @@ class Gate:
             if pem in self._enrolled and self._expel is not None:
                 self._expel(pem)
             self._enrolled.discard(pem)
-        if key is None or not _signed(key, headers):
-            raise _Refused(401, "key")
+        if key is None or not (stamp := _signed(key, headers)):
+            raise _Refused(401, KEY)
+        if abs((datetime.now(UTC) - stamp).total_seconds()) >= _FRESH:
+            raise _Refused(401, CLOCK)
         if self._enrol is not None and pem not in self._enrolled:
             self._enrol(pem, admitted.names()[pem])
             self._enrolled.add(pem)
@@ -180,6 +183,8 @@ class Gate:
             await send({"type": "websocket.close", "code": 1008})
             return
         bare = [(b"content-length", b"0"), (b"connection", b"close")]
+        if refusal.status == 401:
+            bare.append((WHY.encode(), refusal.why.encode()))
         await send({"type": "http.response.start", "status": refusal.status, "headers": bare})
         await send({"type": "http.response.body", "body": b""})
 
@@ -199,15 +204,15 @@ def _decoded(text: bytes) -> bytes:
         return b""
 
 
-def _signed(key: ec.EllipticCurvePublicKey, headers: dict[bytes, bytes]) -> bool:
-    """Tell whether the time of a request is signed and recent, as SuperNodes do it."""
+def _signed(key: ec.EllipticCurvePublicKey, headers: dict[bytes, bytes]) -> datetime | None:
+    """Return the time of a request that it is signed with, as SuperNodes do it; None: it is not."""
     stamp, signature = headers.get(b"flwr-timestamp", b""), headers.get(b"flwr-signature", b"")
     try:
-        age = (datetime.now(UTC) - datetime.fromisoformat(stamp.decode("ascii"))).total_seconds()
         key.verify(_decoded(signature), stamp, ec.ECDSA(hashes.SHA256()))
-    except (InvalidSignature, ValueError, TypeError):  # TypeError: a time without a zone
-        return False
-    return abs(age) < _FRESH
+        then = datetime.fromisoformat(stamp.decode("ascii"))
+    except (InvalidSignature, ValueError):
+        return None
+    return then if then.tzinfo else None
 
 
 def _replay(event: Event, receive: Receive) -> Receive:

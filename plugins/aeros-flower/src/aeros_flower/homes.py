@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from aeros_core.messages import Instruction
 from aeros_flower.roster import Member
 
-__all__ = ["Homes", "Queued"]
+__all__ = ["Homes", "Queued", "overdue", "to_owners"]
+
+
+def _now() -> float:
+    return time.monotonic()
 
 
 @dataclass(slots=True)
@@ -19,7 +24,7 @@ class Queued:
 
     told: Instruction
     attempt: int = 0
-    since: float = field(default_factory=time.monotonic)
+    since: float = field(default_factory=_now)
 
 
 class Homes:
@@ -74,3 +79,37 @@ class Homes:
 
     def _of(self, client: str, named: dict[str, Member]) -> str | None:
         return client if client in named else self._homes.get(client)
+
+
+def to_owners(
+    batch: Sequence[Queued], members: Sequence[Member]
+) -> tuple[dict[str, list[Queued]], list[Queued]]:
+    """Deal out to executors that have data of their own: each client has one, and no other.
+
+    Returns:
+        The hand of each executor, by its name, and the clients that wait for theirs.
+    """
+    hands: dict[str, list[Queued]] = {member.name: [] for member in members}
+    waiting: list[Queued] = []
+    for queued in batch:
+        hands.get(queued.told.node, waiting).append(queued)
+    return {name: hand for name, hand in hands.items() if hand}, waiting
+
+
+def overdue(
+    queue: Iterable[Queued], here: Collection[str], limit: float
+) -> tuple[deque[Queued], list[Instruction]]:
+    """Return what may go on waiting for its executor, and what has waited too long.
+
+    Args:
+        queue: What waits.
+        here: Names of the executors that are there.
+        limit: Seconds.
+    """
+    now, kept, gone = time.monotonic(), deque[Queued](), list[Instruction]()
+    for queued in queue:
+        if queued.told.node in here or now - queued.since <= limit:
+            kept.append(queued)
+        else:
+            gone.append(queued.told)
+    return kept, gone

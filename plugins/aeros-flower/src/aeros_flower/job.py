@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -16,6 +15,7 @@ from aeros_core import compose, members, pipeline, scoring, streams
 from aeros_core.answering import Answering
 from aeros_core.controllers.local import LocalNodes
 from aeros_core.data import Partition
+from aeros_core.data_files import ANYWHERE, NOWHERE, FileAccess
 from aeros_core.errors import ConfigError
 from aeros_core.intake import NO_TIME
 from aeros_core.messages import Failure, Instruction, Reply, Update
@@ -28,13 +28,12 @@ from aeros_core.serving import Service
 from aeros_core.subtask import Kind, Subtask
 from aeros_core.task import Collect, Evaluating, Over, Task
 from aeros_flower.place import Place
+from aeros_flower.site.opening import files_of
+from aeros_flower.site.options import SiteOptions
 from aeros_flower.site.policy import Policy
 from aeros_flower.site.rules import Request
 
-__all__ = ["Job", "overridden", "prepared"]
-
-OWN = ("trainer", "transformer")
-"""Parts of the configuration that an executor may set for itself."""
+__all__ = ["Job", "prepared"]
 
 
 class Job:
@@ -46,6 +45,7 @@ class Job:
         client: Name of the one client that all data here belong to; None: this executor
             serves any of the clients that the task's partition has.
         model: What it is to answer with, without its parameters; None: it is to train.
+        files: Which files these configurations may name.
 
     Raises:
         AerosError: A plugin is missing, or the data cannot be used.
@@ -57,10 +57,11 @@ class Job:
         config: Mapping[str, Any],
         client: str | None,
         model: Model | None = None,
+        files: FileAccess = ANYWHERE,
     ) -> None:
         task = _task(config.get("task") or {}, model)
         steps = {
-            name: build_part(registry, "transformer", node, name)
+            name: build_part(registry, "transformer", node, name, files)
             for name, node in (config.get("transformer") or {}).items()
         }
         if client is not None:
@@ -68,18 +69,18 @@ class Job:
         self.sending: dict[str, object] = {}
         worker: Trainer | Answering
         if model is None:
-            worker = _trainer(registry, config)
+            worker = _trainer(registry, config, files)
             self.sending = {"trainer": worker}
             data = pipeline.prepare(steps, task.seed)
             pipeline.check_schema(worker, data.schema)
         else:
-            worker = _answering(registry, config, model, task.collect)
+            worker = _answering(registry, config, model, task.collect, files)
             data = scoring.prepare(steps, task, model)
         if client is not None:
             whole = Partition(np.arange(len(data.train)), np.array([0, len(data.train)]), (client,))
             data = replace(data, partition=whole)
         self._data, self._worker, self._seed = data, worker, task.seed
-        self.nodes = LocalNodes(task, worker, data, compose.build_codec(registry, config))
+        self.nodes = LocalNodes(task, worker, data, compose.build_codec(registry, config, files))
 
     def initial(self) -> Parameters:
         """Return the parameters that the task starts from.
@@ -161,24 +162,30 @@ def _task(told: Mapping[str, Any], model: Model | None) -> Task:
     return replace(task, collect=collect, over=over, subtasks=subtasks)
 
 
-def _trainer(registry: Registry, config: Mapping[str, Any]) -> Trainer:
-    trainer: Trainer = build_part(registry, "trainer", config.get("trainer") or {})
+def _trainer(registry: Registry, config: Mapping[str, Any], files: FileAccess) -> Trainer:
+    node = config.get("trainer") or {}
+    trainer: Trainer = build_part(registry, "trainer", node, files=files)
     demand(trainer, Trainer, "trainer", "what is chosen")
     return trainer
 
 
 def _answering(
-    registry: Registry, config: Mapping[str, Any], model: Model, collect: Collect
+    registry: Registry,
+    config: Mapping[str, Any],
+    model: Model,
+    collect: Collect,
+    files: FileAccess,
 ) -> Answering:
     """Return what answers; what it needs and is not installed here is told at once."""
     node = config.get("inferencer") or members.usual(registry, model)
-    build_part(registry, "inferencer", node)
-    build_module(registry, model.module)
+    build_part(registry, "inferencer", node, files=files)
+    build_module(registry, model.module, files)
     for name, step in model.transformers.items():
-        build_part(registry, "transformer", step, name)
+        build_part(registry, "transformer", step, name, files)
 
     def serve(parameters: Parameters) -> Service:
-        return compose.build_service(registry, replace(model, parameters=parameters), node)
+        whole = replace(model, parameters=parameters)
+        return compose.build_service(registry, whole, node, files=files)
 
     return Answering(serve, model.schema, collect)
 
@@ -209,48 +216,13 @@ def prepared(registry: Registry, place: Place, policy: Policy, asked: Request) -
     Raises:
         AerosError: A plugin is missing, or the data cannot be used.
     """
-    config = overridden(asked.config, (*policy.settings, *place.settings))
-    return Job(registry, config, place.name if place.own else None, asked.model)
-
-
-def overridden(config: Mapping[str, Any], words: Sequence[str]) -> dict[str, Any]:
-    """Return a configuration with what an executor sets for itself, as ``key.of.it=value``.
-
-    Raises:
-        ConfigError: It is not the executor's to set, or does not exist.
-    """
-    made: dict[str, Any] = json.loads(json.dumps(config))
-    for word in words:
-        key, _, text = word.partition("=")
-        *way, last = key.split(".")
-        place: Any = made
-        for part in way:
-            place = place.get(part) if isinstance(place, dict) else None
-        if not way or way[0] not in OWN or not isinstance(place, dict) or last not in place:
-            raise ConfigError(
-                f"--set {word}: the task has no option '{key}' that an executor sets",
-                exists=", ".join(_options(config)) or "none",
-                hint="--set KEY=VALUE with one of these, or leave it out",
-            )
-        place[last] = _value(text)
-    return made
-
-
-def _options(config: Mapping[str, Any]) -> list[str]:
-    """Return the keys that an executor may set, of parts and of what lies within them."""
-    keys: list[str] = []
-    todo = [(group, config.get(group)) for group in OWN]
-    for name, node in todo:
-        for key, value in (node if isinstance(node, Mapping) else {}).items():
-            if isinstance(value, Mapping):
-                todo.append((f"{name}.{key}", value))
-            elif key != "_target_":
-                keys.append(f"{name}.{key}")
-    return sorted(keys)
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
+    options = SiteOptions(
+        registry,
+        (*policy.settings, *place.settings),
+        own=place.own,
+        files=files_of(place, policy),
+        allowed=lambda address: policy.names("remote_inferencers", address),
+    )
+    config = options.configured(asked.config)
+    model = None if asked.model is None else options.delivered(asked.model)
+    return Job(registry, config, place.name if place.own else None, model, NOWHERE)

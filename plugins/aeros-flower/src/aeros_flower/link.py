@@ -7,16 +7,18 @@ import logging
 import os
 import socket
 import threading
+from base64 import b64decode
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from aeros_core.tally import Refusal
 from aeros_flower import objects, tidy
 from aeros_flower.doorbell import App, Doorbell
 from aeros_flower.port import Port
 from aeros_flower.versions import tried
 
-__all__ = ["Answer", "Link", "quiet"]
+__all__ = ["SAME_KEY", "Answer", "Link", "quiet"]
 
 _BEAT = 10.0
 """Seconds between signs of life of the run; Flower gives it up after 60."""
@@ -35,6 +37,13 @@ def quiet() -> None:
 
     for name in ("flwr", "uvicorn", "uvicorn.error", "httpx"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+SAME_KEY = Refusal(
+    "same key",
+    "another executor came with its key while it was there (or it was killed, and started again"
+    " before it was missed): two at a time need two keys",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +94,7 @@ class Link:
         self._port = Port(self.bell if wrap is None else wrap(self.bell), door, certificate)
         self._objects: dict[str, Any] = {}
         self._names: dict[int, str] = {}
+        self._since: dict[int, str | None] = {}
         self._begin()
         self._port.wait()
         tidy.settle()
@@ -164,8 +174,26 @@ class Link:
         return self._names.get(number, "")
 
     def nodes(self) -> set[int]:
-        """Return the numbers of all nodes that are there now."""
-        return set(self._state.get_nodes(self._run))
+        """Return the numbers of all nodes that are there now.
+
+        One with a key keeps its number when it is killed and comes again: it is left out once,
+        so that everything on its way to the process before is sent again.
+        """
+        there = set(self._state.get_nodes(self._run))
+        keyed = sorted(there & self._names.keys())
+        before, found = self._since, self._state.get_node_info(node_ids=keyed) if keyed else ()
+        self._since = {node.node_id: node.last_activated_at for node in found}
+        return there - {n for n, at in self._since.items() if before.get(n, at) != at}
+
+    def refusals(self) -> list[tuple[str, Refusal]]:
+        """Return who came with the key of a node that is there, since the last call."""
+        found: list[tuple[str, Refusal]] = []
+        for key in list(self.bell.taken):
+            times = self.bell.taken.pop(key)
+            number = self._state.get_node_id_by_public_key(b64decode(key))
+            if name := self._names.get(number or 0):
+                found += [(name, SAME_KEY)] * times
+        return found
 
     def executors(self) -> set[int]:
         """Return the numbers of those that are known to be executors of aeros."""

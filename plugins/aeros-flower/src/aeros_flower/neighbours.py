@@ -16,6 +16,7 @@ from typing import TypeAlias
 from aeros_core.errors import ConfigError, TaskError
 from aeros_core.words import counted
 from aeros_flower import reach
+from aeros_flower.folder import FOLDER, claim, opened, remove_socket
 from aeros_flower.holder import Holder, holder
 from aeros_flower.port import listen
 from aeros_flower.start import READY
@@ -23,7 +24,6 @@ from aeros_flower.versions import is_tried
 
 __all__ = ["FOLDER", "Standing", "command", "down", "place", "standing", "up"]
 
-FOLDER = Path(".aeros")
 _Processes: TypeAlias = dict[str, subprocess.Popen[bytes]]
 _FILE = "executors.json"
 _CONTROLLER = "controller"
@@ -104,7 +104,7 @@ def up(
             hint=f"{command(folder)}, or aeros down{_named(folder)} first",
         )
     controller = not alone and is_tried() and not _answers(port)
-    folder.mkdir(parents=True, exist_ok=True)
+    claim(folder)
     began: _Processes = {}
     if controller:
         words = [_STANDING, str(port)]
@@ -166,9 +166,11 @@ def _theirs(port: int, who: Holder | None) -> ConfigError:
 
 def _private(folder: Path) -> Path:
     """Return a folder that nobody else may enter, without a socket of before."""
+    if folder.is_symlink():
+        raise ConfigError(f"{folder} is a link, which aeros up has not made", hint="move it")
     folder.mkdir(exist_ok=True)
     folder.chmod(0o700)
-    (folder / "line").unlink(missing_ok=True)
+    remove_socket(folder / "line")
     return folder
 
 
@@ -193,7 +195,7 @@ def _start(
     folder: Path, port: int, began: _Processes, name: str, words: list[str], where: Path
 ) -> None:
     """Start a process of Python's beside those that began, and note all of them."""
-    with (folder / f"{name}.log").open("wb") as log:
+    with opened(folder / f"{name}.log") as log:
         began[name] = subprocess.Popen(  # noqa: S603 - this program, with a port that is a number
             [sys.executable, "-m", *words],
             cwd=where,
@@ -204,7 +206,8 @@ def _start(
         )
     listed = [{"pid": p.pid, "since": _since(p.pid), "name": n} for n, p in began.items()]
     told = {"port": port, "executors": listed}
-    (folder / _FILE).write_text(json.dumps(told), encoding="utf-8")
+    with opened(folder / _FILE) as file:
+        file.write(json.dumps(told).encode())
 
 
 def down(folder: Path) -> Standing:
@@ -213,7 +216,7 @@ def down(folder: Path) -> Standing:
     Raises:
         ConfigError: Nothing was started from here.
     """
-    if not (folder / _FILE).exists():
+    if not (folder / _FILE).is_file() or (folder / _FILE).is_symlink():
         raise ConfigError(f"nothing was started from {folder}", hint=f"aeros up{_named(folder)}")
     found = standing(folder) or Standing(0, ())
     _, running = _running(folder)

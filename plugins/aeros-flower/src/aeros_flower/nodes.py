@@ -5,24 +5,29 @@ from __future__ import annotations
 import secrets
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aeros_core import waiting
+from aeros_core.admission import within_stated
 from aeros_core.clock import timed
 from aeros_core.data import Partition
 from aeros_core.encoding import Decoder
+from aeros_core.intake import GONE
 from aeros_core.messages import Failure, Instruction, Reply, State
 from aeros_core.parameters import Layout, Parameters
 from aeros_flower import parcel, wire
-from aeros_flower.homes import Homes, Queued
+from aeros_flower.answers import Refused, sorted_out
+from aeros_flower.homes import Homes, Queued, overdue, to_owners
 from aeros_flower.limits import Limits
 from aeros_flower.link import Answer
 from aeros_flower.parcel import WireError, kind_of
+from aeros_flower.presence import Presence
 from aeros_flower.roster import Member, Post, Roster
+from aeros_flower.sent import Sent, alike, awaited
 
 __all__ = ["FlowerNodes"]
 
@@ -38,22 +43,6 @@ _PROMPT = 1.0
 
 _QUIET = 60.0
 """Seconds without any reply after which is said who is waited for."""
-
-
-@dataclass(slots=True)
-class _Sent:
-    """A message on its way, and what of it is not answered yet."""
-
-    member: Member
-    pending: dict[str, Queued]
-    nbytes: int
-    since: float
-    late: bool = False
-
-    @property
-    def age(self) -> float:
-        """Seconds since it was sent."""
-        return time.monotonic() - self.since
 
 
 class FlowerNodes:
@@ -83,29 +72,47 @@ class FlowerNodes:
         self._partition, self._codec = partition, codec
         self._layout: Layout | None = None
         self._queue: deque[Queued] = deque()
-        self._sent: dict[str, _Sent] = {}
+        self._sent: dict[str, Sent] = {}
         self._ready: deque[Reply] = deque()
         self._homes = Homes(codec is not None, self._limits.homecoming)
         self._session = secrets.token_hex(16)
         self._owners: list[Member] = []
+        self._refused: list[Refused] = []
+        self._presence = Presence(roster, post, self._limits.patience)
         self._model: tuple[Parameters, parcel.Block] | None = None
         self._heard = time.monotonic()
 
     def __len__(self) -> int:
-        """Number of clients that could be selected now."""
+        """Number of clients that could be selected now; none where no executor is there."""
         self._roster.refresh()
-        self._owners = [member for member in self._roster.fit if member.own]
-        return len(self._owners) or len(self._partition)
+        fit = self._presence.fit
+        self._owners = fit if self._presence.own else []
+        return len(fit) if self._presence.own else len(self._partition) if fit else 0
 
     def name(self, number: int) -> str:
-        """Return the id of client ``number``."""
-        return self._owners[number].name if self._owners else self._partition.name(number)
+        """Return the id of client ``number``, of those that `len` last counted."""
+        return self._owners[number].name if self._presence.own else self._partition.name(number)
 
     def sizes(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the number of examples of these clients."""
-        if self._owners:
+        if self._presence.own:
             return np.array([self._owners[i].examples for i in numbers.tolist()], np.int64)
         return self._partition.sizes[numbers]
+
+    def wait_for(self, count: int, check: Callable[[], None]) -> None:
+        """Wait until so many clients can be selected; see `powers.SupportsPresence`.
+
+        Raises:
+            TaskError: They have not come in time.
+        """
+        self._presence.wait(lambda: len(self), count, check)
+
+    def refusals(self) -> list[Refused]:
+        """Return what was refused here since the last call; see `powers.SupportsRefusals`."""
+        found = [*self._refused, *self._roster.below]
+        self._refused.clear()
+        self._roster.below.clear()
+        return found
 
     def dispatch(self, instructions: Sequence[Instruction]) -> None:
         """Send instructions on their way, as far as the window allows."""
@@ -124,6 +131,10 @@ class FlowerNodes:
     def _next(self, timeout: float | None) -> Reply | None:
         ends = None if timeout is None else time.monotonic() + timeout
         while not self._ready:
+            began = time.monotonic()
+            waiting.check()
+            if ends is not None:
+                ends += time.monotonic() - began  # a pause uses no deadline up
             self._roster.refresh()
             self._take_back()
             self._send()
@@ -141,15 +152,11 @@ class FlowerNodes:
 
     def _tell_of_silence(self) -> None:
         """Say who is waited for, where nothing has come for long and nothing ends the round."""
-        now, waits = time.monotonic(), [s for s in self._sent.values() if not s.late]
-        if now - self._heard < _QUIET or not waits:
-            return
-        self._heard = now
-        told = next(iter(waits[0].pending.values())).told
-        names = sorted({sent.member.name for sent in waits})
-        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-        end = "" if told.deadline else "; task.deadline=SECONDS would go on without"
-        self._roster.tell(f"round {told.round} waits for {shown}, nothing came for a minute{end}")
+        if time.monotonic() - self._heard >= _QUIET and (
+            told := awaited(self._sent.values(), self._queue, self._presence.missing)
+        ):
+            self._heard = time.monotonic()
+            self._roster.tell(told)
 
     def abandon(self) -> None:
         """Give up what is on its way; what executors have already begun may still come."""
@@ -176,17 +183,18 @@ class FlowerNodes:
 
     def _send(self) -> None:
         """Send what is queued: one message an executor, or more where models are large."""
-        self._fail_forlorn()
+        self._fail_gone({member.name for member in self._presence.open_to})
         held: list[Queued] = []
-        while self._queue and (members := self._roster.fit):
+        while self._queue and (members := self._presence.open_to):
             first = self._queue[0].told
             outstanding = sum(sent.nbytes for sent in self._sent.values())
             if self._sent and outstanding + first.nbytes > self._limits.window:
                 break
             room = max(self._limits.window - outstanding, first.nbytes)
             batch = self._batch(max(1, room // max(first.nbytes, 1)))
-            hands, waiting = self._homes.deal(batch, members)
-            held += waiting
+            deal = to_owners if self._presence.own else self._homes.deal
+            hands, kept = deal(batch, members)
+            held += kept
             for member in members:
                 self._bundle(member, hands.get(member.name, []))
         self._queue.extend(held)
@@ -194,7 +202,7 @@ class FlowerNodes:
     def _batch(self, most: int) -> list[Queued]:
         """Take from the queue what shares its parameters with the first."""
         first, batch = self._queue[0].told, [self._queue.popleft()]
-        while self._queue and len(batch) < most and _alike(first, self._queue[0].told):
+        while self._queue and len(batch) < most and alike(first, self._queue[0].told):
             batch.append(self._queue.popleft())
         return batch
 
@@ -217,7 +225,7 @@ class FlowerNodes:
                 self._queue.extend(part)
             else:
                 pending = {queued.told.node: queued for queued in part}
-                self._sent[message] = _Sent(member, pending, size * len(part), time.monotonic())
+                self._sent[message] = Sent(member, pending, size * len(part), time.monotonic())
 
     def _block(self, parameters: Parameters) -> parcel.Block:
         """Return parameters as a block, made once for all messages of a round."""
@@ -234,15 +242,17 @@ class FlowerNodes:
             else:
                 self._queue.append(Queued(told, queued.attempt + 1))
 
-    def _fail_forlorn(self) -> None:
-        """Fail what has waited too long for an executor."""
-        if self._roster.fit or self._roster.preparing:
+    def _fail_gone(self, here: set[str]) -> None:
+        """Fail what has waited too long for its own executor, or for any at all."""
+        if self._roster.preparing or (here and not self._presence.own):
             return
-        now = time.monotonic()
-        while self._queue and now - self._queue[0].since > self._limits.patience:
-            told = self._queue.popleft().told
-            why = f"no executor was there for {self._limits.patience:g} s"
-            self._ready.append(Failure(told.node, told.round, why))
+        limits = self._limits
+        limit = min(limits.homecoming, limits.patience) if here else limits.patience
+        who = "its executor, which alone has its data, was not" if here else "no executor was"
+        kept, gone = overdue(self._queue, here, limit)
+        for told in gone:
+            self._ready.append(Failure(told.node, told.round, f"{who} there for {limit:g} s", GONE))
+        self._queue = kept
 
     # ------------------------------------------------------------ receiving
 
@@ -266,32 +276,19 @@ class FlowerNodes:
         sent = self._sent.pop(answer.message)
         if not sent.late:
             sent.member.rest.end()
-        why = "its executor sent no reply for it"
+        asked, name = {n: queued.told for n, queued in sent.pending.items()}, sent.member.name
         try:
-            asked = set(sent.pending)
-            for reply in self._read(answer.content):
-                sent.pending.pop(reply.node, None)
-                if reply.node in asked:  # also a second time: the round counts what it refuses
-                    self._ready.append(reply)
+            found, refused = sorted_out(name, asked, self._read(answer.content))
         except WireError as error:
-            why = str(error)
-        for queued in sent.pending.values():
-            self._ready.append(Failure(queued.told.node, queued.told.round, why))
+            found, refused = sorted_out(name, asked, (), str(error))
+        self._ready += [within_stated(reply, self._stated(sent.member, reply)) for reply in found]
+        self._refused += refused
+
+    def _stated(self, member: Member, reply: Reply) -> int:
+        return member.examples if member.own else self._partition.examples(reply.node)
 
     def _read(self, content: Any) -> list[Reply]:
         if kind_of(content) == "refused":
             reason = wire.unpack_note(content, "refused").get("reason")
             raise WireError(f"its executor refused: {reason}")
         return wire.unpack_replies(content, self._layout, self._codec)
-
-
-def _alike(one: Instruction, other: Instruction) -> bool:
-    """Tell whether two instructions can travel in one message."""
-    return (
-        one.parameters is other.parameters
-        and one.round == other.round
-        and one.action is other.action
-        and one.deadline == other.deadline
-        and one.personal == other.personal
-        and one.delta == other.delta
-    )

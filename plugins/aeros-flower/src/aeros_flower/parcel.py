@@ -26,6 +26,7 @@ __all__ = [
     "Block",
     "WireError",
     "dtype_of",
+    "floats",
     "kind_of",
     "name_of",
     "named",
@@ -46,6 +47,9 @@ PACKED = "packed"
 INLINE, ALONE = 2**18, 2**22
 """Bytes up to which a block travels within the record: one that others may share, and one
 that nobody else has, so that nothing is saved by storing it once."""
+
+LONGEST = 2**24
+"""Characters of JSON in a message that are read, arrays and parameters excepted."""
 
 _T = TypeVar("_T")
 
@@ -136,11 +140,22 @@ def kind_of(content: RecordDict) -> str:
     return of(config.get("kind"), str, "kind")
 
 
-def opened_head(content: RecordDict, kind: str) -> dict[str, Any]:
-    """Return the data of a message of this kind, without its arrays."""
+def opened_head(content: RecordDict, kind: str, longest: int = LONGEST) -> dict[str, Any]:
+    """Return the data of a message of this kind, without its arrays.
+
+    Args:
+        content: The message.
+        kind: Its kind.
+        longest: Characters of its JSON that are read at most.
+
+    Raises:
+        WireError: It is of another kind, too long, or no JSON.
+    """
     if (found := kind_of(content)) != kind:
         raise WireError(f"a message of kind '{found}', not '{kind}'")
     text = of(content[NAME].get("head"), str, "head")
+    if len(text) > longest:
+        raise WireError(f"its head has {len(text)} characters, at most {longest} are read")
     try:
         head: dict[str, Any] = of(json.loads(text), dict, "head")
     except (ValueError, RecursionError) as error:
@@ -148,9 +163,11 @@ def opened_head(content: RecordDict, kind: str) -> dict[str, Any]:
     return head
 
 
-def opened(content: RecordDict, kind: str) -> tuple[dict[str, Any], dict[str, list[Array]]]:
+def opened(
+    content: RecordDict, kind: str, longest: int = LONGEST
+) -> tuple[dict[str, Any], dict[str, list[Array]]]:
     """Return the data of a message of this kind, and its arrays by block."""
-    head = opened_head(content, kind)
+    head = opened_head(content, kind, longest)
     tables = of(head.get("blocks"), dict, "blocks")
     return head, {name: _arrays(content, name, table) for name, table in tables.items()}
 
@@ -235,6 +252,11 @@ def numbers(row: Mapping[str, Any], key: str) -> dict[str, float]:
     """Return numbers by name; NaN and infinity pass, for admission to refuse."""
     found = of(row.get(key), dict, key)
     return {n: v if type(v) is float else number(v, n) for n, v in found.items()}
+
+
+def floats(figures: Mapping[str, float]) -> dict[str, float]:
+    """Return numbers by name as JSON can say them."""
+    return {name: v if type(v) is float else float(v) for name, v in figures.items()}
 
 
 def number(value: object, name: str) -> float:

@@ -24,6 +24,8 @@ class Place:
         settings: What it sets for itself, as ``transformer.table.path=FILE``.
         state: Folder for what its clients keep for themselves.
         description: What its owner says of it.
+        data_root: Folder below which the paths of tasks are looked for; None: tasks name no file,
+            unless the policy has such a folder.
         policy: File of the site's policy; None: the defaults hold.
         same_user: Whether its controller is of the user that it runs as, on this machine.
         address: ``HOST:PORT`` of the controller, where others connect to it.
@@ -34,6 +36,7 @@ class Place:
     settings: tuple[str, ...] = ()
     state: Path = Path(".aeros/state")
     description: Description = field(default_factory=Description)
+    data_root: Path | None = None
     policy: Path | None = None
     same_user: bool = False
     address: str = ""
@@ -49,6 +52,7 @@ class Place:
             "tier": said.tier or "",
             "labels": shlex.join(f"{name}={value}" for name, value in said.labels.items()),
             "data": shlex.join(said.data),
+            "data-root": "" if self.data_root is None else str(self.data_root.resolve()),
             "policy": "" if self.policy is None else str(self.policy.resolve()),
             "same-user": self.same_user,
             "address": self.address,
@@ -69,6 +73,7 @@ class Place:
                 labels={name: value for name, _, value in pairs},
                 data=shlex.split(told["data"]),
             ),
+            data_root=Path(str(config["data-root"])) if config.get("data-root") else None,
             policy=Path(str(config["policy"])) if config.get("policy") else None,
             same_user=config.get("same-user") is True,
             address=str(config.get("address", "")),

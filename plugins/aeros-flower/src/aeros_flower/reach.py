@@ -8,20 +8,32 @@ import time
 from pathlib import Path
 
 from aeros_core.errors import ConfigError
+from aeros_flower.clocks import apart, offset
+from aeros_flower.untrusted import EARLY, EXPIRED, NO_PLAIN, distrust, misunderstood, unnamed
 
-__all__ = ["PeerRefused", "answered", "authority", "check", "is_stranger", "silence", "split"]
+__all__ = [
+    "AWAY", "PeerRefused", "answered", "authority", "check", "greet", "is_stranger", "silence",
+    "split",
+]  # fmt: skip
 
 _GREETINGS, _PAUSE = 3, 0.3
-"""How often somebody is greeted who hangs up without a word, and seconds in between."""
+"""How often somebody is greeted who does not speak as asked, and seconds in between."""
+
+AWAY = {502, 503, 504}
+"""How a proxy answers whose server is away, and a controller that has too much to do."""
+
+_HTTP = b"HTTP/"
+
+_HEADERS = 2**14
+"""Bytes that are read of an answer's headers, at most."""
+
+_APART = 300.0
+"""Seconds by which two clocks have to differ to be why a certificate is not valid."""
 
 _STRANGE = {404, 405, 501}
 """How a server answers a question of which it does not know."""
 
 _STATUS = len("HTTP/1.1 200")
-
-_EXPIRED, _EARLY = 10, 9
-_NAMES = {62, 64}
-"""Codes of OpenSSL's X509_V_ERR_…: expired, not yet valid, another host or address."""
 
 
 class PeerRefused(ssl.SSLError):
@@ -29,22 +41,25 @@ class PeerRefused(ssl.SSLError):
 
 
 class _HungUp(Exception):
-    """The other side ended the conversation before it began."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.why = why
+    """The other side ended the conversation before it said anything."""
 
 
-def check(
+class _Foreign(Exception):
+    """The other side speaks, and something else."""
+
+
+def greet(
     address: str,
     ca: Path | None,
     *,
     insecure: bool,
     seconds: float = 10.0,
     context: ssl.SSLContext | None = None,
-) -> bool:
+) -> str:
     """Greet a SuperLink as a node would.
+
+    Who hangs up before saying anything counts as absent: so does a proxy or a tunnel whose
+    controller is away, or a controller that was killed in this moment.
 
     Args:
         address: ``HOST:PORT``.
@@ -54,7 +69,7 @@ def check(
         context: What makes the connection; None: one that trusts ``ca``.
 
     Returns:
-        False where nobody answers (yet).
+        Why it is not there (yet), in words; empty where it is.
 
     Raises:
         ConfigError: Somebody answers who is not to be trusted, or does not speak as asked.
@@ -63,35 +78,117 @@ def check(
     for left in reversed(range(_GREETINGS)):
         try:
             return _greeted(address, context, ca, seconds)
-        except _HungUp as error:  # it may have been killed in this moment
+        except _Foreign as error:  # it may have been cut off in mid-word
             if not left:
-                raise _misunderstood(address, error.why, tls=not insecure) from error
+                raise misunderstood(address, str(error), tls=not insecure) from error
+        except _HungUp:
+            if _other_way(address, tls=not insecure, seconds=seconds):
+                raise misunderstood(address, "", tls=not insecure) from None
+            return f"{address} hangs up without a word, as a proxy does whose controller is away"
         time.sleep(_PAUSE)
     raise AssertionError("there is a last greeting")
 
 
-def _greeted(address: str, context: ssl.SSLContext | None, ca: Path | None, seconds: float) -> bool:
+def check(address: str, ca: Path | None, *, insecure: bool, seconds: float = 10.0) -> bool:
+    """Tell whether a SuperLink answers at an address; see `greet`."""
+    return not greet(address, ca, insecure=insecure, seconds=seconds)
+
+
+def _greeted(address: str, context: ssl.SSLContext | None, ca: Path | None, seconds: float) -> str:
+    host, port = split(address)
+    try:
+        line = socket.create_connection((host, port), timeout=seconds)
+    except OSError:
+        return silence(address)
+    with line:
+        try:
+            if context is not None:
+                return _secured(line, address, context, ca, seconds)
+            status = _plain(line, address)
+        except TimeoutError:
+            return f"{address} takes connections and says nothing"
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionError) as error:
+            raise _HungUp from error
+        except ssl.SSLError as error:
+            if _is_away(error):
+                return f"a proxy at {address} answers that who is behind it is away"
+            raise _Foreign(error.reason or str(error)) from error
+        except OSError as error:
+            return f"{address} cannot be spoken to: {error}"
+    return f"{address} answers {status}: who is behind it is away" if status in AWAY else ""
+
+
+def _secured(
+    line: socket.socket, address: str, context: ssl.SSLContext, ca: Path | None, seconds: float
+) -> str:
+    """Greet in TLS; a certificate that is not valid at the wrong time says so of the clock."""
+    host, _ = split(address)
+    try:
+        with context.wrap_socket(line, server_hostname=host):
+            return ""
+    except ssl.SSLCertVerificationError as error:
+        off = _offset(address, seconds) if error.verify_code in (EXPIRED, EARLY) else 0.0
+        if abs(off) >= _APART:
+            return apart(off)
+        raise distrust(address, host, error, ca) from error
+    except PeerRefused as error:
+        raise unnamed(address, str(error)) from error
+
+
+def _is_away(error: ssl.SSLError) -> bool:
+    """Tell whether this is how a proxy that reads names answers for a server that is away."""
+    reason = error.reason or ""
+    return "INTERNAL_ERROR" in reason or "UNRECOGNIZED_NAME" in reason
+
+
+def _other_way(address: str, *, tls: bool, seconds: float) -> bool:
+    """Tell whether who hung up on TLS answers plain HTTP, or the other way round."""
     host, port = split(address)
     try:
         with socket.create_connection((host, port), timeout=seconds) as line:
-            if context is None:
-                _plain(line, address)
-            else:
-                with context.wrap_socket(line, server_hostname=host):
-                    pass
-    except ssl.SSLCertVerificationError as error:
-        raise _distrust(address, host, error, ca) from error
-    except PeerRefused as error:
-        raise _unnamed(address, str(error)) from error
-    except (ssl.SSLError, ConnectionResetError) as error:
-        raise _HungUp(getattr(error, "reason", None) or str(error)) from error
-    except OSError:
+            if tls:
+                return _plain(line, address) not in AWAY
+            with _anybody().wrap_socket(line, server_hostname=host):
+                return True
+    except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
         return False
-    return True
+    except ssl.SSLError as error:  # an alert: it refuses this node in the words of TLS
+        return "ALERT" in (error.reason or "") and not _is_away(error)
+    except (OSError, _HungUp, _Foreign):
+        return False
+
+
+def _offset(address: str, seconds: float) -> float:
+    """Return by how many seconds this machine's clock is ahead of what a server says of its own.
+
+    Its certificate is not looked at: nothing is believed but that clocks differ.
+    """
+    try:
+        with (
+            socket.create_connection(split(address), timeout=seconds) as line,
+            _anybody().wrap_socket(line) as spoken,
+        ):
+            spoken.sendall(_question(address))
+            said = b""
+            while len(said) < _HEADERS and b"\r\n\r\n" not in said:
+                if not (more := spoken.recv(_HEADERS)):
+                    break
+                said += more
+    except OSError:
+        return 0.0
+    dates = [row for row in said.decode("latin1").split("\r\n") if row[:5].lower() == "date:"]
+    return offset(dates[0][5:].strip()) if dates else 0.0
+
+
+def _anybody() -> ssl.SSLContext:
+    """Return a context to find out whether TLS is spoken: nothing is sent over it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
 
 
 def silence(address: str) -> str:
-    """Return in words why nobody answers at an address, where `check` is False."""
+    """Return in words why nobody answers at an address that takes no connection."""
     host, port = split(address)
     try:
         socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -110,7 +207,7 @@ def is_stranger(address: str, seconds: float = 5.0) -> bool:
     try:
         with socket.create_connection(split(address), timeout=seconds) as line:
             return _plain(line, address) in _STRANGE
-    except (OSError, _HungUp):
+    except (OSError, _HungUp, _Foreign):
         return False  # it may be ending
 
 
@@ -143,14 +240,23 @@ def split(address: str) -> tuple[str, int]:
     host, _, port = address.rpartition(":")
     if (
         not host
-        or not port.isdigit()
+        or not (port.isascii() and port.isdigit())
         or not 0 < int(port) < 65536
         or (":" in host) != ("[" in host)
+        or not _is_name(host)
     ):
         raise ConfigError(
             f"'{address}' is no address of a SuperLink", hint="HOST:PORT, or [::1]:PORT"
         )
     return host.strip("[]"), int(port)
+
+
+def _is_name(host: str) -> bool:
+    """Tell whether a host could be looked up: labels of up to 63 letters, none of them empty."""
+    try:
+        return not any(letter.isspace() for letter in host) and bool(host.encode("idna"))
+    except UnicodeError:
+        return False
 
 
 def _context(ca: Path | None) -> ssl.SSLContext:
@@ -168,58 +274,32 @@ def _unread(ca: Path | None, error: OSError) -> ConfigError:
 
 
 def _plain(line: socket.socket, address: str) -> int:
-    """Ask after somebody's health; return the status of HTTP that is answered."""
-    line.sendall(f"GET /health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n".encode())
+    """Ask after somebody's health; return the status of HTTP that is answered.
+
+    Raises:
+        OSError: The line broke.
+        _HungUp: Nothing was said, or the beginning of an answer.
+        _Foreign: What was said is no HTTP.
+    """
+    line.sendall(_question(address))
     said = b""
     while len(said) < _STATUS and (more := line.recv(_STATUS - len(said))):
         said += more
-    if not said.startswith(b"HTTP/"):
-        raise _HungUp("it does not answer in HTTP")
+    if not said.startswith(_HTTP[: len(said)]):
+        raise _Foreign(_spoken(said))
+    if len(said) < _STATUS:
+        raise _HungUp
     status = said[9:12]
     return int(status) if status.isdigit() else 0
 
 
-def _misunderstood(address: str, why: str, *, tls: bool) -> ConfigError:
-    if tls:
-        return ConfigError(
-            f"{address} does not speak TLS: {why}",
-            exists="a controller speaks TLS once it has controller.certificate and controller.key",
-            hint="start it with both, or this node with --insecure on a network you trust; for a"
-            " controller: controller.insecure=true",
-        )
-    return ConfigError(
-        f"{address} does not speak plain HTTP: it wants TLS, or speaks gRPC as Flower before 1.40",
-        hint="--ca FILE, the ca.pem beside the controller's certificate, and no --insecure; for a"
-        " controller: controller.ca=FILE",
-    )
+def _question(address: str) -> bytes:
+    return f"GET /health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n".encode()
 
 
-def _unnamed(address: str, found: str) -> ConfigError:
-    return ConfigError(
-        f"the policy does not let the controller at {address} ask",
-        exists=f"it has the certificate {found}",
-        hint=f"controllers: [{{certificate: '{found}'}}] in the policy, if it is the one",
-    )
-
-
-def _distrust(
-    address: str, host: str, error: ssl.SSLCertVerificationError, ca: Path | None
-) -> ConfigError:
-    code = error.verify_code
-    if code in {_EXPIRED, _EARLY}:
-        how = "has expired" if code == _EXPIRED else "is not valid yet"
-        return ConfigError(
-            f"the certificate of {address} {how}",
-            hint="aeros certs renew beside the controller; if it is good, set this machine's clock",
-        )
-    if code in _NAMES:
-        return ConfigError(
-            f"the certificate of {address} is not for {host}",
-            hint=f"aeros certs renew {host} beside the controller, or a name that it is for",
-        )
-    return ConfigError(
-        f"the certificate of {address} is not from a CA that this node trusts: "
-        f"{error.verify_message}",
-        exists=f"trusted: {ca or 'the CAs of this system'}",
-        hint="--ca FILE, the ca.pem that lies beside the controller's certificate",
-    )
+def _spoken(said: bytes) -> str:
+    """Return in words what is spoken where the first bytes are no HTTP."""
+    if said[:1] in (b"\x15", b"\x00"):  # an alert of TLS; a frame of HTTP/2
+        return NO_PLAIN
+    text = said.decode("ascii", "replace").strip()
+    return f"it says '{text}'" if text.isprintable() and said.isascii() else NO_PLAIN

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from aeros_core.elements import Description, InfrastructureElement
+from aeros_core.powers import SupportsRefusals
+from aeros_core.tally import shown
 from aeros_flower import wire
+from aeros_flower.answers import Refused
 from aeros_flower.link import Answer
 from aeros_flower.parcel import WireError, of
 from aeros_flower.rest import Rest
+from aeros_flower.self_description import bounded
 
 __all__ = ["UNNAMED", "Member", "Post", "Roster"]
+
+_PREPARES = 600.0
+"""Seconds that an executor may take to load its data before nobody waits for it any more."""
+
+_MOST = 10_000
+"""Refusals that are kept until a round asks for them."""
 
 UNNAMED = "flower-"
 """What names begin with that Flower's own nodes are given; their keys' names are better."""
@@ -90,8 +101,11 @@ class Roster:
         self._asked: dict[str, int] = {}
         self._refused: dict[str, int] = {}
         self._known: set[int] = set()
+        self._since: dict[int, float] = {}
         self._rests: dict[str, Rest] = {}
         self.members: dict[int, Member] = {}
+        self._said: set[tuple[str, str]] = set()
+        self.below: list[Refused] = []
         self.unfit: dict[str, str] = {}
         self.aside: dict[str, str] = {}
 
@@ -105,9 +119,12 @@ class Roster:
             if message is not None:
                 self._asked[message] = number
                 self._known.add(number)
+                self._since[number] = time.monotonic()
         if self._asked:
             for answer in self._post.pull(self._asked, most=len(self._asked)):
                 self._hear(self._asked.pop(answer.message), answer)
+        if isinstance(self._post, SupportsRefusals):
+            self._note(self._post.refusals())
         if self._refused:  # what they say to it is taken in, so that it is kept nowhere
             for answer in self._post.pull(self._refused, most=len(self._refused)):
                 del self._refused[answer.message]
@@ -115,13 +132,35 @@ class Roster:
     @property
     def fit(self) -> list[Member]:
         """Those that may be sent something now, by name; all of them if all rest."""
-        able = sorted((m for m in self.members.values() if not m.problem), key=lambda m: m.name)
-        return [m for m in able if m.rest.over] or able
+        return [m for m in self.able if m.rest.over] or self.able
+
+    @property
+    def able(self) -> list[Member]:
+        """Those that can take part, by name, whether they rest or not."""
+        return sorted((m for m in self.members.values() if not m.problem), key=lambda m: m.name)
 
     @property
     def preparing(self) -> int:
-        """How many have not yet said whether they can take part."""
-        return len(self._asked)
+        """How many have not yet said whether they can take part, and may still do."""
+        now = time.monotonic()
+        return sum(
+            now - self._since.get(number, now) < _PREPARES for number in self._asked.values()
+        )
+
+    def _note(self, found: Iterable[Refused]) -> None:
+        """Keep what was refused below for the round that asks, and say each kind of it once."""
+        for name, refusal in found:
+            if (name, refusal.kind) not in self._said:
+                self._said.add((name, refusal.kind))
+                self.tell(f"executor {name}: {refusal.text}")
+            self.below.append((name, refusal))
+        del self.below[_MOST:]
+
+    def set_aside(self, member: Member, why: str) -> None:
+        """Leave an executor out from now on, and tell it why."""
+        member.problem = self.aside[member.name] = why
+        self.tell(f"executor {member.name} stands aside: {why}")
+        self._refuse(member.number, why)
 
     def forget(self, number: int) -> None:
         """Take an executor from the list."""
@@ -130,6 +169,7 @@ class Roster:
 
     def _drop(self, number: int) -> Member | None:
         self._known.discard(number)
+        self._since.pop(number, None)
         gone = self.members.pop(number, None)
         self._asked = {m: n for m, n in self._asked.items() if n != number}
         self._refused = {m: n for m, n in self._refused.items() if n != number}
@@ -140,9 +180,9 @@ class Roster:
             self._known.discard(number)  # it is asked again if it comes back
             return
         try:
-            member = _member(number, wire.unpack_note(answer.content, "prepared"))
+            member = _member(number, bounded(wire.unpack_note(answer.content, "prepared")))
         except (WireError, TypeError) as error:
-            self.unfit[f"node {number}"] = f"what it says of itself is unreadable: {error}"
+            self.unfit[f"node {number}"] = shown(f"what it says of itself is unreadable: {error}")
             return
         admitted = self._admitted(number)
         if admitted and member.name.startswith(UNNAMED):
@@ -176,8 +216,8 @@ class Roster:
         try:
             member.problem = aside = self._choose(member)
             member.problem = aside or self._judge(member)
-        except (KeyError, TypeError) as error:
-            aside, member.problem = "", f"what it says of itself is incomplete: {error}"
+        except Exception as error:  # whatever a stranger says must not end the run
+            aside, member.problem = "", shown(f"what it says of itself is incomplete: {error}")
         if aside:
             self.aside[member.name] = aside
             self.tell(f"executor {member.name} stands aside: {aside}")

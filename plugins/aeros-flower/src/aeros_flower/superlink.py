@@ -45,8 +45,8 @@ def superlink(
     root = reach.authority(ca) if ca and not insecure else None
 
     def begin(before: Session | None) -> Session | None:
-        if not reach.check(address, ca, insecure=insecure, seconds=5.0):
-            raise Gone(reach.silence(address))
+        if why := reach.greet(address, ca, insecure=insecure, seconds=5.0):
+            raise Gone(why)
         if insecure and reach.is_stranger(address):
             raise ConfigError(
                 f"who answers at {address} speaks HTTP, and is no SuperLink",

@@ -10,11 +10,13 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-from aeros_core.errors import TaskError
+from aeros_core.errors import ConfigError, TaskError
 from aeros_flower.leash import leashed
 from aeros_flower.place import Place
-from aeros_flower.reach import check
+from aeros_flower.reach import greet
+from aeros_flower.searching import Search
 from aeros_flower.start import say
+from aeros_flower.statuses import Lost
 from aeros_flower.versions import TRIED, one_port
 
 __all__ = ["serve"]
@@ -31,7 +33,7 @@ def serve(
     ca: Path | None = None,
     key: Path | None = None,
     wait: float = 86400.0,
-    greet: Callable[[], bool] | None = None,
+    greeted: Callable[[], str] | None = None,
 ) -> None:
     """Run a stock SuperNode for the controller at an address, and another whenever it ends.
 
@@ -42,7 +44,7 @@ def serve(
         ca: Certificate of the CA to trust.
         key: File of the node's private key.
         wait: Seconds to look for a controller, at most.
-        greet: Tells whether a controller answers there that may ask; None: any may.
+        greeted: Returns why no controller answers there that may ask; None: any may.
 
     Raises:
         ConfigError: The controller is not to be trusted, or the installed flwr is too old.
@@ -57,10 +59,11 @@ def serve(
     words += ["--insecure"] if insecure else []
     words += ["--root-certificates", str(ca)] if ca and not insecure else []
     words += ["--auth-supernode-private-key", str(key)] if key else []
-    greet, quick = greet or partial(check, address, ca, insecure=insecure), 0
+    greeted, quick = greeted or partial(greet, address, ca, insecure=insecure), 0
+    search = Search(place.name, lambda text: say(f"executor {place.name} {text}"), wait)
     while quick < _OFTEN:
         if not plain:
-            _found(address, greet, wait)
+            _found(greeted, search)
         began = time.monotonic()
         code = _run(place, words)
         quick = quick + 1 if time.monotonic() - began < _BRIEF else 0
@@ -72,16 +75,25 @@ def serve(
     )
 
 
-def _found(address: str, greet: Callable[[], bool], wait: float) -> None:
-    ends = time.monotonic() + wait
-    while not greet():
-        if time.monotonic() > ends:
-            raise TaskError(
-                f"there was no controller at {address} for {wait:g} s",
-                hint="aeros run deployment=flower there, then this command again; --wait SECONDS"
-                " waits longer",
-            )
-        time.sleep(1.0)
+def _found(greeted: Callable[[], str], search: Search) -> None:
+    """Wait until a controller is there.
+
+    Raises:
+        ConfigError: What answers at first is not to be trusted, or speaks otherwise.
+        TaskError: Nobody came in time.
+    """
+    search.restart()
+    while why := _why(greeted):
+        time.sleep(search.failed(why))
+    search.found()
+
+
+def _why(greeted: Callable[[], str]) -> Lost | ConfigError | None:
+    try:
+        why = greeted()
+    except ConfigError as error:
+        return error
+    return Lost(why) if why else None
 
 
 def _run(place: Place, words: list[str]) -> int:

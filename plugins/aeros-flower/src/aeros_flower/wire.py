@@ -8,15 +8,19 @@ from typing import Any
 import numpy as np
 from flwr.app import RecordDict
 
+from aeros_core.admission import of_examples
 from aeros_core.encoding import Decoder, Encoded
 from aeros_core.messages import Action, Evaluation, Failure, Instruction, Reply, Scores, Update
 from aeros_core.parameters import Array, Layout, Parameters, TensorSpec
+from aeros_core.reply_limits import MOST_FIGURES, MOST_SHARES, figures_fault
+from aeros_core.tally import Refusal
 from aeros_flower.brief import shaped
 from aeros_flower.parcel import (
     ALONE,
     Block,
     WireError,
     dtype_of,
+    floats,
     name_of,
     named,
     number,
@@ -38,6 +42,9 @@ __all__ = [
     "unpack_note",
     "unpack_replies",
 ]
+
+_COUNTED = ("examples", "figures", "not finite")
+"""What a failure may be counted by where its executor says so."""
 
 # ---------------------------------------------------------------- writing
 
@@ -106,8 +113,8 @@ def _reply_row(reply: Reply, block: Block, kept: list[Any]) -> dict[str, Any]:
         return _update_row(reply, block, kept)
     row: dict[str, Any] = {"node": reply.node, "round": reply.round}
     if isinstance(reply, Failure):
-        return row | {"kind": "failure", "reason": reply.reason}
-    row |= {"examples": reply.examples, "metrics": _floats(reply.metrics)}
+        return row | {"kind": "failure", "reason": reply.reason, "counted": reply.kind}
+    row |= {"examples": int(reply.examples), "metrics": floats(reply.metrics)}
     if isinstance(reply, Scores):
         arrays = {name: np.asarray(array) for name, array in reply.outputs.items()}
         kept += arrays.values()
@@ -126,19 +133,15 @@ def _update_row(update: Update, block: Block, kept: list[Any]) -> dict[str, Any]
         "kind": "update",
         "node": update.node,
         "round": update.round,
-        "examples": update.examples,
-        "metrics": _floats(update.metrics),
-        "scalars": _floats(update.scalars),
+        "examples": int(update.examples),
+        "metrics": floats(update.metrics),
+        "scalars": floats(update.scalars),
         "vectors": {name: block.add(v) for name, v in update.vectors.items()},
         "delta": update.delta,
         "digest": update.parameters.layout.digest,
         "encoded": arrays is not vectors,
         "parameters": {name: block.add(v) for name, v in arrays.items()},
     }
-
-
-def _floats(numbers: Mapping[str, float]) -> dict[str, float]:
-    return {name: v if type(v) is float else float(v) for name, v in numbers.items()}
 
 
 # ---------------------------------------------------------------- reading
@@ -216,8 +219,13 @@ def _reply(
     node, at = of(row.get("node"), str, "node"), of(row.get("round"), int, "round")
     kind = row.get("kind")
     if kind == "failure":
-        return Failure(node, at, of(row.get("reason"), str, "reason")[:2000])
-    examples, metrics = of(row.get("examples"), int, "examples"), numbers(row, "metrics")
+        counted = row.get("counted")
+        reason = of(row.get("reason"), str, "reason")[:2000]
+        return Failure(node, at, reason, counted if counted in _COUNTED else "failed")
+    examples: Any = row.get("examples")
+    if refusal := of_examples(examples) or _figures_fault(row):
+        return Failure(node, at, refusal.text, refusal.kind)
+    metrics = numbers(row, "metrics")
     if kind == "evaluation":
         return Evaluation(node, at, examples, metrics)
     if kind == "scores":
@@ -248,6 +256,14 @@ def _reply(
         vectors=named(row, "vectors", arrays),
         delta=of(row.get("delta"), bool, "delta"),
     )
+
+
+def _figures_fault(row: Mapping[str, Any]) -> Refusal | None:
+    """Return why the metrics or scalars of a reply are refused, before they are read."""
+    most = {"metrics": MOST_SHARES} if row.get("kind") == "scores" else {}
+    told = (row.get("metrics", {}), "metrics"), (row.get("scalars", {}), "scalars")
+    found = (figures_fault(f, n, most.get(n, MOST_FIGURES), infinite=True) for f, n in told)
+    return next(filter(None, found), None)
 
 
 def _misfit(found: Mapping[str, Array], layout: Layout) -> str:

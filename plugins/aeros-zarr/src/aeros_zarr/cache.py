@@ -2,13 +2,15 @@
 
 Any number of processes may use one folder. A file appears whole, under a name that tells
 what is in it; whoever reads it hashes it, and drops it where it is not that. The files that
-were used longest ago go when there are more bytes than allowed.
+were used longest ago go when there are more bytes than allowed. What others have in that folder is
+neither counted nor removed.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import re
 import secrets
 import time
 from contextlib import suppress
@@ -22,6 +24,10 @@ _log = logging.getLogger(__name__)
 _ROOM = 0.9  # of the bound is left when it was passed
 _LOOK = 20  # the folder is looked through once for each 20th of the bound that is added
 _ABANDONED = 3600.0
+
+_OURS = re.compile(
+    r"(?P<folder>[0-9a-f]{2})/(?P=folder)[0-9a-f]{62}\.(zarr\.json|c\.[0-9]+)(\.[0-9a-f]{12}\.part)?"
+)
 
 
 class Cache:
@@ -84,9 +90,9 @@ class Cache:
     def _shrink(self, newest: Path) -> None:
         """Remove what was used longest ago; not the newest, whatever the clock says."""
         found = []
-        for path in self.folder.glob("??/*"):
+        for path in filter(_is_ours, self.folder.glob("??/*")):
             with suppress(OSError):  # another process removes it
-                stat = path.stat()
+                stat = path.lstat()
                 if path.suffix != ".part":
                     found.append((stat.st_mtime, stat.st_size, path))
                 elif time.time() - stat.st_mtime > _ABANDONED:
@@ -100,3 +106,9 @@ class Cache:
                     path.unlink()
                 total -= size
         self._added = 0
+
+
+def _is_ours(path: Path) -> bool:
+    """Tell whether a file is one of a blob, and no link to anything."""
+    name = f"{path.parent.name}/{path.name}"
+    return _OURS.fullmatch(name) is not None and path.is_file() and not path.is_symlink()

@@ -85,7 +85,8 @@ _ROUND = record(
         "dropped": each(each(int)),
         "seconds": dict,
         "bytes": _BYTES,
-    }
+    },
+    {"capped": each(each(int))},
 )
 
 RECORDS: Mapping[str, Form] = {
@@ -121,7 +122,8 @@ RECORDS: Mapping[str, Form] = {
             "bytes": _BYTES,
             "versions": dict,
             "dropped": dict,
-        }
+        },
+        {"capped": each(int)},
     ),
     "model": record(
         {

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from aeros_core.data_files import ANYWHERE, NOWHERE, FileAccess, below
 from aeros_flower.place import Place
 from aeros_flower.site.policy import Policy, permissive, read
 from aeros_flower.site.site import Site
 
-__all__ = ["open_site", "policy_of"]
+__all__ = ["files_of", "open_site", "policy_of"]
 
 
 def policy_of(place: Place) -> Policy:
@@ -22,6 +23,18 @@ def policy_of(place: Place) -> Policy:
     return Policy() if place.policy is None else read(place.policy)
 
 
+def files_of(place: Place, policy: Policy) -> FileAccess:
+    """Return which files a task may name at a site.
+
+    Raises:
+        ConfigError: The data root is no folder of data.
+    """
+    root = place.data_root or policy.data_root
+    if root is not None:
+        return below(root)
+    return ANYWHERE if policy.permissive else NOWHERE
+
+
 def open_site(place: Place, tell: Callable[[str], None]) -> Site:
     """Return the site that an executor belongs to; nothing is written yet.
 
@@ -30,6 +43,8 @@ def open_site(place: Place, tell: Callable[[str], None]) -> Site:
         tell: Receives what the site's person is to read.
 
     Raises:
-        ConfigError: The policy cannot be used.
+        ConfigError: The policy cannot be used, or the data root.
     """
-    return Site(policy_of(place), place.name, place.state, tell, place.address)
+    policy = policy_of(place)
+    files_of(place, policy)
+    return Site(policy, place.name, place.state, tell, place.address)
