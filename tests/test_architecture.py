@@ -24,7 +24,7 @@ LAYERS = [
     # transport
     "controllers controllers.local",
     # configuration and discovery, and what a person sees
-    "builtin registry plugins guard directories interpolations yaml_files checked_loading"
+    "builtin console registry plugins guard directories interpolations yaml_files checked_loading"
     " loading mistakes config parts members compose locks delivery"
     " report progress compare commands followups formats words gc_cli files_cli verify_cli"
     " models_cli results_cli cli",
