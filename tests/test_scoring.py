@@ -6,6 +6,7 @@ import pytest
 
 from aeros_core import scoring
 from aeros_core.control import Cancelled, Control
+from aeros_core.data import Dataset
 from aeros_core.errors import ConfigError, TaskError
 from aeros_core.messages import Action, Evaluation, Failure, Scores
 from aeros_core.outcomes import Status
@@ -123,34 +124,52 @@ def test_it_can_be_cancelled_between_two_answers(model, scripted, heard):
     assert heard.of("after_task")[0]["result"].status is Status.CANCELLED
 
 
+class Rows:
+    """A source of two rows of any schema."""
+
+    def __init__(self, fields, target=None):
+        self.schema = Schema(fields, target)
+
+    def load(self, split):
+        if split == "test":
+            return None
+        dtypes = {f.name: "<U9" if f.dtype == "str" else f.dtype for f in self.schema.fields}
+        columns = {f.name: np.zeros((2, *f.shape), dtypes[f.name]) for f in self.schema.fields}
+        return Dataset(self.schema, columns)
+
+
 @pytest.mark.parametrize(
     ("fields", "target", "line"),
     [
         ((POINT,), None, None),
         ((POINT, LABEL), "label", None),
+        ((LABEL, POINT), "label", None),
         ((POINT, LABEL), None, None),
-        ((Field("point", "float32", (3,)), LABEL), "label", "point: length 3 in dimension 0"),
-        ((LABEL,), "label", "point: missing"),
-        ((POINT, LABEL, Field("age", "int64", ())), "label", "age: not expected"),
+        ((Field("point", "float32", (3,)), LABEL), "label", "column 'point' has another shape"),
+        ((LABEL,), "label", "column 'point' is missing"),
+        ((POINT, LABEL, Field("age", "int64", ())), "label", None),
         ((POINT, replace(LABEL, categories=("b",))), "label", None),
+        ((POINT, replace(LABEL, categories=("unheard",))), "label", None),
         ((replace(POINT, range=(-9.0, 9.0)), LABEL), "label", None),
-        ((POINT, replace(LABEL, dtype="float32")), "label", "label: dtype float32, not int64"),
+        ((POINT, Field("label", "float32")), "label", None),
     ],
 )
-def test_rows_have_to_be_what_the_model_takes_but_for_the_target(fields, target, line, flat):
+def test_rows_are_brought_to_what_the_model_takes(fields, target, line, flat):
     model = Model("toy", flat(1.0), SCHEMA, inputs=SCHEMA)
+    task = Inference(start="toy:1")
     if line is None:
-        scoring.check_schema(Schema(fields, target), model)
+        data = scoring.prepare({"rows": Rows(fields, target)}, task, model)
+        assert data.schema.names == tuple(n for n in SCHEMA.names if n in Schema(fields).names)
         return
     with pytest.raises(ConfigError) as refused:
-        scoring.check_schema(Schema(fields, target), model)
+        scoring.prepare({"rows": Rows(fields, target)}, task, model)
     assert str(refused.value).startswith(f"the data are not what model 'toy' takes: {line}")
 
 
 def test_a_model_that_does_not_say_what_it_takes_is_refused(flat):
     model = Model("toy", flat(1.0), SCHEMA, transformers={"scale": {}})
     with pytest.raises(ConfigError, match="does not say what its data are"):
-        scoring.check_schema(SCHEMA, model)
+        scoring.prepare({"rows": Rows((POINT, LABEL))}, Inference(start="toy:1"), model)
 
 
 # ---------------------------------------------------------------- from the command line

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import functools
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from aeros_core import streams
+from aeros_core.alignment import SourceSchema
 from aeros_core.data import Batch, Dataset, Partition
-from aeros_core.errors import ConfigError, DataError
+from aeros_core.errors import ConfigError
 from aeros_core.messages import State
 from aeros_core.powers import SupportsAnswers, SupportsFit, SupportsState
 from aeros_core.roles import Partitioner, Source, Trainer, Transformer
 from aeros_core.schema import Schema
+from aeros_core.source_data import Loaded, Transformers, load, shareable
 
-__all__ = ["Prepared", "answer", "check_schema", "prepare", "transform"]
+__all__ = [
+    "Prepared",
+    "answer",
+    "apply",
+    "check_schema",
+    "fitted_steps",
+    "output_schema",
+    "prepare",
+    "summarise",
+    "transform",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +41,7 @@ class Prepared:
         partition: Which rows of ``train`` each client holds.
         fitted: States of the steps that keep one, by name.
         source: Schema of the data before the first step.
+        agreed: The schema before the first step that other nodes bring their data to.
     """
 
     train: Dataset
@@ -35,6 +49,7 @@ class Prepared:
     partition: Partition
     fitted: Mapping[str, State]
     source: Schema | None = None
+    agreed: SourceSchema | None = None
 
     @property
     def schema(self) -> Schema:
@@ -42,39 +57,130 @@ class Prepared:
         return self.train.schema
 
 
-def prepare(transformers: Mapping[str, Transformer | Source | Partitioner], seed: int) -> Prepared:
+def prepare(
+    transformers: Transformers,
+    seed: int,
+    *,
+    agreed: SourceSchema | None = None,
+    fitted: Mapping[str, State] | None = None,
+) -> Prepared:
     """Load the data, apply each step in order, and cut it into clients.
 
     Without a partitioner one client holds everything.
+
+    Args:
+        transformers: Source, steps and partitioner by name, in order.
+        seed: Of the task.
+        agreed: The schema that the data are brought to; None: as the source describes them.
+        fitted: States of the fitted steps; None: they are fitted to these data.
 
     Raises:
         ConfigError: The order makes no sense, or a step cannot work on such data.
         DataError: The data are damaged, empty, or not finite.
     """
-    train, test = _load(transformers)
-    source = train.schema
+    return apply(transformers, load(transformers, agreed), seed, fitted=fitted)
+
+
+def apply(
+    transformers: Transformers,
+    loaded: Loaded,
+    seed: int,
+    *,
+    fitted: Mapping[str, State] | None = None,
+    cut: bool = True,
+) -> Prepared:
+    """Apply each step to loaded data, and cut them into clients; see `prepare`.
+
+    Args:
+        transformers: Source, steps and partitioner by name, in order.
+        loaded: What `load` returned.
+        seed: Of the task.
+        fitted: States of the fitted steps; None: they are fitted to these data.
+        cut: Whether the partitioner cuts; where all rows are one client's, it drops the columns
+            that only told clients apart.
+    """
+    train, test = loaded.train, loaded.test
+    source, dropped = loaded.source, frozenset[str]()
     partition: Partition | None = None
-    fitted: dict[str, State] = {}
+    states: dict[str, State] = {}
     for name, step in list(transformers.items())[1:]:
         if isinstance(step, Source | Partitioner):
             _check_place(name, step, partition, transformers)
         if isinstance(step, Partitioner):
-            partition = step.partition(train, streams.stream(seed, "partition"))
             names = train.schema.names
-            train, test = _drop(train, step), None if test is None else _drop(test, step)
-            source = source.without(*set(names) - set(train.schema.names))
+            if cut:
+                partition = step.partition(train, streams.stream(seed, "partition"))
+            drop = functools.partial(_drop, step=step, agreed=None if cut else loaded.agreed)
+            train, test = drop(train), None if test is None else drop(test)
+            dropped = frozenset(names) - set(train.schema.names)
         elif isinstance(step, Transformer):
             rows = len(train)
-            fitted |= _fit(name, step, train)
+            states |= _fit(name, step, train, fitted)
             train, test = _map(train, step), None if test is None else _map(test, step)
             _check_rows(name, partition, rows, len(train))
     return Prepared(
         train.check(),
         None if test is None else test.check(),
         _whole(len(train)) if partition is None else partition,
-        fitted,
-        source,
+        states,
+        source.without(*dropped),
+        loaded.agreed or _agreed(transformers, source, dropped),
     )
+
+
+def _agreed(transformers: Transformers, source: Schema, dropped: Collection[str]) -> SourceSchema:
+    """Return the schema of these data as one that others bring theirs to."""
+    optional = tuple(name for name in source.names if name in dropped)
+    return SourceSchema(shareable(transformers, source.without(*dropped)), optional)
+
+
+def fitted_steps(transformers: Transformers) -> dict[str, SupportsFit]:
+    """Return the steps that are fitted to data, by name, in order."""
+    return {
+        name: step
+        for name, step in transformers.items()
+        if isinstance(step, SupportsFit) and isinstance(step, Transformer)
+    }
+
+
+def summarise(
+    transformers: Transformers, loaded: Loaded, fitted: Mapping[str, State], name: str
+) -> State:
+    """Return a node's summary of its rows, from which one step is fitted.
+
+    Args:
+        transformers: Source, steps and partitioner by name, in order.
+        loaded: The node's rows.
+        fitted: States of the fitted steps before this one.
+        name: Of the step.
+
+    Raises:
+        ConfigError: There is no such step, or a step cannot work on such data.
+    """
+    train = loaded.train
+    for other, step in list(transformers.items())[1:]:
+        if isinstance(step, Partitioner):
+            train = _drop(train, step, loaded.agreed)
+        elif isinstance(step, Transformer):
+            if other == name and isinstance(step, SupportsFit):
+                step.output_schema(train.schema)
+                return step.summarise(train.batch())
+            _fit(other, step, train, fitted)
+            train = _map(train, step)
+    raise ConfigError(
+        f"transformer '{name}' is not fitted to data", exists=", ".join(fitted_steps(transformers))
+    )
+
+
+def output_schema(transformers: Transformers, loaded: Loaded) -> Schema:
+    """Return the schema behind the last step; no step need be fitted."""
+    schema = loaded.train.schema
+    for step in list(transformers.values())[1:]:
+        if isinstance(step, Transformer):
+            schema = step.output_schema(schema)
+        elif isinstance(step, Partitioner):
+            schema = _dropping(step, schema, loaded.agreed)
+    return schema
 
 
 def _check_place(
@@ -100,29 +206,18 @@ def _check_rows(name: str, partition: Partition | None, before: int, after: int)
         )
 
 
-def _fit(name: str, step: Transformer, train: Dataset) -> dict[str, State]:
+def _fit(
+    name: str, step: Transformer, train: Dataset, fitted: Mapping[str, State] | None
+) -> dict[str, State]:
     step.output_schema(train.schema)
     if isinstance(step, SupportsFit):
-        step.fit([step.summarise(train.batch())])
+        if fitted is None:
+            step.fit([step.summarise(train.batch())])
+        elif name in fitted:
+            step.restore(fitted[name])
+        else:
+            raise ConfigError(f"transformer '{name}' is not fitted yet")
     return {name: step.state()} if isinstance(step, SupportsState) else {}
-
-
-def _load(
-    transformers: Mapping[str, Transformer | Source | Partitioner],
-) -> tuple[Dataset, Dataset | None]:
-    name, source = next(iter(transformers.items()), ("", None))
-    if not isinstance(source, Source):
-        raise ConfigError(
-            f"transformer '{name}' comes first but loads no data"
-            if name
-            else "no transformer is chosen, so there is no data",
-            hint="name a source first, as in transformer=[digits,iid]",
-        )
-    train = source.load("train")
-    if train is None or not len(train):
-        raise DataError(f"transformer '{name}' loaded no example to train on")
-    test = source.load("test")
-    return train.check(), None if test is None else test.check()
 
 
 def _map(data: Dataset, step: Transformer) -> Dataset:
@@ -131,9 +226,14 @@ def _map(data: Dataset, step: Transformer) -> Dataset:
     return Dataset(schema, {name: columns[name] for name in schema.names})
 
 
-def _drop(data: Dataset, step: Partitioner) -> Dataset:
-    schema = step.output_schema(data.schema)
+def _drop(data: Dataset, step: Partitioner, agreed: SourceSchema | None) -> Dataset:
+    schema = _dropping(step, data.schema, agreed)
     return replace(data, schema=schema, columns={name: data.columns[name] for name in schema.names})
+
+
+def _dropping(step: Partitioner, schema: Schema, agreed: SourceSchema | None) -> Schema:
+    """Return a schema behind the partitioner; nodes may lack what it tells clients apart by."""
+    return step.output_schema(schema) if agreed is None else schema.without(*agreed.optional or ())
 
 
 def _whole(rows: int) -> Partition:

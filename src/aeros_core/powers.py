@@ -6,12 +6,13 @@ raises NotImplementedError is never needed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aeros_core.alignment import Differences, SourceSchema
 from aeros_core.counts import Count
 from aeros_core.data import Batch, Dataset
 from aeros_core.messages import Broadcast, Failure, Instruction, State, Update
@@ -34,6 +35,7 @@ __all__ = [
     "SupportsMembers",
     "SupportsPresence",
     "SupportsRefusals",
+    "SupportsSchema",
     "SupportsState",
 ]
 
@@ -114,6 +116,38 @@ class SupportsFit(SupportsState, Protocol):
 
     def fit(self, summaries: Iterable[State]) -> None:
         """Fit the step to the summaries of all nodes, in whatever order."""
+
+
+@runtime_checkable
+class SupportsSchema(Protocol):
+    """A source that can load its data as an agreed schema says.
+
+    `aeros_core.alignment.align` brings the data of any source to a schema, by the names of
+    fields and categories. This one reads the raw values with the schema in mind: a column of
+    the texts ``01`` and ``02`` stays text where the schema has categories for it. Columns that
+    the schema does not have, and options that name such, are no mistake then.
+
+    A source whose ranges are those of the rows it loaded, and not limits of the format, has a
+    true attribute ``observes_ranges``: such ranges do not leave a node.
+    """
+
+    @property
+    def declared(self) -> Collection[str]:
+        """Names of fields whose categories the task declares; they are not extended."""
+
+    @property
+    def differences(self) -> Differences:
+        """How the data of the last load differed from the agreed schema."""
+
+    def adopt(self, agreed: SourceSchema) -> None:
+        """Load from now on as ``agreed`` says, as far as the data can be brought to it."""
+
+    def declaration(self, categories: Mapping[str, Sequence[str]]) -> str:
+        """Return what to type so that the task declares categories of these fields.
+
+        Args:
+            categories: Those that are known already, by field.
+        """
 
 
 @runtime_checkable

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from aeros_core import npz, pipeline, safetensors
+from aeros_core.categories import code_of_unknown, codes_of
 from aeros_core.data import Batch
 from aeros_core.errors import ConfigError, DataError
 from aeros_core.parameters import Array
 from aeros_core.records import Model
 from aeros_core.roles import Transformer
-from aeros_core.schema import Field
+from aeros_core.schema import Field, Unknown
 
 __all__ = ["FILES", "read"]
 
@@ -116,14 +117,31 @@ def _typed(field: Field, column: Array) -> Array:
     if field.dtype == "str":
         return _texts(column)
     if field.categories is not None and column.dtype.kind in "OU":
-        codes = {name: code for code, name in enumerate(field.categories)}
-        column = np.array([codes.get(str(value), value) for value in column.ravel()], object)
+        column = _coded(field, column)
     text = column.dtype.kind in "OU"
     if not text and not np.can_cast(column.dtype, field.dtype, "same_kind"):
         raise TypeError(f"it is of dtype {column.dtype}")
     values: Array = column.astype(field.dtype).reshape(len(column), *column.shape[1:])
     if field.categories is not None and values.dtype.kind in "iu":
         top = len(field.categories) - 1
-        if values.size and (values.min() < 0 or values.max() > top):
+        strange = (values < 0) | (values > top)
+        if strange.any() and field.unknown is Unknown.refuse:
             raise ValueError(f"codes are 0 to {top}")
+        values[strange] = code_of_unknown(field)
     return values
+
+
+def _coded(field: Field, column: Array) -> Array:
+    """Return the codes of names; a whole number that is no name is a code already.
+
+    Raises:
+        ValueError: There are others, and the field refuses unknown values.
+    """
+    texts = column.astype(str)
+    codes, unknown = codes_of(field, texts)
+    for name in unknown:
+        if name.isdecimal():
+            codes[texts == name] = int(name)
+        elif field.unknown is Unknown.refuse:
+            raise ValueError(f"'{name}' is none of {', '.join((field.categories or ())[:10])}")
+    return codes

@@ -4,11 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
 from typing import Any
 
 from aeros_core.errors import ConfigError
 
-__all__ = ["Field", "Schema"]
+__all__ = ["OTHER", "Field", "Schema", "Unknown"]
+
+OTHER = "other"
+"""Name of the category that stands for unknown ones under `Unknown.other`."""
+
+
+class Unknown(StrEnum):
+    """What happens to a value that is none of a field's categories.
+
+    Args:
+        refuse: The rows are refused.
+        zeros: It belongs to no category: one-hot encoded it is all zeros, its code is -1.
+        other: It counts as the category called ``other``.
+    """
+
+    refuse = "refuse"
+    zeros = "zeros"
+    other = "other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +42,7 @@ class Field:
         unit: Unit of measurement, where there is one.
         categories: The values a categorical field takes. For integer codes,
             ``categories[code]`` is the name of the class.
+        unknown: What happens to a value that is none of the categories.
     """
 
     name: str
@@ -32,6 +51,7 @@ class Field:
     range: tuple[float, float] | None = None
     unit: str | None = None
     categories: tuple[str, ...] | None = None
+    unknown: Unknown = Unknown.refuse
 
     def __str__(self) -> str:
         """Return for example ``image: float32 (28, 28), 0 to 255``."""
@@ -157,7 +177,7 @@ class Schema:
 
     def to_json(self) -> dict[str, Any]:
         """Return the schema as JSON-ready data."""
-        return {"fields": [asdict(f) for f in self.fields], "target": self.target}
+        return {"fields": [_row(f) for f in self.fields], "target": self.target}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Schema:
@@ -172,8 +192,20 @@ class Schema:
         return cls(fields, data["target"])
 
 
+def _row(field: Field) -> dict[str, Any]:
+    """Return a field as JSON-ready data; the rule for unknown values where it is not the usual."""
+    row = asdict(field)
+    if field.unknown is Unknown.refuse:
+        del row["unknown"]
+    return row
+
+
 def _field(row: Mapping[str, Any]) -> Field:
     values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
+    try:
+        values["unknown"] = Unknown(values.get("unknown", Unknown.refuse))
+    except ValueError:
+        raise TypeError(f"{str(row)[:80]} is no field") from None
     read = Field(**values)
     lengths = read.shape if isinstance(read.shape, tuple) else ("no shape",)
     span = (0, 0) if read.range is None else read.range
@@ -181,6 +213,7 @@ def _field(row: Mapping[str, Any]) -> Field:
     shaped = all(n is None or type(n) is int for n in lengths)
     bounded = [isinstance(bound, int | float) for bound in span] == [True, True]
     spoken = isinstance(read.unit, str | None) and isinstance(read.categories, tuple | None)
+    spoken = spoken and all(isinstance(name, str) for name in read.categories or ())
     if not (named and shaped and bounded and spoken):
         raise TypeError(f"{str(row)[:80]} is no field")
     return read

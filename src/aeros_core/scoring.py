@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from aeros_core import cohort, ending, figures, origin, pipeline, sitting, streams
+from aeros_core.alignment import SchemaMismatch, SourceSchema, align, without_ranges
 from aeros_core.data import Dataset
 from aeros_core.errors import ConfigError, TaskError
 from aeros_core.intake import Nodes
@@ -17,15 +18,15 @@ from aeros_core.messages import Action, Instruction, Scores
 from aeros_core.outcomes import Result, Round, Status
 from aeros_core.parameters import Parameters
 from aeros_core.pipeline import Prepared
+from aeros_core.powers import SupportsSchema
 from aeros_core.records import Checkpoint, Model
 from aeros_core.roles import Components, Partitioner, Predictor, Source, Split, Transformer
-from aeros_core.schema import Field, Schema
 from aeros_core.sitting import Sitting
 from aeros_core.survey import gather
 from aeros_core.tally import Tally
 from aeros_core.task import Over, Task
 
-__all__ = ["Scoring", "check_schema", "model_of", "prepare", "server"]
+__all__ = ["Scoring", "model_of", "prepare", "server"]
 
 
 def model_of(task: Task, parts: Components) -> Model:
@@ -60,9 +61,21 @@ def prepare(
         for name, step in transformers.items()
         if isinstance(step, Source | Partitioner)
     }
+    wanted = _inputs(model)
+    for step in transformers.values():
+        if isinstance(step, SupportsSchema):
+            step.adopt(wanted)
     data = pipeline.prepare(kept, task.seed)
-    check_schema(data.schema, model)
-    return data
+    try:
+        rows, _ = align(data.train, replace(wanted, optional=()))
+    except SchemaMismatch as error:
+        raise SchemaMismatch.of(
+            error.differences,
+            f"the data are not what model '{model.name}' takes",
+            exists=f"the model takes\n{wanted.schema}",
+            hint="transformer=[…]: the source of such data, and what cuts them into clients",
+        ) from error
+    return replace(data, train=rows)
 
 
 def server(parts: Components, model: Model) -> Callable[[Parameters], Predictor]:
@@ -77,11 +90,11 @@ def server(parts: Components, model: Model) -> Callable[[Parameters], Predictor]
     return lambda parameters: serve(replace(model, parameters=parameters))
 
 
-def check_schema(schema: Schema, model: Model) -> None:
-    """Hold rows against what a model takes; they may lack the target.
+def _inputs(model: Model) -> SourceSchema:
+    """Return what rows are brought to: what a model takes, with or without the target.
 
     Raises:
-        ConfigError: They differ; names each difference.
+        ConfigError: The model does not say what it takes.
     """
     before = model.transformers.keys() - set(model.behind)
     told = model.inputs or (None if before else model.schema)
@@ -90,23 +103,7 @@ def check_schema(schema: Schema, model: Model) -> None:
             f"model '{model.name}' does not say what its data are before its transformers",
             hint="train it again; models keep this since their inputs are stored",
         )
-    wanted = Schema(
-        tuple(
-            _asked(f, told.target) for f in told.fields if f.name in schema or f.name != told.target
-        )
-    )
-    if lines := Schema(schema.fields).mismatches(wanted):
-        raise ConfigError(
-            f"the data are not what model '{model.name}' takes: " + "; ".join(lines),
-            exists=f"the model takes\n{told}",
-            hint="transformer=[…]: the source of such data, and what cuts them into clients",
-        )
-
-
-def _asked(field: Field, target: str | None) -> Field:
-    """Return what rows have to meet: new ones may go beyond the ranges of those seen."""
-    free = field.dtype == "str" or field.name == target  # names of classes are looked up
-    return replace(field, range=None, categories=None if free else field.categories)
+    return SourceSchema(without_ranges(told), optional=None, labelled=False)
 
 
 class _Rows:

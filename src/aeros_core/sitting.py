@@ -20,7 +20,7 @@ from aeros_core.storage_powers import SupportsRunLocks
 from aeros_core.task import Task
 
 __all__ = ["Keepers", "Sitting", "hold", "keepers", "let_go", "now", "open_run", "opened",
-           "state_of"]  # fmt: skip
+            "state_of", "stored_state"]  # fmt: skip
 
 Keepers: TypeAlias = Mapping[str, SupportsState]
 """Who has a state that an exact resume has to bring back, by role."""
@@ -29,9 +29,6 @@ NOT_IDENTITY = (
     "name", "rounds", "resume", "stop", "subtasks", "deadline", "below", "attempts", "samples",
 )  # fmt: skip
 """Options of a task that may change between two sittings of one run."""
-
-_LONGEST = 100
-"""Characters of a task's name that are in the name of its run, which has to fit into a file's."""
 
 LATER = {"collect": "statistics", "over": "all", "max_share": 0.5}
 """Options that earlier runs do not have: left out where they are as they would have been."""
@@ -91,7 +88,7 @@ def open_run(
             raise
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
     run = Run(
-        id=f"{task.name[:_LONGEST]}-{stamp}-{secrets.token_hex(3)}",
+        id=f"{task.name}-{stamp}-{secrets.token_hex(3)}",
         task=task.name,
         identity=parts.identity,
         config=parts.config,
@@ -170,6 +167,25 @@ def _continue(
             keepers[role].restore(state)
     history = [r for r in parts.repository.history(run.id) if r.number <= checkpoint.round.number]
     return Sitting(run, checkpoint.parameters, history, checkpoint.seconds)
+
+
+def stored_state(task: Task, parts: Components, role: str) -> State:
+    """Return what a role kept at the last round of the run that the task goes on with.
+
+    Args:
+        task: Whether it goes on with a run.
+        parts: Where runs are kept, and the identity of this one.
+        role: As in `keepers`.
+
+    Returns:
+        The state; empty where the task begins anew.
+
+    Raises:
+        ConfigError: There are runs of this task, but with another configuration.
+    """
+    run = _resumable(task, parts) if task.resume else None
+    checkpoint = None if run is None else parts.repository.latest(run.id)
+    return {} if checkpoint is None else checkpoint.state.get(role, {})
 
 
 def keepers(parts: Components, nodes: object) -> Keepers:

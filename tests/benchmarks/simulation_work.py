@@ -95,7 +95,13 @@ def characters(split: str, count: int, window: int, codes: int) -> tuple[Any, An
     """Return windows of text and the character after each, ``count`` of each speaker."""
     path = Path(os.environ.get("AEROS_DATA", "")) / "tinyshakespeare" / "input.txt.gz"
     if os.environ.get("AEROS_DATA") and path.is_file():
-        cut = {"window": window, "stride": 10, "min_characters": 2000, "test_fraction": 0.2}
+        cut: dict[str, Any] = {
+            "window": window,
+            "stride": 10,
+            "min_characters": 2000,
+            "test_fraction": 0.2,
+        }
+        cut |= {"alphabet": "", "unknown": "refuse"}
         data = Text(path=str(path), **cut).load("train" if split == "train" else "test")
         if data is not None:
             sizes = np.bincount(data.columns["speaker"])

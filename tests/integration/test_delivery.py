@@ -238,7 +238,7 @@ class TestRefused:
         (task / "toy-half-1.0").mkdir()
         (task / "toy-half-1.0/toy_half.py").write_text("raise SystemExit(7)")
         err = aeros.apart(*RUN, code=1)
-        assert "toy-half-1.0 is there, and is no unpacked algorithm" in err
+        assert "toy-half-1.0 is there, and is not an algorithm that aeros has unpacked" in err
         shutil.rmtree(task / "toy-half-1.0")
         aeros.apart(*RUN)
         assert (task / "toy-half-old/thesis.tex").read_text() == "mine"

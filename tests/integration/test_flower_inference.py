@@ -90,7 +90,7 @@ def test_a_site_with_other_columns_is_named_before_anything_is_asked(aeros, exec
     flats(1, 20).rename(columns={"age": "years"}).to_csv(aeros.folder / "other.csv", index=False)
     flower = executors(other="other.csv")
     told = aeros.apart("run", *trained, *flower, "task=inference", "task.start=prices", code=2)
-    assert "other: the data are not what model 'prices' takes: age: missing" in told
+    assert "other: the data are not what model 'prices' takes: column 'age' is missing" in told
 
 
 def test_answers_over_flower_are_those_of_one_process(aeros, port):

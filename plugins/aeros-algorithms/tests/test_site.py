@@ -323,3 +323,40 @@ def test_folders_that_others_may_write(take, built, site, which):
     (site.root / which).chmod(0o777)
     with pytest.raises(Refused, match="others may write"):
         take(built())
+
+
+def test_folders_of_others_beside_an_algorithm_stay(take, built, site):
+    """Folders whose names begin alike, and one that only looks like an older version."""
+    theirs = {"toy-half-photos/a.jpg": "a", "toy-half-0.9/notes.txt": "b", "toy-half-x-1/c": "c"}
+    for name, text in theirs.items():
+        path = site.root / "digits" / name
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    (site.root / ".lock").write_text("mine")
+    take(built(version="1.9"), version="1.9")
+    old = site.root / "digits/toy-half-1.9"
+    (old / "thesis.tex").write_text("mine")
+    folder = take(built(version="1.10"), version="1.10")
+    assert folders(site, "digits") == [folder]
+    for name, text in theirs.items():
+        assert (site.root / "digits" / name).read_text() == text
+    assert [p.name for p in old.iterdir()] == ["thesis.tex"]
+    assert (site.root / ".lock").read_text() == "mine"
+
+
+def test_what_others_put_into_an_algorithm_is_moved_beside_it(take, built, site):
+    folder = take(built())
+    (folder / "json.py").write_text("mine")
+    take(built())
+    [kept] = (site.root / "digits").glob(".kept-*/json.py")
+    assert kept.read_text() == "mine"
+    assert not (folder / "json.py").exists()
+
+
+def test_a_folder_of_others_in_its_place_is_refused(take, built, site):
+    place = site.root / "digits/toy-half-1.0"
+    place.mkdir(parents=True)
+    (place / "a.jpg").write_text("mine")
+    with pytest.raises(Refused, match="is not an algorithm that aeros has unpacked"):
+        take(built())
+    assert (place / "a.jpg").read_text() == "mine"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from aeros_core.parameters import Parameters
 from aeros_core.records import Model
 from aeros_core.schema import Field, Schema
-from aeros_flower import brief
+from aeros_flower import brief, plan
 from aeros_flower.parcel import Block, WireError
 
 SCHEMA = Schema(
@@ -44,7 +44,7 @@ MODEL = Model(
 def test_a_model_comes_back_as_it_was_without_its_parameters():
     config = {"task": {"name": "ask"}, "inferencer": None}
     content = brief.pack_preparation("identity", config, MODEL)
-    told, found = brief.unpack_preparation(content)
+    told, found, _ = brief.unpack_preparation(content)
     assert told == config
     for name in ("name", "schema", "inputs", "module", "transformers", "behind"):
         assert getattr(found, name) == getattr(MODEL, name)
@@ -59,7 +59,7 @@ def test_a_model_comes_back_as_it_was_without_its_parameters():
 
 def test_a_task_that_trains_describes_none():
     content = brief.pack_preparation("identity", {"trainer": {}})
-    assert brief.unpack_preparation(content) == ({"trainer": {}}, None)
+    assert brief.unpack_preparation(content) == ({"trainer": {}}, None, None)
 
 
 PLACES = [
@@ -91,4 +91,4 @@ def test_whatever_a_stranger_describes_is_read_or_refused(place, value):
 @pytest.mark.parametrize("shape", [[2], [2, -2], [4, 1, 1, 2], "4", [2, 2.0], None, [True, 4]])
 def test_an_array_is_not_read_in_a_shape_that_it_does_not_have(shape):
     with pytest.raises(WireError):
-        brief.shaped(np.ones(4), shape, "scores")
+        plan.shaped(np.ones(4), shape, "scores")

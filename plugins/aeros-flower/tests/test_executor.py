@@ -114,7 +114,7 @@ def test_each_reply_says_how_long_all_was_worked_at_so_far():
             pass
 
     job = object.__new__(Job)
-    job.nodes = Nodes()
+    job._nodes = Nodes()
     parameters = Parameters.of({"w": np.zeros(1, "float32")})
     asked = [Instruction(1, f"client-{i}", parameters) for i in range(4)]
     spent = [reply.scalars["seconds"] for reply in job.follow(asked, lambda: False)]

@@ -17,6 +17,8 @@ from aeros_transforms.sources.npz import Npz
 from aeros_transforms.sources.table import Table
 from aeros_transforms.sources.text import Text
 
+RULES = {"categories": None, "unknown": "refuse"}
+
 FRAME = pd.DataFrame(
     {
         "i": [1, 2, 3],
@@ -38,7 +40,7 @@ def table(path, **options):
     defaults = {
         "test_path": None, "test_fraction": 0.0, "seed": 0, "label": None, "label_kind": "auto",
         "group": None, "columns": [], "drop": [], "header": True, "names": [], "separator": ",",
-        "drop_missing": False,
+        "drop_missing": False, "units": None, **RULES,
     }  # fmt: skip
     return Table(path=str(path), **{**defaults, **options})
 
@@ -75,7 +77,7 @@ def test_parquet(tmp_path, packed, data):
 def test_npz(tmp_path, data):
     path = tmp_path / "a.npz"
     path.write_bytes(data.draw(damaged(archive())))
-    read_or_refused(Npz(path=str(path), label="y", test_fraction=0.0, seed=0))
+    read_or_refused(Npz(path=str(path), label="y", test_fraction=0.0, seed=0, **RULES))
 
 
 @MORE
@@ -88,7 +90,7 @@ def test_npz_whose_checksums_are_right(tmp_path, data, content):
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("x.npy", data.draw(damaged(member.getvalue(), content)))
         file.writestr("y.npy", data.draw(st.sampled_from([member.getvalue(), content])))
-    read_or_refused(Npz(path=str(path), label="y", test_fraction=0.0, seed=0))
+    read_or_refused(Npz(path=str(path), label="y", test_fraction=0.0, seed=0, **RULES))
 
 
 @pytest.mark.parametrize("options", [{}, {"header": False}, {"separator": "whitespace"}], ids=str)
@@ -184,4 +186,5 @@ def test_images(tmp_path, data, content):
 def test_plays(tmp_path, data, content):
     path = tmp_path / "a.txt"
     path.write_bytes(data.draw(damaged(b"ROMEO:\nO, speak again\n\nJULIET:\nRomeo!\n", content)))
-    read_or_refused(Text(path=str(path), window=3, stride=1, min_characters=1, test_fraction=0.0))
+    options = {"window": 3, "stride": 1, "min_characters": 1, "test_fraction": 0.0}
+    read_or_refused(Text(path=str(path), alphabet="", unknown="refuse", **options))

@@ -16,6 +16,8 @@ import pytest
 
 from aeros_core import unpacking
 
+RULES = {"categories": None, "unknown": "refuse"}
+
 MB = 2**20
 READ = """
     import sys
@@ -27,13 +29,14 @@ READ = """
     def kib():
         return int(next(l for l in open("/proc/self/status") if l.startswith("VmHWM")).split()[1])
 
+    RULES = {"categories": None, "unknown": "refuse"}
     path = sys.argv[1]
     if path.endswith(".npz"):
-        source = Npz(path=path, label="y", test_fraction=0.0, seed=0)
+        source = Npz(path=path, label="y", test_fraction=0.0, seed=0, **RULES)
     else:
         source = Table(path=path, test_path=None, test_fraction=0.0, seed=0, label=None,
             label_kind="auto", group=None, columns=[], drop=[], header=True, names=[],
-            separator=",", drop_missing=False)
+            separator=",", drop_missing=False, units=None, **RULES)
     before = kib()
     try:
         data = source.load("train")
@@ -131,7 +134,7 @@ def loaded(path):
     from aeros_transforms.sources.npz import Npz
 
     with pytest.raises(DataError) as caught:
-        Npz(path=str(path), label="y", test_fraction=0.0, seed=0).load("train")
+        Npz(path=str(path), label="y", test_fraction=0.0, seed=0, **RULES).load("train")
     return str(caught.value)
 
 

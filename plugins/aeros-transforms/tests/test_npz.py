@@ -4,6 +4,7 @@ import pytest
 from aeros_core.errors import ConfigError, DataError
 from aeros_core.schema import Field
 from aeros_core.testing import SourceTests
+from aeros_transforms.config import sources
 from aeros_transforms.sources.npz import Npz
 
 
@@ -13,7 +14,8 @@ def save(path, **arrays):
 
 
 def make(path, **options):
-    return Npz(**{"path": str(path), "label": "y", "test_fraction": 0.2, "seed": 0, **options})
+    usual = {k: v for k, v in vars(sources.Npz()).items() if k != "_target_"}
+    return Npz(**{**usual, "path": str(path), **options})
 
 
 class TestOneTable(SourceTests):

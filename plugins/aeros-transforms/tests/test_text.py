@@ -13,6 +13,7 @@ PLAY = "".join(f"{name}:\n{line}\n\n" for name, line in SAID.items())
 
 def make(path, **options):
     defaults = {"window": 5, "stride": 1, "min_characters": 10, "test_fraction": 0.4}
+    defaults |= {"alphabet": "", "unknown": "refuse"}
     return Text(**{"path": str(path), **defaults, **options})
 
 

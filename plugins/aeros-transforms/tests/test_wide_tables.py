@@ -91,7 +91,7 @@ def test_a_file_of_many_columns_is_prepared(tmp_path):
     options = {
         "test_path": None, "test_fraction": 0.0, "seed": 0, "label": "c0", "label_kind": "auto",
         "group": None, "drop": [], "header": True, "names": [], "separator": ",",
-        "drop_missing": False,
+        "drop_missing": False, "categories": {}, "unknown": "refuse", "units": {},
     }  # fmt: skip
 
     def work(width):

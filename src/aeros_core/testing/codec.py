@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from aeros_core.encoding import Encoded
 from aeros_core.parameters import Array, Parameters
 from aeros_core.roles import Codec
+from aeros_core.testing.options import OptionsContract
 
 __all__ = ["CodecTests"]
 
@@ -23,7 +24,7 @@ _BAD = st.sampled_from([float("nan"), float("inf"), float("-inf")])
 _SEEDS = st.integers(0, 2**32 - 1)
 
 
-class CodecTests:
+class CodecTests(OptionsContract):
     """Tests that any codec passes. A subclass defines `make`.
 
     ``make()`` returns a new codec.
@@ -37,6 +38,11 @@ class CodecTests:
     def make(self) -> Codec:
         """Return a new codec; every call the same."""
         raise NotImplementedError
+
+    def use(self, part: Codec) -> None:
+        """Encode a change."""
+        rng = np.random.default_rng(0)
+        part.fault(part.encode(_change(rng, self.sizes[0]), None, rng)[0])
 
     def test_is_a_codec(self) -> None:
         """The object has the role's methods."""

@@ -15,6 +15,7 @@ from aeros_core.messages import Update
 from aeros_core.parameters import Array
 from aeros_core.roles import Collector
 from aeros_core.testing.memory import MemoryContract
+from aeros_core.testing.options import OptionsContract
 from aeros_core.testing.updates import difference, sealed
 
 __all__ = ["CollectorTests"]
@@ -32,7 +33,7 @@ _SOME = settings(
 )
 
 
-class CollectorTests(MemoryContract):
+class CollectorTests(MemoryContract, OptionsContract):
     """Tests that any collector passes. A subclass defines `make`, and may say more.
 
     ``make()`` returns a new collector, in the state it has before the first round.
@@ -46,6 +47,11 @@ class CollectorTests(MemoryContract):
         dtypes: The dtypes of the parameters it is tried with.
         tolerance: What rounding may do to float32 numbers of magnitude one.
     """
+
+    def use(self, part: Collector) -> None:
+        """Aggregate some updates."""
+        rng = np.random.default_rng(0)
+        part.aggregate(self.parameters(rng), iter(self.updates(rng, self.least)))
 
     def test_is_a_collector(self) -> None:
         """The object has the role's method."""

@@ -9,11 +9,12 @@ from aeros_core.data import Batch
 from aeros_core.errors import ConfigError
 from aeros_core.records import Model
 from aeros_core.roles import Inferencer, Module
+from aeros_core.testing.options import OptionsContract
 
 __all__ = ["InferencerTests"]
 
 
-class InferencerTests:
+class InferencerTests(OptionsContract):
     """Tests that any inferencer passes. A subclass defines four methods.
 
     ``make()`` returns a new inferencer; ``model()`` a model that it can load, and
@@ -41,6 +42,11 @@ class InferencerTests:
     def module(self) -> Module | None:
         """Return the callable that builds the model's module; None: none is needed."""
         return None
+
+    def use(self, part: Inferencer) -> None:
+        """Load the model, and answer the batch."""
+        part.load(self.model(), self.module())
+        part.predict(self.batch())
 
     def loaded(self) -> Inferencer:
         """Return an inferencer that has loaded `model`."""

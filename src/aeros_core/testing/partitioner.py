@@ -7,11 +7,12 @@ import numpy as np
 from aeros_core.data import Batch, Dataset, Partition
 from aeros_core.roles import Partitioner, Source, Transformer
 from aeros_core.testing.agreement import assert_same
+from aeros_core.testing.options import OptionsContract
 
 __all__ = ["PartitionerTests"]
 
 
-class PartitionerTests:
+class PartitionerTests(OptionsContract):
     """Tests that any partitioner passes. A subclass defines two methods.
 
     ``make()`` returns a new partitioner, and ``example()`` data that it can cut into at
@@ -32,6 +33,10 @@ class PartitionerTests:
     def example(self) -> Dataset:
         """Return data the partitioner can cut; every call the same."""
         raise NotImplementedError
+
+    def use(self, part: Partitioner) -> None:
+        """Cut the example."""
+        part.partition(self.example(), np.random.default_rng(1))
 
     def cut(self, seed: int = 1) -> Partition:
         """Return the partition of the example that a generator of this seed gives."""

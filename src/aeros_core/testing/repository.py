@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
+from aeros_core.roles import Repository
 from aeros_core.testing.models import ModelsContract
+from aeros_core.testing.options import OptionsContract
 from aeros_core.testing.runs import RunsContract
 
 __all__ = ["RepositoryTests"]
 
 
-class RepositoryTests(RunsContract, ModelsContract):
+class RepositoryTests(RunsContract, ModelsContract, OptionsContract):
     """What every repository has to do.
 
     Subclass it and say how one is made::
@@ -21,3 +26,12 @@ class RepositoryTests(RunsContract, ModelsContract):
     with the same folder where a test looks at what another process would see: it has to
     return a new object each time, which shares nothing with the first but what is stored.
     """
+
+    def part(self) -> Repository:
+        """Return a new repository in a folder of its own."""
+        return self.make(Path(tempfile.mkdtemp(prefix="aeros-kit-")))
+
+    def use(self, part: Repository) -> None:
+        """List what it holds."""
+        part.runs()
+        part.models()

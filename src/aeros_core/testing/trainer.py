@@ -17,11 +17,12 @@ from aeros_core.parameters import Parameters
 from aeros_core.powers import SupportsCohort
 from aeros_core.roles import Trainer
 from aeros_core.schema import Field, Schema
+from aeros_core.testing.options import OptionsContract
 
 __all__ = ["TrainerTests"]
 
 
-class TrainerTests:
+class TrainerTests(OptionsContract):
     """Tests that any trainer passes. A subclass defines `make`.
 
     ``make()`` returns a new trainer, which must be able to learn `data`: 60 examples of
@@ -46,6 +47,13 @@ class TrainerTests:
             target="kind",
         )
         return Dataset(schema, {"numbers": numbers.astype(np.float32), "kind": labels})
+
+    def use(self, part: Trainer) -> None:
+        """Train on the data, and evaluate."""
+        data = self.data()
+        part.expects(data.schema)
+        update = part.train(self.instruction(part), data)
+        part.evaluate(update.parameters, data)
 
     def instruction(self, trainer: Trainer, seed: int = 3, **changes: Any) -> Instruction:
         """Return an instruction to train from the trainer's own initial parameters."""

@@ -18,11 +18,12 @@ from aeros_core.testing.agreement import (
     assert_same,
     assert_state,
 )
+from aeros_core.testing.options import OptionsContract
 
 __all__ = ["SourceTests", "TransformerTests"]
 
 
-class SourceTests:
+class SourceTests(OptionsContract):
     """Tests that any source passes. A subclass defines `make`.
 
     ``make()`` returns a new source that can load at least a training split.
@@ -31,6 +32,11 @@ class SourceTests:
     def make(self) -> Source:
         """Return a new source; every call the same."""
         raise NotImplementedError
+
+    def use(self, part: Source) -> None:
+        """Load both splits."""
+        part.load("train")
+        part.load("test")
 
     def train(self) -> Dataset:
         """Return the training split of a new source."""
@@ -75,7 +81,7 @@ class SourceTests:
                     assert_same(first.batch(), other.batch())
 
 
-class TransformerTests:
+class TransformerTests(OptionsContract):
     """Tests that any step passes. A subclass defines two methods.
 
     ``make()`` returns a new step, and ``example()`` data that it can work on: at least
@@ -93,6 +99,14 @@ class TransformerTests:
     def example(self) -> Dataset:
         """Return data the step can work on; every call the same."""
         raise NotImplementedError
+
+    def use(self, part: Transformer) -> None:
+        """Fit it, and transform the example."""
+        data = self.example()
+        part.output_schema(data.schema)
+        if isinstance(part, SupportsFit):
+            part.fit([part.summarise(data.batch())])
+        part.transform(data.batch())
 
     def ready(self) -> tuple[Transformer, Schema]:
         """Return a step that has seen the example's schema and is fitted to its rows.

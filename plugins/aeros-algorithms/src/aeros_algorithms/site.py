@@ -14,7 +14,6 @@ import json
 import os
 import re
 import secrets
-import shutil
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,7 +22,7 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from aeros_algorithms import checksums, collisions, keys, requirements, validity, wheel
+from aeros_algorithms import checksums, collisions, keys, requirements, unpacked, validity, wheel
 from aeros_algorithms.folders import KEYS, of_keys
 from aeros_algorithms.statement import Refused, fits
 from aeros_core import strict_json
@@ -147,12 +146,12 @@ def install(
         others = folders(site, task)
         same = [each for each in others if each.name.rpartition("-")[0] == found.name]
         collisions.check(found, site.root.resolve(), [x for x in others if x not in same])
-        if not _same(found, folder):
-            _unpack(found, folder)
+        if not unpacked.holds(folder, found.files):
+            unpacked.unpack(folder, found.files)
         _raise_floor(site, algorithm)
         for other in same:
-            if other != folder and _ours(other):
-                shutil.rmtree(other)
+            if other != folder:
+                unpacked.remove(other)
     return folder
 
 
@@ -176,7 +175,7 @@ def fetch(
 
 def folders(site: Site, task: str) -> list[Path]:
     """Return the folders of a task's algorithms."""
-    return sorted(path for path in (site.root / task).glob("[!.]*-*") if path.is_dir())
+    return sorted(filter(unpacked.is_ours, (site.root / task).glob("[!.]*-*")))
 
 
 def _locked(lock: Mapping[str, Pin], algorithm: Algorithm) -> None:
@@ -266,44 +265,3 @@ def _check_place(folder: Path) -> None:
         raise Refused(f"{folder} belongs to another user", hint=_ELSE)
     if told.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise Refused(f"others may write {folder}", hint=f"chmod o-w,g-w {folder}")
-
-
-def _ours(folder: Path) -> bool:
-    """Tell whether a folder is an unpacked wheel of its name, as `_unpack` leaves it."""
-    infos = [path.parent.name for path in folder.glob("*.dist-info/RECORD")]
-    name, _, version = folder.name.rpartition("-")
-    wanted = f"{name.replace('-', '_')}-{version}.dist-info"
-    return [info.replace("-", "_").replace(".", "_").lower() for info in infos] == [
-        wanted.replace("-", "_").replace(".", "_")
-    ]
-
-
-def _same(found: wheel.Wheel, folder: Path) -> bool:
-    """Tell whether a folder holds the files of a wheel, byte for byte, and no other."""
-    for compiled in [path for path in folder.rglob("__pycache__") if path.is_dir()]:
-        shutil.rmtree(compiled, ignore_errors=True)  # whose source might have been another
-    there = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
-    names = {path.relative_to(folder).as_posix() for path in there}
-    if folder.is_symlink() or any(map(Path.is_symlink, there)) or names != found.files.keys():
-        return False
-    return all((folder / path).read_bytes() == data for path, data in found.files.items())
-
-
-def _unpack(found: wheel.Wheel, folder: Path) -> None:
-    """Let the files appear at once; a killed process leaves a hidden folder at most."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = folder.with_name(f".{secrets.token_hex(8)}")
-    try:
-        for path, data in found.files.items():
-            target = aside / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-        if folder.exists():
-            if not _ours(folder):
-                raise Refused(f"{folder} is there, and is no unpacked algorithm", hint=_ELSE)
-            shutil.rmtree(folder)
-        aside.rename(folder)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)

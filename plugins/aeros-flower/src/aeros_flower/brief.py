@@ -1,30 +1,36 @@
-"""What nodes are told before a task: its configuration, and the model they are to answer with.
+"""What nodes are sent before a task: its configuration, the model they predict with, the plan.
 
 A model is described; its parameters come with instructions.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from flwr.app import RecordDict
 
 from aeros_core.messages import State
 from aeros_core.parameters import Array, Layout, Parameters
 from aeros_core.records import Model
 from aeros_core.schema import Schema
-from aeros_flower.parcel import Block, WireError, named, of, opened, pack
+from aeros_flower.parcel import Block, WireError, of, opened, pack
+from aeros_flower.plan import Plan, described_state, described_states, read_state, read_states
 
-__all__ = ["described", "pack_preparation", "read", "shaped", "unpack_preparation"]
-
-_ARRAYS, _SHAPES = "arrays", "shapes"
+__all__ = [
+    "described",
+    "pack_preparation",
+    "pack_summary",
+    "pack_summary_request",
+    "read",
+    "unpack_preparation",
+    "unpack_summary",
+    "unpack_summary_request",
+]
 
 
 def pack_preparation(
-    identity: str, config: Mapping[str, Any], model: Model | None = None
+    identity: str, config: Mapping[str, Any], model: Model | None = None, plan: Plan | None = None
 ) -> RecordDict:
     """Return the message that asks a node to prepare for a task.
 
@@ -32,16 +38,21 @@ def pack_preparation(
         identity: Of what decides the task's result.
         config: What of the task's configuration a node needs.
         model: What nodes are to answer with; None: they are to train.
+        plan: What nodes that train bring their data to.
     """
     block = Block()
     head: dict[str, Any] = {"identity": identity, "config": dict(config)}
     if model is not None:
         head["model"] = described(model, block)
+    if plan is not None:
+        head["plan"] = plan.pack(block)
     return pack("prepare", head, {"fitted": block})
 
 
-def unpack_preparation(content: RecordDict) -> tuple[dict[str, Any], Model | None]:
-    """Return the configuration in what `pack_preparation` wrote, and the model, if any.
+def unpack_preparation(
+    content: RecordDict,
+) -> tuple[dict[str, Any], Model | None, Plan | None]:
+    """Return what `pack_preparation` wrote: the configuration, the model and the plan, if any.
 
     The model has no parameters yet.
 
@@ -50,9 +61,49 @@ def unpack_preparation(content: RecordDict) -> tuple[dict[str, Any], Model | Non
     """
     head, blocks = opened(content, "prepare")
     told, config = head.get("model"), of(head.get("config"), dict, "config")
-    if told is None:
-        return config, None
-    return config, read(of(told, dict, "model"), blocks.get("fitted", []))
+    arrays, planned = blocks.get("fitted", []), head.get("plan")
+    model = None if told is None else read(of(told, dict, "model"), arrays)
+    plan = None if planned is None else Plan.unpack(of(planned, dict, "plan"), arrays)
+    return config, model, plan
+
+
+def pack_summary_request(step: str, fitted: Mapping[str, State]) -> RecordDict:
+    """Return the message that asks a node for the summary from which a step is fitted.
+
+    Args:
+        step: Name of the step.
+        fitted: States of the fitted steps before it, by name.
+    """
+    block = Block()
+    head = {"step": step, "fitted": described_states(fitted, block)}
+    return pack("summarise", head, {"fitted": block})
+
+
+def unpack_summary_request(content: RecordDict) -> tuple[str, dict[str, State]]:
+    """Read what `pack_summary_request` wrote.
+
+    Raises:
+        WireError: Something is missing, or of another type or size.
+    """
+    head, blocks = opened(content, "summarise")
+    fitted = read_states(of(head.get("fitted"), dict, "fitted"), blocks.get("fitted", []))
+    return of(head.get("step"), str, "step"), fitted
+
+
+def pack_summary(summary: State) -> RecordDict:
+    """Return the message with a node's summary."""
+    block = Block()
+    return pack("summary", {"summary": described_state(summary, block)}, {"summary": block})
+
+
+def unpack_summary(content: RecordDict) -> State:
+    """Read what `pack_summary` wrote.
+
+    Raises:
+        WireError: Something is missing, or of another type or size.
+    """
+    head, blocks = opened(content, "summary")
+    return read_state(of(head.get("summary"), dict, "summary"), blocks.get("summary", []))
 
 
 def described(model: Model, block: Block) -> dict[str, Any]:
@@ -64,17 +115,7 @@ def described(model: Model, block: Block) -> dict[str, Any]:
         "module": dict(model.module),
         "transformers": {name: dict(node) for name, node in model.transformers.items()},
         "behind": list(model.behind),
-        "fitted": {name: _state(state, block) for name, state in model.fitted.items()},
-    }
-
-
-def _state(state: State, block: Block) -> dict[str, Any]:
-    arrays = {name: np.asarray(v) for name, v in state.items() if hasattr(v, "shape")}
-    told: dict[str, Any] = {name: v for name, v in state.items() if name not in arrays}
-    return {
-        "told": told,
-        _ARRAYS: {name: block.add(array) for name, array in arrays.items()},
-        _SHAPES: {name: list(array.shape) for name, array in arrays.items()},
+        "fitted": described_states(model.fitted, block),
     }
 
 
@@ -94,7 +135,7 @@ def read(told: Mapping[str, Any], arrays: Sequence[Array]) -> Model:
         module=of(told.get("module"), dict, "module"),
         transformers=of(told.get("transformers"), dict, "transformers"),
         behind=tuple(of(n, str, "behind") for n in of(told.get("behind"), list, "behind")),
-        fitted={name: _read_state(of(s, dict, "state"), arrays) for name, s in fitted.items()},
+        fitted=read_states(fitted, arrays),
     )
 
 
@@ -103,21 +144,3 @@ def _schema(told: object) -> Schema:
         return Schema.from_json(of(told, dict, "schema"))
     except (KeyError, TypeError, AttributeError) as error:
         raise WireError(f"a schema that is none: {error}") from None
-
-
-def _read_state(told: Mapping[str, Any], arrays: Sequence[Array]) -> State:
-    shapes, found = of(told.get(_SHAPES), dict, _SHAPES), named(told, _ARRAYS, arrays)
-    state: dict[str, Any] = dict(of(told.get("told"), dict, "told"))
-    return state | {name: shaped(array, shapes.get(name), name) for name, array in found.items()}
-
-
-def shaped(array: Array, shape: object, name: str) -> Array:
-    """Return a flat array in a shape that a message says.
-
-    Raises:
-        WireError: The shape is none, or one of another size.
-    """
-    lengths = tuple(of(length, int, name) for length in of(shape, list, name))
-    if any(length < 0 for length in lengths) or math.prod(lengths) != array.size:
-        raise WireError(f"'{name}' has {array.size} elements, not those of shape {lengths}")
-    return array.reshape(lengths)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -10,26 +11,26 @@ from typing import Any
 
 from aeros_core import elements, workflow
 from aeros_core.admission import MOST_EXAMPLES
+from aeros_core.alignment import SourceSchema
 from aeros_core.errors import ConfigError
 from aeros_core.outcomes import Result, Status
-from aeros_core.pipeline import Prepared
 from aeros_core.powers import SupportsCodec
 from aeros_core.records import Model
 from aeros_core.roles import Components
-from aeros_core.schema import Schema
 from aeros_core.subtask import Kind
 from aeros_core.task import Task
 from aeros_flower import brief, neighbours
+from aeros_flower.agreement import Agreement, differences_of
 from aeros_flower.app import App
 from aeros_flower.door import Door
 from aeros_flower.gathering import Gathering
 from aeros_flower.invitation import Invitation
-from aeros_flower.job import digest
 from aeros_flower.limits import Limits
 from aeros_flower.link import Link
 from aeros_flower.neighbours import Standing
 from aeros_flower.nodes import FlowerNodes
 from aeros_flower.plain import PlainPost, aside
+from aeros_flower.plan import Plan
 from aeros_flower.reach import split
 from aeros_flower.roster import Member, Roster
 from aeros_flower.start import PORT, is_loopback, say
@@ -114,16 +115,23 @@ class FlowerController:
         try:
             config = self._app.train_config
             post = PlainPost(link, data.schema, config) if self._plain else link
-            judged = judge(parts, data, model, plain=self._plain)
+            ask = functools.partial(note, parts, model)
+            known = None if self._plain or model else Agreement(task, parts, data, ask)
+            judged = judge(parts, model, known, plain=self._plain)
             chosen = choose(task, model, self._only, plain=self._plain)
             admitted = link.admitted if isinstance(link, Link) else lambda _: ""
-            roster = Roster(post, note(parts, model), judged, say, chosen, admitted)
+            asked = ask() if known is None else known.message()
+            roster = Roster(post, asked, judged, say, chosen, admitted)
             codec = parts.collector.codec if isinstance(parts.collector, SupportsCodec) else None
             limits = Limits(window=self._window, patience=self._wait)
             here = Gathering(link, roster, self._expected, self._wait, self._invitation)
             here.wait(parts.control.check)
+            if known is not None:
+                data = known.reach(roster, post, self._wait, parts.control.check)
+                here.wait(parts.control.check)
             parts.events.aeros_on_status(task=task, status=Status.PLANNED)
-            nodes = FlowerNodes(post, roster, data.partition, codec, limits)
+            kept = {} if known is None else known.state()
+            nodes = FlowerNodes(post, roster, data.partition, codec, limits, kept)
             return workflow.run(task, parts, nodes, data, model)
         finally:
             link.close()
@@ -152,24 +160,36 @@ def _is_meant(name: str, only: Sequence[str]) -> bool:
     return not only or any(fnmatchcase(name, pattern) for pattern in only)
 
 
-def note(parts: Components, model: Model | None = None) -> Any:
+def note(parts: Components, model: Model | None = None, plan: Plan | None = None) -> Any:
     """Return the message that asks an executor to prepare for a task.
 
     Args:
         parts: For the configuration.
         model: What executors are to answer with; None: they are to train.
+        plan: What executors that train bring their data to.
     """
     names = ("task", "transformer", "trainer" if model is None else "inferencer")
     config = {name: parts.config.get(name) for name in names}
     config["collector"] = {"codec": (parts.config.get("collector") or {}).get("codec")}
-    return brief.pack_preparation(parts.identity, config, model)
+    return brief.pack_preparation(parts.identity, config, model, plan)
 
 
 def judge(
-    parts: Components, data: Prepared, model: Model | None = None, *, plain: bool = False
+    parts: Components,
+    model: Model | None = None,
+    agreement: Agreement | None = None,
+    *,
+    plain: bool = False,
 ) -> Callable[[Member], str]:
-    """Return what holds an executor, or a plain node of Flower, against what the task needs."""
-    here, wanted = digest(data.partition), {} if plain else _versions(parts, model)
+    """Return what holds an executor, or a plain node of Flower, against what the task needs.
+
+    Args:
+        parts: For the versions of what a node needs.
+        model: What executors are to answer with; None: they are to train.
+        agreement: The schema that their data are brought to, where they train.
+        plain: Whether nodes are Flower's own, of which nothing is known.
+    """
+    wanted = {} if plain else _versions(parts, model)
 
     def judged(member: Member) -> str:
         has = member.versions
@@ -178,20 +198,28 @@ def judge(
             for name, version in wanted.items()
             if has.get(name) != version
         ]
-        if other or member.told.get("error"):
-            return "; ".join(other) or str(member.told["error"])
-        if member.own and not plain and not 0 < member.examples <= MOST_EXAMPLES:
+        if other:
+            return "; ".join(other)
+        if agreement is not None and (why := agreement.problem(member)):
+            return why
+        pending = agreement is not None and member.told.get("unknown")
+        if member.told.get("error") and not pending:
+            return _answering(member, model) or str(member.told["error"])
+        if member.own and not plain and not pending and not 0 < member.examples <= MOST_EXAMPLES:
             return "it does not state how many examples it has, 1 or more"
-        there = Schema.from_json(member.told["schema"])
-        if model is not None and member.own:
-            return ""  # it has held its rows against the model itself
-        if lines := there.mismatches(data.schema):
-            return "its data are other data: " + "; ".join(lines)
-        if not member.own and member.told.get("digest") != here:
-            return "its data are other data: they are cut into other clients"
+        if differs := member.told.get("differs"):
+            return f"its data are not the task's own: other {', '.join(map(str, differs[:20]))}"
         return ""
 
     return judged
+
+
+def _answering(member: Member, model: Model | None) -> str:
+    """Return how rows of an executor are not what a model takes, by what it says of them."""
+    if model is None or "missing" not in member.told:
+        return ""
+    lines = differences_of(member.told, SourceSchema(model.inputs or model.schema)).lines()
+    return f"the data are not what model '{model.name}' takes: {'; '.join(lines)}" if lines else ""
 
 
 def choose(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import threading
 import time
@@ -10,6 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from aeros_core import elements, plugins
+from aeros_core.alignment import Differences, SchemaMismatch
 from aeros_core.errors import ConfigError
 from aeros_core.messages import Action, Failure, Instruction, Reply
 from aeros_core.registry import versions
@@ -78,6 +80,8 @@ class Executor:
         self._job: Job | None = None
         self._run, self._since, self._regretted = 0, "", (0, "")
         self._made_from: Any = None
+        self._made_for: Any = None
+        self._left_out: tuple[str, ...] = ()
         self._stopped = threading.Event()
 
     @property
@@ -161,6 +165,8 @@ class Executor:
             kind = parcel.kind_of(content)
             if kind == "prepare":
                 return self._prepared(content, run)
+            if kind == "summarise":
+                return self._summarised(content, run)
             if kind == "refused":
                 self._regret(str(wire.unpack_note(content, "refused").get("reason")), run)
                 return wire.pack_note("heard", {"name": self._place.name})
@@ -187,6 +193,25 @@ class Executor:
             told = self._prepare(content, run)
         answer = wire.pack_note("prepared", told)
         self.site.sent("prepared", parcel.size_of(answer), told.get("examples", 0))
+        return answer
+
+    def _summarised(self, content: Any, run: int) -> Any:
+        """Return the summary of the rows here from which a step is fitted, if it may leave."""
+        step, fitted = brief.unpack_summary_request(content)
+        job = self._job
+        if job is None or run != self._run:
+            return wire.pack_note("refused", {"reason": UNPREPARED})
+        try:
+            self.site.admit_summary(job.loaded_rows, step)
+            with working("summarise"), self.site.working("summarise", step=step):
+                summary = job.summarise(step, fitted)
+        except LogError:
+            raise
+        except Exception as error:
+            self._regret(redaction.whole(error), run)
+            return wire.pack_note("refused", {"reason": self.site.refused(error)})
+        answer = brief.pack_summary(summary)
+        self.site.sent("summary", parcel.size_of(answer), job.loaded_rows, step=step)
         return answer
 
     def _carried_out(
@@ -251,9 +276,16 @@ class Executor:
             self.site.admit_task(asked, self._registry)
             with self.site.working("prepare"):
                 self._build(content, asked)
-            return told | self._job.summary  # type: ignore[union-attr]  # it was built
+            job: Job = self._job  # type: ignore[assignment]  # it was built
+            return told | job.summary | self._different(job.differences)
         except LogError:
             raise
+        except SchemaMismatch as error:
+            self._job = None
+            sent = self.site.refused(error, ErrorKind.SCHEMA)
+            self._regret(redaction.whole(error), run)
+            self._regretted = (run, sent)
+            return told | self._different(error.differences) | {"error": sent}
         except Exception as error:
             self._job = None
             about = [] if asked is None else asked.unregistered(self._registry)
@@ -262,13 +294,49 @@ class Executor:
             self._regretted = (run, sent)  # the controller says that, too
             return told | {"error": sent}
 
+    def _different(self, differences: Differences) -> dict[str, Any]:
+        """Return how data differ from the task's schema, as far as the policy lets it be known.
+
+        Names are those that the task itself named; of others, and of categories, there is the
+        number alone. Categories of a column leave where the policy publishes them.
+        """
+        shown = {
+            name: list(names)
+            for name, names in differences.found.items()
+            if self.site.policy.names("categories", name)
+        }
+        if shown:
+            size = len(json.dumps(shown))
+            self.site.sent("categories", size, 0, columns=sorted(shown))
+        if differences.extra and differences.extra != self._left_out:
+            self._say(f"leaves out columns that the task does not use: {_few(differences.extra)}")
+        self._left_out = differences.extra
+        return {
+            "missing": list(differences.missing),
+            "kinds": dict(differences.kinds),
+            "unknown": dict(differences.unknown),
+            "handled": dict(differences.handled),
+            "extra": len(differences.extra),
+            "categories": shown,
+        }
+
     def _build(self, content: Any, asked: Request) -> None:
         """Build what the task needs, unless it is there already."""
         if self._job is not None and self._made_from == content:
             return
+        made = (asked.config, asked.plan and asked.plan.source) if asked.model is None else None
+        if self._job is not None and asked.plan is not None and made == self._made_for:
+            self._job.complete(asked.plan.fitted)
+            self._made_from = content
+            return
         self._job = None  # memory for one
+        self._made_for = made
         self._keeping = Keeping(self._place.state / self._place.name)
         job = prepared(self._registry, self._place, self.site.policy, asked)
         self.site.admit_data(job.fewest, job.sending)
         self._job, self._made_from = job, content
         tidy.settle()
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")

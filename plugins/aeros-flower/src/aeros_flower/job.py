@@ -12,22 +12,26 @@ from typing import Any
 import numpy as np
 
 from aeros_core import compose, members, pipeline, scoring, streams
+from aeros_core.alignment import Differences
 from aeros_core.answering import Answering
 from aeros_core.controllers.local import LocalNodes
 from aeros_core.data import Partition
 from aeros_core.data_files import ANYWHERE, NOWHERE, FileAccess
 from aeros_core.errors import ConfigError
 from aeros_core.intake import NO_TIME
-from aeros_core.messages import Failure, Instruction, Reply, Update
+from aeros_core.messages import Failure, Instruction, Reply, State, Update
 from aeros_core.parameters import Layout, Parameters
 from aeros_core.parts import build_module, build_part, demand
+from aeros_core.pipeline import Prepared
 from aeros_core.records import Model
 from aeros_core.registry import Registry
 from aeros_core.roles import Partitioner, Trainer
 from aeros_core.serving import Service
+from aeros_core.source_data import Loaded, load
 from aeros_core.subtask import Kind, Subtask
 from aeros_core.task import Collect, Evaluating, Over, Task
 from aeros_flower.place import Place
+from aeros_flower.plan import Plan
 from aeros_flower.site.opening import files_of
 from aeros_flower.site.options import SiteOptions
 from aeros_flower.site.policy import Policy
@@ -46,8 +50,11 @@ class Job:
             serves any of the clients that the task's partition has.
         model: What it is to answer with, without its parameters; None: it is to train.
         files: Which files these configurations may name.
+        plan: What data of one client's are brought to, and others are held against; None: the
+            data here decide, and steps are fitted to them.
 
     Raises:
+        SchemaMismatch: The data cannot be brought to the task's schema.
         AerosError: A plugin is missing, or the data cannot be used.
     """
 
@@ -58,29 +65,92 @@ class Job:
         client: str | None,
         model: Model | None = None,
         files: FileAccess = ANYWHERE,
+        plan: Plan | None = None,
     ) -> None:
         task = _task(config.get("task") or {}, model)
         steps = {
             name: build_part(registry, "transformer", node, name, files)
             for name, node in (config.get("transformer") or {}).items()
         }
-        if client is not None:
+        if client is not None and plan is None:
             steps = {n: step for n, step in steps.items() if not isinstance(step, Partitioner)}
+        self._steps, self._task, self._client, self._plan = steps, task, client, plan
+        self._codec = compose.build_codec(registry, config, files)
         self.sending: dict[str, object] = {}
-        worker: Trainer | Answering
-        if model is None:
-            worker = _trainer(registry, config, files)
-            self.sending = {"trainer": worker}
+        self._loaded: Loaded | None = None
+        self._data: Prepared | None = None
+        self._nodes: LocalNodes | None = None
+        self._worker: Trainer | Answering
+        if model is not None:
+            self._worker = _answering(registry, config, model, task.collect, files)
+            self._use(scoring.prepare(steps, task, model))
+            return
+        self._worker = trainer = _trainer(registry, config, files)
+        self.sending = {"trainer": trainer}
+        if client is None or plan is None:
             data = pipeline.prepare(steps, task.seed)
-            pipeline.check_schema(worker, data.schema)
-        else:
-            worker = _answering(registry, config, model, task.collect, files)
-            data = scoring.prepare(steps, task, model)
-        if client is not None:
-            whole = Partition(np.arange(len(data.train)), np.array([0, len(data.train)]), (client,))
+            pipeline.check_schema(trainer, data.schema)
+            self._use(data)
+            return
+        fitted = pipeline.fitted_steps(steps)
+        self.sending |= {f"transformer.{name}": step for name, step in fitted.items()}
+        self._loaded = load(steps, plan.source)
+        pipeline.check_schema(trainer, pipeline.output_schema(steps, self._loaded))
+        self.complete({} if not fitted else plan.fitted)
+
+    def complete(self, fitted: Mapping[str, State] | None) -> None:
+        """Apply the steps as they were fitted to the rows of all nodes; None: they are not yet.
+
+        Raises:
+            AerosError: The states are not those of the steps.
+        """
+        if fitted is not None and self._loaded is not None:
+            seed = self._task.seed
+            self._use(pipeline.apply(self._steps, self._loaded, seed, fitted=fitted, cut=False))
+
+    def summarise(self, step: str, fitted: Mapping[str, State]) -> State:
+        """Return the summary of the rows here from which a step is fitted.
+
+        Args:
+            step: Its name.
+            fitted: States of the fitted steps before it.
+
+        Raises:
+            ConfigError: Data here are not one client's, or there is no such step.
+        """
+        if self._loaded is None:
+            raise ConfigError("steps are fitted to data that are one client's")
+        return pipeline.summarise(self._steps, self._loaded, fitted, step)
+
+    def _use(self, data: Prepared) -> None:
+        if self._client is not None:
+            rows = len(data.train)
+            whole = Partition(np.arange(rows), np.array([0, rows]), (self._client,))
             data = replace(data, partition=whole)
-        self._data, self._worker, self._seed = data, worker, task.seed
-        self.nodes = LocalNodes(task, worker, data, compose.build_codec(registry, config, files))
+        self._data = data
+        self._nodes = LocalNodes(self._task, self._worker, data, self._codec)
+
+    @property
+    def prepared(self) -> Prepared:
+        """The data behind the last step.
+
+        Raises:
+            ConfigError: The steps are not fitted yet.
+        """
+        if self._data is None:
+            raise ConfigError("the steps of this task are not fitted yet")
+        return self._data
+
+    @property
+    def nodes(self) -> LocalNodes:
+        """The clients here.
+
+        Raises:
+            ConfigError: The steps are not fitted yet.
+        """
+        if self._nodes is None:
+            raise ConfigError("the steps of this task are not fitted yet")
+        return self._nodes
 
     def initial(self) -> Parameters:
         """Return the parameters that the task starts from.
@@ -90,7 +160,8 @@ class Job:
         """
         if isinstance(self._worker, Answering):
             raise ConfigError("this task trains nothing: it answers with a stored model")
-        return self._worker.initialise(self._data.schema, streams.seed(self._seed, "model"))
+        seed = streams.seed(self._task.seed, "model")
+        return self._worker.initialise(self.prepared.schema, seed)
 
     @cached_property
     def layout(self) -> Layout:
@@ -101,30 +172,53 @@ class Job:
         """Return how many rows a client has here; 0 for one that is unknown."""
         return self._sizes.get(client, 0)
 
-    @cached_property
+    @property
     def _sizes(self) -> dict[str, int]:
+        if self._data is None:
+            return {str(self._client): self.loaded_rows}
         sizes = self._data.partition.sizes.tolist()
         return {self.nodes.name(number): rows for number, rows in enumerate(sizes)}
 
     @property
+    def loaded_rows(self) -> int:
+        """Rows of the one client's data before the first step."""
+        return 0 if self._loaded is None else len(self._loaded.train)
+
+    @property
     def fewest(self) -> dict[str, int]:
         """Rows of the client that has fewest, by its name."""
+        if self._data is None:
+            return self._sizes
         sizes = self._data.partition.sizes
         return {self.nodes.name(int(sizes.argmin())): int(sizes.min())}
 
     @property
-    def summary(self) -> dict[str, Any]:
-        """What the controller is told of the data: their schema, and each client's examples.
+    def differences(self) -> Differences:
+        """How the data differed from the task's schema before they were brought to it."""
+        return Differences() if self._loaded is None else self._loaded.differences
 
-        For a partition of the task's own, a digest stands for the sizes.
-        """
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What the controller is told of the data: numbers, and whether they are the task's own."""
+        if self._data is None:
+            return {"clients": 1, "examples": self.loaded_rows, "differs": []}
         sizes = self._data.partition.sizes
         return {
-            "schema": self._data.schema.to_json(),
             "clients": len(self._data.partition),
             "examples": int(sizes.sum()),
-            "digest": digest(self._data.partition),
+            "differs": self._differs(self._data),
         }
+
+    def _differs(self, data: Prepared) -> list[str]:
+        """Return what of the task's own data is another here: fields by name, and clients."""
+        plan = self._plan
+        if plan is None or self._client is not None or data.agreed is None:
+            return []
+        here, there = data.agreed.schema, plan.source.schema
+        fields = [one.name for one in there.fields if one.name not in here or here[one.name] != one]
+        names = [f"column '{name}'" for name in fields]
+        names += ["columns"] * (not names and here != there)
+        return names + ["clients"] * (digest(data.partition) != plan.clients)
 
     def follow(
         self, instructions: Sequence[Instruction], stopped: Callable[[], bool]
@@ -225,4 +319,5 @@ def prepared(registry: Registry, place: Place, policy: Policy, asked: Request) -
     )
     config = options.configured(asked.config)
     model = None if asked.model is None else options.delivered(asked.model)
-    return Job(registry, config, place.name if place.own else None, model, NOWHERE)
+    client = place.name if place.own else None
+    return Job(registry, config, client, model, NOWHERE, asked.plan)

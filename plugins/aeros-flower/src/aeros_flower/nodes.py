@@ -58,6 +58,7 @@ class FlowerNodes:
         partition: Clients of the task's own data, served by executors without any.
         codec: What reads compressed updates.
         limits: How much is on its way at a time.
+        kept: What else is kept with the run for a controller that goes on.
     """
 
     def __init__(
@@ -67,7 +68,9 @@ class FlowerNodes:
         partition: Partition,
         codec: Decoder | None = None,
         limits: Limits | None = None,
+        kept: State | None = None,
     ) -> None:
+        self._kept: State = kept or {}
         self._post, self._roster, self._limits = post, roster, limits or Limits()
         self._partition, self._codec = partition, codec
         self._layout: Layout | None = None
@@ -172,7 +175,7 @@ class FlowerNodes:
 
     def state(self) -> State:
         """Return what a controller that goes on has to know: whom executors keep things for."""
-        return {"session": self._session, "homes": self._homes.to_json()}
+        return {**self._kept, "session": self._session, "homes": self._homes.to_json()}
 
     def restore(self, state: State) -> None:
         """Take up what `state` returned; of a run that began elsewhere nothing."""

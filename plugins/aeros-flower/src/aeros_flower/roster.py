@@ -101,6 +101,7 @@ class Roster:
         self._asked: dict[str, int] = {}
         self._refused: dict[str, int] = {}
         self._known: set[int] = set()
+        self._welcomed: set[str] = set()
         self._since: dict[int, float] = {}
         self._rests: dict[str, Rest] = {}
         self.members: dict[int, Member] = {}
@@ -162,6 +163,24 @@ class Roster:
         self.tell(f"executor {member.name} stands aside: {why}")
         self._refuse(member.number, why)
 
+    def prepare_later(self, preparing: Any) -> None:
+        """Ask those that come from now on something else."""
+        self._preparing = preparing
+
+    def prepare_again(self, preparing: Any) -> None:
+        """Ask everybody that is there once more, and those that come from now on."""
+        self._preparing, self._asked = preparing, {}
+        self.unfit.clear()
+        for number in sorted(self._known):
+            if (message := self._post.push(number, preparing)) is not None:
+                self._asked[message] = number
+
+    def exclude(self, member: Member, why: str) -> None:
+        """Take note that an executor cannot take part after all, and tell it."""
+        member.problem = self.unfit[member.name] = why
+        self.tell(f"executor {member.name} cannot take part: {why}")
+        self._refuse(member.number, why)
+
     def forget(self, number: int) -> None:
         """Take an executor from the list."""
         if gone := self._drop(number):
@@ -171,6 +190,7 @@ class Roster:
         self._known.discard(number)
         self._since.pop(number, None)
         gone = self.members.pop(number, None)
+        self._welcomed -= {gone.name} if gone else set()
         self._asked = {m: n for m, n in self._asked.items() if n != number}
         self._refused = {m: n for m, n in self._refused.items() if n != number}
         return gone
@@ -193,7 +213,8 @@ class Roster:
             self.tell(f"executor {admitted} cannot take part: {why}")
             self._refuse(number, self.unfit[admitted])
             return
-        for other in [m for m in self.members.values() if m.name == member.name]:
+        others = [m for m in self.members.values() if m.name == member.name]
+        for other in [m for m in others if m.number != number]:
             self._drop(other.number)  # it came back before it was missed, or is another one
             self._known.add(other.number)
             again = "came again, in place of the one before; two at a time need two names"
@@ -226,7 +247,9 @@ class Roster:
             self.tell(f"executor {member.name} cannot take part: {member.problem}")
         else:
             self.unfit.pop(member.name, None)
-            self.tell(f"executor {member.name} takes part")
+            if member.name not in self._welcomed:
+                self.tell(f"executor {member.name} takes part")
+            self._welcomed.add(member.name)
 
 
 def _member(number: int, told: Mapping[str, Any]) -> Member:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import time
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from aeros_core.roles import Components
 from aeros_core.task import Task
 from aeros_core.words import counted
 from aeros_flower import controller
+from aeros_flower.agreement import Agreement
 from aeros_flower.grid import GridPost
 from aeros_flower.link import quiet
 from aeros_flower.nodes import FlowerNodes
@@ -104,8 +106,10 @@ def rounds(task: Task, parts: Components, post: GridPost, nodes: int, wait: floa
         TaskError: Too few nodes came, or the task could not go on.
     """
     data, model = workflow.prepare(task, parts)
-    judged = controller.judge(parts, data, model)
-    asked, chosen = controller.note(parts, model), controller.choose(task, model)
+    ask = functools.partial(controller.note, parts, model)
+    known = None if model else Agreement(task, parts, data, ask)
+    judged, chosen = controller.judge(parts, model, known), controller.choose(task, model)
+    asked = ask() if known is None else known.message()
     roster = Roster(post, asked, judged, say, chosen)
     ends = time.monotonic() + wait
     while len(roster.members) < nodes and time.monotonic() < ends:
@@ -121,5 +125,7 @@ def rounds(task: Task, parts: Components, post: GridPost, nodes: int, wait: floa
         )
     parts.events.aeros_on_status(task=task, status=Status.PLANNED)
     codec = parts.collector.codec if isinstance(parts.collector, SupportsCodec) else None
+    if known is not None:
+        data = known.reach(roster, post, wait, parts.control.check)
     there = FlowerNodes(post, roster, data.partition, codec)
     return workflow.run(task, parts, there, data, model)

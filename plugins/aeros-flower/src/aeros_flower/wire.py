@@ -14,7 +14,6 @@ from aeros_core.messages import Action, Evaluation, Failure, Instruction, Reply,
 from aeros_core.parameters import Array, Layout, Parameters, TensorSpec
 from aeros_core.reply_limits import MOST_FIGURES, MOST_SHARES, figures_fault
 from aeros_core.tally import Refusal
-from aeros_flower.brief import shaped
 from aeros_flower.parcel import (
     ALONE,
     Block,
@@ -31,6 +30,7 @@ from aeros_flower.parcel import (
     pack,
     rows,
 )
+from aeros_flower.plan import shaped
 
 __all__ = [
     "model_of",

@@ -40,9 +40,9 @@ class State:
     def __str__(self) -> str:
         """Return it in words."""
         numbers = [done.number for done in self.rounds]
-        rounds = spelled("round", numbers) if numbers else ""
-        end = f"its end ({self.end['status']} after {self.end['rounds']})" if self.end else ""
-        return " and ".join(filter(None, [rounds, end])) or "no round"
+        rounds = _spelled(numbers) if numbers else ""
+        ends = "its end ({status} after {rounds} rounds)".format(**self.end) if self.end else ""
+        return " and ".join(filter(None, [rounds, ends])) or "no round"
 
 
 def is_superseded(waiting: State, there: State, before: End | None) -> bool:
@@ -68,6 +68,13 @@ def missing(waiting: State, there: State) -> list[int]:
     """Return the numbers of the rounds that wait and are not there yet."""
     known = {done.number for done in there.rounds}
     return [done.number for done in waiting.rounds if done.number not in known]
+
+
+def _spelled(numbers: Sequence[int]) -> str:
+    """Return for example ``rounds 6 to 8``."""
+    if len(numbers) > 1 and numbers[-1] - numbers[0] == len(numbers) - 1:
+        return f"rounds {numbers[0]} to {numbers[-1]}"
+    return spelled("round", numbers)
 
 
 def _has_ended(waiting: State, there: State, before: End | None) -> bool:

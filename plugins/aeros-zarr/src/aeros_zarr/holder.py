@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import socket
+from collections.abc import Container
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -67,6 +68,11 @@ class Holder:
             return True
         here = self.system == _system() and self.host == socket.gethostname() and bool(self.began)
         return here and _began(self.pid) != self.began
+
+    def let_go_here(self, tokens: Container[str]) -> bool:
+        """Tell whether this very process was the holder, and holds only these tokens now."""
+        mine = self.pid == os.getpid() and self.began == _began(self.pid) and not self.is_dead
+        return mine and self.system == _system() and self.token not in tokens
 
     def __str__(self) -> str:
         """Return it in words."""

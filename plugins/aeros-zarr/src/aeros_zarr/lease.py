@@ -28,6 +28,12 @@ BEAT = 10.0
 LEASE = 60.0
 """Seconds after which a lock that was not renewed is taken over."""
 
+_TRIES = 3
+"""How often letting go is tried; where that fails, the lock runs out."""
+
+_HELD: set[str] = set()
+"""Tokens of what this process holds."""
+
 _SURE = 0.6
 """Part of `LEASE` for which a holder need not look whether it still is one."""
 
@@ -54,6 +60,7 @@ class Lease:
         self._stop = threading.Event()
         self._number = self._taken()
         self._renewed = _now()
+        _HELD.add(holder.token)
         threading.Thread(target=self._beat, name="aeros-lease", daemon=True).start()
 
     def check(self) -> None:
@@ -71,9 +78,12 @@ class Lease:
     def release(self) -> None:
         """Let others have it."""
         self._stop.set()
-        with suppress(OSError), self._renewing:
-            if self._newest() == self._number:
-                self._store.replace(self._key(self._number), self._holder.gone().dump())
+        _HELD.discard(self._holder.token)
+        for _ in range(_TRIES):
+            with suppress(OSError), self._renewing:
+                if self._newest() == self._number:
+                    self._store.replace(self._key(self._number), self._holder.gone().dump())
+                return
 
     def _taken(self) -> int:
         """Return the number of this holder."""
@@ -92,7 +102,7 @@ class Lease:
             Locked: It does.
         """
         holder = self._read(number)
-        if holder is not None and holder.is_dead:
+        if holder is not None and (holder.is_dead or holder.let_go_here(_HELD)):
             return
         written = self._store.modified(self._key(number))
         age = None if written is None else self._store.now() - written

@@ -207,7 +207,7 @@ class S3Repository(Archive):
 
     def _newer(self, run: str, waiting: State, there: State) -> str:
         return (
-            f"{waiting} of run '{run}', which waited in {self._spool.folder}, are not uploaded:"
+            f"{waiting} of run '{run}', which waited in {self._spool.folder}, will not be uploaded:"
             f" {self._store.place()} has {there}, which is newer"
         )
 

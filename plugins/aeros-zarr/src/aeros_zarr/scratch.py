@@ -92,14 +92,17 @@ def remove_blob(path: Path, aside: Path) -> None:
     Raises:
         FileNotFoundError: There is none.
     """
-    if path.is_symlink():
-        return
-    if files(path) is None:
-        clear_folder(path)
+    names = files(path)
+    if names is None:
+        if not path.is_symlink():
+            clear_folder(path)
         return
     path.rename(aside)
-    clear_folder(aside)
-    if aside.exists():  # somebody has put something there in this moment
+    try:
+        for name in names:
+            os.unlink(f"{aside}/{name}")  # noqa: PTH108 - half of what a Path takes
+        aside.rmdir()
+    except OSError:  # somebody has put something there in this moment
         moved(aside, path)
 
 

@@ -11,6 +11,7 @@ from aeros_core.records import Model
 from aeros_core.registry import Registry
 from aeros_core.subtask import Kind
 from aeros_core.task import Collect
+from aeros_flower.plan import Plan
 from aeros_flower.site import addresses
 from aeros_flower.site.parts import Part, parts_of
 from aeros_flower.site.policy import Policy
@@ -29,10 +30,12 @@ class Request:
     Args:
         config: The task's configuration as plain data.
         model: What it is to answer with; None: it is to train.
+        plan: What data are brought to that are trained on.
     """
 
     config: Mapping[str, Any]
     model: Model | None = None
+    plan: Plan | None = None
 
     @property
     def task(self) -> Mapping[str, Any]:

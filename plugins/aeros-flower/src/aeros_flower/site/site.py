@@ -117,6 +117,18 @@ class Site:
         rules.enforce(self.policy, [*rows, release.judge_disclosures(self.policy, parts)])
         self._write("allowed", kind="task", rule="all", rows=sum(sizes.values()))
 
+    def admit_summary(self, rows: int, step: str) -> None:
+        """Hold a summary of rows against the smallest count that may be behind what leaves.
+
+        Raises:
+            RefusedByPolicy: Too few rows are behind it.
+        """
+        least = self.policy.smallest_count
+        if rows < least:
+            why = f"{rows} rows are behind the summary for {step}, {least} are needed"
+            verdict = Verdict("smallest_count", why, f"smallest_count: {max(rows, 1)}")
+            rules.enforce(self.policy, [verdict])
+
     def admit_instructions(self, instructions: Sequence[Instruction]) -> None:
         """Hold instructions against the kinds of sub-task, and the work that is left.
 

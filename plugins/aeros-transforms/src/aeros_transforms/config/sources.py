@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 from aeros_core.options import file_option, folder_option
 
@@ -16,6 +17,7 @@ __all__ = [
     "Npz",
     "Table",
     "Text",
+    "Unknown",
     "Wine",
 ]
 
@@ -26,6 +28,14 @@ class LabelKind(Enum):
     auto = "auto"
     category = "category"
     number = "number"
+
+
+class Unknown(Enum):
+    """What happens to a value that is none of a field's categories."""
+
+    refuse = "refuse"
+    zeros = "zeros"
+    other = "other"
 
 
 @dataclass
@@ -144,6 +154,12 @@ class Table:
         names: Column names of a file without header; empty: 0, 1, 2, …
         separator: One character, or ``whitespace`` or ``tab``.
         drop_missing: Leave out rows with a missing value.
+        categories: The categories of columns, as in ``{kind: [red, green], y: [0, 1]}``, also of
+            columns that hold numbers. The same on every node, whatever its own file holds.
+        unknown: What happens to a value of a feature that is none of its categories: the rows
+            are refused; it belongs to no category (``one_hot`` makes it all zeros); or it counts
+            as the category ``other``. A label that is unknown is always refused.
+        units: The units of columns, as in ``{height: cm}``.
     """
 
     _target_: str = "aeros_transforms.sources.table.Table"
@@ -160,6 +176,9 @@ class Table:
     names: list[str] = field(default_factory=list)
     separator: str = ","
     drop_missing: bool = False
+    categories: Any = None
+    unknown: Unknown = Unknown.refuse
+    units: Any = None
 
 
 @dataclass
@@ -176,6 +195,8 @@ class Npz:
         test_fraction: Part of the rows (of each class) kept for the test split where the
             archive holds none, 0 to below 1; 0: none.
         seed: Seed of the draw of the test split.
+        categories: The categories of arrays, as in ``{y: [0, 1, 2]}``, the same on every node.
+        unknown: What happens to a value that is none of its categories: see `Table`.
     """
 
     _target_: str = "aeros_transforms.sources.npz.Npz"
@@ -183,6 +204,8 @@ class Npz:
     label: str = "y"
     test_fraction: float = 0.2
     seed: int = 0
+    categories: Any = None
+    unknown: Unknown = Unknown.refuse
 
 
 @dataclass
@@ -197,6 +220,8 @@ class Text:
         min_characters: Leave out speakers who say fewer characters in all.
         test_fraction: Part at the end of what each speaker says kept for the test split, 0
             to below 1; 0: none.
+        alphabet: The characters, the same on every node; empty: those of the file.
+        unknown: What happens to a character that is not in the alphabet: see `Table`.
     """
 
     _target_: str = "aeros_transforms.sources.text.Text"
@@ -205,3 +230,5 @@ class Text:
     stride: int = 10
     min_characters: int = 2000
     test_fraction: float = 0.2
+    alphabet: str = ""
+    unknown: Unknown = Unknown.refuse

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from aeros_core.categories import name_of
 from aeros_core.errors import DataError
 from aeros_core.parameters import Array
 from aeros_core.schema import Field
 
-__all__ = ["category", "feature", "name_of", "number", "target", "text", "texts"]
+__all__ = ["category", "feature", "name_of", "named", "number", "target", "text", "texts"]
 
 
 def number(name: str, values: Array) -> tuple[Field, Array]:
@@ -50,9 +51,10 @@ def category(name: str, codes: Array, values: Sequence[Any] | Array) -> tuple[Fi
     return Field(name, "int64", column.shape[1:], categories=categories), column
 
 
-def name_of(value: Any) -> str:
-    """Return the name of a class or a client: its text, and 3 for 3.0 too."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+def named(name: str, values: Array) -> tuple[Field, Array]:
+    """Return an array as the names of its values, however they are stored."""
+    found, codes = np.unique(values, return_inverse=True)
+    return texts(name, [name_of(value) for value in found.tolist()], codes.reshape(values.shape))
 
 
 def feature(name: str, values: Array) -> tuple[Field, Array]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,8 +50,13 @@ class Layout:
                 exists="one character, whitespace, tab",
             )
 
-    def read(self, path: str | Path, option: str) -> Any:
+    def read(self, path: str | Path, option: str, texts: Collection[str] = ()) -> Any:
         """Return the file as a pandas frame whose columns have text names.
+
+        Args:
+            path: The file.
+            option: The option that named it.
+            texts: Columns of a text file that are read as they are written: 01 is not 1.
 
         Raises:
             ConfigError: There is no such file, or ``names`` has another length.
@@ -61,7 +67,7 @@ class Layout:
             if Path(path).suffix in (".parquet", ".pq"):
                 frame = parquet.read(packed, path)
             else:
-                frame = self._text(unpacking.unpack(packed, path), path, len(packed))
+                frame = self._text(unpacking.unpack(packed, path), path, len(packed), texts)
         except AerosError:
             raise
         except Exception as error:  # damaged bytes raise errors of many kinds in two libraries
@@ -71,17 +77,17 @@ class Layout:
             raise DataError(f"{path} has lines with more values than there are column names")
         return self._named(frame, path)
 
-    def _text(self, data: bytes, path: str | Path, packed: int) -> Any:
-        columns = self._parsed(data, 1).shape[1]
+    def _text(self, data: bytes, path: str | Path, packed: int, texts: Collection[str]) -> Any:
+        columns = self._parsed(data, 1, ()).shape[1]
         rows = data.count(b"\n") + data.count(b"\r") + 1
         if rows * columns * _CELL > unpacking.FLOOR:  # counted closely where it may matter
             rows = sum(1 for line in io.BytesIO(data) if line.strip())
         unpacking.check(
             f"{path}, {rows} lines of {columns} columns,", rows * columns * _CELL, packed
         )
-        return self._parsed(data, None)
+        return self._parsed(data, None, texts)
 
-    def _parsed(self, data: bytes, rows: int | None) -> Any:
+    def _parsed(self, data: bytes, rows: int | None, texts: Collection[str]) -> Any:
         import pandas as pd
 
         with warnings.catch_warnings():
@@ -93,7 +99,16 @@ class Layout:
                 encoding="utf-8-sig",
                 low_memory=False,
                 nrows=rows,
+                dtype=dict.fromkeys(self._places(texts), str),
             )
+
+    def _places(self, texts: Collection[str]) -> Collection[Any]:
+        """Return what pandas calls some columns: it numbers those of a file without header."""
+        if self.header:
+            return texts
+        if self.names:
+            return [number for number, name in enumerate(self.names) if name in texts]
+        return [int(name) for name in texts if name.isdecimal()]
 
     def _named(self, frame: Any, path: str | Path) -> Any:
         names = self.names or tuple(str(name) for name in frame.columns)

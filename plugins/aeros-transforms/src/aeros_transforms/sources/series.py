@@ -7,13 +7,23 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
+from aeros_core.categories import name_of
 from aeros_core.errors import ConfigError, DataError
 from aeros_core.parameters import Array
 from aeros_core.schema import Field
 from aeros_transforms.options import override
 from aeros_transforms.sources import encode
 
-__all__ = ["Encoded", "category", "feature", "fractional", "number", "numeric"]
+__all__ = [
+    "Encoded",
+    "category",
+    "feature",
+    "fractional",
+    "like",
+    "named",
+    "number",
+    "numeric",
+]
 
 Encoded: TypeAlias = tuple[Field, Array]
 
@@ -57,6 +67,40 @@ def feature(values: Any) -> Encoded:
         return number(values)
     codes, found = _factorize(values)
     return encode.texts(str(values.name), [str(value) for value in found], codes)
+
+
+def named(values: Any) -> Encoded:
+    """Return a column as the names of its values: 3 for 3.0, and True for a boolean.
+
+    Raises:
+        ConfigError: It holds neither numbers nor text.
+        DataError: Values are missing.
+    """
+    codes, found = _factorize(values)
+    return encode.texts(str(values.name), [name_of(value) for value in found], codes)
+
+
+def like(values: Any, other: Any) -> Any:
+    """Return a column in the kind of another one of the same meaning: numbers, texts, booleans.
+
+    Raises:
+        DataError: It holds texts that are no numbers, and the other one numbers.
+    """
+    if pd.api.types.is_bool_dtype(other) and numeric(values) and values.isin([0, 1]).all():
+        return values.astype(bool)
+    if numeric(other) and pd.api.types.is_bool_dtype(values):
+        return values.astype(int)
+    if numeric(other) and not numeric(values):
+        try:
+            return pd.to_numeric(values)
+        except (ValueError, TypeError) as error:
+            raise DataError(
+                f"column '{values.name}' of the test file holds text, and numbers in the other",
+                hint=override("transformer.table.drop", str(values.name)),
+            ) from error
+    if numeric(values) and not numeric(other) and not isinstance(other.dtype, pd.CategoricalDtype):
+        return values.map(name_of, na_action="ignore")
+    return values
 
 
 def _factorize(values: Any) -> tuple[Array, list[Any]]:

@@ -6,17 +6,24 @@ Learning of Deep Networks from Decentralized Data, AISTATS 2017, section 3.
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Mapping, Sequence
+from enum import Enum
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from aeros_core import data_files, proportions
+from aeros_core.alignment import Differences, SourceSchema, align
+from aeros_core.categories import with_other
 from aeros_core.data import Dataset
 from aeros_core.errors import ConfigError, DataError
 from aeros_core.roles import Split
-from aeros_core.schema import Field, Schema
+from aeros_core.schema import Field, Schema, Unknown
 from aeros_transforms.options import at_least, fraction
 from aeros_transforms.sources import files
+from aeros_transforms.sources.declared import rule_of
 from aeros_transforms.sources.play import speeches
 
 __all__ = ["Text"]
@@ -34,6 +41,9 @@ class Text:
         ConfigError: An option is out of its range.
     """
 
+    linked = (("text", "next"),)
+    """Fields that have one alphabet."""
+
     def __init__(
         self,
         *,
@@ -42,6 +52,8 @@ class Text:
         stride: int,
         min_characters: int,
         test_fraction: float,
+        alphabet: str,
+        unknown: Enum | str,
     ) -> None:
         at_least("transformer.text.window", window, 1)
         at_least("transformer.text.stride", stride, 1)
@@ -50,15 +62,27 @@ class Text:
         self._path = path or data_files.dataset("tinyshakespeare/input.txt.gz")
         self._fraction = test_fraction
         self._window, self._stride, self._least = window, stride, min_characters
+        self._alphabet = tuple(dict.fromkeys(alphabet))
+        self._rule = rule_of("transformer.text.unknown", unknown)
+        self.declared = frozenset(("text", "next") if alphabet else ())
+        self.differences = Differences()
+
+    def adopt(self, agreed: SourceSchema) -> None:
+        """Load from now on as an agreed schema says; see `powers.SupportsSchema`."""
+
+    def declaration(self, categories: Mapping[str, Sequence[str]]) -> str:
+        """Return what to type so that the task declares the characters."""
+        known = next(iter(categories.values()), ())
+        return _to_type("".join(known) + "…")
 
     def load(self, split: Split) -> Dataset | None:
         """Return a split; see `roles.Source`."""
         if split == "test" and not self._fraction:
             return None
         text = self._read()
-        alphabet = np.unique(_codepoints(text))
+        found = np.unique(_codepoints(text))
         said = self._speakers(text)
-        cuts = [self._cut(np.searchsorted(alphabet, _codepoints(s)), split) for s in said.values()]
+        cuts = [self._cut(np.searchsorted(found, _codepoints(s)), split) for s in said.values()]
         windows = np.concatenate(cuts)
         if not len(windows):
             raise ConfigError(
@@ -66,9 +90,18 @@ class Text:
                 f" the {split} split"
             )
         speaker = np.repeat(np.arange(len(cuts)), [len(cut) for cut in cuts])
-        schema = _schema(self._window, tuple(chr(c) for c in alphabet), tuple(said))
+        characters = tuple(chr(c) for c in found)
+        schema = _schema(self._window, characters, tuple(said))
         columns = {"text": np.ascontiguousarray(windows[:, :-1]), "speaker": speaker}
-        return Dataset(schema, columns | {"next": windows[:, -1].copy()})
+        data = Dataset(schema, columns | {"next": windows[:, -1].copy()})
+        alphabet = with_other(self._alphabet or characters, self._rule)
+        wanted = _schema(self._window, alphabet, tuple(said), self._rule)
+        return align(data, SourceSchema(wanted), self._hint)[0]
+
+    def _hint(self, differences: Differences) -> str:
+        """Return what to type where the file has characters that were not declared."""
+        found = [character for names in differences.found.values() for character in names]
+        return _to_type("".join(dict.fromkeys([*self._alphabet, *found])))
 
     def _read(self) -> str:
         data = files.read(self._path, "transformer.text.path")
@@ -107,12 +140,23 @@ def _codepoints(text: str) -> NDArray[np.uint32]:
     return np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
 
 
-def _schema(window: int, alphabet: tuple[str, ...], speakers: tuple[str, ...]) -> Schema:
+def _schema(
+    window: int,
+    alphabet: tuple[str, ...],
+    speakers: tuple[str, ...],
+    unknown: Unknown = Unknown.refuse,
+) -> Schema:
+    """Return the schema; a speaker may be any, as speakers are only told apart."""
     return Schema(
         (
-            Field("text", "int64", (window,), categories=alphabet),
-            Field("speaker", "int64", categories=speakers),
+            Field("text", "int64", (window,), categories=alphabet, unknown=unknown),
+            Field("speaker", "int64", categories=speakers, unknown=Unknown.zeros),
             Field("next", "int64", categories=alphabet),
         ),
         "next",
     )
+
+
+def _to_type(alphabet: str) -> str:
+    text = alphabet.replace("\\", "\\\\").replace('"', '\\"')
+    return shlex.quote(f'transformer.text.alphabet="{text}"')

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from aeros_core import unpacking
+from aeros_core.categories import code_of_unknown, codes_of
 from aeros_core.data import Batch
 from aeros_core.errors import ConfigError, DataError
 from aeros_core.messages import State
 from aeros_core.parameters import Array
-from aeros_core.schema import Field, Schema
+from aeros_core.schema import Field, Schema, Unknown
 from aeros_transforms.options import all_known, override
 from aeros_transforms.steps.binding import Binding, bound
 
@@ -24,13 +25,14 @@ _OPTION = "transformer.one_hot"
 class OneHot:
     """`config.steps.OneHot`: text or codes ``shape`` become float32 ``(*shape, categories)``.
 
-    The categories are those the schema declares, in its order.
+    The categories are those the schema declares, in its order. A value that is none of them
+    follows the field's rule (`schema.Unknown`): it is refused, all zeros, or ``other``.
     """
 
     def __init__(self, *, fields: Sequence[str]) -> None:
         self._names = tuple(fields)
         self._binding: Binding | None = None
-        self._categories: dict[str, tuple[str, ...]] = {}
+        self._fields: dict[str, Field] = {}
 
     def output_schema(self, schema: Schema) -> Schema:
         """Return the schema with the fields as vectors.
@@ -56,7 +58,7 @@ class OneHot:
                 f"{_OPTION}.fields={field.name}: the field has no categories",
                 exists=", ".join(found) or "no field has",
             )
-        self._categories[field.name] = field.categories
+        self._fields[field.name] = field
         return Field(field.name, "float32", (*field.shape, len(field.categories)), (0.0, 1.0))
 
     def transform(self, batch: Batch) -> Batch:
@@ -67,14 +69,18 @@ class OneHot:
         """
         done = dict(batch)
         for name, column in bound(self._binding, _OPTION).columns(batch):
-            categories = self._categories[name]
-            codes = column if column.dtype.kind in "iu" else _codes(name, column, categories)
+            field = self._fields[name]
+            categories = field.categories or ()
+            codes = column if column.dtype.kind in "iu" else _codes(field, column)
             strange = (codes < 0) | (codes >= len(categories))
             if strange.any():
-                raise _unknown(name, str(codes[strange][0]), categories)
+                if field.unknown is Unknown.refuse:
+                    raise _refusal(name, str(column[strange][0]), categories)
+                codes = np.where(strange, code_of_unknown(field), codes)
             _check_memory(name, codes.size, len(categories))
             vectors = np.zeros((*codes.shape, len(categories)), dtype=np.float32)
-            np.put_along_axis(vectors, codes[..., np.newaxis], 1, axis=-1)
+            ones = np.array(codes >= 0, np.float32)  # a code of -1 is no category
+            np.put_along_axis(vectors, codes[..., np.newaxis], ones[..., np.newaxis], axis=-1)
             done[name] = vectors
         return done
 
@@ -87,14 +93,25 @@ class OneHot:
         """Return fields and categories."""
         if self._binding is None:
             return {}
-        kept = {name: self._categories[name] for name in self._binding.fields}
-        return {**self._binding.state(), "categories": json.dumps(kept)}
+        fields = [self._fields[name] for name in self._binding.fields]
+        state = {
+            **self._binding.state(),
+            "categories": json.dumps({one.name: one.categories for one in fields}),
+        }
+        rules = {one.name: one.unknown for one in fields if one.unknown is not Unknown.refuse}
+        return state | ({"unknown": json.dumps(rules)} if rules else {})
 
     def restore(self, state: State) -> None:
         """Take up what `state` returned; nothing else is needed to transform."""
         self._binding = Binding.restore(state) if state else None
         kept = json.loads(str(state["categories"])) if state else {}
-        self._categories = {name: tuple(values) for name, values in kept.items()}
+        rules = json.loads(str(state.get("unknown", "{}")))
+        self._fields = {
+            name: Field(
+                name, "*", (), None, None, tuple(values), Unknown(rules.get(name, "refuse"))
+            )
+            for name, values in kept.items()
+        }
 
 
 def _check_memory(name: str, values: int, categories: int) -> None:
@@ -108,17 +125,18 @@ def _check_memory(name: str, values: int, categories: int) -> None:
         )
 
 
-def _codes(name: str, column: Array, categories: tuple[str, ...]) -> Array:
-    """Return the codes of texts."""
-    known = {category: code for code, category in enumerate(categories)}
+def _codes(field: Field, column: Array) -> Array:
+    """Return the codes of texts, -1 or that of ``other`` for unknown ones."""
+    known = {category: code for code, category in enumerate(field.categories or ())}
     values = column.ravel().tolist()
     codes = np.fromiter((known.get(value, -1) for value in values), np.int64, len(values))
     if (strange := codes < 0).any():
-        raise _unknown(name, str(values[int(strange.argmax())]), categories)
+        odd = column.ravel()[strange]
+        codes[strange] = codes_of(field, odd)[0]
     return codes.reshape(column.shape)
 
 
-def _unknown(name: str, value: str, categories: tuple[str, ...]) -> DataError:
+def _refusal(name: str, value: str, categories: tuple[str, ...]) -> DataError:
     shown = ", ".join(categories[:10]) + (", …" if len(categories) > 10 else "")
     return DataError(
         f"field '{name}' holds '{value}', which is none of its {len(categories)} categories",
