@@ -21,7 +21,7 @@ LAYERS = [
     "clock weight_cap reply_limits admission intake cohort busy survey node divergence origin"
     " sitting ending rounds figures answering answers scoring workflow pipeline source_data"
     " elements explanation serving retention queries lineage samples"
-    " tables curves safetensors rowfile",
+    " tables curves safetensors rowfile kernel_cache",
     # transport
     "controllers controllers.local",
     # configuration and discovery, and what a person sees

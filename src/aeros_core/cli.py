@@ -58,6 +58,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not _takes_more(sys.stdout):
             console.released(sys.stdout)
         return _failed(_of_the_system(error))
+    except ImportError as error:
+        from aeros_core.mistakes import unimportable
+
+        return _failed(unimportable(error))
 
 
 def _command(arguments: Sequence[str]) -> int:
@@ -220,7 +224,7 @@ def _job(cfg: DictConfig, delivery: Delivery) -> float | None:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    from aeros_core import compose, config, followups
+    from aeros_core import compose, config, followups, mistakes
     from aeros_core.progress import progress
     from aeros_core.report import RunDirectory
 
@@ -235,10 +239,11 @@ def _job(cfg: DictConfig, delivery: Delivery) -> float | None:
         report = RunDirectory(Path(runtime.runtime.output_dir), data)
         job = compose.build(cfg, delivery.registry, listeners=[report, progress()])
         result = job.controller.run(job.task, job.parts)
-    except AerosError as error:
+    except (AerosError, ImportError) as error:
         if runtime.mode == RunMode.MULTIRUN and not isinstance(error, Interrupted):
             raise  # Hydra tells which job it was, goes on with the next, and fails in the end
-        raise SystemExit(_failed(error)) from error
+        told = mistakes.unimportable(error) if isinstance(error, ImportError) else error
+        raise SystemExit(_failed(told)) from error
     print(f"files are in {report.folder}")
     _carry_out(after, result)
     return result.metrics.get(job.task.stop.metric)

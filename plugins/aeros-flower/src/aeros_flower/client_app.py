@@ -25,8 +25,9 @@ from aeros_core.messages import Action, Failure, Instruction, Reply
 from aeros_core.registry import Registry
 from aeros_flower import dialect, parcel, wire
 from aeros_flower.executor import Executor
-from aeros_flower.job import Job, prepared
+from aeros_flower.job import Job
 from aeros_flower.place import Place
+from aeros_flower.preparation import prepared
 from aeros_flower.site import redaction
 from aeros_flower.site.redaction import ErrorKind
 from aeros_flower.site.rules import Request
