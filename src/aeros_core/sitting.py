@@ -30,9 +30,6 @@ NOT_IDENTITY = (
 )  # fmt: skip
 """Options of a task that may change between two sittings of one run."""
 
-_LONGEST = 100
-"""Characters of a task's name that are in the name of its run, which has to fit into a file's."""
-
 LATER = {"collect": "statistics", "over": "all", "max_share": 0.5}
 """Options that earlier runs do not have: left out where they are as they would have been."""
 
@@ -91,7 +88,7 @@ def open_run(
             raise
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
     run = Run(
-        id=f"{task.name[:_LONGEST]}-{stamp}-{secrets.token_hex(3)}",
+        id=f"{task.name}-{stamp}-{secrets.token_hex(3)}",
         task=task.name,
         identity=parts.identity,
         config=parts.config,

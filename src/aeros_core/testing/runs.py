@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +16,14 @@ from hypothesis import strategies as st
 from aeros_core.errors import AerosError, ConfigError, RepositoryError
 from aeros_core.outcomes import Status
 from aeros_core.roles import Repository
+from aeros_core.storage_powers import SupportsRunLocks
 from aeros_core.testing import samples
 
 __all__ = ["RunsContract"]
 
 BAD_NAMES = ["", ".", "..", "../up", "a/b", "/root", "-x", "a b", "a\x00b", "é", "x" * 300]
+
+RESERVED = ["con", "CON", "aux.json", "nul", "com1", "lpt9.tar.gz", "a.", "a.."]
 
 
 class RunsContract:
@@ -207,3 +212,83 @@ class RunsContract:
             repository.commit("a", checkpoint)
             found = self.make(Path(folder)).latest("a")
         samples.same_checkpoint(checkpoint, found)
+
+    @pytest.mark.parametrize("name", RESERVED)
+    def test_a_name_that_is_reserved_elsewhere_is_not_given(
+        self, tmp_path: Path, name: str
+    ) -> None:
+        """A store may be copied to any system: no file may have such a name on some."""
+        repository = self.make(tmp_path)
+        repository.publish(samples.model("model"))
+        for call in (
+            lambda: repository.begin(samples.run(name)),
+            lambda: repository.begin(samples.run("a", task=name)),
+            lambda: repository.publish(samples.model(name)),
+        ):
+            with pytest.raises(ConfigError, match=repr(name)):
+                call()
+        assert list(repository.runs()) == []
+        assert [info.name for info in repository.models()] == ["model"]
+
+    def test_names_that_differ_only_in_case_are_not_given(self, tmp_path: Path) -> None:
+        """On some systems they are one file."""
+        repository = self.make(tmp_path)
+        repository.begin(samples.run("run", task="model"))
+        repository.publish(samples.model("model"))
+        for call in (
+            lambda: repository.begin(samples.run("RUN")),
+            lambda: repository.begin(samples.run("a", task="Model")),
+            lambda: repository.publish(samples.model("MODEL")),
+        ):
+            with pytest.raises(ConfigError, match="case"):
+                call()
+        assert repository.publish(samples.model("model")).version == 2
+
+    def test_one_at_a_time_holds_a_run(self, tmp_path: Path) -> None:
+        """With `SupportsRunLocks`: a second one is refused, and told which process holds it."""
+        first, second = self.make(tmp_path), self.make(tmp_path)
+        if not (isinstance(first, SupportsRunLocks) and isinstance(second, SupportsRunLocks)):
+            pytest.skip("it has no locks")
+        for name in ("a", "b"):
+            first.begin(samples.run(name))
+        first.acquire("a")
+        with pytest.raises(ConfigError) as caught:
+            second.acquire("a")
+        assert "a" in caught.value.asked
+        assert str(os.getpid()) in caught.value.asked
+        assert socket.gethostname() in caught.value.asked
+        second.acquire("b")
+        second.release("b")
+        first.release("a")
+        first.release("a")
+        second.acquire("a")
+        second.release("a")
+
+    def test_a_held_run_is_written_by_its_holder_and_read_by_all(self, tmp_path: Path) -> None:
+        """With `SupportsRunLocks`: a lock keeps nobody from reading."""
+        first = self.make(tmp_path)
+        if not isinstance(first, SupportsRunLocks):
+            pytest.skip("it has no locks")
+        first.begin(samples.run("a"))
+        first.acquire("a")
+        first.commit("a", samples.checkpoint(1))
+        assert [done.number for done in self.make(tmp_path).history("a")] == [1]
+        first.finish("a", samples.result(Status.FINISHED))
+        first.release("a")
+        assert (self.make(tmp_path).result("a") or {})["status"] == "FINISHED"
+
+    def test_reading_writes_no_file(self, tmp_path: Path) -> None:
+        """What reads changes no file below the folder, and no time of one."""
+        repository = self.make(tmp_path)
+        repository.begin(samples.run("a"))
+        repository.commit("a", samples.checkpoint(1))
+        repository.publish(samples.model("model"))
+        before = _times(tmp_path)
+        reader = self.make(tmp_path)
+        reader.runs(), reader.latest("a"), reader.history("a"), reader.result("a")
+        reader.models(), reader.model("model")
+        assert _times(tmp_path) == before
+
+
+def _times(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in (folder, *folder.rglob("*"))}

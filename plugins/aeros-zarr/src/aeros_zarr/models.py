@@ -183,7 +183,10 @@ class Models:
             for version in [v for v in there[:-1] if v in versions]:
                 if version in self._versions.tagged(name):
                     continue
-                data = self._store.read(place(name, version))
+                try:
+                    data = self._store.read(place(name, version))
+                except FileNotFoundError:
+                    continue  # others have removed it
                 self._store.remove(place(name, version))
                 if version in self._versions.tagged(name):  # meanwhile
                     self._store.create(place(name, version), data)
