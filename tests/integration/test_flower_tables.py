@@ -78,9 +78,10 @@ def test_columns_in_another_order_and_categories_of_which_each_site_lacks_one(ae
     alone = result(aeros)
     sites(frames, STEPS, *BASE)
     same(result(aeros), alone)
-    assert "leaves out columns that the task does not use: extra" in (
-        aeros.folder / "log-s2.txt"
-    ).read_text()
+    assert (
+        "leaves out columns that the task does not use: extra"
+        in (aeros.folder / "log-s2.txt").read_text()
+    )
 
 
 def one_class(frames):
@@ -115,9 +116,9 @@ def test_the_same_columns_in_other_dtypes(aeros, sites):
     first.assign(kind="k" + first["kind"], flag=first["flag"].astype(bool)).to_parquet(
         aeros.folder / "s1.parquet"
     )
-    second.assign(kind="k" + second["kind"], y=second["y"].astype(float), a=second["a"].astype(str))[
-        ["flag", "y", "a", "b", "kind"]
-    ].to_parquet(aeros.folder / "s2.parquet")
+    other = {"kind": "k" + second["kind"], "y": second["y"] * 1.0, "a": second["a"].astype(str)}
+    columns = ["flag", "y", "a", "b", "kind"]
+    second.assign(**other)[columns].to_parquet(aeros.folder / "s2.parquet")
     aeros.apart("run", STEPS, *BASE)
     alone = result(aeros)
     sites(frames, STEPS, *BASE)
@@ -170,7 +171,7 @@ def test_a_missing_column_is_named_and_values_are_not(aeros, sites):
     assert "secret" not in said
 
 
-def test_a_killed_task_goes_on_with_the_same_schema_and_states(aeros, sites):
+def test_a_task_that_goes_on_has_the_same_schema_and_states(aeros, sites, port):
     frames = {"s1": rows(1, ["green", "red"]), "s2": rows(2, ["blue", "red"])}
     pooled(aeros, frames)
     for name, frame in frames.items():
@@ -178,8 +179,7 @@ def test_a_killed_task_goes_on_with_the_same_schema_and_states(aeros, sites):
     sites(frames, STEPS, *BASE)
     whole = result(aeros)
     words = ["deployment=flower", "task.name=u", "controller.wait=300"]
-    port = [w for w in (aeros.folder / "log-s1.txt").read_text().split() if w.startswith("127.")][0]
-    where = [f"controller.port={port.rpartition(':')[2].rstrip(')')}", "controller.nodes=2"]
+    where = [f"controller.port={port}", "controller.nodes=2"]
     base = [w for w in BASE if not w.startswith(("task.rounds", "task.name"))]
     aeros.apart("run", STEPS, *base, *words, *where, "task.rounds=1")
     aeros.apart("run", STEPS, *base, *words, *where, "task.rounds=3", "task.resume=true")
