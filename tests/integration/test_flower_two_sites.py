@@ -383,7 +383,8 @@ def test_a_stored_models_own_steps_read_no_file(hostile, tmp_path):
 def test_locked_algorithms_are_refused(own):
     pins = {"half": {"version": "1.0", "sha256": "0" * 64}}
     chain = {"table": node("transformer", "table", label="y")}
-    for told in own.prepare(**asking(chain) | {"task": TASK | {"algorithms": pins}}):
+    brought = {"task": TASK | {"algorithms": pins}, "trainer": {"_target_": "half.Trainer"}}
+    for told in own.prepare(**asking(chain) | brought):
         assert told["error"].startswith("the site's policy does not allow this (signers)")
 
 
