@@ -13,9 +13,9 @@ SOURCE = Path(aeros_core.__file__).parent
 
 LAYERS = [
     # contracts and data
-    "errors addresses disclosure hookspecs options safe_open data_files streams unpacking npz encoding"
-    " parameters dtypes proportions messages schema categories data alignment subtask task presets"
-    " outcomes tally counts records waiting control events roles powers storage_powers",
+    "errors addresses disclosure hookspecs options safe_open data_files streams unpacking npz"
+    " encoding parameters dtypes proportions messages schema categories data alignment subtask task"
+    " presets outcomes tally counts records waiting control events roles powers storage_powers",
     # the algorithms of the system, and how results look
     "clock weight_cap reply_limits admission intake cohort busy survey node divergence origin"
     " sitting ending rounds figures answering answers scoring workflow pipeline source_data"
