@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import traceback
 from collections.abc import Iterator, Sequence
 from typing import get_origin
 
@@ -14,10 +15,10 @@ from hydra.errors import (
 from omegaconf import DictConfig, EnumNode
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
-from aeros_core.errors import AerosError, ConfigError
+from aeros_core.errors import AerosError, ConfigError, PluginError
 from aeros_core.registry import Registry, nearest
 
-__all__ = ["REFUSALS", "explain", "first_line"]
+__all__ = ["REFUSALS", "explain", "first_line", "unimportable"]
 
 REFUSALS = (
     ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError,
@@ -47,7 +48,36 @@ def explain(error: Exception, registry: Registry) -> AerosError:
     if twice := re.search(r"Multiple values for (\w+)|(\w+)\S* appears more than", str(error)):
         group = twice[1] or twice[2]
         return ConfigError(f"{group} is chosen already", hint=f"{group}=<option>, without a +")
+    if said := _FILE.match(str(error)):
+        return ConfigError(
+            f"{said['file']}: option '{said['key']}': {said['why']}",
+            hint=f"{said['key']}: <value of that type> in {said['file']}",
+        )
     return ConfigError(first_line(error), hint="aeros run --help")
+
+
+_FILE = re.compile(
+    r"In '(?P<file>[^']+)': \w+ raised while composing config:\n(?P<why>[^\n]*)\n"
+    r"\s*full_key: (?P<key>\S+)"
+)
+
+
+def unimportable(error: ImportError) -> AerosError:
+    """Return what it means that an installed library cannot be imported."""
+    library = error.name or "".join(_importing(error)) or "a library"
+    top = library.partition(".")[0]
+    told = PluginError(
+        f"{top} cannot be imported: {first_line(error)}",
+        hint=f"pip install --force-reinstall {top}",
+    )
+    told.__cause__ = error
+    return told
+
+
+def _importing(error: ImportError) -> list[str]:
+    """Return the name of the module in which an import failed, if there is a traceback."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return [str(frame.f_globals.get("__name__", "")) for frame in frames[-1:]]
 
 
 def _roles() -> Iterator[str]:

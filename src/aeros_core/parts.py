@@ -90,6 +90,7 @@ def _bound(
 ) -> Any:
     option = _registered(registry, group, node, where)
     options = {key: value for key, value in node.items() if key != "_target_"}
+    _check_names(option, options)
     for key, value in options.items():
         if nested(value):
             inner = _inner(registry, group, key)

@@ -17,10 +17,11 @@ from aeros_core.messages import Action, Failure, Instruction, Reply
 from aeros_core.registry import versions
 from aeros_flower import brief, parcel, tidy, wire
 from aeros_flower.fleet import Ended, Fleet, Lost
-from aeros_flower.job import Job, prepared
+from aeros_flower.job import Job
 from aeros_flower.keep import Keeping
 from aeros_flower.metrics import count_bytes, working
 from aeros_flower.place import Place
+from aeros_flower.preparation import prepared
 from aeros_flower.searching import Search, in_words
 from aeros_flower.site import redaction
 from aeros_flower.site.log import LogError

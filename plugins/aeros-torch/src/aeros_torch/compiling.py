@@ -7,6 +7,8 @@ from typing import Any, TypeVar, cast
 
 import numba
 
+from aeros_core import kernel_cache
+
 __all__ = ["inner", "kernel"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -20,7 +22,7 @@ def kernel(function: Function) -> Function:
 
     numba keeps the machine code in ``__pycache__`` beside the module, in the user's cache
     where that cannot be written, or where ``NUMBA_CACHE_DIR`` says; in memory alone
-    where there is no such place.
+    where there is no such place, or other users can write there (`aeros_core.kernel_cache`).
     """
     return _compiled(function)
 
@@ -37,8 +39,6 @@ def _compiled(function: Function, **more: bool) -> Function:
         "fastmath": {"reassoc", "contract"},
         **more,
     }
-    try:
-        compiled = numba.njit(function, cache=True, **options)
-    except RuntimeError:
-        compiled = numba.njit(function, **options)
+    compiled = numba.njit(function, **options)
+    kernel_cache.keep(compiled)
     return cast("Function", compiled)

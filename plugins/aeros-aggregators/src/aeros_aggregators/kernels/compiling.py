@@ -8,6 +8,8 @@ from typing import Any, TypeVar, cast
 import numba
 from numba.extending import intrinsic, overload
 
+from aeros_core import kernel_cache
+
 __all__ = ["chosen", "instruction", "kernel", "reduction"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -18,7 +20,7 @@ def kernel(function: Function) -> Function:
 
     numba keeps the machine code in ``__pycache__`` beside the module, in the user's cache
     where that cannot be written, or where ``NUMBA_CACHE_DIR`` says; in memory alone
-    where there is no such place.
+    where there is no such place, or other users can write there (`aeros_core.kernel_cache`).
     """
     return _compiled(function, fastmath=False)
 
@@ -33,10 +35,8 @@ def reduction(function: Function) -> Function:
 
 def _compiled(function: Function, fastmath: bool | set[str]) -> Function:
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": fastmath}
-    try:
-        compiled = numba.njit(function, cache=True, **options)
-    except RuntimeError:
-        compiled = numba.njit(function, **options)
+    compiled = numba.njit(function, **options)
+    kernel_cache.keep(compiled)
     return cast("Function", compiled)
 
 
