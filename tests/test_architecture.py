@@ -14,9 +14,9 @@ SOURCE = Path(aeros_core.__file__).parent
 LAYERS = [
     # contracts and data
     "errors addresses disclosure hookspecs options safe_open data_files streams unpacking npz"
-    " encoding parameters dtypes proportions messages schema categories data alignment"
-    " subtask task presets outcomes tally counts records waiting control events roles powers"
-    " storage_powers",
+    " strict_json encoding parameters dtypes proportions messages schema categories data"
+    " alignment subtask task presets outcomes tally counts records waiting control events roles"
+    " powers storage_powers",
     # the algorithms of the system, and how results look
     "clock weight_cap reply_limits admission intake cohort busy survey node divergence origin"
     " sitting ending rounds figures answering answers scoring workflow pipeline source_data"
@@ -25,8 +25,8 @@ LAYERS = [
     # transport
     "controllers controllers.local",
     # configuration and discovery, and what a person sees
-    "builtin registry plugins guard directories interpolations yaml_files checked_loading"
-    " loading mistakes config parts members compose locks delivery"
+    "builtin console installed importing registry plugins guard directories interpolations"
+    " yaml_files checked_loading loading mistakes config parts members compose locks delivery"
     " report progress compare commands followups formats words gc_cli files_cli verify_cli"
     " models_cli results_cli cli",
 ]

@@ -181,3 +181,19 @@ def test_integers_and_truth_values_are_sent_as_values(dtype):
     sent = Desk().finish(Instruction(1, "a", base, delta=True), update)
     assert sent.parameters["w"].tolist() == [2.0]
     assert sent.parameters["n"].tolist() == np.array([0, 1], dtype).tolist()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "bool", "uint64"])
+def test_integers_that_stay_on_their_node_outlive_a_resume(dtype):
+    top = 1 if dtype == "bool" else np.iinfo(dtype).max
+    base = Parameters.of({"w": np.float32([0]), "n": np.array([0, top], dtype)})
+    own = Parameters.of({"w": np.float32([0]), "n": np.array([top, 0], dtype)})
+    told = Instruction(1, "a", base, personal=("n",), delta=True)
+    desk = Desk()
+    sent = desk.finish(told, Update("a", 1, own, 4))
+    assert sent.parameters["n"].tolist() == base["n"].tolist()
+    again = Desk()
+    again.restore(desk.state())
+    kept = again.prepare(Instruction(2, "a", base, personal=("n",)))
+    assert kept.parameters["n"].tolist() == np.array([top, 0], dtype).tolist()
+    assert kept.parameters["n"].dtype == dtype

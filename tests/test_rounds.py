@@ -921,3 +921,11 @@ def test_a_model_with_numbers_that_no_rule_averages_is_refused_at_the_start(part
         run(task(), made)
     assert "float16, float32, float64" in refused.value.exists
     assert not made.repository.runs("toy")
+
+
+def test_where_every_update_is_not_finite_the_advice_is_about_the_training(parts):
+    everyone = [f"client-{i}" for i in range(6)]
+    with pytest.raises(TaskError, match="round 1 has 0 good updates") as failed:
+        run(task(), parts(poison=everyone))
+    assert "trainer.clip_norm=1" in failed.value.hint
+    assert "task.resume" not in failed.value.hint

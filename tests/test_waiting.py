@@ -55,3 +55,29 @@ def test_a_reason_may_be_said_at_once(monkeypatch):
     reminder.say("one")
     reminder.say("two")
     assert said == ["one"]
+
+
+def test_a_call_that_blocks_is_left_alone_where_the_wait_is_ended():
+    control, over = Control(), threading.Event()
+    asked = []
+
+    def check():
+        asked.append(1)
+        if len(asked) > 1:
+            control.cancel()
+        control.check()
+
+    try:
+        with waiting.hearing(check), pytest.raises(Cancelled):
+            waiting.apart(lambda: over.wait(600))
+    finally:
+        over.set()
+
+
+def test_a_call_apart_returns_and_raises_what_it_does():
+    with waiting.hearing(lambda: None):
+        assert waiting.apart(lambda: 5) == 5
+        with pytest.raises(ZeroDivisionError):
+            waiting.apart(lambda: 1 / 0)
+    here = waiting.apart(threading.get_ident)  # nobody listens: no thread is needed
+    assert here == threading.get_ident()

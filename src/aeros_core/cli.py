@@ -12,12 +12,13 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
-from aeros_core import __version__, plugins
+from aeros_core import __version__, console, plugins
 from aeros_core.commands import added, fill
 from aeros_core.errors import AerosError, ConfigError, Interrupted
 from aeros_core.models_cli import add_models
@@ -40,7 +41,10 @@ TRACEBACK = "AEROS_TRACEBACK"
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    console.occupy()
     signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup has it ignored
+        signal.signal(signal.SIGHUP, _interrupt)
     try:
         return _flushed(_command(arguments))
     except KeyboardInterrupt:
@@ -48,9 +52,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except AerosError as error:
         return _failed(error)
     except BrokenPipeError:  # `aeros … | head` is no error
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        console.released(sys.stdout)
         return 0
     except OSError as error:
+        if not _takes_more(sys.stdout):
+            console.released(sys.stdout)
         return _failed(_of_the_system(error))
     except ImportError as error:
         from aeros_core.mistakes import unimportable
@@ -61,14 +67,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _command(arguments: Sequence[str]) -> int:
     try:
         if arguments[:1] == ["run"]:
-            return run(arguments[1:])
+            with console.enduring():
+                return run(arguments[1:])
         parser = _parser(arguments[:1])
         parsed, rest = parser.parse_known_args(arguments)
         if rest and (not hasattr(parsed, "words") or any(word.startswith("-") for word in rest)):
             parser.error(f"unrecognized arguments: {' '.join(rest)}")
         if rest:  # argparse takes no words after a flag, people do
             parsed.words += rest
-        return int(parsed.command(parsed))
+        with console.enduring() if getattr(parsed, "endures", False) else nullcontext():
+            return int(parsed.command(parsed))
     except SystemExit as done:  # argparse's way out
         return int(done.code or 0)
 
@@ -76,6 +84,15 @@ def _command(arguments: Sequence[str]) -> int:
 def _flushed(code: int) -> int:
     sys.stdout.flush()  # a pipe that nobody reads any more shows here, not at the exit
     return code
+
+
+def _takes_more(stream: TextIO) -> bool:
+    """Tell whether a stream takes what it was given."""
+    try:
+        stream.flush()
+    except OSError:
+        return False
+    return True
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
@@ -95,9 +112,12 @@ def _of_the_system(error: OSError) -> AerosError:
 
 
 def _failed(error: AerosError) -> int:
-    if os.environ.get(TRACEBACK):
-        traceback.print_exception(error)
-    print(f"aeros: {error}", file=sys.stderr)
+    with suppress(OSError):  # who closed standard error sees the exit code
+        if os.environ.get(TRACEBACK):
+            traceback.print_exception(error)
+        print(f"aeros: {error}", file=sys.stderr, flush=True)
+        return error.exit_code
+    console.released(sys.stderr)
     return error.exit_code
 
 

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Container
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 
-from aeros_core.errors import PluginError
+from aeros_core.errors import ConfigError, PluginError
+from aeros_core.installed import entry_points
 
 __all__ = ["added", "fill"]
 
@@ -36,6 +37,8 @@ def fill(entry: EntryPoint, parser: argparse.ArgumentParser) -> None:
     try:
         add: Callable[[argparse.ArgumentParser], None] = entry.load()
         add(parser)
+    except ConfigError:  # what somebody has set is at fault, not the package
+        raise
     except Exception as error:
         name = entry.dist.name if entry.dist else entry.module
         raise PluginError(

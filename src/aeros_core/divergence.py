@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
 from aeros_core.admission import finite
 from aeros_core.errors import TaskError
 from aeros_core.messages import Metrics
 from aeros_core.parameters import Parameters
 
-__all__ = ["check_loss", "check_parameters"]
+__all__ = ["HINT", "check_loss", "check_parameters", "is_common"]
 
-_HINT = (
+HINT = (
     "train anew with a smaller learning rate (trainer.lr) or clipped gradients"
     " (trainer.clip_norm=1), with standardised features, or with another trainer.loss"
 )
+
+
+def is_common(reasons: Collection[str]) -> bool:
+    """Return whether every node's reply was refused for NaN or infinity."""
+    return bool(reasons) and all(reason.startswith("NaN or infinity") for reason in reasons)
 
 
 def check_loss(metrics: Metrics, number: int) -> None:
@@ -32,7 +38,7 @@ def check_loss(metrics: Metrics, number: int) -> None:
         raise TaskError(
             f"round {number}: the evaluation's loss is {loss}, though the parameters are finite",
             exists=", ".join(f"{name}={value:g}" for name, value in sorted(metrics.items())),
-            hint=_HINT,
+            hint=HINT,
         )
 
 
@@ -46,5 +52,5 @@ def check_parameters(parameters: Parameters, number: int) -> None:
         if not finite(vector):
             raise TaskError(
                 f"round {number}: the aggregated parameters of {dtype} hold NaN or infinity",
-                hint=f"a smaller step on the server (collector.server_lr); or {_HINT}",
+                hint=f"a smaller step on the server (collector.server_lr); or {HINT}",
             )

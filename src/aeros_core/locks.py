@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+from aeros_core import strict_json
 from aeros_core.errors import ConfigError
 from aeros_core.task import Pin
 
@@ -21,7 +21,7 @@ def read(path: Path) -> dict[str, Pin]:
         ConfigError: There is none, or it says something else.
     """
     try:
-        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        data: dict[str, Any] = strict_json.loads(path.read_text(encoding="utf-8"))
         pins = {str(name): Pin(**pin) for name, pin in data.items()}
         for name, pin in pins.items():
             pin.check(name)

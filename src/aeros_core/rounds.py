@@ -222,7 +222,9 @@ class Rounds:
         return TaskError(
             f"round {number} has {good} good updates, its quorum is {self._task.quorum}",
             exists=tally.reasons,
-            hint=f"{self._fix(tally)}, then the same command with task.resume=true",
+            hint=divergence.HINT
+            if divergence.is_common(tally.refused.values())
+            else f"{self._fix(tally)}, then the same command with task.resume=true",
         )
 
     def _fix(self, tally: Tally) -> str:

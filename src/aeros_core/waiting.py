@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import TypeVar
 
-__all__ = ["MINUTE", "TICK", "Reminder", "check", "hearing"]
+__all__ = ["MINUTE", "TICK", "Reminder", "apart", "check", "hearing"]
 
 TICK = 1.0
 """Seconds that a wait may last, at most, before it calls `check`."""
@@ -15,7 +18,14 @@ TICK = 1.0
 MINUTE = 60.0
 """Seconds between two lines that say why something is waited for."""
 
-_heard: ContextVar[Callable[[], None]] = ContextVar("heard", default=lambda: None)
+T = TypeVar("T")
+
+
+def _nobody() -> None:
+    """Do nothing: nobody is to be heard."""
+
+
+_heard: ContextVar[Callable[[], None]] = ContextVar("heard", default=_nobody)
 
 
 @contextmanager
@@ -39,6 +49,35 @@ def check() -> None:
         Cancelled: The task was cancelled, or nobody waits for its result any more.
     """
     _heard.get()()
+
+
+def apart(call: Callable[[], T]) -> T:
+    """Return what a call returns that may block for long, and hear meanwhile what `check` hears.
+
+    Where the wait is ended, the call goes on in a thread of its own, for nobody.
+
+    Raises:
+        Cancelled: See `check`.
+    """
+    if _heard.get() is _nobody:
+        return call()
+    found: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
+    Thread(target=_do, args=(call, found), daemon=True).start()
+    while True:
+        check()
+        with suppress(Empty):
+            result, error = found.get(timeout=TICK)
+            break
+    if error is not None:
+        raise error
+    return result  # type: ignore[return-value]  # without an error it is one
+
+
+def _do(call: Callable[[], T], found: SimpleQueue[tuple[T | None, BaseException | None]]) -> None:
+    try:
+        found.put((call(), None))
+    except BaseException as error:
+        found.put((None, error))
 
 
 class Reminder:

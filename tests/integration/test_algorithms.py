@@ -17,12 +17,13 @@ def built():
     return module.Built
 
 
-def test_from_a_key_to_a_task(aeros, built):
+def test_from_a_key_to_a_task(aeros, built, monkeypatch):
     folder = aeros.folder
     (folder / "toy.whl").write_bytes(built().data)
     aeros("algorithms", "keygen", "owner")
-    (folder / "aeros-keys").mkdir()
-    (folder / "owner.pub").rename(folder / "aeros-keys/owner.pub")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "settings"))
+    (folder / "settings/aeros/keys").mkdir(parents=True)
+    (folder / "owner.pub").rename(folder / "settings/aeros/keys/owner.pub")
     aeros("algorithms", "push", "toy.whl", "--key", "owner")
     out = aeros("algorithms", "list", "--json")
     assert [row["name"] for row in json.loads(out)] == ["toy-half"]

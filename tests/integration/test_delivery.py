@@ -31,6 +31,7 @@ class Owner:
     """Writes algorithms, signs them, and puts them where a node finds them."""
 
     aeros: object
+    trusted: Path
 
     @property
     def node(self):
@@ -72,15 +73,18 @@ def built():
 
 
 @pytest.fixture
-def owner(aeros):
+def owner(aeros, monkeypatch):
     """An owner whose key the node trusts."""
     node = aeros.folder / "node"
-    (node / "aeros-keys").mkdir(parents=True)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(aeros.folder / "settings"))
+    trusted = aeros.folder / "settings/aeros/keys"
+    trusted.mkdir(parents=True)
+    node.mkdir()
     aeros.folder = node
     for name in ("owner", "stranger"):
         keys.generate(node / ".." / name)
-    shutil.copy(node / "../owner.pub", node / "aeros-keys")
-    return Owner(aeros)
+    shutil.copy(node / "../owner.pub", trusted)
+    return Owner(aeros, trusted)
 
 
 def refused(aeros, code, *more):
@@ -177,7 +181,7 @@ class TestRefused:
         owner.smuggle(built())
         owner.pin(built())
         aeros("algorithms", "install", "--task", "digits", "--lock", "digits.lock")
-        aeros("algorithms", "revoke", "aeros-keys/owner.pub", "--why", "stolen")
+        aeros("algorithms", "revoke", str(owner.trusted / "owner.pub"), "--why", "stolen")
         err = aeros(*RUN, code=1)
         assert "was revoked here on " in err
         assert ": stolen\n" in err
@@ -185,7 +189,7 @@ class TestRefused:
     def test_a_key_that_has_expired(self, owner, aeros, built):
         owner.smuggle(built())
         owner.pin(built())
-        path = owner.node / "aeros-keys/owner.pub"
+        path = owner.trusted / "owner.pub"
         path.write_bytes(b"expires: 2020-02-29\n" + path.read_bytes())
         assert "has expired: its last day was 2020-02-29" in refused(aeros, 1)
 
@@ -198,9 +202,51 @@ class TestRefused:
     def test_no_key_that_is_trusted(self, owner, aeros, built):
         owner.smuggle(built())
         owner.pin(built())
-        shutil.rmtree(owner.node / "aeros-keys")
-        assert "aeros-keys holds no key to trust" in refused(aeros, 2)
+        shutil.rmtree(owner.trusted)
+        assert f"{owner.trusted} holds no key to trust" in refused(aeros, 2)
 
     def test_what_is_not_stored(self, owner, aeros, built):
         owner.pin(built())
         assert "algorithm toy-half:1.0 is not stored" in refused(aeros, 1)
+
+    def test_a_folder_that_brings_its_own_key(self, owner, aeros, built):
+        """Whoever clones it trusts nobody by that, and reads what to type."""
+        own = owner.node / "aeros-keys"
+        own.mkdir()
+        shutil.copy(owner.node / "../stranger.pub", own)
+        owner.push(built(), key="../stranger")
+        owner.lock()
+        err = aeros.apart(*RUN, code=1)
+        assert "is signed by the key" in err
+        assert "which is not trusted here" in err
+        assert err.count(f"the keys in {own.resolve()} are not read") == 1
+        assert "AEROS_KEYS=aeros-keys in the environment trusts them" in err
+
+    def test_a_key_that_others_of_the_group_may_replace(self, owner, aeros, built):
+        owner.push(built())
+        owner.lock()
+        owner.trusted.chmod(0o775)
+        assert f"its group may write {owner.trusted}" in refused(aeros, 2)
+
+    def test_a_folder_that_brings_an_unpacked_algorithm(self, owner, aeros, built):
+        """What is imported is the wheel that was signed; what is no algorithm stays."""
+        owner.push(built())
+        owner.lock()
+        task = owner.node / "aeros-algorithms/digits"
+        (task / "toy-half-old").mkdir(parents=True)
+        (task / "toy-half-old/thesis.tex").write_text("mine")
+        (task / "toy-half-1.0").mkdir()
+        (task / "toy-half-1.0/toy_half.py").write_text("raise SystemExit(7)")
+        err = aeros.apart(*RUN, code=1)
+        assert "toy-half-1.0 is there, and is not an algorithm that aeros has unpacked" in err
+        shutil.rmtree(task / "toy-half-1.0")
+        aeros.apart(*RUN)
+        assert (task / "toy-half-old/thesis.tex").read_text() == "mine"
+
+    def test_a_link_in_place_of_the_folder_of_algorithms(self, owner, aeros, built):
+        owner.push(built())
+        owner.lock()
+        (owner.node / "../elsewhere").mkdir()
+        (owner.node / "aeros-algorithms").symlink_to("../elsewhere")
+        assert "aeros-algorithms is a link or a file" in aeros.apart(*RUN, code=1)
+        assert not list((owner.node / "../elsewhere").iterdir())

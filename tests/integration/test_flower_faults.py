@@ -54,6 +54,10 @@ class Bad(Executor):
             time.sleep(LATE)
         elif self.kind == "twice":
             replies = [reply for reply in replies for _ in range(2)]
+        elif self.kind == "other":
+            replies = [replace(reply, round=reply.round + 7) for reply in replies]
+        elif self.kind == "speaker":
+            replies = [replace(reply, node="good") for reply in replies]
         elif self.kind in ("nan", "name", "shape", "large"):
             replies = [spoilt(r, self.kind) if isinstance(r, Update) else r for r in replies]
         return wire.pack_replies(replies)
@@ -106,7 +110,7 @@ def rounds(aeros):
 
 
 def test_what_nodes_do_wrong_is_refused_and_counted_by_node_and_reason(aeros, nodes):
-    wrong, kinds = ("name", "shape", "large"), ("nan", "twice", "again")
+    wrong, kinds = ("name", "shape", "large"), ("nan", "twice", "again", "other", "speaker")
     kinds = {kind: kind for kind in (*wrong, *kinds)}
     aeros.apart("run", *nodes(good="", **kinds), "task.deadline=120", "task.rounds=8")
     done, layout = rounds(aeros), "another layout than the global parameters"
@@ -118,12 +122,16 @@ def test_what_nodes_do_wrong_is_refused_and_counted_by_node_and_reason(aeros, no
         assert one["dropped"]["nan"] == {"not finite": 1}
         assert all(one["dropped"][node] == {"layout": 1} for node in wrong)
         assert not {"again", "good"} & set(one["dropped"])
-    again = of(done, "twice")
-    assert again["duplicate"] >= 1
-    assert sum(again.values()) >= 7  # what came once the last round was over is counted nowhere
-    assert set(again) <= {"duplicate", "late"}
+    assert of(done, "twice") == {"duplicate": 8}
+    assert of(done, "other") == {"other round": 8}
+    assert of(done, "speaker") == {"not its own": 8, "failed": 8}  # and nothing of its own came
+    told = {one["refused"]["other"].partition(",")[0] for one in done}
+    assert told == {f"a reply for round {number}" for number in range(8, 16)}
+    foreign = "a reply for 'good', which it was not asked for"
+    assert {one["refused"]["speaker"] for one in done} == {foreign}
     total = aeros.result()["dropped"]
     assert (total["not finite"], total["layout"]) == (8, 24)
+    assert (total["duplicate"], total["other round"], total["not its own"]) == (8, 8, 8)
 
 
 def of(done, node):
@@ -173,6 +181,8 @@ def test_data_that_are_missing_on_one_node_are_named_before_the_first_round(aero
         process.kill()
         process.wait(60)
     assert "executors cannot take part: edge: " in err
-    assert "nowhere.csv" in err
+    assert "the site's data cannot be used" in err or "option of the task" in err
+    assert "nowhere.csv" not in err  # a path of the site's: it is said there
+    assert "nowhere.csv" in log.read_text()
     assert "mend this where they run" in err
     assert "Traceback" not in err

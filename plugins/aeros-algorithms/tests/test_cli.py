@@ -5,8 +5,11 @@ from types import ModuleType
 
 import pytest
 
+from aeros_algorithms import folders
 from aeros_core import cli, plugins, registry
 from aeros_core.errors import RepositoryError
+
+KEYS = "config/aeros/keys"
 
 
 class Shelf:
@@ -49,6 +52,8 @@ def aeros(tmp_path, monkeypatch, capsys):
     found = registry.Registry((*own.plugins, plugin), own.options | offered)
     monkeypatch.setattr(plugins, "discover", lambda: found)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    folders._say.cache_clear()
 
     def run(*words, repository="shelf"):
         more = [] if words[0] in ("keygen", "keys", "revoke") else [f"repository={repository}"]
@@ -60,10 +65,10 @@ def aeros(tmp_path, monkeypatch, capsys):
 
 @pytest.fixture
 def pushed(aeros, built, tmp_path):
-    """Two versions, signed by ``owner``, whose public key lies in ``aeros-keys``."""
+    """Two versions, signed by ``owner``, whose public key the user trusts."""
     assert aeros("keygen", "owner")[0] == 0
-    (tmp_path / "aeros-keys").mkdir()
-    (tmp_path / "owner.pub").rename(tmp_path / "aeros-keys/owner.pub")
+    (tmp_path / KEYS).mkdir(parents=True)
+    (tmp_path / "owner.pub").rename(tmp_path / KEYS / "owner.pub")
     for version in ("1.9", "1.10"):
         (tmp_path / "toy.whl").write_bytes(built(version=version).data)
         code, out, err = aeros("push", "toy.whl", "--key", "owner")
@@ -124,21 +129,21 @@ def test_a_repository_that_delivers_another(aeros, pushed, tmp_path):
         (["revoke"], "aeros algorithms revoke takes one key"),
         (["revoke", "abc"], "'abc' is no key"),
         (["revoke", "nowhere.pub"], "the public key nowhere.pub cannot be read: No such file"),
-        (["keys"], "aeros-keys holds no key to trust"),
+        (["keys"], "{keys} holds no key to trust"),
         (["push", "--key", "k"], "aeros algorithms push takes one wheel"),
         (["push", "a.zip", "--key", "k"], "aeros algorithms push takes one wheel"),
         (["push", "a.whl", "--key", "nowhere"], "the key nowhere cannot be read: No such file"),
-        (["verify"], "aeros-keys holds no key to trust"),
+        (["verify"], "{keys} holds no key to trust"),
         (["lock"], "aeros algorithms lock takes algorithms"),
         (["install", "x", "--task", "t", "--lock", "l"], "aeros algorithms install takes what to"),
         (["install", "--task", "t", "--lock", "l"], "l is not the lock of a task"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_words_that_do_not_fit_are_told(aeros, words, said):
+def test_words_that_do_not_fit_are_told(aeros, tmp_path, words, said):
     code, out, err = aeros(*words)
     assert (code, out) == (2, "")
-    assert err.startswith(f"aeros: {said}")
+    assert err.startswith(f"aeros: {said}".replace("{keys}", str(tmp_path / KEYS)))
     assert "\n  next: " in err
 
 
@@ -205,7 +210,7 @@ def test_a_key_from_its_making_to_its_end(aeros, pushed, tmp_path):
         "owner.pub", "trusted", "", "",
     )  # fmt: skip
     assert aeros("verify")[0] == 0
-    code, out, err = aeros("revoke", "aeros-keys/owner.pub", "--why", "stolen")
+    code, out, err = aeros("revoke", f"{KEYS}/owner.pub", "--why", "stolen")
     assert (code, err) == (0, "")
     assert out.startswith(f"{row['key']} is revoked since ")
     assert aeros("keys")[1].splitlines()[1].endswith(": stolen")
@@ -224,7 +229,7 @@ def test_a_key_with_a_last_day(aeros, tmp_path):
 
 
 def test_a_site_is_told_by_its_environment(aeros, pushed, tmp_path, monkeypatch):
-    (tmp_path / "aeros-keys").rename(tmp_path / "elsewhere")
+    (tmp_path / KEYS).rename(tmp_path / "elsewhere")
     assert aeros("verify")[0] == 2
     monkeypatch.setenv("AEROS_KEYS", "elsewhere")
     monkeypatch.setenv("AEROS_ALGORITHMS", "there")
@@ -232,3 +237,94 @@ def test_a_site_is_told_by_its_environment(aeros, pushed, tmp_path, monkeypatch)
     (tmp_path / "lock").write_text(aeros("lock", "toy-half")[1])
     out = aeros("install", "--task", "digits", "--lock", "lock")[1]
     assert out == "there/digits/toy-half-1.10\n"
+
+
+def test_keys_in_the_working_directory_are_not_read_and_that_is_said_once(aeros, pushed, tmp_path):
+    """A folder that was cloned may bring keys of its own."""
+    (tmp_path / KEYS).rename(tmp_path / "aeros-keys")
+    code, out, err = aeros("verify")
+    assert (code, out) == (2, "")
+    assert err == (
+        f"aeros: the keys in {tmp_path}/aeros-keys are not read; trusted keys lie in"
+        f" {tmp_path / KEYS}\n"
+        "  next: AEROS_KEYS=aeros-keys in the environment trusts them\n"
+        f"aeros: {tmp_path / KEYS} holds no key to trust\n"
+        "  exists: files *.pub as aeros algorithms keygen writes them\n"
+        f"  next: mkdir -p {tmp_path / KEYS} && cp FILE.pub {tmp_path / KEYS}, the public key of"
+        " whoever may push algorithms\n"
+    )
+    assert "are not read" not in aeros("verify")[2]
+    assert aeros("verify", "--keys", "aeros-keys")[0] == 0
+
+
+def test_keys_that_are_typed_need_no_word(aeros, pushed, tmp_path, monkeypatch):
+    (tmp_path / KEYS).rename(tmp_path / "aeros-keys")
+    monkeypatch.setenv("AEROS_KEYS", "aeros-keys")
+    assert aeros("verify") == (0, "2 algorithms verified, all by trusted keys\n", "")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda w: w.put("toy_half.py/x.txt", b""), "as a file and as a folder"),
+        (lambda w: w.put("toy_half/x.py", b""), "'toy_half.py' as a file and as a folder"),
+        (lambda w: w.put("TOY_HALF.py", b""), "'TOY_HALF.py' twice"),
+        (lambda w: w.put("A/x.py", b"").put("a/y.py", b""), "in two spellings"),
+        (lambda w: w.put("\u00e9.txt", b"").put("e\u0301.txt", b""), "twice"),
+        (lambda w: w.put("entry_points.txt", b"[aeros]\na = toy_half\nb = toy_half\n", info=True),
+         "brings 2 plugins, not one"),
+        (lambda w: w.put("entry_points.txt", b"[aeros]\n", info=True), "brings 0 plugins"),
+        *[(lambda w, tag=tag: w.put(
+            "WHEEL", f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n".encode(), info=True
+        ), "for another Python or platform")
+          for tag in ("py2-none-any", "cp27-none-any", "py4-none-any", "py399-none-any",
+                      "pp39-none-any")],
+        (lambda w: w.put(
+            "WHEEL", b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-win_amd64\n",
+            info=True), "code alone"),
+        (lambda w: w.put("METADATA", b"Metadata-Version: 2.1\nName: toy-half\nVersion: 1.0\n"
+                         b"Name: other\n", info=True), "says Name twice"),
+        (lambda w: w.put("METADATA", b"Metadata-Version: 2.1\nName: toy-half\nVersion: 1.0\n"
+                         b"Requires-Dist: aeros-core >= banana\n", info=True), "cannot be read"),
+    ],
+)  # fmt: skip
+def test_wheels_that_no_node_would_take_are_not_pushed(aeros, built, tmp_path, change, said):
+    aeros("keygen", "key")
+    (tmp_path / "a.whl").write_bytes(change(built()).data)
+    code, _, err = aeros("push", "a.whl", "--key", "key")
+    assert (code, Shelf.stored) == (1, {})
+    assert err.startswith("aeros: a.whl is not stored: ")
+    assert said in err
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("toy_half-1.0-cp312-cp312-manylinux_2_17_x86_64.whl", "another Python or platform"),
+        ("toy_half-2.0-py3-none-any.whl", "its file's name another's"),
+        ("other-1.0-py3-none-any.whl", "its file's name another's"),
+    ],
+)
+def test_a_file_whose_name_says_something_else_is_not_pushed(aeros, built, tmp_path, name, said):
+    aeros("keygen", "key")
+    (tmp_path / name).write_bytes(built().data)
+    code, _, err = aeros("push", name, "--key", "key")
+    assert (code, Shelf.stored) == (1, {})
+    assert said in err
+
+
+def test_a_wheel_for_several_pythons_is_pushed(aeros, built, tmp_path):
+    aeros("keygen", "key")
+    wheel = b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py2-none-any\nTag: py3-none-any\n"
+    (tmp_path / "toy_half-1.0-py2.py3-none-any.whl").write_bytes(
+        built().put("WHEEL", wheel, info=True).data
+    )
+    assert aeros("push", "toy_half-1.0-py2.py3-none-any.whl", "--key", "key")[0] == 0
+
+
+@pytest.mark.parametrize("text", ["scipy>=1", "scipy;pandas", "-", "sci\ufeffpy", "http://x"])
+def test_a_list_of_what_is_allowed_that_is_not_understood(aeros, monkeypatch, text):
+    monkeypatch.setenv("AEROS_ALGORITHMS_ALLOW", text)
+    code, _, err = aeros("list")
+    assert code == 2
+    assert err.startswith("aeros: AEROS_ALGORITHMS_ALLOW: ")

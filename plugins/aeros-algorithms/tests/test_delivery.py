@@ -112,11 +112,12 @@ def test_another_algorithm_than_was_asked_for(here, shelf):
 
 
 def test_a_site_is_where_its_environment_says(monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", "/home/me/settings")
     for name in (sites.KEYS, sites.ROOT, sites.MORE):
         monkeypatch.delenv(name, raising=False)
     own = Site.here()
     assert (str(own.keys), str(own.root), own.allowed) == (
-        "aeros-keys", "aeros-algorithms", {"aeros-core", "numpy"},
+        "/home/me/settings/aeros/keys", "aeros-algorithms", {"aeros-core", "numpy"},
     )  # fmt: skip
     monkeypatch.setenv(sites.MORE, "scipy, torch")
     assert Site.here().allowed == {"aeros-core", "numpy", "scipy", "torch"}

@@ -308,6 +308,23 @@ def test_the_signature_comes_first(site, owner, lock):
         verify(site, owner.sign(data), data)
 
 
+def test_a_link_in_place_of_the_lock_of_the_installer_empties_nothing(take, built, site, tmp_path):
+    site.root.mkdir()
+    (tmp_path / "thesis.tex").write_text("mine")
+    (site.root / ".lock").symlink_to(tmp_path / "thesis.tex")
+    with pytest.raises(Refused, match=r"\.lock cannot be opened"):
+        take(built())
+    assert (tmp_path / "thesis.tex").read_text() == "mine"
+
+
+@pytest.mark.parametrize("which", ["", "digits", "digits/toy-half-1.0"])
+def test_folders_that_others_may_write(take, built, site, which):
+    take(built())
+    (site.root / which).chmod(0o777)
+    with pytest.raises(Refused, match="others may write"):
+        take(built())
+
+
 def test_folders_of_others_beside_an_algorithm_stay(take, built, site):
     """Folders whose names begin alike, and one that only looks like an older version."""
     theirs = {"toy-half-photos/a.jpg": "a", "toy-half-0.9/notes.txt": "b", "toy-half-x-1/c": "c"}

@@ -7,6 +7,8 @@ from types import SimpleNamespace
 import pytest
 from flwr.app import ConfigRecord, RecordDict
 
+from aeros_core import waiting
+from aeros_core.control import Cancelled, Control
 from aeros_core.errors import ConfigError
 from aeros_flower import bridge
 from aeros_flower.bridge import Bridge
@@ -114,3 +116,18 @@ def test_started_by_hand_it_says_whose_app_it_is(monkeypatch):
     with pytest.raises(ConfigError, match="run by aeros run") as refused:
         bridge.main(None, None)
     assert "aeros_flower.server_app:app" in refused.value.hint
+
+
+@pytest.mark.parametrize("cancelled", [True, False])
+def test_one_that_says_nothing_is_not_waited_for_without_end(monkeypatch, cancelled):
+    """A server program, or the controller of aeros up, that was stopped."""
+    monkeypatch.setattr(bridge, "_PATIENCE", 0.3)
+    monkeypatch.setattr(waiting, "TICK", 0.05)
+    control = Control()
+    if cancelled:
+        control.cancel()
+    here, there = socket.socketpair()
+    with there, here, waiting.hearing(control.check):
+        line = bridge.Bridge(here)
+        with pytest.raises(Cancelled if cancelled else Gone):
+            line.nodes()

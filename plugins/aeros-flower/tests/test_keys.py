@@ -139,3 +139,34 @@ def test_the_folder_is_not_read_at_every_request(folder, monkeypatch):
 def folder_with(folder):
     listed(folder, "one")
     return folder
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda pem: b"\xef\xbb\xbf" + pem,
+        lambda pem: b"expires: 2027-12-31\n" + pem,
+        lambda pem: pem + b"expires: 2020-12-31\n",
+        lambda pem: pem + pem,
+        lambda pem: pem.replace(b"\n", b"\r\n"),
+        lambda pem: pem.replace(b"\n", b"\n\t", 1),
+        lambda pem: pem + b"\n",
+        lambda pem: b"# the node in hall 3\n" + pem,
+        lambda pem: pem.replace(b"\n", b" \n", 1),
+    ],
+)
+def test_a_file_that_holds_more_than_a_key_is_refused(folder, change):
+    pem = keys.public_bytes(ec.generate_private_key(ec.SECP384R1()).public_key())
+    (folder / "a.pub").write_bytes(pem)
+    assert keys.Admitted(folder).names() == {pem: "a"}
+    (folder / "a.pub").write_bytes(change(pem))
+    with pytest.raises(ConfigError, match=r"a\.pub (holds more than a|is no) public key"):
+        keys.Admitted(folder)
+
+
+def test_a_key_that_two_files_hold_has_no_name(folder):
+    pem = keys.public_bytes(ec.generate_private_key(ec.SECP384R1()).public_key())
+    for name in ("a", "b"):
+        (folder / f"{name}.pub").write_bytes(pem)
+    with pytest.raises(ConfigError, match=r"b\.pub holds the key of a\.pub: a key has one name"):
+        keys.Admitted(folder)

@@ -91,7 +91,7 @@ def test_what_is_asked_reaches_the_session(clock):
 
 def test_it_waits_for_a_superlink_that_comes_later(clock):
     _, said, _ = a_line(None, None, Session())
-    assert said == ["waits for the SuperLink at here:1"]
+    assert said == ["waits for the SuperLink at here:1 (nobody answers)"]
 
 
 def test_one_that_never_comes_is_an_error_that_says_what_to_type(clock):

@@ -71,14 +71,14 @@ def test_numbers_of_executors_do_not_grow_without_end(here, monkeypatch):
 
 
 def test_a_large_answer_is_whole_or_not_there(here, fleet):
-    message = here.push(fleet.number, note(4, size=20 * 2**20))
+    message = here.push(fleet.number, note(4, size=12 * 2**20))
     asked = fleet.pull(5)
-    assert len(wire.unpack_note(asked.content, "n")["pad"]) == 20 * 2**20
-    sender = threading.Thread(target=fleet.push, args=(note(5, size=20 * 2**20), asked, 0.1))
+    assert len(wire.unpack_note(asked.content, "n")["pad"]) == 12 * 2**20
+    sender = threading.Thread(target=fleet.push, args=(note(5, size=12 * 2**20), asked, 0.1))
     sender.start()
     (answer,) = pulled(here, message)
     sender.join()
-    assert len(wire.unpack_note(answer.content, "n")["pad"]) == 20 * 2**20
+    assert len(wire.unpack_note(answer.content, "n")["pad"]) == 12 * 2**20
 
 
 def test_what_was_not_asked_for_can_be_taken_back(here, fleet):

@@ -15,11 +15,14 @@ import numpy as np
 import pytest
 import torch
 
+from aeros_core import waiting
+from aeros_core.control import Cancelled, Control
 from aeros_core.errors import ConfigError
 from aeros_core.messages import Failure, Instruction
-from aeros_torch import models
+from aeros_torch import crew, models
 from aeros_torch.engines import WAYS
 from aeros_torch.hand import Hand
+from aeros_torch.wire import Wire
 from aeros_torch.workers import Workers, devices, workers
 
 BRITTLE = '''
@@ -247,6 +250,60 @@ def test_a_client_that_takes_too_long_fails_alone(engine, cohort, data):
     why = "no reply within the 2.5 s that a node may take"
     assert replies.pop(2) == Failure("client-2", 1, why)
     same(replies, [reply for reply in expected if reply.node != "client-2"])
+
+
+def test_a_worker_that_stands_still_is_given_up_without_a_deadline(engine, cohort, monkeypatch):
+    sent, members, expected = cohort
+    made = engine(1)
+    (before,) = made.crew.processes
+    monkeypatch.setattr("aeros_torch.crew._STILL", 3.0)
+    training = made.train(sent, members, rates(members))
+    first = next(training)
+    os.kill(before, signal.SIGSTOP)
+    same([first, *training], expected)
+    (after,) = made.crew.processes
+    assert after != before
+
+
+def test_a_wait_for_workers_is_told_and_hears_a_cancellation(
+    engine, cohort, data, monkeypatch, caplog
+):
+    sent, members, expected = cohort
+    made, control = engine(1), Control()
+    endless = data(9)
+    endless.columns["x"][3] = 555
+    monkeypatch.setattr(made.crew, "_minute", waiting.Reminder(crew._log.warning, first=0.5))
+    asked = iter(range(10**6))
+
+    def check():
+        if next(asked) >= 3:
+            control.cancel()
+        control.check()
+
+    with waiting.hearing(check), pytest.raises(Cancelled):
+        list(made.train(sent[:1], [endless], rates(sent[:1])))
+    (stuck,) = made.crew.processes
+    assert f"waits for the training of client-0 (process {stuck})" in caplog.text
+    os.kill(stuck, signal.SIGKILL)
+    same(list(made.train(sent, members, rates(members))), expected)
+
+
+def test_what_a_worker_does_not_read_is_not_waited_for_without_end():
+    wire, there = Wire.pair()
+    wire.limit(0.2)
+    with there, pytest.raises(TimeoutError):
+        wire.send({}, bytes(2**24))
+    wire.close()
+
+
+def test_a_message_that_is_cut_in_two_is_not_waited_for_without_end():
+    wire, there = Wire.pair()
+    wire.limit(0.2)
+    with there:
+        there.sendall(b"\0\0")
+        with pytest.raises(TimeoutError):
+            wire.receive()
+    wire.close()
 
 
 def test_an_error_is_that_clients_own(engine, cohort, data):

@@ -9,17 +9,15 @@ from endpoints import repository
 
 from aeros_core.errors import RepositoryError
 
-ROUNDS = 12
-
 
 @pytest.fixture(params=["disk", "s3"])
 def opened(request, tmp_path, examples):
-    def made():
-        if request.param == "disk":
-            return examples.store(tmp_path)
-        return repository(request.getfixturevalue("s3"), tmp_path)
+    url = request.getfixturevalue("s3") if request.param == "s3" else ""
 
-    return made, ROUNDS if request.param == "disk" else 3
+    def made():
+        return repository(url, tmp_path) if url else examples.store(tmp_path)
+
+    return (made, 12, 5.0) if request.param == "disk" else (made, 3, 60.0)
 
 
 def train(store, examples, run, rounds):
@@ -37,7 +35,7 @@ def train(store, examples, run, rounds):
 
 
 def test_nobody_fails_and_nobody_finds_damage(opened, examples, caplog):
-    made, rounds = opened
+    made, rounds, old = opened
     caplog.set_level(logging.WARNING)
     stop = threading.Event()
 
@@ -57,8 +55,8 @@ def test_nobody_fails_and_nobody_finds_damage(opened, examples, caplog):
 
     def collect(store):
         now = store._store.now
-        store._store.now = lambda: now() + 15  # what was written 5 s ago is old
-        store.collect(20.0)
+        store._store.now = lambda: now() + 3600  # what was written a while ago is old
+        store.collect(3600.0 + old)
         store._store.now = now
 
     with ThreadPoolExecutor(8) as pool:
@@ -70,7 +68,7 @@ def test_nobody_fails_and_nobody_finds_damage(opened, examples, caplog):
         finally:
             stop.set()
         for other in others:
-            other.result(timeout=120)
+            other.result(timeout=300)
     assert not any(made().verify().values())
     assert made().latest("a").round.number == rounds
 

@@ -9,11 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from packaging.version import Version
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from packaging.version import InvalidVersion, Version
 
-from aeros_algorithms import keys, wheel
+from aeros_algorithms import keys, requirements, wheel
+from aeros_algorithms.folders import announce
 from aeros_algorithms.keys_cli import add_keys
-from aeros_algorithms.site import Site, fetch, verify
+from aeros_algorithms.site import Site, allowed, fetch, verify
 from aeros_algorithms.statement import Refused, lock_of
 from aeros_core import locks, words
 from aeros_core.errors import ConfigError, RepositoryError
@@ -89,11 +91,25 @@ def _push(parsed: argparse.Namespace) -> int:
 
 def _opened(file: str, data: bytes) -> wheel.Wheel:
     try:
-        return wheel.opened(data, wheel.Limits())
+        found = wheel.opened(data, wheel.Limits())
+        requirements.read(found)
+        _check_name(file, found)
     except Refused as error:
         raise Refused(
             f"{file} is not stored: {error.asked}", exists=error.exists, hint=error.hint
         ) from error
+    return found
+
+
+def _check_name(file: str, found: wheel.Wheel) -> None:
+    """Hold the file's name against the wheel, where it is one as build tools give it."""
+    try:
+        name, version, _, tags = parse_wheel_filename(Path(file).name)
+    except (InvalidWheelFilename, InvalidVersion):
+        return
+    if (str(name), str(version)) != (found.name, found.version):
+        raise Refused(f"the wheel is {found.name}:{found.version}, and its file's name another's")
+    wheel.check_tags([str(tag) for tag in tags])
 
 
 def _list(parsed: argparse.Namespace) -> int:
@@ -113,6 +129,7 @@ def _list(parsed: argparse.Namespace) -> int:
 def _verify(parsed: argparse.Namespace) -> int:
     repository, names = _repository(parsed)
     site = Site(keys=parsed.keys, root=Path())
+    announce(site.keys)
     keys.trusted(site.keys)
     chosen = _chosen(repository, names) if names else repository.algorithms()
     wrong = {f"{a.name}:{a.version}": _wrong(repository, site, a) for a in chosen}
@@ -154,7 +171,8 @@ def _install(parsed: argparse.Namespace) -> int:
             "aeros algorithms install takes what to install from the lock",
             hint="aeros algorithms install --task NAME --lock FILE",
         )
-    site = Site(parsed.keys, parsed.root, Site.here().allowed | {*parsed.allow})
+    site = Site(parsed.keys, parsed.root, Site.here().allowed | allowed(" ".join(parsed.allow)))
+    announce(site.keys)
     for folder in fetch(site, parsed.task, locks.read(parsed.lock), repository):
         print(folder)
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from aeros_algorithms.folders import announce
 from aeros_algorithms.registering import registered
 from aeros_algorithms.site import Site, fetch
 from aeros_core.registry import Registry
@@ -26,5 +27,7 @@ def delivered(
         RepositoryError: An algorithm is not stored, or is refused.
         ConfigError: The site's keys cannot be read.
     """
-    with registered(fetch(Site.here(), task, pins, repository)) as registry:
+    site = Site.here()
+    announce(site.keys)
+    with registered(fetch(site, task, pins, repository)) as registry:
         yield registry

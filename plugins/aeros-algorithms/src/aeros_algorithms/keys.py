@@ -25,6 +25,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
+from aeros_algorithms import key_file
+from aeros_algorithms.folders import check_owned
 from aeros_algorithms.statement import Refused, canonical
 from aeros_core.errors import ConfigError
 from aeros_core.records import Algorithm
@@ -126,11 +128,11 @@ def _files(folder: Path) -> list[Path]:
         raise ConfigError(
             f"{folder} holds no key to trust",
             exists="files *.pub as aeros algorithms keygen writes them",
-            hint="copy the public key of whoever may push algorithms there",
+            hint=f"mkdir -p {folder} && cp FILE.pub {folder}, the public key of whoever may push"
+            " algorithms",
         )
-    for path in (folder, *found):
-        if path.stat().st_mode & stat.S_IWOTH:
-            raise ConfigError(f"anybody may write {path}", hint=f"chmod o-w {path}")
+    for path in found:
+        check_owned(path)
     return found
 
 
@@ -189,7 +191,7 @@ def public(path: Path) -> Ed25519PublicKey:
         ConfigError: It is no Ed25519 key.
     """
     try:
-        key = load_pem_public_key(path.read_bytes())
+        key = load_pem_public_key(key_file.parse(path.read_bytes(), path).pem)
     except OSError as error:
         raise ConfigError(
             f"the public key {path} cannot be read: {error.strerror}",

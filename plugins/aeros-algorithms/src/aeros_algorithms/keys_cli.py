@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from aeros_algorithms import keys, validity
+from aeros_algorithms.folders import announce, of_keys
 from aeros_algorithms.site import Site
 from aeros_core.errors import ConfigError
 from aeros_core.tables import table
@@ -50,6 +51,7 @@ def _keygen(parsed: argparse.Namespace) -> int:
         return 0
     print(f"{path} is private; {path}.pub goes into the folder of keys of nodes that trust it")
     print(f"key {key}")
+    print(f"to trust it here: mkdir -p {of_keys()} && cp {path}.pub {of_keys()}")
     return 0
 
 
@@ -62,6 +64,7 @@ def _last(days: int | None) -> date | None:
 
 
 def _keys(parsed: argparse.Namespace) -> int:
+    announce(parsed.keys)
     rows = [asdict(each) for each in validity.standings(parsed.keys)]
     if parsed.json:
         print(json.dumps(rows, indent=2))
@@ -73,6 +76,7 @@ def _keys(parsed: argparse.Namespace) -> int:
 def _revoke(parsed: argparse.Namespace) -> int:
     word = _one(parsed, "revoke", "one key", "KEY|FILE.pub")
     key = keys.identity(keys.public(Path(word))) if word.endswith(".pub") else word
+    announce(parsed.keys)
     revoked = validity.revoke(parsed.keys, key, parsed.why)
     if parsed.json:
         print(json.dumps({"key": key, **asdict(revoked)}, indent=2))

@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 from aeros_algorithms.statement import Refused
 from aeros_algorithms.wheel import Wheel
 
-__all__ = ["met"]
+__all__ = ["met", "read"]
 
 
 def met(wheel: Wheel, allowed: frozenset[str]) -> None:
@@ -25,17 +25,28 @@ def met(wheel: Wheel, allowed: frozenset[str]) -> None:
             another version, or named by an address.
     """
     said = f"{wheel.name}:{wheel.version}"
-    try:
-        python = SpecifierSet(str(wheel.metadata.get("Requires-Python", "")))
-        runs = python.contains(platform.python_version(), prereleases=True)
-        lines = [Requirement(str(line)) for line in wheel.metadata.get_all("Requires-Dist") or []]
-        needed = [x for x in lines if x.marker is None or x.marker.evaluate({"extra": ""})]
-    except (ValueError, RecursionError) as error:  # also of numbers and brackets without end
-        raise Refused(f"what {said} depends on cannot be read: {str(error)[:200]}") from error
-    if not runs:
+    python, needed = read(wheel)
+    if not python.contains(platform.python_version(), prereleases=True):
         raise Refused(f"{said} needs Python {python}", exists=platform.python_version())
     for line in needed:
         _allowed(said, line, allowed)
+
+
+def read(wheel: Wheel) -> tuple[SpecifierSet, list[Requirement]]:
+    """Return which Pythons a wheel runs on, and what it needs on this one.
+
+    Raises:
+        Refused: What it says of that is not understood.
+    """
+    try:
+        python = SpecifierSet(str(wheel.metadata.get("Requires-Python", "")))
+        python.contains(platform.python_version(), prereleases=True)
+        lines = [Requirement(str(line)) for line in wheel.metadata.get_all("Requires-Dist") or []]
+        needed = [x for x in lines if x.marker is None or x.marker.evaluate({"extra": ""})]
+    except (ValueError, RecursionError) as error:  # also of numbers and brackets without end
+        said = f"{wheel.name}:{wheel.version}"
+        raise Refused(f"what {said} depends on cannot be read: {str(error)[:200]}") from error
+    return python, needed
 
 
 def _allowed(said: str, line: Requirement, allowed: frozenset[str]) -> None:

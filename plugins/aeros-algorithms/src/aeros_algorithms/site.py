@@ -14,6 +14,7 @@ import json
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,19 +23,18 @@ from pathlib import Path
 from packaging.version import Version
 
 from aeros_algorithms import checksums, collisions, keys, requirements, unpacked, validity, wheel
+from aeros_algorithms.folders import KEYS, of_keys
 from aeros_algorithms.statement import Refused, fits
+from aeros_core import strict_json
 from aeros_core.errors import ConfigError
 from aeros_core.records import Algorithm
 from aeros_core.storage_powers import SupportsAlgorithms
 from aeros_core.task import Pin
 
-__all__ = ["ALLOWED", "Site", "fetch", "folders", "install", "verify"]
+__all__ = ["ALLOWED", "KEYS", "Site", "allowed", "fetch", "folders", "install", "verify"]
 
 ALLOWED = frozenset({"aeros-core", "numpy"})
 """What an algorithm may depend on where a node says nothing else."""
-
-KEYS = "AEROS_KEYS"
-"""Environment variable: the folder of trusted keys; ``aeros-keys`` where it is not set."""
 
 ROOT = "AEROS_ALGORITHMS"
 """Environment variable: where algorithms are installed; else ``aeros-algorithms``."""
@@ -42,6 +42,8 @@ ROOT = "AEROS_ALGORITHMS"
 MORE = "AEROS_ALGORITHMS_ALLOW"
 """Environment variable: what algorithms may depend on beside `ALLOWED`, by commas."""
 
+_DISTRIBUTION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+_ELSE = f"{ROOT}=FOLDER in the environment installs them elsewhere"
 _TASK = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -68,9 +70,24 @@ class Site:
         A task, or a configuration that somebody sent, has no say in them.
         """
         told = os.environ.get
-        more = {name for name in told(MORE, "").replace(",", " ").split() if name}
-        keys, root = told(KEYS, "aeros-keys"), told(ROOT, "aeros-algorithms")
-        return cls(Path(keys), Path(root), ALLOWED | more)
+        root = told(ROOT) or "aeros-algorithms"
+        return cls(of_keys(), Path(root), ALLOWED | allowed(told(MORE, "")))
+
+
+def allowed(text: str) -> frozenset[str]:
+    """Return the distributions that a list names, by commas or spaces.
+
+    Raises:
+        ConfigError: A word in it is the name of none.
+    """
+    names = text.replace(",", " ").split()
+    if strange := [name for name in names if not _DISTRIBUTION.fullmatch(name)]:
+        raise ConfigError(
+            f"{MORE}: '{strange[0][:60]}' is not understood",
+            exists="names of distributions without versions, by commas",
+            hint=f"{MORE}=scipy,pandas",
+        )
+    return frozenset(names)
 
 
 def verify(site: Site, algorithm: Algorithm, data: bytes) -> wheel.Wheel:
@@ -123,6 +140,8 @@ def install(
     requirements.met(found, site.allowed)
     folder = site.root / task / f"{found.name}-{found.version}"
     with _alone(site):
+        _check_place(folder.parent)
+        _check_place(folder)
         _not_older(_floors(site), algorithm)
         others = folders(site, task)
         same = [each for each in others if each.name.rpartition("-")[0] == found.name]
@@ -188,7 +207,7 @@ def _not_older(floors: Mapping[str, str], algorithm: Algorithm) -> None:
 def _floors(site: Site) -> dict[str, str]:
     path = site.root / "versions.json"
     try:
-        floors = json.loads(path.read_text(encoding="utf-8"))
+        floors = strict_json.loads(path.read_text(encoding="utf-8"))
         return {name: _floor(name, said) for name, said in floors.items()}
     except FileNotFoundError:
         return {}
@@ -218,7 +237,31 @@ def _raise_floor(site: Site, algorithm: Algorithm) -> None:
 @contextmanager
 def _alone(site: Site) -> Iterator[None]:
     """Keep two processes from installing at once."""
-    site.root.mkdir(parents=True, exist_ok=True)
-    with (site.root / ".lock").open("a") as file:
+    site.root.mkdir(mode=0o755, parents=True, exist_ok=True)
+    _check_place(site.root)
+    try:  # a link that came with a project is not followed, and no file is emptied
+        descriptor = os.open(site.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+    except OSError as error:
+        raise Refused(
+            f"{site.root / '.lock'} cannot be opened: {error.strerror}", hint=_ELSE
+        ) from error
+    with os.fdopen(descriptor) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _check_place(folder: Path) -> None:
+    """Refuse a folder for algorithms that leads elsewhere, or that others may write.
+
+    A folder that came with a project may hold anything: what a task imports is compared with
+    its wheel, and what is not ours is neither taken nor removed.
+    """
+    if not folder.exists() and not folder.is_symlink():
+        return
+    told = folder.lstat()
+    if not stat.S_ISDIR(told.st_mode):
+        raise Refused(f"{folder} is a link or a file, and no folder for algorithms", hint=_ELSE)
+    if told.st_uid not in (0, os.geteuid()):
+        raise Refused(f"{folder} belongs to another user", hint=_ELSE)
+    if told.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise Refused(f"others may write {folder}", hint=f"chmod o-w,g-w {folder}")

@@ -11,14 +11,15 @@ import json
 import os
 import re
 import secrets
-import stat
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from aeros_algorithms import checksums, keys
+from aeros_algorithms import checksums, key_file, keys
+from aeros_algorithms.folders import check_owned
 from aeros_algorithms.statement import Refused
+from aeros_core import strict_json
 from aeros_core.errors import ConfigError
 
 __all__ = ["Revocation", "Standing", "check", "revocations", "revoke", "standings"]
@@ -108,9 +109,8 @@ def revocations(folder: Path) -> dict[str, Revocation]:
     path = folder / _FILE
     try:
         text = path.read_text(encoding="utf-8")
-        if path.stat().st_mode & stat.S_IWOTH:
-            raise ConfigError(f"anybody may write {path}", hint=f"chmod o-w {path}")
-        found = dict(_entry(key, said) for key, said in json.loads(text).items())
+        check_owned(path)
+        found = dict(_entry(key, said) for key, said in strict_json.loads(text).items())
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
@@ -140,6 +140,8 @@ def _entry(key: str, said: dict[str, str]) -> tuple[str, Revocation]:
     revoked = Revocation(**told)
     if not (_ID.fullmatch(key) and type(revoked.since) is type(revoked.why) is str):
         raise ValueError(f"{key!r}: {said}")
+    if date.fromisoformat(revoked.since).isoformat() != revoked.since:
+        raise ValueError(f"{revoked.since!r} is not a day as 2026-01-31")
     if "sum" in said and said["sum"] != checksums.of(key, revoked.since, revoked.why):
         raise ValueError(f"the checksum of {key} is wrong")
     return key, revoked
@@ -154,15 +156,11 @@ def _standing(path: Path, key: str, revoked: Mapping[str, Revocation]) -> Standi
 
 
 def _expires(path: Path) -> date | None:
-    """Return the last day of a key; what stands behind the key says nothing."""
-    head = path.read_bytes().partition(b"-----BEGIN")[0].decode("utf-8", "replace")
-    lines = [line.partition(":")[2] for line in head.splitlines() if line.startswith("expires")]
+    """Return the last day of a key; None: it has none."""
     try:
-        return min((date.fromisoformat(line.strip()) for line in lines), default=None)
-    except ValueError as error:
-        raise ConfigError(
-            f"{path} does not say when it expires: {error}", hint="expires: 2027-12-31"
-        ) from error
+        return key_file.parse(path.read_bytes(), path).expires
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _today() -> date:
@@ -184,7 +182,7 @@ def _write(folder: Path, revoked: Mapping[str, Revocation]) -> None:
         for key, each in sorted(revoked.items())
     }
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         with aside.open("w", encoding="utf-8") as file:
             file.write(json.dumps(said, indent=2) + "\n")
             file.flush()

@@ -12,9 +12,10 @@ import hashlib
 import io
 import stat
 import struct
+import unicodedata
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from configparser import ConfigParser
 from configparser import Error as ConfigParserError
 from dataclasses import dataclass
@@ -22,12 +23,13 @@ from email.message import Message
 from email.parser import BytesParser
 from pathlib import PurePosixPath
 
+from packaging.tags import parse_tag, sys_tags
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from aeros_algorithms.statement import Refused
 
-__all__ = ["Limits", "Wheel", "opened"]
+__all__ = ["Limits", "Wheel", "check_tags", "opened"]
 
 _DAMAGED = (
     zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError,
@@ -118,12 +120,33 @@ def _files(archive: zipfile.ZipFile, limits: Limits) -> dict[str, bytes]:
     known: set[str] = set()
     for entry in entries:
         _harmless(entry)
-        if entry.filename.casefold() in known:
+        if _folded(entry.filename) in known:
             raise Refused(f"the wheel holds {entry.filename!r} twice")
-        known.add(entry.filename.casefold())
+        known.add(_folded(entry.filename))
+    _distinct([entry.filename for entry in entries])
+    for entry in entries:
         if not entry.is_dir():
             files[entry.filename] = archive.read(entry)
     return files
+
+
+def _folded(path: str) -> str:
+    """Return a path as file systems see it that tell neither case nor composed signs apart."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
+
+
+def _distinct(paths: Sequence[str]) -> None:
+    """Refuse a file and a folder of one name, and a folder that is spelled in two ways."""
+    spelled: dict[str, str] = {}
+    for path in paths:
+        parts = path.removesuffix("/").split("/")
+        for depth in range(1, len(parts) + path.endswith("/")):
+            folder = "/".join(parts[:depth])
+            if spelled.setdefault(_folded(folder), folder) != folder:
+                raise Refused(f"the wheel holds {folder!r} in two spellings")
+    for path in paths:
+        if _folded(path) in spelled and not path.endswith("/"):
+            raise Refused(f"the wheel holds {path!r} as a file and as a folder")
 
 
 def _harmless(entry: zipfile.ZipInfo) -> None:
@@ -182,10 +205,12 @@ def _digest(data: bytes) -> str:
 
 def _pure(files: Mapping[str, bytes], info: str) -> None:
     said = BytesParser().parsebytes(_needed(files, f"{info}/WHEEL"))
+    _once(said, ("Root-Is-Purelib", "Wheel-Version"), f"{info}/WHEEL")
     tags = said.get_all("Tag") or []
     whole = said.get("Root-Is-Purelib") == "true" and said.get("Wheel-Version", "")[:2] == "1."
     if not (whole and tags and all(str(tag).endswith("-none-any") for tag in tags)):
         raise Refused("the wheel is not one of Python code alone", exists="py3-none-any")
+    check_tags([str(tag) for tag in tags])
     for path in files:
         kind, head = PurePosixPath(path.casefold()).suffix, path.partition("/")[0]
         if kind in (*_NATIVE, *_COMPILED):
@@ -194,7 +219,31 @@ def _pure(files: Mapping[str, bytes], info: str) -> None:
             raise Refused(f"the wheel holds {path}, which would be installed elsewhere or run")
 
 
+def check_tags(tags: Sequence[str]) -> None:
+    """Refuse a wheel whose tags all are those of another Python or platform.
+
+    Raises:
+        Refused: They are, or are no tags.
+    """
+    try:
+        meant = {tag for text in tags for tag in parse_tag(text)}
+    except ValueError as error:
+        raise Refused(f"the tags of the wheel cannot be read: {str(error)[:200]}") from error
+    if meant.isdisjoint(sys_tags()):
+        raise Refused(
+            f"the wheel is for another Python or platform: {', '.join(sorted(tags))[:200]}",
+            exists="py3-none-any",
+        )
+
+
+def _once(said: Message, names: Sequence[str], file: str) -> None:
+    for name in names:
+        if len(said.get_all(name) or []) > 1:
+            raise Refused(f"{file} says {name} twice")
+
+
 def _named(metadata: Message, info: str) -> tuple[str, str]:
+    _once(metadata, ("Name", "Version", "Requires-Python"), f"{info}/METADATA")
     name, version = str(metadata.get("Name", "")), str(metadata.get("Version", ""))
     try:
         normal = str(canonicalize_name(name)), str(Version(version))
@@ -220,6 +269,12 @@ def _entry_points(files: Mapping[str, bytes], info: str) -> dict[str, str]:
             exists=f"its entry points: {', '.join(parser.sections()) or 'none'}",
             hint='[project.entry-points.aeros] NAME = "MODULE" in its pyproject.toml',
         )
+    if len(parser["aeros"]) != 1:
+        raise Refused(
+            f"the wheel brings {len(parser['aeros'])} plugins, not one",
+            exists=", ".join(parser["aeros"]) or "no line NAME = MODULE",
+            hint="a wheel of its own for each: one line below [project.entry-points.aeros]",
+        )
     return dict(parser["aeros"])
 
 
@@ -228,6 +283,10 @@ def _own(wheel: Wheel) -> None:
     for name, value in wheel.entry_points.items():
         if value.partition(":")[0].strip().partition(".")[0] not in wheel.tops:
             raise Refused(f"the entry point {name} = {value} leads out of the wheel")
+    folders = {_folded(path.partition("/")[0]) for path in wheel.files if "/" in path}
+    for path in wheel.files:
+        if path.endswith(".py") and _folded(path.removesuffix(".py")) in folders:
+            raise Refused(f"the wheel holds {path!r} as a file and as a folder")
     for top in wheel.tops:
         if top.casefold() in _AT_START or not top.isidentifier():
             raise Refused(f"the wheel holds {top!r}, which is no module of an algorithm")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from aeros_core import waiting
 from aeros_core.errors import ConfigError
 from aeros_flower import standing
 from aeros_flower.bridge import Bridge, receive, send
@@ -15,6 +16,9 @@ from aeros_flower.lasting import Gone, Lasting, Session
 from aeros_flower.link import Link
 
 __all__ = ["attached"]
+
+_ANSWERS = 2.0
+"""Seconds that the controller that stands by may take to answer who comes."""
 
 _FREED = 3.0
 """Seconds after which a controller that is busy is busy with another run, and not with the
@@ -46,6 +50,8 @@ def attached(
     def begin(before: Session | None) -> Session:  # noqa: ARG001 - it ended with its SuperLink
         try:
             return Bridge(_admitted(folder, fab))
+        except TimeoutError as error:
+            raise Gone(f"the controller of aeros up says nothing for {_ANSWERS:g} s") from error
         except OSError:
             tell(f"the controller of aeros up has ended; this run listens at {address} itself")
         try:
@@ -75,10 +81,12 @@ def _admitted(folder: Path, fab: bytes | None) -> socket.socket:
         line.close()
         if not refusal.get(standing.BUSY) or time.monotonic() > ends:
             raise _error(refusal)
+        waiting.check()
         time.sleep(0.1)
 
 
 def _asked(line: socket.socket, folder: Path, fab: bytes | None) -> dict[str, Any]:
+    line.settimeout(_ANSWERS)
     line.connect(str(folder / standing.DOOR))
     if not standing.is_mine(line):
         raise ConfigError(

@@ -9,13 +9,15 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from struct import Struct
 from typing import TYPE_CHECKING, Any
 
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
+from aeros_core import waiting
 from aeros_core.errors import ConfigError
 from aeros_flower import crate
 from aeros_flower.grid import GridPost
@@ -96,7 +98,6 @@ class Bridge:
 
     def __init__(self, line: socket.socket) -> None:
         self._line = line
-        line.settimeout(_PATIENCE)
 
     def nodes(self) -> set[int]:
         """Return the numbers of all nodes that are there now."""
@@ -135,9 +136,18 @@ class Bridge:
         return bool(self._ask({"call": "wait", "seconds": seconds})[0])
 
     def _ask(self, told: dict[str, Any], blocks: Sequence[bytes] = ()) -> tuple[Any, list[bytes]]:
+        ends = time.monotonic() + _PATIENCE
+
+        def pause() -> None:
+            waiting.check()
+            if time.monotonic() > ends:
+                raise TimeoutError(f"nothing for {_PATIENCE:g} s")
+
         try:
+            self._line.settimeout(_PATIENCE)  # what was sent in part could not be sent again
             send(self._line, told, blocks)
-            found = receive(self._line)
+            self._line.settimeout(waiting.TICK)
+            found = receive(self._line, pause)
         except OSError as error:
             raise Gone(f"its server program does not answer: {error}") from error
         if found is None:
@@ -159,24 +169,39 @@ def send(line: socket.socket, told: Any, blocks: Sequence[bytes] = ()) -> None:
         line.sendall(block)
 
 
-def receive(line: socket.socket) -> tuple[Any, list[bytes]] | None:
-    """Return what came; None once the other side has closed."""
-    if (lengths := _exactly(line, _LENGTHS.size)) is None:
+def _over() -> None:
+    raise TimeoutError("it does not answer")
+
+
+def receive(
+    line: socket.socket, pause: Callable[[], None] = _over
+) -> tuple[Any, list[bytes]] | None:
+    """Return what came; None once the other side has closed.
+
+    Args:
+        line: Where it comes from.
+        pause: Called whenever nothing has come for the line's timeout; raises to end the wait.
+    """
+    if (lengths := _exactly(line, _LENGTHS.size, pause)) is None:
         return None
-    head = _exactly(line, _LENGTHS.unpack(lengths)[0])
+    head = _exactly(line, _LENGTHS.unpack(lengths)[0], pause)
     if head is None:
         return None
     told, sizes = json.loads(head)
-    blocks = [_exactly(line, size) for size in sizes]
+    blocks = [_exactly(line, size, pause) for size in sizes]
     whole = [block for block in blocks if block is not None]
     return (told, whole) if len(whole) == len(sizes) else None
 
 
-def _exactly(line: socket.socket, size: int) -> bytes | None:
+def _exactly(line: socket.socket, size: int, pause: Callable[[], None]) -> bytes | None:
     data = bytearray(size)
     view, got = memoryview(data), 0
     while got < size:
-        count = line.recv_into(view[got:])
+        try:
+            count = line.recv_into(view[got:])
+        except TimeoutError:
+            pause()
+            continue
         if not count:
             return None
         got += count

@@ -12,6 +12,7 @@ import threading
 import time
 from typing import Any
 
+from aeros_core import waiting
 from aeros_core.errors import TaskError
 from aeros_flower import objects
 from aeros_flower.lasting import Gone
@@ -60,6 +61,7 @@ class Claim:
             for _ in range(_STARTS):
                 ends = time.monotonic() + _EACH
                 while time.monotonic() < ends:
+                    waiting.check()
                     if (run := self._acquired(speaker)) is not None:
                         return run
                     if not started:  # one that a controller left is as good
@@ -171,7 +173,7 @@ class Claim:
         while True:
             left -= 1
             try:
-                return getattr(client, method)(request)
+                return waiting.apart(lambda: getattr(client, method)(request))
             except httpx.HTTPStatusError as error:
                 raise Gone(answered(error.response.status_code, method)) from error
             except (httpx.HTTPError, OSError, ValueError) as error:

@@ -60,7 +60,7 @@ def add_executor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--insecure", action="store_true", help="plain HTTP, also beyond loopback")
     parser.add_argument("--metrics", type=int, metavar="PORT", help="serve figures on 127.0.0.1")
     arguments.add(parser)
-    parser.set_defaults(command=_executor)
+    parser.set_defaults(command=_executor, endures=True)
 
 
 def add_up(parser: argparse.ArgumentParser) -> None:
@@ -84,7 +84,7 @@ def add_up(parser: argparse.ArgumentParser) -> None:
         "--metrics", type=int, metavar="PORT",
         help="serve figures of the first executor on 127.0.0.1:PORT, of the next on PORT+1, …",
     )  # fmt: skip
-    parser.set_defaults(command=_up)
+    parser.set_defaults(command=_up, endures=True)
 
 
 def add_down(parser: argparse.ArgumentParser) -> None:

@@ -20,13 +20,14 @@ from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, 
 from flwr.clientapp import ClientApp
 
 from aeros_core import config, plugins, streams
-from aeros_core.errors import AerosError, ConfigError
+from aeros_core.errors import AerosError
 from aeros_core.messages import Action, Failure, Instruction, Reply
 from aeros_core.registry import Registry
 from aeros_flower import dialect, parcel, wire
 from aeros_flower.executor import Executor
-from aeros_flower.job import Job, prepared
+from aeros_flower.job import Job
 from aeros_flower.place import Place
+from aeros_flower.preparation import prepared
 from aeros_flower.site import redaction
 from aeros_flower.site.redaction import ErrorKind
 from aeros_flower.site.rules import Request
@@ -141,6 +142,8 @@ def _follow(message: Message, context: Context, action: Action) -> Reply:
         if isinstance(reply, Failure):
             raise _Told(reply.reason)
         site.sent_replies([reply], getattr(reply, "nbytes", 0), job.rows)
+    except dialect.Odd as error:  # of the message alone, so its sender may know
+        raise _Told(str(error)) from None
     except (AerosError, ValueError) as error:
         say(redaction.whole(error))
         raise _Told(site.refused(error)) from None
@@ -174,11 +177,8 @@ def _floats(metrics: Mapping[str, float]) -> dict[str, int | float | list[int] |
 def _number(node: Mapping[str, Any], clients: int) -> int:
     number = node.get("partition-id")
     if not isinstance(number, int) or not 0 <= number < clients:
-        raise ConfigError(
-            f"partition-id={number} of this node names no client",
-            exists=f"0 to {clients - 1}",
-            hint='flower-supernode --node-config "partition-id=0"',
-        )
+        say('next: flower-supernode --node-config "partition-id=0"')
+        raise _Told(f"partition-id={number} of this node names no client")
     return number
 
 

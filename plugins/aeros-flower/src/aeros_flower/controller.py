@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from aeros_core import elements, workflow
+from aeros_core import elements, waiting, workflow
 from aeros_core.admission import MOST_EXAMPLES
 from aeros_core.alignment import SourceSchema
 from aeros_core.errors import ConfigError
@@ -110,7 +110,7 @@ class FlowerController:
                 "other people's ClientApps train and evaluate, they do not answer with a model",
                 hint="controller.app=null, and aeros executor on the nodes",
             )
-        with self._app.configured() as app:
+        with self._app.configured() as app, waiting.hearing(parts.control.check):
             link = replace(self._door, app=app).open(self._wait)
         try:
             config = self._app.train_config

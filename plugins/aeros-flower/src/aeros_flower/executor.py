@@ -17,10 +17,11 @@ from aeros_core.messages import Action, Failure, Instruction, Reply
 from aeros_core.registry import versions
 from aeros_flower import brief, parcel, tidy, wire
 from aeros_flower.fleet import Ended, Fleet, Lost
-from aeros_flower.job import Job, prepared
+from aeros_flower.job import Job
 from aeros_flower.keep import Keeping
 from aeros_flower.metrics import count_bytes, working
 from aeros_flower.place import Place
+from aeros_flower.preparation import prepared
 from aeros_flower.searching import Search, in_words
 from aeros_flower.site import redaction
 from aeros_flower.site.log import LogError
@@ -203,7 +204,8 @@ class Executor:
             return wire.pack_note("refused", {"reason": UNPREPARED})
         try:
             self.site.admit_summary(job.loaded_rows, step)
-            with working("summarise"), self.site.working("summarise", step=step):
+            rounds = 1 / max(len(job.sending) - 1, 1)  # a summary of each fitted step is a round
+            with working("summarise"), self.site.working("summarise", rounds, step=step):
                 summary = job.summarise(step, fitted)
         except LogError:
             raise

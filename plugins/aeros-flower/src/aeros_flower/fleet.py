@@ -13,6 +13,7 @@ import threading
 from typing import Any
 
 from aeros_flower import objects
+from aeros_flower.bounds import LARGEST, Bounded
 from aeros_flower.doorbell import NODE, WAIT
 from aeros_flower.link import quiet
 from aeros_flower.statuses import Ended, Lost, Unwelcome, refusal
@@ -96,7 +97,8 @@ class Fleet:
             ],
         )
         # what is sent is for this address alone, and not for one that it names in its stead
-        self._client._client.follow_redirects = False
+        http = self._client._client
+        http.follow_redirects, http._transport = False, Bounded(http._transport)
         self._over = threading.Event()
         self.lost = threading.Event()
         self._registered = authentication_keys is None
@@ -135,7 +137,7 @@ class Fleet:
         try:
             message = message_from_proto(response.messages_list[0])
             tree, run = response.message_object_trees[0], message.metadata.run_id
-            whole = objects.fetch(self._ask, self._node, run, tree)
+            whole = objects.fetch(self._ask, self._node, run, tree, LARGEST)
         except objects.Broken as error:
             raise Lost(str(error)) from error
         except (ValueError, IndexError, KeyError, TypeError, AttributeError) as error:

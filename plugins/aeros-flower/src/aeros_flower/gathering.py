@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from aeros_core.errors import AerosError, ConfigError, TaskError
+from aeros_core.waiting import Reminder
 from aeros_core.words import counted
 from aeros_flower.door import Opened
 from aeros_flower.invitation import Invitation
@@ -51,7 +52,7 @@ class Gathering:
             ConfigError: Too few can take part, and others said why not.
             TaskError: Too few came in time.
         """
-        roster, told, heard = self.roster, False, 0
+        roster, told, heard, reminder = self.roster, False, 0, Reminder(say)
         ends = since = time.monotonic()
         ends += self.seconds
         while True:
@@ -69,11 +70,19 @@ class Gathering:
             if not told:
                 say(f"waiting at {self.link.address} for {counted(self.expected, 'executor')}")
                 told = True
+            reminder.say(self._lacking())
             self.link.wait(min(left, 0.5))
 
     @property
     def _able(self) -> int:
         return sum(not member.problem for member in self.roster.members.values())
+
+    def _lacking(self) -> str:
+        """Return in words what is waited for."""
+        preparing = self.roster.preparing
+        loads = f", {preparing} more prepare their data" if preparing else ""
+        wanted = f"{self._able} of {counted(self.expected, 'executor')}"
+        return f"waiting at {self.link.address}: {wanted} can take part{loads}"
 
     def _error(self) -> AerosError:
         """Return what says who is missing, and why."""

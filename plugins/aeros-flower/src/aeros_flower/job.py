@@ -16,7 +16,7 @@ from aeros_core.alignment import Differences
 from aeros_core.answering import Answering
 from aeros_core.controllers.local import LocalNodes
 from aeros_core.data import Partition
-from aeros_core.data_files import ANYWHERE, NOWHERE, FileAccess
+from aeros_core.data_files import ANYWHERE, FileAccess
 from aeros_core.errors import ConfigError
 from aeros_core.intake import NO_TIME
 from aeros_core.messages import Failure, Instruction, Reply, State, Update
@@ -30,14 +30,9 @@ from aeros_core.serving import Service
 from aeros_core.source_data import Loaded, load
 from aeros_core.subtask import Kind, Subtask
 from aeros_core.task import Collect, Evaluating, Over, Task
-from aeros_flower.place import Place
 from aeros_flower.plan import Plan
-from aeros_flower.site.opening import files_of
-from aeros_flower.site.options import SiteOptions
-from aeros_flower.site.policy import Policy
-from aeros_flower.site.rules import Request
 
-__all__ = ["Job", "prepared"]
+__all__ = ["Job"]
 
 
 class Job:
@@ -296,28 +291,3 @@ def digest(partition: Partition) -> str:
     hashed = hashlib.sha256(np.ascontiguousarray(partition.offsets, "<i8").tobytes())
     hashed.update(np.ascontiguousarray(partition.rows, "<i8").tobytes())
     return hashed.hexdigest()
-
-
-def prepared(registry: Registry, place: Place, policy: Policy, asked: Request) -> Job:
-    """Return what an executor builds for a task, with what its site sets.
-
-    Args:
-        registry: What is installed.
-        place: What the executor is.
-        policy: Of its site.
-        asked: What its controller asks for.
-
-    Raises:
-        AerosError: A plugin is missing, or the data cannot be used.
-    """
-    options = SiteOptions(
-        registry,
-        (*policy.settings, *place.settings),
-        own=place.own,
-        files=files_of(place, policy),
-        allowed=lambda address: policy.names("remote_inferencers", address),
-    )
-    config = options.configured(asked.config)
-    model = None if asked.model is None else options.delivered(asked.model)
-    client = place.name if place.own else None
-    return Job(registry, config, client, model, NOWHERE, asked.plan)

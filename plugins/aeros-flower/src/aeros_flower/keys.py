@@ -162,7 +162,16 @@ def _read(folder: Path) -> dict[bytes, str]:
     for path in (folder, *files) if files else ():
         if path.stat().st_mode & stat.S_IWOTH:
             raise ConfigError(f"anybody may write {path}", hint=f"chmod o-w {path}")
-    return {canonical(path): path.stem for path in files}
+    found: dict[bytes, str] = {}
+    for path in files:
+        pem = canonical(path)
+        if pem in found:
+            raise ConfigError(
+                f"{path} holds the key of {found[pem]}.pub: a key has one name",
+                hint=f"remove {path} or {found[pem]}.pub",
+            )
+        found[pem] = path.stem
+    return found
 
 
 def _signature(folder: Path) -> tuple[tuple[str, int], ...]:
@@ -180,9 +189,17 @@ def canonical(path: Path) -> bytes:
         ConfigError: There is no P-384 key.
     """
     try:
-        return public_bytes(_public(path.read_bytes(), path))
+        data = path.read_bytes()
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    pem = public_bytes(_public(data, path))
+    if data.removesuffix(b"\n") != pem.removesuffix(b"\n"):
+        raise ConfigError(
+            f"{path} holds more than a public key: what is not understood is not passed over",
+            exists="the lines from BEGIN PUBLIC KEY to END PUBLIC KEY, as aeros certs writes them",
+            hint=f"remove the other lines of {path}",
+        )
+    return pem
 
 
 def _public(pem: bytes, path: Path) -> ec.EllipticCurvePublicKey:

@@ -10,7 +10,9 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol, TypeVar
 
+from aeros_core import waiting
 from aeros_core.errors import TaskError
+from aeros_core.waiting import Reminder
 from aeros_flower.link import Answer
 
 __all__ = ["TICK", "Gone", "Lasting", "Session"]
@@ -83,14 +85,16 @@ class Lasting:
     ) -> None:
         self.address, self._begin, self._wait, self._tell = address, begin, wait, tell
         self._after = after
+        self._calling, self._minute = False, Reminder(tell)
         self._session: Session | None = None
         self._before: Session | None = None
         self._lost, self._why = False, "nobody answers"
         self._since, self._tried, self._looked = time.monotonic(), 0.0, 0.0
         self._there: set[int] = set()
         if self._opened() is None:
-            tell(f"waits for the SuperLink at {address}")
+            tell(f"waits for the SuperLink at {address} ({self._why})")
         while self._opened() is None:
+            waiting.check()
             time.sleep(TICK)
 
     def _opened(self) -> Session | None:
@@ -114,6 +118,8 @@ class Lasting:
                 self._session = self._begin(self._before)
             except Gone as error:
                 self._why = str(error)
+            if self._session is None:
+                self._minute.say(f"waits for the SuperLink at {self.address} ({self._why})")
             if self._session is not None and self._before is not None:
                 self._tell(f"the SuperLink at {self.address} is back")
         return self._session
@@ -123,15 +129,20 @@ class Lasting:
         session = None if self._lost else self._opened()
         if session is None:
             return otherwise
+        self._calling = True
         try:
-            return call(session)
+            found = call(session)
         except Gone as error:
             self._tell(f"the SuperLink at {self.address} is lost ({error})")
             session.abandon()
+            self._calling = False
             self._session, self._before = None, session
             self._lost, self._why = True, str(error)
             self._since, self._looked = time.monotonic(), 0.0
+            self._minute.restart()
             return otherwise
+        self._calling = False
+        return found
 
     def nodes(self) -> set[int]:
         """Return the numbers of all nodes that are there now; none once the session was lost."""
@@ -170,7 +181,7 @@ class Lasting:
         return self._asked(lambda session: session.wait(max(seconds, 0)), True)
 
     def close(self) -> None:
-        """End the session."""
+        """End the session; one in which a call is still under way is let go of."""
         if self._session is not None:
-            self._session.close()
+            (self._session.abandon if self._calling else self._session.close)()
         self._after()

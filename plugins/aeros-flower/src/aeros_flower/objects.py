@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
@@ -87,11 +88,18 @@ def send(
         raise Broken(str(error)) from error
 
 
-def fetch(ask: Ask, node: Any, run: int, tree: Any) -> Any:
+def fetch(ask: Ask, node: Any, run: int, tree: Any, most: float = math.inf) -> Any:
     """Fetch the objects of a tree, and return the message that they are.
 
+    Args:
+        ask: Asks the SuperLink.
+        node: Who fetches.
+        run: Flower's run.
+        tree: Of the message's objects.
+        most: Bytes that they may have.
+
     Raises:
-        Broken: One is missing, or did not come in time.
+        Broken: One is missing, did not come in time, or they are too large.
         ValueError: They are no message.
     """
     from aeros_flower.internals import (
@@ -104,8 +112,14 @@ def fetch(ask: Ask, node: Any, run: int, tree: Any) -> Any:
     ids = [found.object_id for found in iterate_object_tree(tree)]
     take = make_pull_object_fn_protobuf(lambda request: ask("PullObject", request), node, run)
 
+    size = 0
+
     def counted(name: str) -> bytes:
+        nonlocal size
         data = take(name)
+        size += len(data)
+        if size > most:
+            raise ObjectPullError(name, f"the message has more than {most} bytes")
         tidy.passed(len(data))
         return data
 

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
-from aeros_core.elements import Description, InfrastructureElement
 from aeros_core.powers import SupportsRefusals
 from aeros_core.tally import shown
+from aeros_core.waiting import MINUTE
 from aeros_flower import wire
 from aeros_flower.answers import Refused
 from aeros_flower.link import Answer
-from aeros_flower.parcel import WireError, of
+from aeros_flower.members import Member, introduced
+from aeros_flower.parcel import WireError
 from aeros_flower.rest import Rest
-from aeros_flower.self_description import bounded
 
 __all__ = ["UNNAMED", "Member", "Post", "Roster"]
 
 _PREPARES = 600.0
 """Seconds that an executor may take to load its data before nobody waits for it any more."""
+
+_KEPT, _OFTEN = 1000, 10
+"""Reasons that are kept, at most, and how often a line is said before it is once a minute."""
+
+_NAMES = "two at a time need two names"
 
 _MOST = 10_000
 """Refusals that are kept until a round asks for them."""
@@ -46,32 +51,6 @@ class Post(Protocol):
 
     def wait(self, seconds: float) -> bool:
         """Wait until something has come."""
-
-
-@dataclass(slots=True)
-class Member:
-    """An executor that can take part.
-
-    Args:
-        number: Flower's number of the node.
-        name: Its name.
-        own: Whether all its data are one client's, of its name.
-        examples: How many that client has.
-        versions: Versions of what is installed there.
-        element: The machine it is on.
-        problem: Why it cannot take part; empty if it can.
-        rest: Whether it is left alone, having been lost or silent.
-    """
-
-    number: int
-    name: str
-    own: bool
-    examples: int
-    versions: Mapping[str, str]
-    element: InfrastructureElement
-    problem: str = ""
-    rest: Rest = field(default_factory=Rest)
-    told: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Roster:
@@ -105,6 +84,7 @@ class Roster:
         self._since: dict[int, float] = {}
         self._rests: dict[str, Rest] = {}
         self.members: dict[int, Member] = {}
+        self._told: dict[str, tuple[int, float]] = {}
         self._said: set[tuple[str, str]] = set()
         self.below: list[Refused] = []
         self.unfit: dict[str, str] = {}
@@ -174,22 +154,25 @@ class Roster:
         for number in sorted(self._known):
             if (message := self._post.push(number, preparing)) is not None:
                 self._asked[message] = number
+                self._since[number] = time.monotonic()
 
     def exclude(self, member: Member, why: str) -> None:
         """Take note that an executor cannot take part after all, and tell it."""
-        member.problem = self.unfit[member.name] = why
-        self.tell(f"executor {member.name} cannot take part: {why}")
+        member.problem = shown(why)
+        self._misfit(member.name, member.problem)
         self._refuse(member.number, why)
 
     def forget(self, number: int) -> None:
         """Take an executor from the list."""
         if gone := self._drop(number):
-            self.tell(f"executor {gone.name} is gone")
+            self._tell(f"executor {gone.name} is gone")
 
     def _drop(self, number: int) -> Member | None:
         self._known.discard(number)
         self._since.pop(number, None)
         gone = self.members.pop(number, None)
+        if left := [m for m, n in (self._asked | self._refused).items() if n == number]:
+            self._post.recall(left)
         self._welcomed -= {gone.name} if gone else set()
         self._asked = {m: n for m, n in self._asked.items() if n != number}
         self._refused = {m: n for m, n in self._refused.items() if n != number}
@@ -199,18 +182,17 @@ class Roster:
         if answer.error:
             self._known.discard(number)  # it is asked again if it comes back
             return
-        try:
-            member = _member(number, bounded(wire.unpack_note(answer.content, "prepared")))
-        except (WireError, TypeError) as error:
-            self.unfit[f"node {number}"] = shown(f"what it says of itself is unreadable: {error}")
-            return
         admitted = self._admitted(number)
+        try:
+            member = introduced(number, answer.content)
+        except WireError as error:
+            self._misfit(admitted or f"node {number}", _unread(answer.content, error))
+            return
         if admitted and member.name.startswith(UNNAMED):
             member.name = admitted
         if admitted not in ("", member.name):
             why = f"it calls itself {member.name}, and its key is that of {admitted}"
-            self.unfit[admitted] = f"{why}, so --name {admitted}"
-            self.tell(f"executor {admitted} cannot take part: {why}")
+            self._misfit(admitted, why, f"{why}, so --name {admitted}")
             self._refuse(number, self.unfit[admitted])
             return
         others = [m for m in self.members.values() if m.name == member.name]
@@ -218,7 +200,8 @@ class Roster:
             self._drop(other.number)  # it came back before it was missed, or is another one
             self._known.add(other.number)
             again = "came again, in place of the one before; two at a time need two names"
-            self.tell(f"executor {member.name} {again}")
+            self._tell(f"executor {member.name} {again}")
+            self._refuse(other.number, f"another executor called {member.name} came: {_NAMES}")
         self.members[number] = member
         member.rest = self._rests.setdefault(member.name, member.rest)
         self._place(member)
@@ -237,30 +220,43 @@ class Roster:
         try:
             member.problem = aside = self._choose(member)
             member.problem = aside or self._judge(member)
-        except Exception as error:  # whatever a stranger says must not end the run
-            aside, member.problem = "", shown(f"what it says of itself is incomplete: {error}")
+        except Exception as error:  # whatever is wrong with it is wrong with this one alone
+            why = shown(f"{type(error).__name__}: {error}")
+            aside, member.problem = "", f"what it says of itself is incomplete: {why}"
+        member.problem = shown(member.problem)
         if aside:
             self.aside[member.name] = aside
-            self.tell(f"executor {member.name} stands aside: {aside}")
+            self._tell(f"executor {member.name} stands aside: {aside}")
         elif member.problem:
-            self.unfit[member.name] = member.problem
-            self.tell(f"executor {member.name} cannot take part: {member.problem}")
+            self._misfit(member.name, member.problem)
         else:
             self.unfit.pop(member.name, None)
             if member.name not in self._welcomed:
-                self.tell(f"executor {member.name} takes part")
+                self._tell(f"executor {member.name} takes part")
             self._welcomed.add(member.name)
 
+    def _misfit(self, name: str, why: str, whole: str = "") -> None:
+        """Note and say why an executor cannot take part; of very many some are kept."""
+        if name in self.unfit or len(self.unfit) < _KEPT:
+            self.unfit[name] = whole or why
+        self._tell(f"executor {name} cannot take part: {why}")
 
-def _member(number: int, told: Mapping[str, Any]) -> Member:
-    element = dict(of(told.get("element"), dict, "element"))
-    element["description"] = Description(**of(element.get("description"), dict, "description"))
-    return Member(
-        number=number,
-        name=of(told.get("name"), str, "name"),
-        own=of(told.get("own"), bool, "own"),
-        examples=of(told.get("examples", 0), int, "examples"),
-        versions=of(told.get("versions"), dict, "versions"),
-        element=InfrastructureElement(**element),
-        told=told,
-    )
+    def _tell(self, text: str) -> None:
+        """Say something that executors can bring about; often, then at most once a minute."""
+        now = time.monotonic()
+        times, last = self._told.pop(text, (0, 0.0))
+        if times >= _OFTEN and now - last < MINUTE:
+            self._told[text] = (times, last)
+            return
+        self._told[text] = (times + 1, now)
+        if len(self._told) > _KEPT:
+            del self._told[next(iter(self._told))]
+        self.tell(text)
+
+
+def _unread(content: Any, error: WireError) -> str:
+    """Return why an executor does not say what it is: its own reason, where it gives one."""
+    with contextlib.suppress(WireError):
+        reason = wire.unpack_note(content, "refused").get("reason")
+        return shown(f"it refuses to prepare: {reason}")
+    return shown(f"what it says of itself is unreadable: {error}")

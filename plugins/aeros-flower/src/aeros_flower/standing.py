@@ -30,6 +30,9 @@ DOOR = "line"
 
 BUSY = "busy"
 
+_SPEAKS = 30.0
+"""Seconds that who has come may take to say what it wants."""
+
 _PEER = struct.Struct("3i")
 
 
@@ -68,8 +71,13 @@ def _guarded(app: App) -> App:
 def _attend(line: socket.socket, link: Link, busy: threading.Lock) -> None:
     """Do what a run asks until it has ended, then forget it."""
     with line:
-        if not is_mine(line) or (asked := receive(line)) is None:
+        line.settimeout(_SPEAKS)
+        try:
+            if not is_mine(line) or (asked := receive(line)) is None:
+                return
+        except OSError:
             return
+        line.settimeout(None)  # a run may think for as long as it likes, and its end is heard
         told, blocks = asked
         if refusal := _refused(told, busy):
             send(line, refusal)

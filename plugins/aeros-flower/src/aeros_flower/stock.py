@@ -19,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from aeros_core import waiting
 from aeros_core.errors import TaskError
 from aeros_flower import fab
 from aeros_flower.bridge import PLACE, Bridge
@@ -221,6 +222,7 @@ def _until(
             raise Gone(f"flower-superlink ended with {process.returncode}: {words()}")
         if time.monotonic() > ends:
             raise Gone(f"Flower's programs did not start within {_STARTS:g} s: {words()}")
+        waiting.check()
         time.sleep(0.1)
 
 

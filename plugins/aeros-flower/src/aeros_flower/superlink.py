@@ -45,7 +45,7 @@ def superlink(
     root = reach.authority(ca) if ca and not insecure else None
 
     def begin(before: Session | None) -> Session | None:
-        if why := reach.greet(address, ca, insecure=insecure, seconds=5.0):
+        if why := reach.greet(address, ca, insecure=insecure, seconds=2.0):
             raise Gone(why)
         if insecure and reach.is_stranger(address):
             raise ConfigError(

@@ -14,6 +14,7 @@ from aeros_core.messages import Action, Evaluation, Failure, Instruction, Reply,
 from aeros_core.parameters import Array, Layout, Parameters, TensorSpec
 from aeros_core.reply_limits import MOST_FIGURES, MOST_SHARES, figures_fault
 from aeros_core.tally import Refusal
+from aeros_flower.bounds import check_instructions
 from aeros_flower.parcel import (
     ALONE,
     Block,
@@ -178,7 +179,7 @@ def unpack_instructions(content: RecordDict) -> list[Instruction]:
     if action not in list(Action):
         raise WireError(f"action '{action}' is unknown")
     personal = tuple(of(p, str, "personal") for p in of(head.get("personal"), list, "personal"))
-    return [
+    found = [
         Instruction(
             round=of(head.get("round"), int, "round"),
             node=of(told.get("node"), str, "node"),
@@ -193,6 +194,8 @@ def unpack_instructions(content: RecordDict) -> list[Instruction]:
         )
         for told in rows(head, "nodes")
     ]
+    check_instructions(found)
+    return found
 
 
 def unpack_replies(

@@ -12,7 +12,11 @@ from aeros_core.errors import AccessError, ConfigError
 from aeros_core.parameters import Parameters
 from aeros_core.records import Model
 from aeros_core.schema import Field, Schema
+from aeros_flower.place import Place
+from aeros_flower.preparation import prepared
 from aeros_flower.site.options import SiteOptions
+from aeros_flower.site.policy import Policy
+from aeros_flower.site.rules import Request
 
 REGISTRY = plugins.discover()
 
@@ -235,3 +239,10 @@ def test_without_anything_declared_nothing_is_changed():
     asked = task() | {"transformer": {"iris": node("transformer", "iris")}}
     for site in ({"own": True}, {"files": NOWHERE}):
         assert settled(asked, **site) == asked
+
+
+def test_what_to_type_at_the_site_is_said_as_it_is_typed_there():
+    place = Place("edge", own=True)
+    with pytest.raises(ConfigError, match=r"transformer\.table\.path is not set") as caught:
+        prepared(REGISTRY, place, Policy(), Request(task(path="/etc/passwd", label="y")))
+    assert caught.value.hint == "--set transformer.table.path=<file>"

@@ -43,7 +43,7 @@ def add_serve(parser: argparse.ArgumentParser) -> None:
     parser.description = "Serve models by REST and gRPC, in the Open Inference Protocol v2."
     own = ", ".join(Batching.__slots__)
     parser.epilog = _HELP.format(own=own, options="\n".join(_explained()))
-    parser.set_defaults(command=_serve)
+    parser.set_defaults(command=_serve, endures=True)
 
 
 def _explained() -> Iterator[str]:

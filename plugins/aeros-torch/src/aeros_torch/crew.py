@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import logging
 import math
 import selectors
+import time
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from aeros_core import waiting
 from aeros_torch.bench import Bench
 from aeros_torch.hand import Hand, Table
 from aeros_torch.job import Job
 from aeros_torch.workshop import Workshop
 
 __all__ = ["Crew"]
+
+_log = logging.getLogger(__name__)
+
+_STILL = 300.0
+"""Seconds without any use of a processor after which a process that has work is given up."""
+
+_NAMED = 5
+"""Clients that a line names, at most."""
 
 _PATIENCE = 1.0
 """Seconds that a process has to end once its connection is closed."""
@@ -42,6 +53,7 @@ class Crew:
         self._events = selectors.DefaultSelector()
         self.places = len(devices)
         self.broken, self.began = "", False
+        self._minute = waiting.Reminder(_log.warning)
         weakref.finalize(self, _end, self._hands)
 
     places: int
@@ -99,16 +111,41 @@ class Crew:
             timeout: Seconds to wait for it; None: as long as it takes.
         """
         self._hand_out()
+        ends = math.inf if timeout is None else time.monotonic() + timeout
+        while not self._look(ends - time.monotonic()) and time.monotonic() < ends:
+            waiting.check()
+            self._minute.say(self._awaited())
+        self._hand_out()
+
+    def _look(self, seconds: float) -> bool:
+        """Wait for a moment, at most; return whether something has come, or came to its end."""
         left = min((hand.left for hand in self._hands.values()), default=math.inf)
-        if left < (math.inf if timeout is None else timeout):
-            timeout = max(left, 0.0)
-        for key, _ in self._events.select(timeout):
+        found = self._events.select(max(min(left, seconds, waiting.TICK), 0.0))
+        for key, _ in found:
             hand = self._hands.get(key.data)
             if hand is not None and hand.wire is key.fileobj:
                 self._take(key.data, hand)
-        for place in [place for place, hand in self._hands.items() if hand.left <= 0]:
+        late = [place for place, hand in self._hands.items() if hand.left <= 0]
+        for place in late:
             self._stop_late(place)
-        self._hand_out()
+        still = [place for place, hand in self._hands.items() if hand.still > _STILL]
+        for place in still:  # it was stopped, or waits for something that does not come
+            _log.warning("process %d did nothing for %g s", self._hands[place].process.pid, _STILL)
+            self._hands[place].process.kill()
+            self._bury(place)
+        if found or late or still:
+            self._minute.restart()
+        return bool(found or late or still) or not self._hands
+
+    def _awaited(self) -> str:
+        """Return in words what is waited for."""
+        had = [
+            f"{job.instruction.node} (process {hand.process.pid})"
+            for hand in self._hands.values()
+            for job in [*hand.jobs.values()][:1]
+        ]
+        more = f" and {len(had) - _NAMED} more" if len(had) > _NAMED else ""
+        return f"waits for the training of {', '.join(had[:_NAMED]) or 'no client'}{more}"
 
     def _hand_out(self) -> None:
         while self._waiting:

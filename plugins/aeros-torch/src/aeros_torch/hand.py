@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,9 @@ from aeros_torch.shared import Shared
 from aeros_torch.wire import Wire
 
 __all__ = ["Hand", "Table"]
+
+_SPEAKS = 60.0
+"""Seconds that a process may take to read what it is sent, or to end a message it has begun."""
 
 
 class Table:
@@ -71,6 +75,8 @@ class Hand:
     jobs: dict[int, Job] = field(default_factory=dict)
     since: float = 0.0
     _table: Table | None = None
+    _spent: int | None = None
+    _moved: float = field(default_factory=time.monotonic)
 
     @classmethod
     def start(cls, told: Mapping[str, Any], bench: Bench, threads: int) -> Hand:
@@ -99,7 +105,12 @@ class Hand:
                 stdout=subprocess.DEVNULL,
             )
         hand = cls(wire, process, bench)
-        wire.send(told, files=[bench.file])
+        wire.limit(_SPEAKS)
+        try:
+            wire.send(told, files=[bench.file])
+        except OSError:
+            hand.end()
+            raise
         return hand
 
     def give(self, ticket: int, job: Job, table: Table) -> None:
@@ -121,8 +132,16 @@ class Hand:
         more = b"" if rows is None else np.ascontiguousarray(rows, np.int64).tobytes()
         self.wire.send({"ticket": number, "seat": seat, **job.told()}, more)
         if not self.jobs:
-            self.since = time.monotonic()
+            self.since = self._moved = time.monotonic()
         self.jobs[number] = job
+
+    @property
+    def still(self) -> float:
+        """Seconds for which the process has used no processor, while there was work for it."""
+        spent, now = _processor(self.process.pid), time.monotonic()
+        if spent is None or spent != self._spent or (self.ready and not self.jobs):
+            self._spent, self._moved = spent, now
+        return now - self._moved
 
     @property
     def left(self) -> float:
@@ -139,6 +158,7 @@ class Hand:
             ChildProcessError: It cannot build the model.
         """
         told, _, _ = self.wire.receive()
+        self._moved = time.monotonic()
         if "unable" in told:
             raise ChildProcessError(told["unable"])
         if "ready" in told:
@@ -165,3 +185,12 @@ class Hand:
             self.process.kill()
             code = self.process.wait()
         return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
+
+def _processor(pid: int) -> int | None:
+    """Return how much of a processor a process has used, in clock ticks; None: nobody knows."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    except (OSError, ValueError):
+        return None
+    return int(fields[11]) + int(fields[12])

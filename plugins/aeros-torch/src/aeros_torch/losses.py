@@ -68,18 +68,29 @@ class Loss:
         """Return the name of the loss for this target; None if it has options."""
         if self._name != "auto":
             return None if self._options else self._name
+        return self.name(target)
+
+    def name(self, target: Field) -> str:
+        """Return the name of the loss for this target."""
+        if self._name != "auto":
+            return self._name
         return "mse" if target.categories is None else "cross_entropy"
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """Options of the function, as they were given."""
+        return self._options
 
     def of(self, target: Field) -> LossFunction:
         """Return the loss for this target.
 
         Raises:
-            ConfigError: The loss is one of classes, and the target is a number.
+            ConfigError: The loss is one of classes, and the target is a number, or has one
+                class; or one of probabilities, and the target has values beyond 0 to 1.
         """
         classes = None if target.categories is None else len(target.categories)
-        name = self._name
-        if name == "auto":
-            name = "mse" if classes is None else "cross_entropy"
+        name = self.name(target)
+        _check_target(name, target)
         function = _bound(name, self._options)
         if name in NUMBER_LOSSES:
             return function if classes is None else partial(_one_hot, function, classes)
@@ -90,6 +101,27 @@ class Loss:
                 hint="trainer.loss=mse",
             )
         return function
+
+
+def _check_target(name: str, target: Field) -> None:
+    """Refuse targets on which a loss is constant, or of which it makes no sense."""
+    if name in CLASS_LOSSES and target.categories is not None and len(target.categories) < 2:
+        raise ConfigError(
+            f"trainer.loss={name} of one class is the same whatever the model gives:"
+            f" '{target.name}' has {len(target.categories)}",
+            exists="targets of two classes or more, or numbers",
+            provider="aeros-torch",
+            hint="data with two classes, or a target that is a number and trainer.loss=mse",
+        )
+    low, high = target.range or (0.0, 1.0)
+    if name in ("bce", "bce_with_logits") and target.categories is None and (low < 0 or high > 1):
+        raise ConfigError(
+            f"trainer.loss={name} takes targets from 0 to 1, and '{target.name}' has {low:g} to"
+            f" {high:g}",
+            exists="huber, l1, mse, smooth_l1 for such numbers",
+            provider="aeros-torch",
+            hint="trainer.loss=mse",
+        )
 
 
 def _name(asked: str) -> str:

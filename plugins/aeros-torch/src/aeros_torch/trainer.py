@@ -21,6 +21,7 @@ from aeros_torch.expectation import build, expected, outputs, target_of
 from aeros_torch.labels import Labels
 from aeros_torch.losses import Loss
 from aeros_torch.optimizers import Optimizer
+from aeros_torch.output_checks import check_batches, check_outputs
 from aeros_torch.recipe import Recipe
 from aeros_torch.runtime import device_of
 from aeros_torch.schedule import Schedule
@@ -182,12 +183,16 @@ class TorchTrainer:
             ConfigError: The model cannot be built for these data.
         """
         network = build(schema, self._model, self._device, seed)
-        target = target_of(schema)
+        target, feature = target_of(schema), schema.features[0]
         criterion = self._loss.of(target)
+        logarithms = bool(self._loss.options.get("log_input", True))
+        check_outputs(network.module, feature, self._loss.name(target), logarithms)
+        if network.needs_pairs:
+            check_batches(network.module, feature, self._recipe.batch_size)
         if isinstance(network.module, EarlyExit):
             criterion = network.module.criterion(criterion, target)
         feed = Feed(
-            feature=schema.features[0].name,
+            feature=feature.name,
             target=target.name,
             outputs=None if target.categories is not None else outputs(target),
             resident=self._resident,

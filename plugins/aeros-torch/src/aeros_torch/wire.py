@@ -34,6 +34,10 @@ class Wire:
         here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         return cls(here), there
 
+    def limit(self, seconds: float) -> None:
+        """Have this end wait no longer than this for the other one to read, or to speak on."""
+        self._end.settimeout(seconds)
+
     def fileno(self) -> int:
         """Return the number of the file to wait on."""
         return self._end.fileno()

@@ -12,8 +12,8 @@ from typing import Any
 from aeros_core import config, locks
 from aeros_core.errors import AerosError
 from aeros_core.registry import Registry
-from aeros_flower.job import prepared
 from aeros_flower.place import Place
+from aeros_flower.preparation import prepared
 from aeros_flower.site import release, rules
 from aeros_flower.site.policy import Policy
 from aeros_flower.site.rules import Request, Verdict
