@@ -452,3 +452,11 @@ def test_a_forged_record_of_a_model_is_refused(toy, key):
     with pytest.raises(ConfigError) as refused:
         compose.build_part(toy, "transformer", {"_target_": "toy_parts.Scale", key: True}, "scale")
     assert refused.value.asked.startswith(f"option '{key}' does not exist")
+
+
+@pytest.mark.parametrize("key", ["task.foo", "task.stop.foo", "task._target_"])
+def test_an_option_that_was_added_to_the_task_is_named(aeros, toy_words, key):
+    done = aeros("run", *toy_words, f"+{key}=os.system")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"aeros: {key} does not exist\n")
+    assert "Traceback" not in done.stderr
