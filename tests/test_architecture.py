@@ -25,8 +25,8 @@ LAYERS = [
     # transport
     "controllers controllers.local",
     # configuration and discovery, and what a person sees
-    "builtin console registry plugins guard directories interpolations yaml_files checked_loading"
-    " loading mistakes config parts members compose locks delivery"
+    "builtin console installed importing registry plugins guard directories interpolations"
+    " yaml_files checked_loading loading mistakes config parts members compose locks delivery"
     " report progress compare commands followups formats words gc_cli files_cli verify_cli"
     " models_cli results_cli cli",
 ]

@@ -4,7 +4,7 @@ import pickle
 import pytest
 
 from aeros_core import control, errors
-from aeros_core.errors import AerosError, ConfigError
+from aeros_core.errors import AccessError, AerosError, ConfigError
 
 KINDS = [getattr(errors, name) for name in errors.__all__] + [control.Cancelled]
 
@@ -45,3 +45,9 @@ def test_the_tree_in_the_docstring_is_the_tree():
         drawn[name] = above[-1][1] if above else "Exception"
         above.append((depth, name))
     assert drawn == {name: getattr(errors, name).__base__.__name__ for name in errors.__all__}
+
+
+def test_what_a_site_refuses_keeps_its_kind_across_a_process_boundary():
+    made = AccessError("x=/a is outside", kind="a file outside", hint="--data-root DIR")
+    again = pickle.loads(pickle.dumps(made))
+    assert (again.kind, str(again)) == (made.kind, str(made))

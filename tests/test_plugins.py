@@ -1,10 +1,12 @@
 import re
+import signal
 import sys
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import pytest
 
-from aeros_core import __version__
+from aeros_core import __version__, config
 from aeros_core.errors import PluginError
 from aeros_core.plugins import discover, implementation
 from aeros_core.registry import Health, Option, Plugin, Registry, versions
@@ -16,7 +18,7 @@ BROKEN = {
     ),
     "missing_dependency": (
         "ModuleNotFoundError: No module named 'nowhere_installed'",
-        "pip install nowhere_installed",
+        "pip install --upgrade missing-dependency",
     ),
     "exits": ("SystemExit: no licence", "pip install --upgrade exits"),
     "incompatible": (
@@ -48,6 +50,40 @@ BROKEN = {
         "pip install --upgrade bad-name",
     ),
     "raises": ("aeros_collectors: KeyError: 'colour'", "pip install --upgrade raises"),
+    "own_dependency": (
+        "ModuleNotFoundError: No module named 'nowhere_installed'",
+        "pip install nowhere-installed",
+    ),
+    "literal_option": (
+        "aeros_collectors: TypeError: odd: Unexpected type annotation: Literal[a, b]",
+        "pip install --upgrade literal-option",
+    ),
+    "huge_default": (
+        "aeros_collectors: ValueError: odd: the default of how has 1,000,000 members",
+        "pip install --upgrade huge-default",
+    ),
+    "banana": (
+        f"asks for aeros-core >= banana, which is not understood, this is aeros-core {__version__}",
+        "pip install --upgrade banana",
+    ),
+    "prints": (
+        "it prints 'welcome to prints' when it is imported",
+        "pip install --upgrade prints",
+    ),
+    "moves": (
+        "it changes the working directory when it is imported",
+        "pip install --upgrade moves",
+    ),
+    "listens": (
+        "it changes signal handlers when it is imported",
+        "pip install --upgrade listens",
+    ),
+    "speaks": ("it changes the locale when it is imported", "pip install --upgrade speaks"),
+    "rubbish": (
+        "aeros_collectors: TypeError: 'int' object is not iterable",
+        "pip install --upgrade rubbish",
+    ),
+    "speechless": ("Mute", "pip install --upgrade speechless"),
 }
 
 
@@ -224,7 +260,7 @@ def test_what_cannot_be_chosen_is_told(registry, asked, message):
     ("target", "reason", "fix"),
     [
         ("misfit_parts.Nameless", "AttributeError: module 'misfit_parts' has no", "aeros plugins"),
-        ("misfit_nowhere.Absent", "ModuleNotFoundError: No module", "pip install misfit_nowhere"),
+        ("misfit_nowhere.Absent", "ModuleNotFoundError: No module", "aeros plugins"),
         ("misfit_crash.Crash", r"OSError: libgomp\.so\.1: cannot open", "aeros plugins shows what"),
     ],
 )
@@ -244,3 +280,44 @@ def test_versions_are_those_of_the_plugins_behind_the_options(toy):
     chosen = [toy.options["collector", "mean"]]
     assert versions(toy, chosen) == {"python": python, "aeros-core": __version__, "toy": "1.0"}
     assert versions(toy) == {"python": python, "aeros-core": __version__, "toy": "1.0"}
+
+
+def test_an_entry_point_called_core_takes_no_place(install):
+    registry = install("called_core")
+    own, other = sorted(
+        (p for p in registry.plugins if p.name == "core"), key=lambda p: p.distribution
+    )
+    assert (own.distribution, own.status) == ("aeros-core", Health.OK)
+    assert (other.distribution, other.status) == ("called-core", Health.FAILED)
+    assert other.reason == "its entry point is called 'core', as that of aeros-core is"
+
+
+def test_requirements_whose_markers_do_not_hold_ask_for_nothing(install):
+    assert found(install("markers"), "markers").status is Health.OK
+
+
+def test_a_distribution_without_a_name_offers_what_it_has(install):
+    plugin = found(install("nameless"), "nameless")
+    assert (plugin.status, plugin.distribution) == (Health.OK, "nameless-1.0.dist-info")
+
+
+def test_entry_points_that_cannot_be_read_are_told(install, monkeypatch):
+    install("toy", "torn_entry")
+    monkeypatch.delenv("AEROS_PLUGINS")
+    registry = discover()
+    assert found(registry, "toy").status is Health.OK
+    torn = found(registry, "torn-entry")
+    assert torn.status is Health.FAILED
+    assert torn.reason.startswith("entry points: ")
+
+
+def test_everything_that_is_broken_at_once_harms_nobody(install, capsys):
+    handler, folder = signal.getsignal(signal.SIGTERM), Path.cwd()
+    registry = install("toy", *BROKEN)
+    assert found(registry, "toy").status is Health.OK
+    assert {found(registry, name).status for name in BROKEN} == {Health.FAILED}
+    assert (signal.getsignal(signal.SIGTERM), Path.cwd()) == (handler, folder)
+    assert capsys.readouterr().out == ""
+    assert config.register(registry) is None
+    again = discover()  # what printed once is imported already
+    assert {found(again, name).status for name in BROKEN} == {Health.FAILED}

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Container
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 
 from aeros_core.errors import ConfigError, PluginError
+from aeros_core.installed import entry_points
 
 __all__ = ["added", "fill"]
 

@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from aeros_core import config, members, origin, plugins
 from aeros_core.control import Control
 from aeros_core.data_files import ANYWHERE, FileAccess
-from aeros_core.errors import ConfigError
+from aeros_core.errors import ConfigError, PluginError
 from aeros_core.parts import build_module, build_part, demand, nested
 from aeros_core.powers import SupportsAnswers, SupportsMembers, SupportsState
 from aeros_core.records import Model
@@ -197,7 +197,11 @@ def build_service(
         answering.load(model)
         return Service(model, (), answering, plugins.hearing(listeners))
     chain = build_steps(registry, model, files)
-    answering.load(model, build_module(registry, model.module, files))
+    try:
+        module = build_module(registry, model.module, files)
+    except PluginError as error:
+        raise _of_whom(model, registry, error) from error
+    answering.load(model, module)
     after = [step for step in reversed(chain.values()) if isinstance(step, SupportsAnswers)]
     steps = [step for name, step in chain.items() if name not in model.behind]
     return Service(model, steps, answering, plugins.hearing(listeners), after)
@@ -225,10 +229,27 @@ def build_steps(
     """
     steps: dict[str, Transformer] = {}
     for name, node in model.transformers.items():
-        steps[name] = build_part(registry, "transformer", node, name, files)
+        try:
+            steps[name] = build_part(registry, "transformer", node, name, files)
+        except PluginError as error:
+            raise _of_whom(model, registry, error) from error
         if name in model.fitted and isinstance(step := steps[name], SupportsState):
             step.restore(model.fitted[name])
     return steps
+
+
+def _of_whom(model: Model, registry: Registry, error: PluginError) -> PluginError:
+    """Return the error with the packages that a model had when it was stored, and that are gone."""
+    here = versions(registry)
+    gone = [f"{n} {v}" for n, v in model.versions.items() if n not in here and n != "python"]
+    if not gone:
+        return error
+    return PluginError(
+        f"model '{model.name}': {error.asked}",
+        exists=error.exists,
+        provider=f"{', '.join(gone)} had it when the model was stored",
+        hint="install what had it; aeros plugins shows what is installed",
+    )
 
 
 def _options(registry: Registry, data: Mapping[str, Any]) -> list[Option]:

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, TypeAlias
 
 from aeros_core import compose, config, plugins, words
 from aeros_core.errors import ConfigError, PluginError
+from aeros_core.installed import entry_points
 from aeros_core.loading import GuardedLoader
 from aeros_core.registry import Registry
 from aeros_core.storage_powers import SupportsAlgorithms

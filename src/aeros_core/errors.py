@@ -82,20 +82,30 @@ class AccessError(ConfigError):
     Args:
         asked: What was asked for, for the site's own eyes.
         kind: The same without a value or a path, for the controller's.
+        exists: What could have been asked for instead.
+        provider: Which package or node provides it.
         hint: What to type next at the site.
     """
 
-    def __init__(self, asked: str, *, kind: str, hint: str = "") -> None:
-        super().__init__(asked, hint=hint)
+    def __init__(
+        self,
+        asked: str,
+        *,
+        kind: str = "the task asks for what the site does not give",
+        exists: str = "",
+        provider: str = "",
+        hint: str = "",
+    ) -> None:
+        super().__init__(asked, exists=exists, provider=provider, hint=hint)
         self.kind = kind
 
     def __reduce__(self) -> tuple[object, ...]:
         """Keep the parts when the error crosses a process boundary."""
-        return _refused, (self.asked, self.kind, self.hint)
+        return _refused, (self.asked, self.kind, self.exists, self.provider, self.hint)
 
 
-def _refused(asked: str, kind: str, hint: str) -> AccessError:
-    return AccessError(asked, kind=kind, hint=hint)
+def _refused(asked: str, kind: str, exists: str, provider: str, hint: str) -> AccessError:
+    return AccessError(asked, kind=kind, exists=exists, provider=provider, hint=hint)
 
 
 class PluginError(ConfigError):

@@ -10,11 +10,11 @@ Safetensors is the core's own; a plugin adds another in the entry-point group
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from aeros_core.errors import ConfigError, PluginError
+from aeros_core.installed import entry_points
 
 if TYPE_CHECKING:  # numpy comes with it
     from collections.abc import Sequence

@@ -9,14 +9,14 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Any, cast
 
 import pluggy
 
-from aeros_core import __version__
+from aeros_core import __version__, importing, installed
 from aeros_core.errors import PluginError
 from aeros_core.hookspecs import GROUPS, Callbacks, Registration
 from aeros_core.registry import Health, Option, Plugin, Registry
@@ -27,13 +27,21 @@ if TYPE_CHECKING:  # looking around does without numpy
 __all__ = ["discover", "hearing", "implementation"]
 
 ENTRY_POINTS = "aeros"
+CORE, BUILTIN = "core", "aeros_core.builtin"
+_LONGEST = 100_000
+"""Members or characters of a default, at most."""
+
+_NEWER = "lock another version of it: aeros algorithms list {0}, aeros algorithms lock {0}:VERSION"
 
 
-def discover() -> Registry:
+def discover(delivered: Collection[str] = ()) -> Registry:
     """Find, check and load every plugin that is installed.
 
     The environment variable ``AEROS_PLUGINS=a,b`` restricts loading to these entry
     points (and what the core itself offers).
+
+    Args:
+        delivered: Folders of algorithms that a task brought: no package index has them.
     """
     wanted = os.environ.get("AEROS_PLUGINS")
     chosen = None if wanted is None else {name.strip() for name in wanted.split(",")} | {"core"}
@@ -41,18 +49,31 @@ def discover() -> Registry:
     options: list[Option] = []
     for entry in _entries():
         plugin, offered = _load(entry, chosen)
+        if plugin.status is Health.FAILED and _origin(entry) in delivered:
+            plugin = replace(plugin, fix=_NEWER.format(plugin.distribution))
         plugins.append(plugin)
         options += offered
+    if chosen is None:
+        plugins += [Plugin(n, n, "?", "?").failed(f"entry points: {why}") for n, why in _damaged()]
     return _registry(plugins, options)
 
 
+def _damaged() -> list[tuple[str, str]]:
+    """Return distributions whose entry points cannot be read, and why."""
+    return installed.unreadable() if not installed.whole() else []
+
+
+def _origin(entry: EntryPoint) -> str:
+    return str(entry.dist.locate_file("")) if entry.dist else ""
+
+
 def _entries() -> Iterable[EntryPoint]:
-    found = {(e.name, e.value, e.dist.name if e.dist else ""): e for e in _all_entries()}
+    found = {(e.name, e.value, installed.named(e.dist)): e for e in _all_entries()}
     return [found[key] for key in sorted(found)]
 
 
 def _all_entries() -> Iterable[EntryPoint]:
-    return entry_points(group=ENTRY_POINTS)
+    return installed.entry_points(group=ENTRY_POINTS)
 
 
 def _registry(plugins: list[Plugin], options: list[Option]) -> Registry:
@@ -71,40 +92,70 @@ def _registry(plugins: list[Plugin], options: list[Option]) -> Registry:
 
 
 def _load(entry: EntryPoint, chosen: set[str] | None) -> tuple[Plugin, list[Option]]:
-    distribution, version = (entry.dist.name, entry.dist.version) if entry.dist else ("?", "?")
-    plugin = Plugin(entry.name, distribution, version, entry.module)
+    plugin = Plugin(entry.name, installed.named(entry.dist), _version(entry), _module(entry))
+    if entry.name == CORE and entry.value != BUILTIN:
+        return plugin.failed(f"its entry point is called '{CORE}', as that of aeros-core is"), []
     if chosen is not None and entry.name not in chosen:
         reason = "not named by AEROS_PLUGINS"
         fix = f"AEROS_PLUGINS={','.join(sorted(chosen - {'core'} | {entry.name}))}"
         return replace(plugin, status=Health.SKIPPED, reason=reason, fix=fix), []
-    if unmet := _unmet_requirement(entry):
-        return plugin.failed(f"asks for {unmet}, this is aeros-core {__version__}"), []
     try:
-        module = entry.load()
+        if unmet := _unmet_requirement(entry):
+            return plugin.failed(f"asks for {unmet}, this is aeros-core {__version__}"), []
+        module = importing.load(entry)
     except KeyboardInterrupt:
         raise
+    except importing.Meddling as error:
+        return plugin.failed(str(error)), []
     except BaseException as error:
-        return plugin.failed(f"{type(error).__name__}: {error}", _fix_import(error)), []
+        return plugin.failed(_told(error), _fix_import(error, entry)), []
     return _collect(plugin, module)
 
 
-def _unmet_requirement(entry: EntryPoint) -> str | None:
-    lines = [r for r in (entry.dist.requires if entry.dist else None) or [] if "aeros" in r]
-    if not lines:
-        return None
-    from packaging.requirements import Requirement
-    from packaging.utils import canonicalize_name
+def _told(error: BaseException) -> str:
+    """Return an error in one line; its own text may fail, too."""
+    try:
+        return f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
+    except Exception:
+        return type(error).__name__
 
-    for requirement in map(Requirement, lines):
-        ours = canonicalize_name(requirement.name) == "aeros-core"
-        if ours and not requirement.specifier.contains(__version__, prereleases=True):
-            return str(requirement)
+
+def _version(entry: EntryPoint) -> str:
+    try:
+        return str(entry.dist.version or "?") if entry.dist else "?"
+    except Exception:  # metadata without a version, or that cannot be decoded
+        return "?"
+
+
+def _module(entry: EntryPoint) -> str:
+    return entry.value.partition(":")[0].strip()
+
+
+def _unmet_requirement(entry: EntryPoint) -> str | None:
+    for line in (entry.dist.requires if entry.dist else None) or []:
+        if not re.match(r"aeros[-_.]+core(?![\w.-]*\w)", line.strip(), re.IGNORECASE):
+            continue
+        from packaging.requirements import InvalidRequirement, Requirement
+
+        try:
+            asked = Requirement(line)
+            counts = asked.marker is None or asked.marker.evaluate({"extra": ""})
+        except (InvalidRequirement, ValueError):
+            return f"{line.strip()[:200]}, which is not understood"
+        if counts and not asked.specifier.contains(__version__, prereleases=True):
+            return str(asked)
     return None
 
 
-def _fix_import(error: BaseException) -> str:
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        return f"pip install {error.name.partition('.')[0]}"
+def _fix_import(error: BaseException, entry: EntryPoint) -> str:
+    """Return what installs a module that is missing; a module's name alone says nothing."""
+    if not isinstance(error, ModuleNotFoundError) or not error.name:
+        return ""
+    wanted = error.name.partition(".")[0].lower().replace("_", "-")
+    for line in (entry.dist.requires if entry.dist else None) or []:
+        name = re.split(r"[^\w.-]", line.strip(), maxsplit=1)[0]
+        if name.lower().replace("_", "-") == wanted:
+            return f"pip install {name}"
     return ""
 
 
@@ -130,7 +181,7 @@ def _collect(plugin: Plugin, module: object) -> tuple[Plugin, list[Option]]:
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            return plugin.failed(f"{caller.name}: {type(error).__name__}: {error}"), []
+            return plugin.failed(f"{caller.name}: {_told(error)}"), []
     provides = tuple(sorted(f"{option.group}={option.name}" for option in options))
     whole = replace(plugin, provides=provides)
     return whole, [replace(option, plugin=whole) for option in options]
@@ -151,7 +202,25 @@ def _option(plugin: Plugin, group: str, name: str, config: type[Any]) -> Option:
         raise TypeError(f"{name}: {config!r} is not a dataclass")
     if not isinstance(getattr(config, "_target_", None), str):
         raise TypeError(f"{name}: {config.__name__} has no default for _target_")
+    _check_options(name, config)
     return Option(group, name, config, plugin)
+
+
+def _check_options(name: str, config: type[Any]) -> None:
+    """Refuse options that no configuration can hold, or whose defaults are out of proportion."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    for field in dataclasses.fields(config):
+        value = field.default
+        if field.default_factory is not dataclasses.MISSING:
+            value = field.default_factory()
+        if isinstance(value, str | bytes | list | tuple | dict | set) and len(value) > _LONGEST:
+            raise ValueError(f"{name}: the default of {field.name} has {len(value):,} members")
+    try:
+        OmegaConf.structured(config)
+    except OmegaConfBaseException as error:
+        raise TypeError(f"{name}: {str(error).strip().splitlines()[0]}") from error
 
 
 def implementation(target: str) -> Any:
@@ -168,7 +237,7 @@ def implementation(target: str) -> Any:
     except Exception as error:
         raise PluginError(
             f"{target} cannot be imported: {type(error).__name__}: {error}",
-            hint=_fix_import(error) or "aeros plugins shows what is installed",
+            hint="aeros plugins shows what is installed",
         ) from error
 
 

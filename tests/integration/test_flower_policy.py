@@ -169,7 +169,13 @@ def test_names_of_inferencers_and_of_a_models_own_steps(site, toy):
 def test_algorithms_of_a_task(site, toy):
     pins = {"task": {"algorithms": {"half": {"version": "1.0", "sha256": "0" * 64}}}}
     edge = site(None)
-    refused(edge, edge.prepare(**task(toy, **pins)), "signers", "signers: [ID]")
+    assert edge.prepare(**task(toy, **pins))["error"] == ""  # its collector's, not the node's
+    brought = task(toy, **pins) | {"trainer": {"_target_": "half.Trainer"}}
+    refused(edge, edge.prepare(**brought), "signers", "signers: [ID]")
+    told = site("signers: [owner]").prepare(**brought)["error"]
+    assert told.startswith(
+        "a part that the task names is not registered on this executor (trainer)"
+    )
 
 
 def test_predictions(site, toy):

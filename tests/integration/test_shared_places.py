@@ -106,3 +106,26 @@ def test_names_that_some_system_cannot_keep_are_not_given(aeros, option, why):
     aeros("run", "task.rounds=1", "repository.path=store")
     assert why in aeros("run", "task.rounds=1", "repository.path=store", option, code=2)
     assert len(list((aeros.folder / "store/runs").iterdir())) == 1
+
+
+def test_reading_verbs_change_nothing(aeros):
+    aeros(*RUN)
+    store, where = aeros.folder / "store", "repository.path=store"
+    [run] = (store / "runs").iterdir()
+    before = {path: path.lstat().st_ctime_ns for path in (store, *store.rglob("*"))}
+    for words in (
+        ("results",), ("results", run.name), ("results", "--json"), ("models", "list"),
+        ("models", "list", "--newest", "--limit", "3"), ("models", "show", "digits"),
+        ("models", "verify"), ("models", "verify", "digits:1"),
+        ("models", "export", "digits", "digits.safetensors"),
+        ("models", "gc", "--dry-run", "--keep-last", "1"),
+    ):  # fmt: skip
+        aeros(*words, where)
+    assert {path: path.lstat().st_ctime_ns for path in (store, *store.rglob("*"))} == before
+
+
+def test_reading_makes_no_repository(aeros):
+    aeros("results", "repository.path=none")
+    aeros("models", "list", "repository.path=none")
+    aeros("models", "gc", "repository.path=none")
+    assert not (aeros.folder / "none").exists()

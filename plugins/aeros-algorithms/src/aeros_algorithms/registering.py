@@ -27,7 +27,7 @@ def registered(folders: Sequence[Path]) -> Iterator[Registry]:
     sys.path.extend(paths)
     importlib.invalidate_caches()
     try:
-        yield discover()
+        yield discover(delivered=paths)
     finally:
         sys.path[:] = [path for path in sys.path if path not in paths]
         for name in [n for n, m in sys.modules.items() if _within(m, paths)]:

@@ -204,7 +204,8 @@ class Executor:
             return wire.pack_note("refused", {"reason": UNPREPARED})
         try:
             self.site.admit_summary(job.loaded_rows, step)
-            with working("summarise"), self.site.working("summarise", step=step):
+            rounds = 1 / max(len(job.sending) - 1, 1)  # a summary of each fitted step is a round
+            with working("summarise"), self.site.working("summarise", rounds, step=step):
                 summary = job.summarise(step, fitted)
         except LogError:
             raise

@@ -38,7 +38,8 @@ def claim(folder: Path) -> None:
     before = folder.name == FOLDER.name and taken == names
     if taken and not before:
         raise ConfigError(
-            f"{folder} has {', '.join(taken)}, which aeros up has not made: it writes nothing there",
+            f"{folder} has {', '.join(taken)}, which aeros up has not made:"
+            " it writes nothing there",
             hint=f"aeros up --folder {folder / FOLDER}",
         )
     with opened(marker) as file:

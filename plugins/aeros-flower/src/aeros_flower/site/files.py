@@ -25,7 +25,7 @@ def mapping(path: Path) -> dict[Any, Any]:
     """
     text = _text(path)
     try:
-        told = yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader
+        told = _UniqueKeys(text).get_single_data()
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise ConfigError(
             f"{path} is not a YAML file that can be read: {_said(error)}",

@@ -102,7 +102,7 @@ def judge_task(policy: Policy, request: Request, registry: Registry) -> list[Ver
             lambda rule=rule: _listed(policy, rule, parts)
             for rule in ("trainers", "models", "transformers", "inferencers", "codecs")
         ),
-        lambda: _signers(policy, request),
+        lambda: _signers(policy, request, parts),
         lambda: _predictions(policy, request),
         lambda: _explanations(policy, parts),
         lambda: _remote(policy, registry, parts),
@@ -139,11 +139,12 @@ def _listed(policy: Policy, rule: str, parts: Sequence[Part]) -> Verdict:
     )
 
 
-def _signers(policy: Policy, request: Request) -> Verdict:
+def _signers(policy: Policy, request: Request, parts: Sequence[Part]) -> Verdict:
+    """Hold algorithms that a task locks against the policy, unless all parts are here anyway."""
     locked = request.task.get("algorithms")
     names = ", ".join(map(str, locked)) if isinstance(locked, Mapping) else ""
-    if not names:
-        return Verdict("signers", "no algorithm is to be installed")
+    if not names or all(part.names for part in parts):
+        return Verdict("signers", "no algorithm is needed here")
     if policy.signers:
         return Verdict("signers", f"{names}: if signed by one of [{', '.join(policy.signers)}]")
     return Verdict(

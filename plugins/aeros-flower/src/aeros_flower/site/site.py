@@ -128,6 +128,7 @@ class Site:
             why = f"{rows} rows are behind the summary for {step}, {least} are needed"
             verdict = Verdict("smallest_count", why, f"smallest_count: {max(rows, 1)}")
             rules.enforce(self.policy, [verdict])
+        rules.enforce(self.policy, [self._spent("summarise")])
 
     def admit_instructions(self, instructions: Sequence[Instruction]) -> None:
         """Hold instructions against the kinds of sub-task, and the work that is left.
@@ -143,7 +144,7 @@ class Site:
             rules.enforce(self.policy, [refused])
         rules.enforce(self.policy, [self._spent(action)])
 
-    def _spent(self, action: Action) -> Verdict:
+    def _spent(self, action: str) -> Verdict:
         """Hold what was worked for the controller lately against the policy."""
         policy, used = self.policy, self.usage
         within = f"in {policy.limits_hours:g} hours (limits_hours)"

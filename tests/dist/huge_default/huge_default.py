@@ -1,0 +1,18 @@
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from aeros_core import hookimpl
+
+
+@dataclass
+class Odd:
+    """An option."""
+
+    _target_: str = "odd.Odd"
+    how: list[int] = field(default_factory=lambda: [0] * 10**6)
+
+
+@hookimpl
+def aeros_collectors() -> dict[str, Any]:
+    """Offer it."""
+    return {"odd": Odd}
