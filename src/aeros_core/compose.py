@@ -197,7 +197,11 @@ def build_service(
         answering.load(model)
         return Service(model, (), answering, plugins.hearing(listeners))
     chain = build_steps(registry, model, files)
-    answering.load(model, build_module(registry, model.module, files))
+    try:
+        module = build_module(registry, model.module, files)
+    except PluginError as error:
+        raise _of_whom(model, registry, error) from error
+    answering.load(model, module)
     after = [step for step in reversed(chain.values()) if isinstance(step, SupportsAnswers)]
     steps = [step for name, step in chain.items() if name not in model.behind]
     return Service(model, steps, answering, plugins.hearing(listeners), after)

@@ -76,7 +76,7 @@ def received(reply, *_):
         at("receive")
 
 
-around(cohort, "select", before=selecting)
+around(cohort, "stated", before=selecting)
 around(FlowerNodes, "dispatch", after=lambda *_: at("send"))
 around(FlowerNodes, "receive", before=waiting, after=received)
 around(ZarrRepository, "commit", before=lambda *_: at("commit"), after=lambda *_: at("committed"))
