@@ -126,7 +126,7 @@ def task_of(cfg: DictConfig) -> Task:
 
 def _added(node: Any, path: str) -> Iterator[str]:
     """Yield the keys that the dataclass behind a node does not have."""
-    kind = OmegaConf.get_type(node)
+    kind: Any = OmegaConf.get_type(node)
     typed = dataclasses.is_dataclass(kind)
     known = {field.name for field in dataclasses.fields(kind)} if typed else set()
     for key in node:
