@@ -335,6 +335,22 @@ def test_a_stored_model_whose_step_is_not_installed_is_told(toy, toys, flat):
         compose.build_service(toy, model, {"_target_": "toy_parts.Scores"})
 
 
+@pytest.mark.parametrize(
+    "part",
+    [{"transformers": {"gone": {"_target_": "gone.Gone"}}}, {"module": {"_target_": "gone.Gone"}}],
+    ids=["step", "module"],
+)
+def test_a_stored_model_names_the_package_that_had_what_is_gone(toy, toys, flat, part):
+    stored = {"python": "3.11.7", "toy": "1.0", "gone-parts": "2.5"}
+    model = Model("m", flat(1), toys.SCHEMA, versions=stored, **part)
+    with pytest.raises(PluginError) as caught:
+        compose.build_service(toy, model, {"_target_": "toy_parts.Scores"})
+    told = str(caught.value)
+    assert told.startswith("model 'm': ")
+    assert "\n  provider: gone-parts 2.5 had it when the model was stored\n" in told
+    assert "pip install" not in told  # it may have been delivered
+
+
 def test_what_answers_must_be_an_inferencer(toy, toys, flat):
     model = Model("m", flat(1), toys.SCHEMA)
     with pytest.raises(PluginError, match=r"_target_=toy_parts\.Mean is not registered for infer"):
@@ -425,3 +441,22 @@ def test_members_without_an_inferencer_take_the_usual_one(asking, monkeypatch):
     with pytest.raises(PluginError, match="is usually answered with by inferencer=") as caught:
         compose.build_service(registry, repository.model("task"), {"_target_": "toy_parts.Asks"})
     assert caught.value.hint.startswith("pip install aeros-")
+
+
+@pytest.mark.parametrize("key", ["_partial_", "_args_", "_recursive_", "_convert_", "_mode_"])
+def test_a_forged_record_of_a_model_is_refused(toy, key):
+    forged = {"_target_": "toy_parts.Steep", "slope": 2.0, key: True}
+    with pytest.raises(ConfigError) as refused:
+        compose.build_module(toy, forged)
+    assert refused.value.asked.startswith(f"option '{key}' does not exist")
+    with pytest.raises(ConfigError) as refused:
+        compose.build_part(toy, "transformer", {"_target_": "toy_parts.Scale", key: True}, "scale")
+    assert refused.value.asked.startswith(f"option '{key}' does not exist")
+
+
+@pytest.mark.parametrize("key", ["task.foo", "task.stop.foo", "task._target_"])
+def test_an_option_that_was_added_to_the_task_is_named(aeros, toy_words, key):
+    done = aeros("run", *toy_words, f"+{key}=os.system")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"aeros: {key} does not exist\n")
+    assert "Traceback" not in done.stderr

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -112,9 +112,28 @@ def task_of(cfg: DictConfig) -> Task:
         if isinstance(error.__cause__, ConfigError):
             raise error.__cause__ from None
         raise
+    except (AttributeError, TypeError) as error:  # + adds what the dataclass does not have
+        unknown = ", ".join(_added(cfg.task, "task")) or "an option of task"
+        raise ConfigError(
+            f"{unknown} does not exist",
+            exists=", ".join(field.name for field in dataclasses.fields(Task)),
+            hint="leave out what was added with a +",
+        ) from error
     if not isinstance(task, Task):
         raise ConfigError("task is not a task", exists="task=federated")
     return task
+
+
+def _added(node: Any, path: str) -> Iterator[str]:
+    """Yield the keys that the dataclass behind a node does not have."""
+    kind: Any = OmegaConf.get_type(node)
+    typed = dataclasses.is_dataclass(kind)
+    known = {field.name for field in dataclasses.fields(kind)} if typed else set()
+    for key in node:
+        if typed and key not in known:
+            yield f"{path}.{key}"
+        elif isinstance(node._get_node(key), DictConfig) and node[key] is not None:
+            yield from _added(node[key], f"{path}.{key}")
 
 
 def _role(registry: Registry, data: Mapping[str, Any], role: str, kind: Any) -> Any:
@@ -197,7 +216,11 @@ def build_service(
         answering.load(model)
         return Service(model, (), answering, plugins.hearing(listeners))
     chain = build_steps(registry, model, files)
-    answering.load(model, build_module(registry, model.module, files))
+    try:
+        module = build_module(registry, model.module, files)
+    except PluginError as error:
+        raise _of_whom(model, registry, error) from error
+    answering.load(model, module)
     after = [step for step in reversed(chain.values()) if isinstance(step, SupportsAnswers)]
     steps = [step for name, step in chain.items() if name not in model.behind]
     return Service(model, steps, answering, plugins.hearing(listeners), after)

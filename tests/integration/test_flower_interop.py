@@ -260,7 +260,8 @@ def fresh():
 
 
 @pytest.fixture
-def here(hydra, install, identity, fresh):
+def here(hydra, install, identity, fresh, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)  # a node writes the log of its site into its state folder
     install(*NAMES[:1])
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from aeros_core.dtypes import is_real
 from aeros_core.messages import Broadcast
 from aeros_core.parameters import Parameters
 from aeros_core.testing import CollectorTests
@@ -24,7 +25,8 @@ class Mean:
         for update in updates:
             weight += update.examples
             for dtype, vector in update.parameters.vectors.items():
-                step = vector if update.delta else vector - parameters.vectors[dtype]
+                change = update.delta and is_real(dtype)  # integers are values
+                step = vector if change else vector - parameters.vectors[dtype]
                 sums[dtype] += update.examples * step.astype(np.float64)
         return self.moved(parameters, sums, weight) if weight else parameters
 

@@ -7,6 +7,8 @@ import pytest
 
 from aeros_aggregators.robust import Median, TrimmedMean
 from aeros_core.errors import ConfigError
+from aeros_core.messages import Update
+from aeros_core.parameters import Parameters
 from aeros_core.roles import Collector
 from aeros_core.testing import CollectorTests
 
@@ -29,6 +31,16 @@ class TestTrimmedMeanOfEveryDtype(CollectorTests):
 
     def make(self) -> Collector:
         return TrimmedMean(trim=0.3, personal=())
+
+
+def test_trim_of_029_among_100_updates_leaves_out_29_at_each_end():
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(100, 7)) ** 3
+    start = Parameters.of({"w": np.zeros(7)})
+    updates = [Update(f"n{i}", 1, Parameters.of({"w": row}), 1) for i, row in enumerate(rows)]
+    found = TrimmedMean(trim=0.29, personal=()).aggregate(start, updates)
+    wanted = np.sort(rows, axis=0)[29:71].mean(axis=0)
+    np.testing.assert_allclose(found["w"], wanted, rtol=1e-12)
 
 
 CLIENTS = [1, 10, 200]

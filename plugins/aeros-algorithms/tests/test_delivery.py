@@ -129,3 +129,17 @@ def test_nothing_is_imported_that_was_refused(here, stranger, built):
     with pytest.raises(Refused, match="not trusted here"), delivered("digits", pins(shelf), shelf):
         pass
     assert "toy_half" not in sys.modules
+
+
+def test_a_delivered_algorithm_that_fails_is_not_looked_for_in_an_index(here, owner, built):
+    data = built(code="import nowhere_installed").data
+    shelf = Shelf(owner.sign(data), data)
+    with delivered("digits", pins(shelf), shelf) as registry:
+        [plugin] = [each for each in registry.plugins if each.name == "half"]
+        error = registry.missing("collector", "half")
+    assert plugin.reason == "ModuleNotFoundError: No module named 'nowhere_installed'"
+    assert plugin.fix == (
+        "lock another version of it: aeros algorithms list toy-half, aeros algorithms lock"
+        " toy-half:VERSION"
+    )
+    assert "pip install" not in str(error)

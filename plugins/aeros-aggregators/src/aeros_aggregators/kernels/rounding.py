@@ -32,9 +32,9 @@ def to_half(out: Array, vector: Array, start: int, stop: int) -> None:
     most, infinite = np.float32(65504.0), np.float32(np.inf)
     for i in range(start, stop):
         value = vector[i]
-        value = most if most < value < infinite else value
-        value = -most if -infinite < value < -most else value
-        out[i] = _half_of(value)
+        held = most if value > most else value
+        held = -most if held < -most else held
+        out[i] = _half_of(value if abs(value) == infinite else held)
 
 
 @kernel

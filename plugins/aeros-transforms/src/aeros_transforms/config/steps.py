@@ -57,8 +57,8 @@ class MinMax:
         fields: Names of the fields; empty: every floating-point field but the target.
         limits: Lowest and highest value as the schema declares them, the same for the whole
             field (declared), or as the clients' data have them (fitted); auto: declared
-            where the schema knows them, else fitted. A table declares what its own file
-            holds: choose fitted where each node loads a file of its own.
+            where the schema knows them, else fitted. The range of a table is what its rows
+            hold, which declares nothing: it is fitted.
         per: Fitted limits for each feature (column, pixel), or one pair for a whole field.
         clip: Cut what lies outside the limits to 0 and 1.
     """

@@ -138,9 +138,7 @@ def _list(value: Sequence[str] | str, *, more: bool) -> str:
 
 def _typed(name: str) -> str:
     """Return a category as Hydra reads it."""
-    if _PLAIN.fullmatch(name) and (
-        name.lower() not in _READ_AS_OTHERS or name in ("True", "False")
-    ):
+    if _PLAIN.fullmatch(name) and name not in _READ_AS_OTHERS and name.lower() not in _NOT_TEXT:
         return name
     return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
