@@ -38,7 +38,8 @@ def site(environment, logged, port):
     import sys
 
     def start(name, again=""):
-        words = ("executor", f"127.0.0.1:{port}", "--name", name, "--own", "--state", name)
+        words = ("executor", f"127.0.0.1:{port}", "--name", name, "--own", "--state", name,
+                 "--same-user")  # fmt: skip
         command = [sys.executable, "-m", "aeros_core.cli", *words]
         return logged(command, name=name + again, env=environment(*NAMES))[0]
 
