@@ -27,8 +27,8 @@ LAYERS = [
     # configuration and discovery, and what a person sees
     "builtin console installed importing option_types registry plugins guard directories"
     " interpolations yaml_files checked_loading loading mistakes config parts members compose"
-    " locks delivery report progress compare commands followups formats words gc_cli files_cli verify_cli"
-    " models_cli results_cli cli",
+    " locks delivery report progress compare commands followups formats words gc_cli files_cli"
+    " verify_cli models_cli results_cli cli",
 ]
 LAYER = {name: level for level, names in enumerate(LAYERS) for name in names.split()}
 
