@@ -17,7 +17,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from aeros_core.errors import ConfigError
-from aeros_flower.reach import PeerRefused, split
+from aeros_flower.host_port import split
+from aeros_flower.reach import PeerRefused
 from aeros_flower.start import is_loopback
 
 __all__ = ["Controller", "Peer", "check_address", "context", "matches"]
