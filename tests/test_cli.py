@@ -282,7 +282,7 @@ def test_a_broken_plugin_is_listed_with_its_reason_and_what_to_type(aeros, insta
     assert re.search(r"^missing_dependency +missing-dependency +1\.0 +failed$", done.stdout, re.M)
     assert (
         "\nmissing_dependency is failed: ModuleNotFoundError: No module named 'nowhere_installed'"
-        "\n  next: pip install nowhere_installed\n" in done.stdout
+        "\n  next: pip install --upgrade missing-dependency\n" in done.stdout
     )
 
 

@@ -232,7 +232,7 @@ def test_a_task_that_is_none_is_told(toy):
             ["collector=absent"],
             "misfit_parts_that_are_not_there.Absent cannot be imported: ModuleNotFoundError: No"
             " module named 'misfit_parts_that_are_not_there'\n"
-            "  next: pip install misfit_parts_that_are_not_there",
+            "  next: aeros plugins shows what is installed",
         ),
         (
             ["collector=idle"],

@@ -29,5 +29,5 @@ def test_shares_are_those_of_the_decimal_that_was_typed(parts, count):
 
 @pytest.mark.parametrize("share", [math.nan, math.inf, -math.inf])
 def test_a_share_that_is_not_finite_is_refused(share):
-    with pytest.raises(ValueError, match="Invalid literal for Fraction"):
+    with pytest.raises(ValueError, match=r"nan|inf"):
         proportions.exact(share)

@@ -201,3 +201,15 @@ def test_nested_options_are_flattened_to_what_a_person_types():
         "a.c.d": [2],
         "e": None,
     }
+
+
+def test_options_that_were_added_later_leave_the_identity_as_it_was_at_their_defaults():
+    before = {"transformer": {"table": {"path": "t.csv", "label": "y"}}, "task": {"seed": 0}}
+    added = {"categories": None, "units": None, "unknown": "refuse"}
+    after = {
+        "transformer": {"table": before["transformer"]["table"] | added},
+        "task": {"seed": 0, "max_share": 0.5},
+    }
+    assert sitting.identity_of(after) == sitting.identity_of(before)
+    after["transformer"]["table"]["unknown"] = "zeros"
+    assert sitting.identity_of(after) != sitting.identity_of(before)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from aeros_core import files_cli, gc_cli, verify_cli, words
@@ -154,7 +154,7 @@ def _inputs(model: Model) -> dict[str, Any] | None:
 
 def _told(field: Field) -> dict[str, Any]:
     """Return what is known of a field, of its categories the first."""
-    told = {k: v for k, v in asdict(field).items() if k != "name" and v is not None}
+    told = {k: v for k, v in field.to_json().items() if k != "name" and v is not None}
     if (names := field.categories) and len(names) > CATEGORIES:
         told["categories"] = [*names[:CATEGORIES], f"… and {len(names) - CATEGORIES:,} more"]
     return told

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pluggy
 
-from aeros_core import __version__, importing, installed
+from aeros_core import __version__, importing, installed, option_types
 from aeros_core.errors import PluginError
 from aeros_core.hookspecs import GROUPS, Callbacks, Registration
 from aeros_core.registry import Health, Option, Plugin, Registry
@@ -28,8 +28,6 @@ __all__ = ["discover", "hearing", "implementation"]
 
 ENTRY_POINTS = "aeros"
 CORE, BUILTIN = "core", "aeros_core.builtin"
-_LONGEST = 100_000
-"""Members or characters of a default, at most."""
 
 _NEWER = "lock another version of it: aeros algorithms list {0}, aeros algorithms lock {0}:VERSION"
 
@@ -202,25 +200,8 @@ def _option(plugin: Plugin, group: str, name: str, config: type[Any]) -> Option:
         raise TypeError(f"{name}: {config!r} is not a dataclass")
     if not isinstance(getattr(config, "_target_", None), str):
         raise TypeError(f"{name}: {config.__name__} has no default for _target_")
-    _check_options(name, config)
+    option_types.check(name, config)
     return Option(group, name, config, plugin)
-
-
-def _check_options(name: str, config: type[Any]) -> None:
-    """Refuse options that no configuration can hold, or whose defaults are out of proportion."""
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
-    for field in dataclasses.fields(config):
-        value = field.default
-        if field.default_factory is not dataclasses.MISSING:
-            value = field.default_factory()
-        if isinstance(value, str | bytes | list | tuple | dict | set) and len(value) > _LONGEST:
-            raise ValueError(f"{name}: the default of {field.name} has {len(value):,} members")
-    try:
-        OmegaConf.structured(config)
-    except OmegaConfBaseException as error:
-        raise TypeError(f"{name}: {str(error).strip().splitlines()[0]}") from error
 
 
 def implementation(target: str) -> Any:

@@ -53,6 +53,13 @@ class Field:
     categories: tuple[str, ...] | None = None
     unknown: Unknown = Unknown.refuse
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the field as plain data; the rule for unknown values where it is not the usual."""
+        row = asdict(self)
+        if self.unknown is Unknown.refuse:
+            del row["unknown"]
+        return row
+
     def __str__(self) -> str:
         """Return for example ``image: float32 (28, 28), 0 to 255``."""
         shape = ", ".join("*" if n is None else str(n) for n in self.shape)
@@ -177,7 +184,7 @@ class Schema:
 
     def to_json(self) -> dict[str, Any]:
         """Return the schema as JSON-ready data."""
-        return {"fields": [_row(f) for f in self.fields], "target": self.target}
+        return {"fields": [f.to_json() for f in self.fields], "target": self.target}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Schema:
@@ -190,14 +197,6 @@ class Schema:
         if not isinstance(data["target"], str | None):
             raise TypeError(f"{data['target']!r} is no target")
         return cls(fields, data["target"])
-
-
-def _row(field: Field) -> dict[str, Any]:
-    """Return a field as JSON-ready data; the rule for unknown values where it is not the usual."""
-    row = asdict(field)
-    if field.unknown is Unknown.refuse:
-        del row["unknown"]
-    return row
 
 
 def _field(row: Mapping[str, Any]) -> Field:

@@ -33,6 +33,9 @@ NOT_IDENTITY = (
 LATER = {"collect": "statistics", "over": "all", "max_share": 0.5}
 """Options that earlier runs do not have: left out where they are as they would have been."""
 
+LATER_STEPS = {"categories": None, "units": None, "unknown": "refuse", "alphabet": ""}
+"""The same of transformers."""
+
 
 @dataclass(slots=True)
 class Sitting:
@@ -205,10 +208,16 @@ def identity_of(config: Mapping[str, Any]) -> dict[str, Any]:
     kept |= {"inferencer": inferencer} if (inferencer := config.get("inferencer")) else {}
     steps = config.get("transformer") or {}
     kept |= {"transformer": f"[{','.join(steps)}]"}  # their order decides, too
-    kept |= {f"transformer.{name}": options for name, options in steps.items()}
-    task = dict(config.get("task") or {})
-    left = {k for k, v in LATER.items() if task.get(k, v) == v} | set(NOT_IDENTITY)
-    return {**kept, "task": {k: v for k, v in task.items() if k not in left}}
+    kept |= {
+        f"transformer.{name}": _without(options, LATER_STEPS) for name, options in steps.items()
+    }
+    task = _without(config.get("task") or {}, LATER)
+    return {**kept, "task": {k: v for k, v in task.items() if k not in NOT_IDENTITY}}
+
+
+def _without(options: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options without those that were added later and are at their default."""
+    return {k: v for k, v in options.items() if k not in later or v != later[k]}
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -50,6 +50,15 @@ def names(group):
     return [n for n in REGISTRY.names(group) if not n.startswith("_")]
 
 
+OFTEN = ("table", "npz", "mnist", "standardise", "one_hot", "by_group")
+"""Transformers that are tried each time; `nox -s soak` tries all that are registered."""
+
+
+def transformers():
+    soak = pytest.mark.soak
+    return [n if n in OFTEN else pytest.param(n, marks=soak) for n in names("transformer")]
+
+
 def node(group, name, **options):
     config = configuration.thawed(REGISTRY.options[group, name].config)
     made = OmegaConf.to_container(config, enum_to_str=True)
@@ -217,7 +226,7 @@ def test_the_machines_have_roots_of_their_own(own):
 
 
 @pytest.mark.parametrize("kind", ["own", "plain_sites"])
-@pytest.mark.parametrize("name", names("transformer"))
+@pytest.mark.parametrize("name", transformers())
 def test_every_transformer_with_every_path_it_takes(request, kind, name):
     """Also those of plugins to come: every option that names a file, and every text of a step."""
     sites = request.getfixturevalue(kind)
@@ -232,7 +241,7 @@ def test_every_transformer_with_every_path_it_takes(request, kind, name):
     sites.clean()
 
 
-@pytest.mark.parametrize("name", names("transformer"))
+@pytest.mark.parametrize("name", transformers())
 def test_every_step_with_wrong_options(own, name):
     """What an error says of a value, a column or a class stays at the site."""
     table = node("transformer", "table", label="y")
