@@ -227,7 +227,8 @@ def test_a_proxy_whose_controller_is_away_counts_as_nobody(server, proxy):
     address = f"127.0.0.1:{server(says=PROXIES[proxy])}"
     why = reach.greet(address, None, insecure=True, seconds=0.5)
     assert address in why
-    assert "nobody answers" not in why
+    if proxy != "resets at once":  # that may come before the connection is made
+        assert "nobody answers" not in why
 
 
 @pytest.mark.parametrize("proxy", [name for name in PROXIES if name.startswith(("c", "r", "s"))])

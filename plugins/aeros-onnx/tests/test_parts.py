@@ -78,7 +78,7 @@ class Halves:
 
 def test_the_second_stage_keeps_what_goes_on_behind_a_number(monkeypatch, rows):
     built = {"fit": Halves(), "other": object()}
-    monkeypatch.setattr(parts.compose, "build_part", lambda _r, _g, node, name: built[name])
+    monkeypatch.setattr(parts.compose, "build_part", lambda _r, _g, node, name, _f: built[name])
     number = Field("label", "float32", (3,))
     schema = Schema((SCHEMA["x"], number), "label")
     steps = {"fit": {"_target_": "x.Halves"}, "other": {"_target_": "x.Other"}}

@@ -81,3 +81,25 @@ def test_real_damage_is_found_all_the_same(tmp_path, examples):
     ]
     with pytest.raises(RepositoryError):
         store.collect(0.0)
+
+
+def test_a_blob_that_goes_between_two_looks_is_no_end_of_verify(tmp_path, examples, monkeypatch):
+    store = examples.store(tmp_path)
+    store.begin(examples.run("a"))
+    for number in (1, 2):
+        store.commit("a", examples.checkpoint(number, seed=number))
+    blobs, run = store._blobs, tmp_path / "runs" / "a"
+    wrong, gone = blobs._files.wrong, []
+
+    def vanishing(key, digest):
+        found = wrong(key, digest)
+        if key.startswith("runs/a/blobs/") and key.endswith("zarr.json") and not gone:
+            gone.append(tmp_path / key)
+            gone[0].unlink()
+        return found
+
+    monkeypatch.setattr(blobs._files, "wrong", vanishing)
+    found = store.verify()
+    assert not gone[0].exists()
+    assert [file for file, what in found.items() if what] == [str(gone[0])]
+    assert run.is_dir()

@@ -168,8 +168,13 @@ class Blobs:
         for key in (_key(folder, digest) for digest in sorted(set(digests))):
             file = f"{key}/zarr.json"
             found[file] = self._files.wrong(file, key.rpartition("/")[2])
-            if not found[file]:
+            if found[file]:
+                continue
+            try:
                 named = self.document(folder, key.rpartition("/")[2])["attributes"]["sha256"]
+            except RepositoryError as error:  # removed since it was looked at
+                found[file] = error.asked
+            else:
                 sums |= {f"{key}/c.{n}": digest for n, digest in enumerate(named)}
         with ThreadPoolExecutor(self._store.at_once) as readers:
             found |= zip(sums, readers.map(self._files.wrong, sums, sums.values()), strict=True)
