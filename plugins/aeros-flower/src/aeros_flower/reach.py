@@ -10,6 +10,7 @@ from pathlib import Path
 from aeros_core.errors import ConfigError
 from aeros_flower.clocks import apart, offset
 from aeros_flower.host_port import split
+from aeros_flower.tls_socket import TlsSocket
 from aeros_flower.untrusted import EARLY, EXPIRED, NO_PLAIN, distrust, misunderstood, unnamed
 
 __all__ = [
@@ -183,6 +184,7 @@ def _offset(address: str, seconds: float) -> float:
 def _anybody() -> ssl.SSLContext:
     """Return a context to find out whether TLS is spoken: nothing is sent over it."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.sslsocket_class = TlsSocket
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context
 
@@ -233,9 +235,11 @@ def authority(ca: Path) -> bytes:
 
 def _context(ca: Path | None) -> ssl.SSLContext:
     try:
-        return ssl.create_default_context(cafile=ca)
+        context = ssl.create_default_context(cafile=ca)
     except (OSError, ssl.SSLError) as error:
         raise _unread(ca, error) from error
+    context.sslsocket_class = TlsSocket
+    return context
 
 
 def _unread(ca: Path | None, error: OSError) -> ConfigError:
