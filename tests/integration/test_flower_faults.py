@@ -17,7 +17,8 @@ import numpy as np
 from aeros_core.messages import Update
 from aeros_core.parameters import Parameters
 from aeros_flower import parcel, wire
-from aeros_flower.executor import Executor, Place
+from aeros_flower.executor import Executor
+from aeros_flower.place import Place
 from aeros_flower.fleet import Fleet, Lost
 from aeros_flower.reach import check
 

@@ -13,7 +13,8 @@ FLEET = '''
 """So many executors in one process: ADDRESS NUMBER."""
 import sys, threading
 from pathlib import Path
-from aeros_flower.executor import Executor, Place
+from aeros_flower.executor import Executor
+from aeros_flower.place import Place
 from aeros_flower.fleet import Fleet, Lost
 from aeros_flower.reach import check
 

@@ -188,11 +188,6 @@ def test_a_ca_that_is_not_there_is_named(tmp_path):
         reach.authority(tmp_path / "ca.pem")
 
 
-def test_addresses():
-    assert reach.split("[::1]:80") == ("::1", 80)
-    assert reach.split("a.example:9093") == ("a.example", 9093)
-
-
 def reset(line):
     """End a connection with RST."""
     line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -277,12 +272,6 @@ def test_ssh_is_no_tls(home, server):
     port = server(says=lambda line: line.sendall(b"SSH-2.0-OpenSSH_9.6\r\n"))
     with pytest.raises(ConfigError, match="does not speak TLS"):
         reach.greet(f"127.0.0.1:{port}", home.ca, insecure=False)
-
-
-@pytest.mark.parametrize("host", ["a..b", "x" * 64 + ".org", "a b", "a\u3002\u3002b", ".a"])
-def test_a_host_that_nobody_could_look_up(host):
-    with pytest.raises(ConfigError, match="is no address of a SuperLink"):
-        reach.split(f"{host}:80")
 
 
 @pytest.mark.parametrize(("off", "waits"), [({"days": 40}, True), ({}, False)])

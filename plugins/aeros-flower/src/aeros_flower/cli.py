@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from aeros_core.elements import TIERS, Description, check_tier
 from aeros_core.errors import ConfigError
 from aeros_flower import alias, neighbours
-from aeros_flower.reach import authority, greet, split
+from aeros_flower.host_port import split
+from aeros_flower.reach import authority, greet
 from aeros_flower.site import arguments
 from aeros_flower.start import PORT, is_loopback, say
 

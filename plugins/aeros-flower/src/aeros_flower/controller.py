@@ -24,6 +24,7 @@ from aeros_flower.agreement import Agreement, differences_of
 from aeros_flower.app import App
 from aeros_flower.door import Door
 from aeros_flower.gathering import Gathering
+from aeros_flower.host_port import split
 from aeros_flower.invitation import Invitation
 from aeros_flower.limits import Limits
 from aeros_flower.link import Link
@@ -31,7 +32,6 @@ from aeros_flower.neighbours import Standing
 from aeros_flower.nodes import FlowerNodes
 from aeros_flower.plain import PlainPost, aside
 from aeros_flower.plan import Plan
-from aeros_flower.reach import split
 from aeros_flower.roster import Member, Roster
 from aeros_flower.start import PORT, is_loopback, say
 

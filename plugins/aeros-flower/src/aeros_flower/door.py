@@ -16,13 +16,13 @@ from aeros_flower.attached import attached
 from aeros_flower.enrolment import Enrolment
 from aeros_flower.forward import Forward
 from aeros_flower.gate import App, Gate
+from aeros_flower.host_port import split
 from aeros_flower.keys import Admitted
 from aeros_flower.lasting import Lasting
 from aeros_flower.link import Link
 from aeros_flower.metrics import count_refusal
 from aeros_flower.plain import Line
 from aeros_flower.port import Port, listen
-from aeros_flower.reach import split
 from aeros_flower.start import is_loopback, say
 from aeros_flower.stock import Front, stock
 from aeros_flower.superlink import superlink

@@ -6,8 +6,8 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
+from aeros_flower.host_port import split
 from aeros_flower.neighbours import FOLDER
-from aeros_flower.reach import split
 from aeros_flower.start import PORT, is_everywhere, is_loopback
 
 __all__ = ["Invitation"]

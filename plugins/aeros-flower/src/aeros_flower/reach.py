@@ -9,11 +9,12 @@ from pathlib import Path
 
 from aeros_core.errors import ConfigError
 from aeros_flower.clocks import apart, offset
+from aeros_flower.host_port import split
+from aeros_flower.tls_socket import TlsSocket
 from aeros_flower.untrusted import EARLY, EXPIRED, NO_PLAIN, distrust, misunderstood, unnamed
 
 __all__ = [
     "AWAY", "PeerRefused", "answered", "authority", "check", "greet", "is_stranger", "silence",
-    "split",
 ]  # fmt: skip
 
 _GREETINGS, _PAUSE = 3, 0.3
@@ -183,6 +184,7 @@ def _offset(address: str, seconds: float) -> float:
 def _anybody() -> ssl.SSLContext:
     """Return a context to find out whether TLS is spoken: nothing is sent over it."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.sslsocket_class = TlsSocket
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context
 
@@ -231,39 +233,13 @@ def authority(ca: Path) -> bytes:
         raise _unread(ca, error) from error
 
 
-def split(address: str) -> tuple[str, int]:
-    """Return host and port of ``HOST:PORT``; an IPv6 address stands in brackets.
-
-    Raises:
-        ConfigError: It is no such thing.
-    """
-    host, _, port = address.rpartition(":")
-    if (
-        not host
-        or not (port.isascii() and port.isdigit())
-        or not 0 < int(port) < 65536
-        or (":" in host) != ("[" in host)
-        or not _is_name(host)
-    ):
-        raise ConfigError(
-            f"'{address}' is no address of a SuperLink", hint="HOST:PORT, or [::1]:PORT"
-        )
-    return host.strip("[]"), int(port)
-
-
-def _is_name(host: str) -> bool:
-    """Tell whether a host could be looked up: labels of up to 63 letters, none of them empty."""
-    try:
-        return not any(letter.isspace() for letter in host) and bool(host.encode("idna"))
-    except UnicodeError:
-        return False
-
-
 def _context(ca: Path | None) -> ssl.SSLContext:
     try:
-        return ssl.create_default_context(cafile=ca)
+        context = ssl.create_default_context(cafile=ca)
     except (OSError, ssl.SSLError) as error:
         raise _unread(ca, error) from error
+    context.sslsocket_class = TlsSocket
+    return context
 
 
 def _unread(ca: Path | None, error: OSError) -> ConfigError:

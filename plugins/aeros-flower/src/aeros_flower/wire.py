@@ -11,17 +11,16 @@ from flwr.app import RecordDict
 from aeros_core.admission import of_examples
 from aeros_core.encoding import Decoder, Encoded
 from aeros_core.messages import Action, Evaluation, Failure, Instruction, Reply, Scores, Update
-from aeros_core.parameters import Array, Layout, Parameters, TensorSpec
+from aeros_core.parameters import Array, Layout, Parameters
 from aeros_core.reply_limits import MOST_FIGURES, MOST_SHARES, figures_fault
 from aeros_core.tally import Refusal
 from aeros_flower.bounds import check_instructions
+from aeros_flower.layouts import misfit, read_parameters
 from aeros_flower.parcel import (
     ALONE,
     Block,
     WireError,
-    dtype_of,
     floats,
-    name_of,
     named,
     number,
     numbers,
@@ -173,7 +172,7 @@ def unpack_instructions(content: RecordDict) -> list[Instruction]:
         WireError: Something is missing, of another type, or of another size.
     """
     head, blocks = opened(content, "instructions")
-    parameters = _parameters(head, _layout(head), blocks.get("parameters", []))
+    parameters = read_parameters(head, blocks.get("parameters", []))
     deadline = head.get("deadline")
     action = of(head.get("action"), str, "action")
     if action not in list(Action):
@@ -245,7 +244,7 @@ def _reply(
         if codec is None:
             return Failure(node, at, "a compressed update, but no codec is chosen", "encoding")
         parameters = Parameters(layout, Encoded(found, layout.sizes, codec))
-    elif wrong := _misfit(found, layout):
+    elif wrong := misfit(found, layout):
         return Failure(node, at, wrong, "layout")
     else:
         parameters = Parameters.trusted(layout, found)
@@ -267,36 +266,3 @@ def _figures_fault(row: Mapping[str, Any]) -> Refusal | None:
     told = (row.get("metrics", {}), "metrics"), (row.get("scalars", {}), "scalars")
     found = (figures_fault(f, n, most.get(n, MOST_FIGURES), infinite=True) for f, n in told)
     return next(filter(None, found), None)
-
-
-def _misfit(found: Mapping[str, Array], layout: Layout) -> str:
-    lengths = {dtype: len(vector) for dtype, vector in found.items()}
-    if lengths != layout.sizes:
-        return f"vectors of lengths {lengths}, not {dict(layout.sizes)}"
-    for dtype, vector in found.items():
-        if name_of(vector.dtype) != dtype:
-            return f"numbers of {vector.dtype} for {dtype}"
-    return ""
-
-
-def _parameters(head: Mapping[str, Any], layout: Layout, arrays: Sequence[Array]) -> Parameters:
-    found = named(head, "parameters", arrays)
-    if wrong := _misfit(found, layout):
-        raise WireError(wrong)
-    return Parameters(layout, found)
-
-
-def _layout(head: Mapping[str, Any]) -> Layout:
-    specs = []
-    for row in of(head.get("layout"), list, "layout"):
-        if len(of(row, list, "tensor")) != 4:
-            raise WireError(f"a tensor of {row!r}")
-        name, shape, dtype, offset = row
-        lengths = tuple(of(n, int, "shape") for n in of(shape, list, "shape"))
-        if any(n < 0 for n in lengths) or of(offset, int, "offset") < 0:
-            raise WireError(f"tensor '{name}' lies nowhere")
-        specs.append(TensorSpec(of(name, str, "tensor"), lengths, dtype_of(dtype).name, offset))
-    layout = Layout(tuple(specs))
-    if head.get("digest") != layout.digest:
-        raise WireError("the layout does not have its digest")
-    return layout

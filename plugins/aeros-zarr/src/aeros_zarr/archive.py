@@ -1,4 +1,4 @@
-"""Runs, rounds and models in any `Store`: the methods of `roles.Repository` and its powers."""
+"""Runs, models and algorithms in any `Store`: the methods of `roles.Repository` and its powers."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 from aeros_core.errors import ConfigError, RepositoryError
 from aeros_core.outcomes import Result, Round
-from aeros_core.parameters import Parameters
-from aeros_core.records import Algorithm, Checkpoint, Model, ModelInfo, Run
+from aeros_core.records import Algorithm, Checkpoint, Run
 from aeros_core.retention import Rules
 from aeros_core.roles import Repository
 from aeros_zarr import Compression
 from aeros_zarr.algorithms import Algorithms
 from aeros_zarr.blobs import Blobs
 from aeros_zarr.marker import Marker
+from aeros_zarr.model_archive import ModelArchive
 from aeros_zarr.models import Models
 from aeros_zarr.retirement import retire
 from aeros_zarr.run_locks import RunLocks
@@ -25,7 +25,7 @@ from aeros_zarr.upkeep import Upkeep
 __all__ = ["Archive"]
 
 
-class Archive:
+class Archive(ModelArchive):
     """Keeps runs, rounds and models in a store; see `roles.Repository`.
 
     Nothing is written before `begin` or `publish`, so a store that can only be read
@@ -57,14 +57,12 @@ class Archive:
         self._store = store
         self._rules = rules
         self._blobs = Blobs(store, compression, others)
-        self._marker = Marker(store, elsewhere)
+        marker = Marker(store, elsewhere)
+        models = Models(store, Blobs(store, compression, others, verify=verify))
+        super().__init__(models, marker, RunLocks(store, marker))
         self._runs = Runs(store, self._blobs, keep)
-        self._locks = RunLocks(store, self._marker)
-        self._models = Models(store, Blobs(store, compression, others, verify=verify))
         self._algorithms = Algorithms(store, self._blobs)
-        self._upkeep = Upkeep(
-            store, self._blobs, self._marker, self._runs, self._models, self._algorithms
-        )
+        self._upkeep = Upkeep(store, self._blobs, marker, self._runs, models, self._algorithms)
 
     def begin(self, run: Run) -> None:
         """Record that a run starts; the same run once more changes nothing.
@@ -147,94 +145,6 @@ class Archive:
             RepositoryError: The run never began, or the record is damaged.
         """
         return self._runs.result(run)
-
-    def publish(self, model: Model, version: int | None = None) -> ModelInfo:
-        """Store a model as the next version of its name, and tag it ``latest``.
-
-        Of two that publish at once, one takes the next number and the other the one after;
-        or, if both have named it, an error, and what it has written goes with the next gc.
-
-        Args:
-            model: What is stored.
-            version: The number that it has to get; None for the next one, whatever it is.
-
-        Raises:
-            ConfigError: The model's name cannot name a file.
-            RepositoryError: The version that was named is not the next one; the disk refuses;
-                or a fitted state cannot be stored.
-        """
-        self._marker.set()
-        self._locks.check(model.run)
-        return self._models.publish(model, version)
-
-    def models(self, name: str | None = None) -> Sequence[ModelInfo]:
-        """Return every version of a model, or of all, by name and version.
-
-        One whose record is damaged is left out, and a warning logged.
-        """
-        return self._models.models(name)
-
-    def page(
-        self, name: str | None = None, *, offset: int = 0, limit: int = 100, newest: bool = False
-    ) -> tuple[Sequence[ModelInfo], int]:
-        """Return some versions of a model, or of all, by name and version; and how many there are.
-
-        One whose record is damaged is left out, and a warning logged.
-
-        Args:
-            name: Name of a model; None for all.
-            offset: How many are passed over.
-            limit: How many are returned, at most.
-            newest: The newest version of each first.
-        """
-        return self._models.page(name, offset, limit, newest=newest)
-
-    def model(self, name: str, version: int | str = "latest") -> Model:
-        """Return a model by its version or a tag, verified unless the store is not to.
-
-        Raises:
-            ConfigError: What is asked for cannot be a name or a tag.
-            RepositoryError: There is no such model, version or tag, or a file is damaged.
-        """
-        return self._models.model(name, version)
-
-    def part(
-        self, name: str, version: int | str = "latest", *, tensors: Sequence[str]
-    ) -> Parameters:
-        """Return the tensors of a model that match these patterns (``*``, ``?``).
-
-        Of its files only the chunks that hold them are read, and verified unless the store is
-        not to.
-
-        Raises:
-            ConfigError: A pattern matches no tensor; or what is asked for cannot be a name.
-            RepositoryError: There is no such model, version or tag, or a file is damaged.
-        """
-        return self._models.part(name, version, tensors)
-
-    def tag(self, name: str, tag: str, version: int | str = "latest") -> None:
-        """Let a tag point to a version of a model, whatever it pointed to before.
-
-        Raises:
-            ConfigError: The tag cannot name a file.
-            RepositoryError: There is no such model or version; the tag is ``latest``,
-                which is always the highest version, or a number; or the store refuses.
-        """
-        self._marker.check()
-        self._models.tag(name, tag, version)
-
-    def remove(self, name: str, versions: Sequence[int]) -> Sequence[int]:
-        """Take versions of a model away; return those that are gone.
-
-        One that a tag points to stays, and the newest, so that no number is given twice.
-
-        Raises:
-            ConfigError: The name cannot be one.
-            RepositoryError: A tag is damaged, so that nobody knows what it points to; or
-                the store refuses.
-        """
-        self._marker.check()
-        return self._models.remove(name, versions)
 
     def verify(
         self, name: str | None = None, version: int | str | None = None

@@ -13,11 +13,9 @@ blobs are its own, so nothing else can name what is removed.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
 
 from aeros_core.errors import RepositoryError
 from aeros_core.outcomes import Result, Round
@@ -26,6 +24,7 @@ from aeros_zarr import manifest
 from aeros_zarr.blobs import Blobs
 from aeros_zarr.collection import collect
 from aeros_zarr.faults import explained
+from aeros_zarr.kept_rounds import KeptRounds
 from aeros_zarr.keys import named, numbers
 from aeros_zarr.manifest import read
 from aeros_zarr.names import check, check_new, spelled
@@ -40,8 +39,6 @@ from aeros_zarr.records import (
 from aeros_zarr.store import Store
 
 __all__ = ["Runs"]
-
-T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +56,7 @@ class Runs:
         self._store = store
         self._blobs = blobs
         self._keep = keep
-        self._held: dict[str, _Held] = {}
+        self._held: dict[str, KeptRounds] = {}
 
     def begin(self, run: Run) -> None:
         """Record that a run starts; the same run once more changes nothing."""
@@ -103,9 +100,7 @@ class Runs:
             while self._blobs.lacks(folder, digests(content)):  # collected meanwhile
                 content = content_of_checkpoint(checkpoint, self._blobs, folder, {})
                 self._name(run, number, {**content, "kept": kept})
-            blobs = {**held.blobs, number: digests(content)}
-            named = {**held.parameters, number: content["parameters"]}
-            self._held[run] = _Held(kept, _only(blobs, kept), _only(named, kept))
+            self._held[run] = held.after(number, content, kept)
             self._blobs.remove(folder, held.all - self._held[run].all)
 
     def latest(self, run: str) -> Checkpoint | None:
@@ -259,7 +254,7 @@ class Runs:
         with manifest.makes_sense(self._store.place(_round(run, number))):
             return checkpoint_of(content, self._blobs, f"runs/{run}/blobs")
 
-    def _before(self, run: str, number: int) -> _Held:
+    def _before(self, run: str, number: int) -> KeptRounds:
         """Return what is held before a commit: from memory if the last commit was ours."""
         held = self._held.pop(run, None)
         if held and held.kept[-1] == number - 1 and not self._store.exists(_round(run, number)):
@@ -268,34 +263,7 @@ class Runs:
         for n in self._numbers(run):
             with suppress(RepositoryError):
                 contents[n] = self._content(run, n)
-        kept = contents[max(contents)]["kept"] if contents else []
-        blobs = {n: digests(content) for n, content in contents.items()}
-        return _Held(kept, blobs, {n: c["parameters"] for n, c in contents.items()})
-
-
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """The rounds of a run whose checkpoint is kept, and the blobs that rounds name.
-
-    ``parameters`` are those of ``blobs`` that the vectors of a round begin with, by dtype.
-    """
-
-    kept: list[int]
-    blobs: dict[int, set[str]]
-    parameters: dict[int, dict[str, str]]
-
-    @property
-    def all(self) -> set[str]:
-        return set().union(*self.blobs.values())
-
-    def bases(self, number: int) -> dict[str, str]:
-        """Return the vectors of the last round up to this one that is kept."""
-        before = [n for n in self.kept if n <= number and n in self.parameters]
-        return self.parameters[before[-1]] if before else {}
-
-
-def _only(rounds: Mapping[int, T], kept: Sequence[int]) -> dict[int, T]:
-    return {n: rounds[n] for n in kept}
+        return KeptRounds.of(contents)
 
 
 def _round(run: str, number: int) -> str:

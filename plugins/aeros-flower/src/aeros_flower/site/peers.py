@@ -17,8 +17,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from aeros_core.errors import ConfigError
-from aeros_flower.reach import PeerRefused, split
+from aeros_flower.host_port import split
+from aeros_flower.reach import PeerRefused
 from aeros_flower.start import is_loopback
+from aeros_flower.tls_socket import TlsSocket
 
 __all__ = ["Controller", "Peer", "check_address", "context", "matches"]
 
@@ -149,7 +151,7 @@ class _Context(ssl.SSLContext):
     address: str
 
 
-class _Socket(ssl.SSLSocket):
+class _Socket(TlsSocket):
     def do_handshake(self, block: bool = False) -> None:
         super().do_handshake(block)
         context: Any = self.context

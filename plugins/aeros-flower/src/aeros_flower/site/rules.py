@@ -16,8 +16,19 @@ from aeros_flower.site import addresses
 from aeros_flower.site.parts import Part, parts_of
 from aeros_flower.site.policy import Policy
 from aeros_flower.site.redaction import RefusedByPolicy
+from aeros_flower.site.usage import Usage
 
-__all__ = ["KINDS", "Request", "Verdict", "enforce", "judge_rows", "judge_task"]
+__all__ = [
+    "KINDS",
+    "Request",
+    "Verdict",
+    "enforce",
+    "judge_action",
+    "judge_rows",
+    "judge_summary",
+    "judge_task",
+    "judge_work",
+]
 
 KINDS = {Action.TRAIN: Kind.train, Action.EVALUATE: Kind.evaluate, Action.INFER: Kind.infer}
 """Which kind of sub-task an instruction is part of."""
@@ -214,3 +225,33 @@ def judge_rows(policy: Policy, rows: int, client: str) -> Verdict:
         f"{client} has {rows} rows, {policy.least_rows} are needed to take part",
         f"least_rows: {max(rows, 1)}",
     )
+
+
+def judge_summary(policy: Policy, rows: int, step: str) -> Verdict:
+    """Hold the number of rows behind a summary for a step against the policy."""
+    least = policy.smallest_count
+    if rows >= least:
+        return Verdict("smallest_count", f"at least {least} rows are behind the summary")
+    why = f"{rows} rows are behind the summary for {step}, {least} are needed"
+    return Verdict("smallest_count", why, f"smallest_count: {max(rows, 1)}")
+
+
+def judge_action(policy: Policy, action: Action) -> Verdict:
+    """Hold the kind of sub-task that instructions are part of against the policy."""
+    kind, tasks = KINDS[action].value, policy.tasks
+    if kind in tasks:
+        return Verdict("tasks", f"{kind}: among [{', '.join(tasks)}]")
+    why = f"a sub-task of kind {kind} is asked for"
+    return Verdict("tasks", why, f"tasks: [{', '.join([*tasks, kind])}]")
+
+
+def judge_work(policy: Policy, used: Usage, action: str) -> Verdict:
+    """Hold what was worked for the controller lately against the policy."""
+    within = f"in {policy.limits_hours:g} hours (limits_hours)"
+    if policy.most_rounds is not None and used.rounds(action) + 1e-9 >= policy.most_rounds:
+        why = f"{used.rounds(action):g} rounds of kind {action} were carried out {within}"
+        return Verdict("most_rounds", why, f"most_rounds: {policy.most_rounds * 2}")
+    if policy.most_seconds is not None and used.seconds >= policy.most_seconds:
+        why = f"{used.seconds:.0f} seconds were worked {within}"
+        return Verdict("most_seconds", why, f"most_seconds: {policy.most_seconds * 2:g}")
+    return Verdict("most_rounds", "work is left")

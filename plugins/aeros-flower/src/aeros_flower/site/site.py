@@ -100,7 +100,7 @@ class Site:
         self._about["task"] = request.name
         self._said.clear()
         verdicts = rules.judge_task(self.policy, request, registry)
-        rules.enforce(self.policy, [*verdicts, *map(self._spent, Action)])
+        rules.enforce(self.policy, [*verdicts, *map(self._judge_work, Action)])
 
     def admit_data(self, sizes: Mapping[str, int], parts: Mapping[str, object]) -> None:
         """Hold the data that a task would work on, and what it would send, against the policy.
@@ -123,12 +123,8 @@ class Site:
         Raises:
             RefusedByPolicy: Too few rows are behind it.
         """
-        least = self.policy.smallest_count
-        if rows < least:
-            why = f"{rows} rows are behind the summary for {step}, {least} are needed"
-            verdict = Verdict("smallest_count", why, f"smallest_count: {max(rows, 1)}")
-            rules.enforce(self.policy, [verdict])
-        rules.enforce(self.policy, [self._spent("summarise")])
+        counted = rules.judge_summary(self.policy, rows, step)
+        rules.enforce(self.policy, [counted, self._judge_work("summarise")])
 
     def admit_instructions(self, instructions: Sequence[Instruction]) -> None:
         """Hold instructions against the kinds of sub-task, and the work that is left.
@@ -137,24 +133,11 @@ class Site:
             RefusedByPolicy: A rule does not allow it.
         """
         action = instructions[0].action
-        kind, tasks = rules.KINDS[action].value, self.policy.tasks
-        if kind not in tasks:
-            why, line = f"a sub-task of kind {kind} is asked for", [*tasks, kind]
-            refused = Verdict("tasks", why, f"tasks: [{', '.join(line)}]")
-            rules.enforce(self.policy, [refused])
-        rules.enforce(self.policy, [self._spent(action)])
+        kind = rules.judge_action(self.policy, action)
+        rules.enforce(self.policy, [kind, self._judge_work(action)])
 
-    def _spent(self, action: str) -> Verdict:
-        """Hold what was worked for the controller lately against the policy."""
-        policy, used = self.policy, self.usage
-        within = f"in {policy.limits_hours:g} hours (limits_hours)"
-        if policy.most_rounds is not None and used.rounds(action) + 1e-9 >= policy.most_rounds:
-            why = f"{used.rounds(action):g} rounds of kind {action} were carried out {within}"
-            return Verdict("most_rounds", why, f"most_rounds: {policy.most_rounds * 2}")
-        if policy.most_seconds is not None and used.seconds >= policy.most_seconds:
-            why = f"{used.seconds:.0f} seconds were worked {within}"
-            return Verdict("most_seconds", why, f"most_seconds: {policy.most_seconds * 2:g}")
-        return Verdict("most_rounds", "work is left")
+    def _judge_work(self, action: str) -> Verdict:
+        return rules.judge_work(self.policy, self.usage, action)
 
     @property
     def usage(self) -> Usage:
