@@ -300,7 +300,7 @@ def test_wheels_that_no_node_would_take_are_not_pushed(aeros, built, tmp_path, c
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("toy_half-1.0-cp312-cp312-manylinux_2_17_x86_64.whl", "another Python or platform"),
+        ("toy_half-1.0-cp39-cp39-manylinux_2_17_x86_64.whl", "another Python or platform"),
         ("toy_half-2.0-py3-none-any.whl", "its file's name another's"),
         ("other-1.0-py3-none-any.whl", "its file's name another's"),
     ],
