@@ -24,10 +24,10 @@ import sys
 from aeros_core.cli import main
 from aeros_flower import fleet
 
-fleet._INTERVAL = 3.0
+fleet._INTERVAL = 10.0  # the least that Flower allows
 sys.exit(main())
 """
-"""An executor that is missed after seconds: in place of 15 to 30 of them, 3 to 6."""
+"""An executor that is missed a third sooner."""
 
 WAITS = re.compile(
     "waits for executors: (none is there|0 of 1 executor that a round needs are there)"
