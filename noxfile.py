@@ -116,20 +116,21 @@ def plugin(session: nox.Session, name: str) -> None:
 @nox.session(venv_backend="none")
 @nox.parametrize("version", NEWER, ids=NEWER)
 def newer_python(session: nox.Session, version: str) -> None:
-    """Test the core and aeros-transforms on a newer Python, where it is installed."""
+    """Test the core and aeros-algorithms on a newer Python, where it is installed."""
     interpreter = _interpreter(version)
     if interpreter is None:
         session.skip(f"Python {version} is not installed")
     folder = Path(session.create_tmp()) / f"python-{version}"
     session.run(interpreter, "-m", "venv", "--clear", str(folder), external=True)
     python = str(folder / "bin" / "python")
-    wheels = [str(_wheel(session, name)) for name in ("aeros-core", "aeros-transforms")]
-    wheels[1] += "[test]"
-    bring = ["-m", "pip", "install", "-q", *CONSTRAINTS, *wheels, *TESTING]
-    session.run(python, *bring, env=QUIET, external=True)
+    bring = ["-m", "pip", "install", "-q", *CONSTRAINTS]
+    core = str(_wheel(session, "aeros-core"))
+    session.run(python, *bring, core, *TESTING, env=QUIET, external=True)
     test = [python, "-m", "pytest", *SIDE_BY_SIDE]
     session.run(*test, "tests", "--ignore=tests/integration", *session.posargs, external=True)
-    plugin = "plugins/aeros-transforms"
+    plugin = "plugins/aeros-algorithms"
+    wheel = f"{_wheel(session, 'aeros-algorithms')}[test]"
+    session.run(python, *bring, core, wheel, env=QUIET, external=True)
     there = ["-c", f"{plugin}/pyproject.toml", f"{plugin}/tests"]
     session.run(*test, *there, *session.posargs, external=True)
 

@@ -70,10 +70,17 @@ def test_a_terminal_that_goes_away(tmp_path):
 
 
 def test_a_hangup_ends_a_run_as_ctrl_c_does(aeros):
-    process = aeros.start("run", "experiment=digits", "task.rounds=100000")
-    assert process.stdout.readline().startswith("task digits")
-    process.send_signal(signal.SIGHUP)
-    out, err = process.communicate(timeout=120)
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # these tests may run under nohup
+    try:
+        process = aeros.start("run", "experiment=digits", "task.rounds=100000")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    try:
+        assert process.stdout.readline().startswith("task digits")
+        process.send_signal(signal.SIGHUP)
+        out, err = process.communicate(timeout=120)
+    finally:
+        process.kill()
     assert process.returncode == 1, out
     assert err.startswith("aeros: ")
     assert "Traceback" not in err

@@ -185,5 +185,5 @@ def test_data_that_are_missing_on_one_node_are_named_before_the_first_round(aero
     assert "the site's data cannot be used" in err or "option of the task" in err
     assert "nowhere.csv" not in err  # a path of the site's: it is said there
     assert "nowhere.csv" in log.read_text()
-    assert "mend this where they run" in err
+    assert "fix each as its line says" in err
     assert "Traceback" not in err

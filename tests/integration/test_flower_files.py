@@ -320,7 +320,9 @@ def test_a_sites_own_data_are_the_ones_it_set_whatever_else_a_task_says(controll
     """The command of the documentation, and a task that adds a file of its own."""
     _, secret, watch = site
     mine = tmp_path / "mine.csv"
-    mine.write_text("".join(["x,z,y\n", *(f"{n},a,{'p' if n % 2 else 'q'}\n" for n in range(10))]))
+    mine.write_text(
+        "".join(["x,z,y\n", *(f"{n},{'ab'[n % 2]},{'pq'[n // 2 % 2]}\n" for n in range(10))])
+    )
     controller.meet("--own", "--set", f"transformer.table.path={mine}")
     theirs = str(secret / "data.csv")
     asked = task("table", theirs, test_path=theirs, test_fraction=0.0, columns=["x", "z"])

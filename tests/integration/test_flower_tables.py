@@ -93,7 +93,7 @@ def constant(frames):
 
 
 @pytest.mark.parametrize("change", [one_class, constant])
-@pytest.mark.parametrize("step", ["standardise", "min_max"])
+@pytest.mark.parametrize("step", ["standardise", pytest.param("min_max", marks=pytest.mark.soak)])
 def test_a_site_with_one_class_or_a_constant_column_takes_part(aeros, sites, change, step):
     kinds = ["blue", "green", "red"]
     frames = change({"s1": rows(1, kinds), "s2": rows(2, kinds)})
@@ -137,7 +137,14 @@ def test_an_unknown_category_is_refused_with_what_to_type(aeros, sites):
     assert "hunter2" in (aeros.folder / "log-s2.txt").read_text()
 
 
-@pytest.mark.parametrize("way", ["declared", "published", "zeros", "other"])
+@pytest.mark.parametrize(
+    "way",
+    [
+        "declared",
+        "published",
+        *(pytest.param(w, marks=pytest.mark.soak) for w in ("zeros", "other")),
+    ],
+)
 def test_categories_that_the_tasks_own_table_lacks(aeros, sites, way):
     frames = {"s1": rows(1, ["green", "red"]), "s2": rows(2, ["blue", "red"])}
     declared = "transformer.table.categories={kind: [blue, green, red], y: [0, 1]}"

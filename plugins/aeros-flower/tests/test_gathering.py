@@ -115,7 +115,7 @@ def test_with_too_few_left_it_ends_once_nobody_else_has_come_for_a_while(line):
     line.come("b")
     with pytest.raises(ConfigError, match="old-1: aeros-torch 2 is needed, it has 1") as refused:
         gathered(line, 2, judge=faulty)
-    assert "mend this where they run" in str(refused.value)
+    assert "fix each as its line says" in str(refused.value)
     assert 5 < line.now < 7
 
 

@@ -88,7 +88,7 @@ class Gathering:
         """Return what says who is missing, and why."""
         unfit, aside, preparing = self.roster.unfit, self.roster.aside, self.roster.preparing
         if unfit or aside:
-            fix = "mend this where they run, and start them again"
+            fix = "fix each as its line says, here or where it runs"
             return ConfigError(
                 f"executors cannot take part: {_listed(unfit | aside)}",
                 hint=fix
