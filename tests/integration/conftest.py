@@ -171,6 +171,11 @@ def port():
         return found.getsockname()[1]
 
 
+def _interruptible():
+    """Let SIGINT through in a child: whoever runs the tests in the background ignores it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def logged(tmp_path):
     """A function that starts a program, killed afterwards; returns the process and its log."""
@@ -180,8 +185,9 @@ def logged(tmp_path):
         log = tmp_path / f"{name}.log"
         with log.open("w") as said:
             process = subprocess.Popen(
-                words, cwd=tmp_path, env=env, stdin=subprocess.DEVNULL, stdout=said, stderr=said
-            )
+                words, cwd=tmp_path, env=env, stdin=subprocess.DEVNULL, stdout=said, stderr=said,
+                preexec_fn=_interruptible,  # noqa: PLW1509 - no threads run here
+            )  # fmt: skip
         running.append(process)
         return process, log
 

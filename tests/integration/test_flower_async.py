@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import signal
 import time
 
@@ -16,6 +17,23 @@ TASK = (
     "experiment=none", "repository=zarr", "transformer=[blobs,even,scale]", "trainer=linear",
     "collector=fedbuff", "collector.buffer=2", "task.evaluation.every=1000", "task.name=sites",
 )  # fmt: skip
+
+
+EXECUTOR = """
+import sys
+from aeros_core.cli import main
+from aeros_flower import fleet
+
+fleet._INTERVAL = 10.0  # the least that Flower allows
+sys.exit(main())
+"""
+"""An executor that is missed a third sooner."""
+
+WAITS = re.compile(
+    "waits for executors: (none is there|0 of 1 executor that a round needs are there)"
+    "; gone: clinic, hospital, surgery"
+)
+"""It is said while replies are awaited, or before anything is asked."""
 
 
 def until(done, process, log, seconds=200):
@@ -40,7 +58,7 @@ def site(environment, logged, port):
     def start(name, again=""):
         words = ("executor", f"127.0.0.1:{port}", "--name", name, "--own", "--state", name,
                  "--same-user")  # fmt: skip
-        command = [sys.executable, "-m", "aeros_core.cli", *words]
+        command = [sys.executable, "-c", EXECUTOR, *words]
         return logged(command, name=name + again, env=environment(*NAMES))[0]
 
     return start
@@ -96,7 +114,7 @@ def test_with_all_sites_gone_it_waits_and_goes_on_when_one_is_back(site, begun, 
     until(lambda: counted(tmp_path) > 5, process, log)
     for one in running.values():
         one.kill()
-    until(lambda: "waits for executors: 0 of 1 executor" in log.read_text(), process, log)
+    until(lambda: WAITS.search(log.read_text()), process, log)
     done = counted(tmp_path)
     site("hospital", again="-again")
     until(lambda: counted(tmp_path) > done + 20, process, log)

@@ -74,7 +74,7 @@ def test_controller_and_executor_say_where_time_goes(start, tmp_path):
 def test_who_is_silent_or_refused_is_counted(start, tmp_path):
     port, here = free(), free()
     for name, pause in (("good", "0"), ("bad", "0"), ("slow", "30")):
-        words = ("--name", name, "--own", "--set", f"trainer.pause={pause}")
+        words = ("--name", name, "--own", "--same-user", "--set", f"trainer.pause={pause}")
         start("executor", f"127.0.0.1:{port}", *words, names=NAMES)
     task = start(
         "run", "experiment=none", "repository=files", "transformer=[blobs,even,scale]",

@@ -650,8 +650,19 @@ def test_who_is_gone_is_waited_for_aloud(post, clock):
     post.there.clear()
     assert nodes.receive(None).kind == "gone"
     told = [line for line in nodes.told if "waits for" in line]
-    assert len(told) == 3
-    assert told[0].startswith("round 1 waits for clinic, nothing came for a minute")
+    assert told == ["waits for executors: none is there; gone: clinic"] * 4  # at once, each minute
+
+
+def test_who_is_left_of_those_that_are_gone_is_waited_for_as_before(post, clock):
+    own(post, "clinic", "hospital")
+    nodes = made(post, homecoming=200.0)
+    nodes.dispatch(clients("clinic", "hospital"))
+    del post.there[max(post.there)]
+    for _ in range(50):
+        clock.now += 1.3
+        nodes.receive(0.001)
+    [told] = [line for line in nodes.told if "waits for" in line]
+    assert told.startswith("round 1 waits for clinic, nothing came for a minute")
 
 
 def test_one_that_never_says_whether_it_can_take_part_keeps_nobody(post, clock, monkeypatch):

@@ -154,8 +154,10 @@ class FlowerNodes:
         return self._ready.popleft()
 
     def _tell_of_silence(self) -> None:
-        """Say who is waited for, where nothing has come for long and nothing ends the round."""
-        if time.monotonic() - self._heard >= _QUIET and (
+        """Say who is waited for: at once where nobody is there, otherwise after a while."""
+        if self._presence.is_deserted():
+            self._heard = time.monotonic()
+        elif time.monotonic() - self._heard >= _QUIET and (
             told := awaited(self._sent.values(), self._queue, self._presence.missing)
         ):
             self._heard = time.monotonic()

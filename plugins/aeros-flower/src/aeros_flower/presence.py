@@ -40,6 +40,7 @@ class Presence:
         self._roster, self._post, self._patience = roster, post, patience
         self._seen = time.monotonic()
         self._known: set[str] = set()
+        self._alone = Reminder(roster.tell, first=0.0)
         self.own: bool | None = None
 
     own: bool | None
@@ -72,6 +73,13 @@ class Presence:
         """Names of those that have been there and are not."""
         return sorted(self._known - {member.name for member in self._roster.able})
 
+    def is_deserted(self) -> bool:
+        """Tell whether nobody is left; says so at once, and once a minute from then on."""
+        if self._roster.able or self._roster.preparing or not self._known:
+            return False
+        self._alone.say(f"waits for executors: none is there{self._gone()}")
+        return True
+
     def wait(self, there: Callable[[], int], count: int, check: Callable[[], None]) -> None:
         """Wait until a round has enough clients; say at once and each minute what is missing.
 
@@ -102,11 +110,13 @@ class Presence:
         return bool(self.own) and len(self._roster.able) > here
 
     def _lack(self, here: int, count: int) -> str:
+        what = "client" if self.own is False else "executor"
+        return f"{here} of {counted(count, what)} that a round needs are there{self._gone()}"
+
+    def _gone(self) -> str:
         gone = self.missing
         more = f" and {len(gone) - _NAMED} more" if len(gone) > _NAMED else ""
-        names = f"; gone: {', '.join(gone[:_NAMED])}{more}" if gone else ""
-        what = "client" if self.own is False else "executor"
-        return f"{here} of {counted(count, what)} that a round needs are there{names}"
+        return f"; gone: {', '.join(gone[:_NAMED])}{more}" if gone else ""
 
     def _error(self, here: int, count: int) -> TaskError:
         return TaskError(
