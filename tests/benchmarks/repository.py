@@ -144,7 +144,13 @@ def lists(folder: Path, count: int) -> list[Subject]:
             lambda: fresh.repository.models("model"),
             lambda: shutil.rmtree(index, ignore_errors=True),
         ),
-        Subject("all", lambda: fresh.repository.models("model")),
+        Subject(
+            "all",
+            lambda: fresh.repository.models("model"),
+            lambda: fresh.repository.collect(
+                3600.0
+            ),  # as publishing and gc do; reading writes none
+        ),
         Subject("last page of 100", lambda: fresh.repository.page("model", newest=False, **last)),
     ]
 
