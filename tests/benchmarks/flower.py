@@ -117,7 +117,7 @@ def rounds(nodes: FlowerNodes, clients: int, elements: int, count: int) -> list[
     parameters = Parameters(Layout.of({"w": ((elements,), "float32")}), {"float32": start})
     collector = FedAvg(personal=())
     spent = []
-    for number in range(count + 1):
+    for number in range(1, count + 2):
         watched = Watched(nodes)
         wall, cpu = time.perf_counter(), time.process_time()
         parameters = one(watched, collector, clients, parameters, number)
