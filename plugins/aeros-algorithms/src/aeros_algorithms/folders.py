@@ -1,8 +1,8 @@
 """Find the folder of the keys that a user trusts, and refuse what others may write.
 
-What decides whose code runs lies where nobody else can put it: in the user's own
+What decides whose code runs lies where other users cannot write: in the user's own
 configuration, or in the system's. A folder that came with a project is not read, unless
-somebody types it.
+it is typed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """An algorithm unpacked in a folder: its files are known from its wheel, others' are kept.
 
 A folder is an algorithm's if it has the ``METADATA`` of that name and version; of it, what its
-``RECORD`` lists may be removed, and byte code. What somebody else has put there is never removed.
-As it could be imported, it is moved beside the folder when the algorithm is unpacked anew.
+``RECORD`` lists may be removed, and byte code. Files of others are never removed.
+As they could be imported, they are moved beside the folder when the algorithm is unpacked anew.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ def check_instructions(instructions: Sequence[Instruction]) -> None:
     names = {told.node for told in instructions}
     if not instructions or len(names) < len(instructions):
         twice = len(instructions) - len(names)
-        raise WireError(f"{twice} clients are asked twice" if instructions else "it asks nobody")
+        raise WireError(f"{twice} clients are asked twice" if instructions else "names no client")
     check_names(names, _CLIENTS, "clients")
     first = instructions[0]
     if not 0 < first.round < _ROUNDS:
@@ -84,7 +84,7 @@ def check_instructions(instructions: Sequence[Instruction]) -> None:
 
 
 class Bounded(httpx.BaseTransport):
-    """Ends an answer that is too long, or packed: what it unpacks to nobody knows.
+    """End an answer that is too long, or packed: its unpacked size is unknown.
 
     Args:
         inner: What carries requests.
