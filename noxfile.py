@@ -24,22 +24,39 @@ PLUGINS = sorted(path.name for path in (ROOT / "plugins").iterdir() if path.is_d
 CONSTRAINTS = ["-c", "tests/constraints.txt"]
 TESTING = ("pytest", "pytest-timeout", "pytest-xdist", "hypothesis")
 CLIENTS = ("tritonclient[grpc,http]", "schemathesis", "captum", "skl2onnx")
-TOGETHER = (*TESTING, "mypy", "safetensors", *CLIENTS)
+TOGETHER = (*TESTING, "mypy", "moto[s3,server]", *CLIENTS)
 PATIENCE = "--timeout=600"  # what hangs is named, with its stacks, and the others go on
 SIDE_BY_SIDE = ["-n", "auto", "--dist", "worksteal", PATIENCE, "--durations=8"]
-MORE = ["-n", str((os.cpu_count() or 1) + 1)]  # where tests wait for processes half of the time
-DISCOVERING = [  # what may come out otherwise where plugins are installed
-    f"tests/test_{name}.py"
-    for name in ("architecture", "cli", "commands", "compose", "config", "plugins", "processes",
-                 "safetensors")
-]  # fmt: skip
+MORE = ["-n", str((os.cpu_count() or 1) + 2)]  # where tests wait for processes half of the time
+WAITING = {"aeros-flower", "aeros-graphs", "aeros-serving", "aeros-zarr"}
+DISCOVERING = (  # what may come out otherwise where plugins are installed
+    "architecture", "cli_main", "cli_commands", "config_build", "config_store", "discovery",
+    "processes", "safetensors",
+)  # fmt: skip
+VERSIONED = (  # what Python's own libraries and types decide
+    "cli_commands", "config_build", "config_store", "data_files", "task_algorithms", "errors",
+    "hookspecs", "messages", "option_types", "discovery", "processes", "public_surface",
+    "registration", "task", "decompression",
+)  # fmt: skip
+SAME_EVERYWHERE = (  # what Hydra, a parser of YAML and our own words decide
+    "architecture", "cli_main", "directories", "allowlist", "models_commands", "results",
+    "yaml_files",
+)  # fmt: skip
 QUIET = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_WARN_SCRIPT_LOCATION": "1"}
 NEWER = ("3.12", "3.13")
+BRIEF = {"HYPOTHESIS_PROFILE": "brief"}  # the core session draws more examples of the same
 PRIVATE = {
     "FLWR_TELEMETRY_ENABLED": "0",
     "FLWR_DISABLE_UPDATE_CHECK": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
 }
+
+
+def tests_of(*names: str) -> list[str]:
+    """Return the core's test modules of these names, wherever below tests/ they lie."""
+    found = {path.stem: path for path in sorted((ROOT / "tests").rglob("test_*.py"))
+             if "integration" not in path.parts}  # fmt: skip
+    return [str(found[f"test_{name}"].relative_to(ROOT)) for name in names]
 
 
 def install(session: nox.Session, *names: str, also: tuple[str, ...] = (), extra: str = "") -> None:
@@ -108,7 +125,8 @@ def plugin(session: nox.Session, name: str) -> None:
     """Test one plugin alone with the core, in an environment of its own."""
     install(session, name, also=TESTING, extra="test")
     session.run(
-        "pytest", *SIDE_BY_SIDE, "-c", f"plugins/{name}/pyproject.toml", f"plugins/{name}/tests",
+        "pytest", *SIDE_BY_SIDE, *(MORE if name in WAITING else []),
+        "-c", f"plugins/{name}/pyproject.toml", f"plugins/{name}/tests",
         *session.posargs, env=PRIVATE,
     )  # fmt: skip
 
@@ -116,18 +134,32 @@ def plugin(session: nox.Session, name: str) -> None:
 @nox.session(venv_backend="none")
 @nox.parametrize("version", NEWER, ids=NEWER)
 def newer_python(session: nox.Session, version: str) -> None:
-    """Test the core and aeros-algorithms on a newer Python, where it is installed."""
+    """Test what a newer Python may change of the core, most on the newest, and aeros-algorithms."""
+    same = [f"--ignore={path}" for path in tests_of(*SAME_EVERYWHERE)]
+    most = ["tests", "--ignore=tests/integration", *same]
+    _on_newer(session, version, most if version == NEWER[-1] else tests_of(*VERSIONED))
+
+
+@nox.session(venv_backend="none")
+@nox.parametrize("version", NEWER, ids=NEWER)
+def newer_python_wholly(session: nox.Session, version: str) -> None:
+    """Test all of the core on newer Pythons, of which the default sessions test a part."""
+    _on_newer(session, version, ["tests", "--ignore=tests/integration"])
+
+
+def _on_newer(session: nox.Session, version: str, tests: list[str]) -> None:
+    """Run tests of the core, and those of aeros-algorithms, on a Python where it is installed."""
     interpreter = _interpreter(version)
     if interpreter is None:
         session.skip(f"Python {version} is not installed")
     folder = Path(session.create_tmp()) / f"python-{version}"
     session.run(interpreter, "-m", "venv", "--clear", str(folder), external=True)
     python = str(folder / "bin" / "python")
-    bring = ["-m", "pip", "install", "-q", *CONSTRAINTS]
+    bring = ["-m", "pip", "install", "-q", "--no-compile", *CONSTRAINTS]
     core = str(_wheel(session, "aeros-core"))
     session.run(python, *bring, core, *TESTING, env=QUIET, external=True)
     test = [python, "-m", "pytest", *SIDE_BY_SIDE]
-    session.run(*test, "tests", "--ignore=tests/integration", *session.posargs, external=True)
+    session.run(*test, *tests, *session.posargs, env=BRIEF, external=True)
     plugin = "plugins/aeros-algorithms"
     wheel = f"{_wheel(session, 'aeros-algorithms')}[test]"
     session.run(python, *bring, core, wheel, env=QUIET, external=True)
@@ -150,7 +182,7 @@ def _interpreter(version: str) -> str | None:
 def together(session: nox.Session) -> None:
     """Check all types; test discovery with every plugin installed, and everything together."""
     install(session, *PLUGINS, also=TOGETHER)
-    found = [*DISCOVERING, "tests/integration"]
+    found = [*tests_of(*DISCOVERING), "tests/integration"]
     session.run("pytest", *SIDE_BY_SIDE, *MORE, *found, *session.posargs)
 
 
@@ -164,8 +196,11 @@ def accuracy(session: nox.Session) -> None:
 @nox.session
 def soak(session: nox.Session) -> None:
     """Run what kills and waits for minutes: every component of Flower, at every phase."""
-    install(session, *PLUGINS, also=(*TESTING, "safetensors", "flwr[simulation]"))
-    session.run("pytest", PATIENCE, "tests/integration", "-m", "soak", *session.posargs)
+    install(session, *PLUGINS, also=(*TESTING, "flwr[simulation]"))
+    session.run(
+        "pytest", PATIENCE, "tests/integration", "-m", "soak", *session.posargs,
+        env={"AEROS_TEST_COLD": "1"},  # each command in a Python of its own, as users start it
+    )  # fmt: skip
 
 
 @nox.session
@@ -180,7 +215,7 @@ def hydra_next(session: nox.Session) -> None:
 @nox.session
 def benchmark(session: nox.Session) -> None:
     """Run benchmark programs beside their peers: `nox -s benchmark -- aggregation --quick`."""
-    install(session, *PLUGINS, also=("flwr", "moto[s3,server]", "safetensors"))
+    install(session, *PLUGINS, also=("flwr", "moto[s3,server]"))
     programs, options = _split(session.posargs)
     for program in programs or ["aggregation", "repository"]:
         session.run("python", f"tests/benchmarks/{program}.py", *options, env=PRIVATE)

@@ -16,16 +16,19 @@ import pluggy
 import pytest
 from hypothesis import HealthCheck, settings
 
-from aeros_core import curves, plugins
-from aeros_core.control import Control
 from aeros_core.hookspecs import Callbacks
 from aeros_core.parameters import Parameters
-from aeros_core.roles import Components
+from aeros_core.plugins import discovery
+from aeros_core.reporting import curves
+from aeros_core.roles.components import Components
+from aeros_core.tasks.control import Control
 
 settings.register_profile(
     "core", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
-settings.load_profile("core")
+settings.register_profile("brief", settings.get_profile("core"), max_examples=8)
+PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "core")
+settings.load_profile(PROFILE)
 
 HERE = Path(__file__).parent
 DIST = HERE / "dist"
@@ -48,11 +51,42 @@ def install(monkeypatch):
         for name in names:
             monkeypatch.syspath_prepend(DIST / name)
         monkeypatch.setenv("AEROS_PLUGINS", ",".join(names))
-        return plugins.discover()
+        return discovery.discover()
 
     yield installed
     for name in [n for n in sys.modules if n.startswith(("misfit", "clash_", "ships_conf"))]:
         del sys.modules[name]
+
+
+@pytest.fixture
+def distribution(tmp_path_factory, monkeypatch):
+    """A function that installs a distribution of one module, called as its plugin.
+
+    Args of the function:
+        name: Of the distribution ``name-…`` and, with _ for -, of its module and plugin.
+        code: Source of the module.
+        entries: Text of ``entry_points.txt``, where it is not the plugin alone.
+    """
+    modules = []
+
+    def installed(name, code, entries=None):
+        module = name.replace("-", "_")
+        folder = tmp_path_factory.mktemp(module)
+        info = folder / f"{module}-2.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 2.0\n")
+        entries = f"[aeros]\n{module} = {module}\n" if entries is None else entries
+        (info / "entry_points.txt").write_text(entries)
+        (folder / f"{module}.py").write_text(code)
+        monkeypatch.syspath_prepend(folder)
+        chosen = os.environ.get("AEROS_PLUGINS", "")
+        monkeypatch.setenv("AEROS_PLUGINS", f"{chosen},{module}".lstrip(","))
+        modules.append(module)
+        return folder
+
+    yield installed
+    for name in modules:
+        sys.modules.pop(name, None)
 
 
 @pytest.fixture
@@ -231,7 +265,7 @@ def aeros(hydra, install, monkeypatch, tmp_path, capfd, request):
     """
     from hydra.core.hydra_config import HydraConfig
 
-    from aeros_core import cli
+    from aeros_core.cli import main
 
     install("toy")
     if "drawn" not in request.fixturenames:
@@ -244,7 +278,7 @@ def aeros(hydra, install, monkeypatch, tmp_path, capfd, request):
     def run(*words):
         capfd.readouterr()
         HydraConfig.instance().cfg = None
-        code = cli.main(words)
+        code = main.main(words)
         captured = capfd.readouterr()
         return subprocess.CompletedProcess(words, code, captured.out, captured.err)
 
@@ -281,7 +315,7 @@ def start(environment, tmp_path):
     """A function that starts one command in a process of its own; ends what still runs."""
     running = []
 
-    def go(*words, names=("toy",), program=("-m", "aeros_core.cli"), **more):
+    def go(*words, names=("toy",), program=("-m", "aeros_core.cli.main"), **more):
         process = subprocess.Popen(
             [sys.executable, *program, *words],
             cwd=tmp_path,
@@ -299,7 +333,7 @@ def start(environment, tmp_path):
         if process.poll() is None:
             process.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):  # what it began may hold a pipe
-            process.communicate(timeout=60)
+            process.communicate(timeout=300)
 
 
 @pytest.fixture
@@ -308,7 +342,7 @@ def command(start):
 
     def run(*words, **options):
         process = start(*words, **options)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=300)
         return subprocess.CompletedProcess(words, process.returncode, out, err)
 
     return run

@@ -3,8 +3,9 @@ import pickle
 
 import pytest
 
-from aeros_core import control, errors
+from aeros_core import errors
 from aeros_core.errors import AccessError, AerosError, ConfigError
+from aeros_core.tasks import control
 
 KINDS = [getattr(errors, name) for name in errors.__all__] + [control.Cancelled]
 

@@ -2,21 +2,24 @@
 
 import inspect
 import re
+import sys
+import textwrap
+import types
 from pathlib import Path
 
+import pluggy
 import pytest
 
-from aeros_core import hookspecs
-from aeros_core.events import Events
-from aeros_core.hookspecs import GROUPS, Callbacks, Registration
+import aeros_core
+from aeros_core.hookspecs import GROUPS, RECORDS, Callbacks, Registration
+from aeros_core.plugins.registration import collect
+from aeros_core.plugins.registry import Health, Plugin
+from aeros_core.roles.events import Events
 
 PAGE = Path(__file__).parents[1] / "docs" / "plugins.md"
-HOOKS = {
-    name: hook
-    for kind in (Registration, Callbacks)
-    for name, hook in vars(kind).items()
-    if name.startswith("aeros_")
-}
+OFFERS = {n: hook for n, hook in vars(Registration).items() if n.startswith("aeros_")}
+EVENTS = {n: hook for n, hook in vars(Callbacks).items() if n.startswith("aeros_")}
+HOOKS = OFFERS | EVENTS
 
 
 def arguments(hook):
@@ -25,7 +28,58 @@ def arguments(hook):
 
 @pytest.mark.parametrize("name", HOOKS)
 def test_every_hook_has_a_docstring(name):
-    assert (inspect.getdoc(HOOKS[name]) or "").endswith((".", "`"))
+    first = (inspect.getdoc(HOOKS[name]) or "").splitlines()[0]
+    assert first.startswith(("Offer ", "Receive "))
+    assert first.endswith(".")
+
+
+def example(name):
+    """Return the example of a hook's docstring: the plugin's module, without its other files."""
+    text = textwrap.dedent(inspect.getdoc(HOOKS[name]).partition("Example::\n")[2])
+    return text.partition("# my_package/")[0]
+
+
+@pytest.fixture
+def module(request):
+    """The example of a hook, executed as a module."""
+    made = types.ModuleType("my_package")
+    sys.modules["my_package"] = made
+    exec(example(request.param), vars(made))
+    yield made
+    del sys.modules["my_package"]
+
+
+@pytest.mark.parametrize(("module", "name"), [(n, n) for n in OFFERS], indirect=["module"])
+def test_the_example_of_a_registration_hook_is_a_plugin_that_works(module, name):
+    plugin, offers = collect(Plugin("mine", "my-package", "1.0", "my_package"), module)
+    assert (plugin.status, plugin.reason) == (Health.OK, "")
+    group = GROUPS[name]
+    [provided] = plugin.provides
+    assert provided.startswith(f"{group}=")
+    targets = [option.target for option in offers.options]
+    targets += [each.record.target for each in offers.extensions]
+    assert [target.partition(".")[0] for target in targets] == ["my_package"]
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_the_example_of_a_record_has_what_its_target_names(name):
+    text = textwrap.dedent(inspect.getdoc(HOOKS[name]).partition("Example::\n")[2])
+    plugin, file, target = re.split(r"# (my_package/\w+\.py)\n", text)
+    compile(target, file, "exec")
+    path, _, function = re.search(r'"(my_package[.:\w]+)"', plugin)[1].partition(":")
+    assert file == path.replace(".", "/") + ".py"
+    for each in [function] if function else ["load", "save"]:
+        assert f"def {each}(" in target
+
+
+@pytest.mark.parametrize(("module", "name"), [(n, n) for n in EVENTS], indirect=["module"])
+def test_the_example_of_an_event_is_a_callback_that_receives_it(module, name):
+    manager = pluggy.PluginManager("aeros")
+    manager.add_hookspecs(Callbacks)
+    [callback] = [each for each in vars(module).values() if isinstance(each, type)]
+    manager.register(callback())
+    manager.check_pending()
+    assert [each.name for each in manager.get_hookcallers(*manager.get_plugins())] == [name]
 
 
 @pytest.mark.parametrize("name", HOOKS)
@@ -49,24 +103,24 @@ def test_no_hook_is_documented_that_does_not_exist():
 
 
 def test_every_registration_hook_fills_a_group():
-    assert list(GROUPS) == [name for name in HOOKS if name in vars(Registration)]
+    assert list(GROUPS) == list(OFFERS)
     assert len(set(GROUPS.values())) == len(GROUPS)
 
 
 def test_events_are_told_as_callbacks_are_specified_to_hear_them():
     told = {n: arguments(f) for n, f in vars(Events).items() if n.startswith("aeros_")}
-    assert told == {n: arguments(f) for n, f in HOOKS.items() if n in vars(Callbacks)}
+    assert told == {n: arguments(f) for n, f in EVENTS.items()}
 
 
-@pytest.mark.parametrize("name", [n for n in HOOKS if n in vars(Registration)])
+@pytest.mark.parametrize("name", OFFERS)
 def test_a_registration_hook_is_a_specification_alone(name):
     with pytest.raises(NotImplementedError):
         HOOKS[name](Registration())
 
 
-@pytest.mark.parametrize("name", [n for n in HOOKS if n in vars(Callbacks)])
+@pytest.mark.parametrize("name", EVENTS)
 def test_every_event_is_told_somewhere(name):
-    source = Path(hookspecs.__file__).parent
+    source = Path(aeros_core.__file__).parent
     users = [
         path.name
         for path in source.rglob("*.py")

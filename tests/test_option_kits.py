@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aeros_core import plugins
 from aeros_core.data import Dataset
-from aeros_core.data_files import open_file
-from aeros_core.options import address_option, file_option, folder_option, kinds
+from aeros_core.files.data_files import open_file
+from aeros_core.options.metadata import address_option, file_option, folder_option, kinds
+from aeros_core.plugins import discovery
 from aeros_core.schema import Field, Schema
 from aeros_core.testing import SourceTests
 from aeros_core.testing.options import undeclared
 
-REGISTRY = plugins.discover()
+REGISTRY = discovery.discover()
 DATA = Dataset(Schema((Field("x", "float32"),), None), {"x": np.ones(4, np.float32)})
 
 

@@ -6,16 +6,17 @@ import pytest
 
 pytest.importorskip("aeros_transforms")
 
-from aeros_core import config, plugins
-from aeros_core.data_files import ANYWHERE, NOWHERE, DataFile, below, dataset
+from aeros_core.config import store
+from aeros_core.config.instantiate import build_part
 from aeros_core.errors import AccessError, ConfigError
-from aeros_core.parts import build_part
+from aeros_core.files.data_files import ANYWHERE, NOWHERE, DataFile, below, dataset
+from aeros_core.plugins import discovery
 
-REGISTRY = plugins.discover()
+REGISTRY = discovery.discover()
 
 
 def node(name, **values):
-    return config.plain(config.thawed(REGISTRY.options["transformer", name].config)) | values
+    return store.plain(store.structured(REGISTRY.options["transformer", name].config)) | values
 
 
 def table(files, path, **values):

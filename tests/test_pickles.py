@@ -22,7 +22,7 @@ MODULES = {
 CALLS = {"eval", "exec", "compile", "__import__", "breakpoint"}
 METHODS = {"read_pickle", "to_pickle", "unsafe_load", "full_load", "ProcessPoolExecutor"}
 
-TORCH_SAVES = {"plugins/aeros-torch/src/aeros_torch/state_dict.py"}
+TORCH_SAVES = {"plugins/aeros-torch/src/aeros_torch/export/state_dict.py"}
 """The files of other programs are written as they want them; they are read with care."""
 
 

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from aeros_core.plugins import discover
-from aeros_core.registry import Health
+from aeros_core.plugins.discovery import discover
+from aeros_core.plugins.registry import Health
 
 WORDS = (
     "task.rounds=4",
@@ -24,9 +24,10 @@ WORDS = (
 
 UNDRAWN = """
 import sys
-from aeros_core import cli, curves
+from aeros_core.cli import main
+from aeros_core.reporting import curves
 curves.draw = lambda runs, path, title: None
-sys.exit(cli.main())
+sys.exit(main.main())
 """
 """The command without its pictures, which take longer than the toy task."""
 
@@ -59,7 +60,7 @@ def undisturbed(tmp_path_factory, environment, toy_words):
     folder = tmp_path_factory.mktemp("undisturbed")
     command = [sys.executable, "-c", UNDRAWN, "run", *toy_words, *WORDS, "hydra.run.dir=run"]
     env = environment("toy", PYTHONHASHSEED="1")
-    subprocess.run(command, cwd=folder, env=env, check=True, capture_output=True, timeout=60)
+    subprocess.run(command, cwd=folder, env=env, check=True, capture_output=True, timeout=300)
     return read(folder / "run")
 
 
@@ -94,7 +95,7 @@ def test_a_task_interrupted_in_mid_round_says_so_and_keeps_what_was_committed(
     folder = tmp_path / "stopped"
     wait_for(slow, folder, 1)
     slow.send_signal(number)
-    out, err = slow.communicate(timeout=30)
+    out, err = slow.communicate(timeout=300)
     done = written(folder)
     assert slow.returncode == 1
     assert 1 <= done < 4
@@ -115,7 +116,7 @@ def test_a_sweep_that_is_interrupted_begins_no_further_job(start, toy_words, tmp
     slow = start("run", *toy_words, *WORDS, *words, program=("-c", UNDRAWN))
     wait_for(slow, tmp_path / "sweep/0", 1)
     slow.send_signal(signal.SIGINT)
-    _, err = slow.communicate(timeout=30)
+    _, err = slow.communicate(timeout=300)
     assert slow.returncode == 1
     assert "aeros: interrupted; rounds 1 to " in err
     assert "Traceback" not in err
@@ -153,8 +154,8 @@ HEAVY = {
 }
 SHOW = """
 import sys
-from aeros_core import cli
-code = cli.main(sys.argv[1:])
+from aeros_core.cli import main
+code = main.main(sys.argv[1:])
 print("imported", *sorted({name.partition(".")[0] for name in sys.modules}), file=sys.stderr)
 sys.exit(code)
 """
@@ -169,7 +170,7 @@ def test_looking_around_imports_nothing_heavy(command, words):
     assert done.returncode == 0
     imported = set(done.stderr.splitlines()[-1].split()[1:])
     assert "aeros_core" in imported
-    assert ("toy" in imported) == (words[0] == "plugins")
+    assert ("toy" in imported) == (words[0] in ("plugins", "--help"))
     assert imported & (HEAVY | {"hydra", "omegaconf", "numpy", "rich", "toy_parts"}) == set()
 
 

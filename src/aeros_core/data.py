@@ -9,14 +9,17 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from aeros_core.arrays import Array
 from aeros_core.errors import DataError
-from aeros_core.parameters import Array
 from aeros_core.schema import Schema
 
 __all__ = ["Batch", "Dataset", "Partition"]
 
 Batch: TypeAlias = Mapping[str, Array]
-"""Named arrays with one common leading dimension: the examples."""
+"""Named arrays with one common leading dimension: the examples.
+
+Text is an object array of `str`, each as long as it is, or an array of fixed width.
+"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, final
+from typing import Any, Protocol, final
 
-if TYPE_CHECKING:
-    from aeros_core.parameters import Array, Vector
+from aeros_core.arrays import Array, Vector
 
 __all__ = ["Decoder", "Encoded"]
 
 
 class Decoder(Protocol):
-    """The part of a `roles.Codec` that reads what others wrote."""
+    """The part of a `codec.Codec` that reads what others wrote."""
 
     def decode(self, encoded: Encoded, dtype: str) -> Vector:
         """Return the host vector of ``dtype``, as long as ``encoded.sizes`` says."""

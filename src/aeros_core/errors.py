@@ -1,7 +1,7 @@
 """Errors that aeros raises on purpose.
 
     AerosError            exit code 1
-    ├── AnswerError       exit code 1   an inferencer answered what is no answer
+    ├── PredictionError   exit code 1   an inferencer returned an invalid prediction
     ├── ConfigError       exit code 2   what was typed or configured cannot be
     │   ├── AccessError                 a site does not give what a task asks for
     │   └── PluginError                 a plugin is missing, broken or ambiguous
@@ -20,11 +20,11 @@ from __future__ import annotations
 __all__ = [
     "AccessError",
     "AerosError",
-    "AnswerError",
     "ConfigError",
     "DataError",
     "Interrupted",
     "PluginError",
+    "PredictionError",
     "RemoteError",
     "RepositoryError",
     "TaskError",
@@ -66,7 +66,7 @@ def _rebuild(
     return kind(asked, exists=exists, provider=provider, hint=hint)
 
 
-class AnswerError(AerosError):
+class PredictionError(AerosError):
     """An inferencer answered something else than arrays by name, a row for each row."""
 
 

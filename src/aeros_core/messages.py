@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
-from aeros_core.parameters import Parameters, Vector
+from aeros_core.arrays import Vector
+from aeros_core.parameters import Parameters
 
 __all__ = [
     "Action",
@@ -16,8 +17,8 @@ __all__ = [
     "Failure",
     "Instruction",
     "Metrics",
+    "Predictions",
     "Reply",
-    "Scores",
     "State",
     "Update",
 ]
@@ -135,14 +136,14 @@ class Evaluation:
 
 
 @dataclass(frozen=True, slots=True)
-class Scores:
+class Predictions:
     """What a node answered about its own data.
 
     Args:
         node: Id of the node.
         round: The round it was asked in.
         examples: Number of rows it answered.
-        metrics: Figures of the answers; see `aeros_core.figures`.
+        metrics: Figures of the answers; see `aeros_core.inference.statistics`.
         outputs: The answers themselves, where they were asked for: arrays of one length by
             name, and ``row``, the number of each row in the node's data.
     """
@@ -167,7 +168,7 @@ class Failure:
         node: Its id.
         round: The round it was asked in.
         reason: What went wrong, in words.
-        kind: What it is counted by (`tally.Refusal`). What carries messages sets it where
+        kind: What it is counted by (`round_counters.Refusal`). What carries messages sets it where
             something came that could not be read as an update.
     """
 
@@ -177,4 +178,4 @@ class Failure:
     kind: str = "failed"
 
 
-Reply: TypeAlias = Update | Evaluation | Scores | Failure
+Reply: TypeAlias = Update | Evaluation | Predictions | Failure

@@ -8,27 +8,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from math import prod
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
+from aeros_core.arrays import Array, Vector, on_host, pieces
 from aeros_core.encoding import Encoded
-from aeros_core.errors import ConfigError
+from aeros_core.errors import ConfigError, DataError
 
-__all__ = ["PIECE", "Array", "Layout", "Parameters", "TensorSpec", "Vector", "on_host", "pieces"]
+__all__ = ["Layout", "Parameters", "TensorSpec"]
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
-PIECE = 16 * 2**20
-"""Bytes of a piece of a vector: the unit in which parameters are hashed and stored."""
-
-Vector: TypeAlias = Any
-"""A 1-D array on any device: numpy, or whatever speaks DLPack."""
+_BLOCK = 1 << 16
+"""Elements whose distances are taken at a time, in float64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +188,27 @@ class Parameters:
         vectors = {dtype: np.array(on_host(vector)) for dtype, vector in self.vectors.items()}
         return Parameters(self.layout, vectors)
 
+    def distance(self, other: Parameters) -> float:
+        """Return the Euclidean distance (L2) to other parameters, computed in float64.
+
+        Floating-point numbers count, integers and truth values do not: they are counters and
+        masks, whose differences would outweigh those of weights.
+
+        Raises:
+            DataError: The other parameters have another layout.
+        """
+        if other.layout is not self.layout and other.layout != self.layout:
+            raise DataError("a distance needs parameters of one layout")
+        squares = 0.0
+        for dtype in self.layout.sizes:
+            if np.dtype(dtype).kind == "f":
+                here, there = on_host(self.vectors[dtype]), on_host(other.vectors[dtype])
+                for start in range(0, here.size, _BLOCK):
+                    part = slice(start, start + _BLOCK)
+                    gap = np.subtract(here[part], there[part], dtype=np.float64)
+                    squares += float((gap * gap).sum())  # BLAS adds by its number of threads
+        return math.sqrt(squares)
+
     @property
     def digest(self) -> str:
         """SHA-256 over the layout and the SHA-256 of each 16 MiB piece, hexadecimal.
@@ -217,21 +236,10 @@ def _number_kind(name: str, dtype: str) -> str:
     raise ConfigError(f"tensor '{name}' holds {dtype}, which is no kind of number")
 
 
-def on_host(vector: Vector) -> Array:
-    """Return a vector as a numpy array: itself, read in place, or copied from a device."""
-    return np.asarray(vector.cpu() if hasattr(vector, "cpu") else vector)
-
-
 def _lengths(vectors: Mapping[str, Vector]) -> dict[str, int]:
     if type(vectors) is Encoded:
         return dict(vectors.sizes)
     return {dtype: len(vector) for dtype, vector in vectors.items()}
-
-
-def pieces(vector: Vector) -> list[memoryview]:
-    """Return the bytes of a host vector in pieces of `PIECE`, the last one shorter."""
-    whole = np.ascontiguousarray(vector).view(np.uint8).data
-    return [whole[start : start + PIECE] for start in range(0, len(whole), PIECE)]
 
 
 def _hashed(parts: list[memoryview]) -> bytes:

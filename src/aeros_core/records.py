@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
+from aeros_core.arrays import Array
 from aeros_core.messages import Metrics, State
-from aeros_core.outcomes import Round
-from aeros_core.parameters import Array, Parameters
+from aeros_core.parameters import Parameters
+from aeros_core.results import Round
 from aeros_core.schema import Schema
 
-__all__ = ["Algorithm", "Checkpoint", "Model", "ModelInfo", "Run"]
+__all__ = ["Algorithm", "Checkpoint", "Model", "ModelInfo", "Module", "Run"]
+
+Module: TypeAlias = Callable[..., Any]
+"""A registered model, its options bound: called with ``inputs`` and ``outputs``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +104,7 @@ class Model:
         inputs: Schema of the data before the transformers: what a request brings; None
             where nobody knows.
         behind: Names of the transformers that only go on behind the model
-            (`powers.SupportsAnswers`): those of the last stage of a model that was parted.
+            (`transformer.SupportsInverse`): those of the last stage of a model that was parted.
         samples: A few rows behind the transformers, by feature (`samples.kept`): what the model
             is compared on when it is written in another form. Empty where none were kept.
     """

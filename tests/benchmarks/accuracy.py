@@ -46,8 +46,9 @@ from accuracy_attacks import ATTACKS, Infiltrated
 from accuracy_models import added
 from simulation_aeros import Clock, Memory
 
-from aeros_core import compose, plugins
-from aeros_core.config import load
+from aeros_core.config import build
+from aeros_core.config.store import load
+from aeros_core.plugins import discovery
 
 PACKAGES = ("aeros-core", "aeros-torch", "aeros-aggregators", "numpy", "torch")
 
@@ -229,12 +230,12 @@ def _run(
     keep: Path | None = None,
 ) -> list[tuple[float, float]]:  # fmt: skip
     """Return accuracy in per cent and seconds of a run with each seed."""
-    registry, found = added(plugins.discover()), []
+    registry, found = added(discovery.discover()), []
     for seed in seeds:
         words = [f"collector={rule}", *told, f"task.seed={seed}", "task.evaluation.every=1000000"]
         if keep:
             words += [f"repository.path={keep}", f"task.name={rule}-{seed}", "task.resume=true"]
-        job = compose.build(load(words, registry), registry)
+        job = build.build(load(words, registry), registry)
         parts = replace(job.parts, events=Clock())
         if not keep:
             parts = replace(parts, repository=Memory())

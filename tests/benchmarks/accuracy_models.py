@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from aeros_core.registry import Option, Plugin, Registry
+from aeros_core.plugins.registry import Option, Plugin, Registry
 
 
 @dataclass

@@ -39,13 +39,13 @@ from aggregation_subjects import (
 )
 from table import Goal, Row, Work
 
-from aeros_aggregators import distance, order
-from aeros_aggregators.adaptive import FedAdam
 from aeros_aggregators.kernels.arguments import Decay
-from aeros_aggregators.linear import FedAvg
-from aeros_aggregators.steps import Term, average
-from aeros_aggregators.steps import adam as adam_step
-from aeros_aggregators.steps import yogi as yogi_step
+from aeros_aggregators.reduction import distances as reduction_distances
+from aeros_aggregators.reduction import order_statistics
+from aeros_aggregators.reduction.server_steps import ServerStep, average
+from aeros_aggregators.reduction.server_steps import adam as adam_step
+from aeros_aggregators.rules.adaptive import FedAdam
+from aeros_aggregators.rules.fedavg import FedAvg
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -132,17 +132,17 @@ def steps(scale: int) -> Iterator[Work]:
     vectors = draw(2, 10_000_000 // scale)
     start, updates = as_updates(vectors)
     first, second = np.zeros_like(vectors[0]), np.zeros_like(vectors[0])
-    decay = Decay(0.9, 0.99, 0.1, 1e-3)
+    decay = Decay(0.9, 0.99, 0.1, 1e-3, bounded=False)
     model = torch.from_numpy(vectors[0].copy())
     model.grad = torch.from_numpy(vectors[1])
     optimizer = torch.optim.Adam([model], fused=True)
     rule = FedAdam(server_lr=0.1, **ADAM, personal=())
 
-    def adam(term: Term) -> None:
+    def adam(term: ServerStep) -> None:
         adam_step(term, first, second, decay)
 
-    def yogi(term: Term) -> None:
-        yogi_step(term, first, second, decay)
+    def yogi(term: ServerStep) -> None:
+        adam_step(term, first, second, decay._replace(bounded=True))
 
     def in_numpy() -> None:
         change = vectors[1] - vectors[0]
@@ -190,7 +190,7 @@ def orders(scale: int) -> Iterator[Work]:
                 goals.append(Goal("aeros", 5.0 if count == 50 else 4.0, tuple(peers)))
             subjects = {
                 "read once": reader(vectors),
-                "aeros": lambda v=vectors, n=cut: order.middle(v, n),
+                "aeros": lambda v=vectors, n=cut: order_statistics.trimmed_mean(v, n),
                 **peers,
                 "flwr": flower[name],
             }
@@ -210,7 +210,7 @@ def distances(scale: int) -> Iterator[Work]:
             {
                 "OpenBLAS Gram matrix": lambda r=rows: r @ r.T,
                 "MKL Gram matrix": lambda t=tensor: t @ t.T,
-                "aeros pairs": lambda v=vectors: distance.pairs(v),
+                "aeros pairs": lambda v=vectors: reduction_distances.pairs(v),
                 "centred Gram matrix": lambda r=rows: gram(r - r.mean(axis=0)),
                 "flwr (Gram)": lambda r=records: compute_distances(r),
                 "flwr legacy": lambda v=vectors: legacy._compute_distances([[x] for x in v]),

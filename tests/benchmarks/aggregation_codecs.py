@@ -11,9 +11,9 @@ import torch
 from aggregation_subjects import Vectors, as_updates, copier, draw, rounds_of, size
 from table import Goal, Work
 
-from aeros_aggregators.dense import BFloat16, Float16, Int8
-from aeros_aggregators.linear import FedAvg
-from aeros_aggregators.sparse import RandomK, TopK
+from aeros_aggregators.codecs.quantised import BFloat16, Float16, Int8
+from aeros_aggregators.codecs.sparse import RandomK, TopK
+from aeros_aggregators.rules.fedavg import FedAvg
 from aeros_core.messages import Update
 from aeros_core.parameters import Parameters
 

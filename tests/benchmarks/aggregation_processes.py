@@ -14,7 +14,7 @@ def starts(scale: int) -> Iterator[Work]:
     code = (
         "import numpy as np;"
         "from aeros_core.messages import Update;from aeros_core.parameters import Parameters;"
-        "from aeros_aggregators.linear import FedAvg;"
+        "from aeros_aggregators.rules.fedavg import FedAvg;"
         "p = Parameters.of({{'w': np.ones({0}, np.float32)}});"
         "FedAvg(personal=()).aggregate(p, [Update('a', 1, p, 1)])"
     )
@@ -35,7 +35,7 @@ def peak_memory(scale: int) -> list[Row]:
     code = """
 import sys
 import numpy as np
-from aeros_aggregators.linear import FedAvg
+from aeros_aggregators.rules.fedavg import FedAvg
 from aeros_core.messages import Update
 from aeros_core.parameters import Layout, Parameters
 count, size = int(sys.argv[1]), int(sys.argv[2])

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aeros_aggregators import threads
+from aeros_aggregators.arrays import parallel
 from aeros_aggregators.kernels.memory import view
-from aeros_aggregators.steps import Step, Term
+from aeros_aggregators.reduction.server_steps import ServerStep, Step
 from aeros_core.messages import Update
 from aeros_core.parameters import Layout, Parameters
 
@@ -101,7 +101,7 @@ def kernel(vectors: Vectors, weights: Sequence[float], step: Step) -> Callable[[
     """Return a call of a step alone: a collector returns fresh memory, which costs as well."""
     out, total = np.empty_like(vectors[0]), np.empty(vectors[0].size)
     weight = float(sum(weights))
-    term = Term("float32", out, vectors[0], total, vectors, weights, True, weight, 1.0)
+    term = ServerStep("float32", out, vectors[0], total, vectors, weights, True, weight, 1.0)
     return lambda: step(term)
 
 
@@ -109,14 +109,14 @@ def reader(vectors: Vectors) -> Callable[[], None]:
     """Return a call that reads every vector once, with every thread."""
     table = np.array([v.ctypes.data for v in vectors], np.int64)
     totals, like = np.zeros(len(vectors)), np.empty(0, np.float32)
-    return lambda: threads.spread(read, vectors[0].size, totals, like, table)
+    return lambda: parallel.spread(read, vectors[0].size, totals, like, table)
 
 
 def copier(vector: NDArray[np.float32], times: float) -> Callable[[], None]:
     """Return a call that copies a vector so many times, with every thread."""
     source = np.tile(vector, int(np.ceil(times)))[: int(times * vector.size)]
     to = np.empty_like(source)
-    return lambda: threads.spread(copy, source.size, to, source)
+    return lambda: parallel.spread(copy, source.size, to, source)
 
 
 @numba.njit(nogil=True, fastmath={"reassoc", "contract"})
@@ -156,7 +156,7 @@ def in_float32(vectors: Vectors) -> Callable[[], None]:
     """Return a call of a fused mean whose sums are float32, all else the same."""
     table, out = np.array([v.ctypes.data for v in vectors], np.int64), np.empty_like(vectors[0])
     weight = np.float32(1.0 / len(vectors))
-    return lambda: threads.spread(float32_mean, out.size, out, table, weight)
+    return lambda: parallel.spread(float32_mean, out.size, out, table, weight)
 
 
 def flower_step(name: str, vectors: Vectors) -> Callable[[], object]:

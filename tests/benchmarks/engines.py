@@ -24,12 +24,13 @@ from pathlib import Path
 
 from simulation_aeros import Memory
 
-from aeros_core import compose, plugins
-from aeros_core.config import load
-from aeros_core.events import Events
-from aeros_core.outcomes import Round
+from aeros_core.config import build
+from aeros_core.config.store import load
 from aeros_core.parameters import Parameters
-from aeros_core.task import Task
+from aeros_core.plugins import discovery
+from aeros_core.results import Round
+from aeros_core.roles.events import Events
+from aeros_core.tasks.task import Task
 
 PACKAGES = ("aeros-core", "aeros-torch", "aeros-aggregators", "numpy", "torch")
 ENGINES = ("compiled", "workers", "sequential", "cohort")
@@ -82,10 +83,10 @@ def _options() -> argparse.Namespace:
 
 
 def _curve(folder: Path, engine: str, seed: int, rounds: int) -> dict[int, float]:
-    registry, curve = plugins.discover(), Curve()
+    registry, curve = discovery.discover(), Curve()
     words = ["experiment=mnist", f"transformer.mnist.path={folder}", f"trainer.engine={engine}"]
     told = [*words, f"task.seed={seed}", f"task.rounds={rounds}"]
-    job = compose.build(load(told, registry), registry)
+    job = build.build(load(told, registry), registry)
     job.controller.run(job.task, replace(job.parts, repository=Memory(), events=curve))
     return curve.accuracy
 

@@ -30,20 +30,20 @@ import table
 from flower_nodes import records
 from flower_stock import stock_rounds
 
-from aeros_aggregators.linear import FedAvg
+from aeros_aggregators.rules.fedavg import FedAvg
 from aeros_core.data import Partition
-from aeros_core.intake import Intake
+from aeros_core.federated.synchronous import SynchronousRound
 from aeros_core.messages import Instruction, Reply
 from aeros_core.parameters import Layout, Parameters
-from aeros_core.tally import Tally
-from aeros_core.task import Task
-from aeros_flower import wire
-from aeros_flower.attached import attached
-from aeros_flower.limits import Limits
-from aeros_flower.link import Link
-from aeros_flower.nodes import FlowerNodes
-from aeros_flower.port import listen
-from aeros_flower.roster import Roster
+from aeros_core.tasks.round_counters import RoundCounters
+from aeros_core.tasks.task import Task
+from aeros_flower.controller.limits import Limits
+from aeros_flower.controller.nodes import FlowerNodes
+from aeros_flower.http.server import listen
+from aeros_flower.membership.executors import Executors
+from aeros_flower.protocol import messages
+from aeros_flower.superlink.embedded import EmbeddedSuperLink
+from aeros_flower.superlink.standby.client import standby_session
 
 PACKAGES = ("aeros-flower", "flwr", "numpy")
 NODES = Path(__file__).with_name("flower_nodes.py")
@@ -56,14 +56,16 @@ def fleet_of(
     count: int, *clients: int, window: int = 2**30, link: Any = None
 ) -> Iterator[list[Any]]:
     """Start a SuperLink, if there is none, and nodes; yield it, and them for these clients."""
-    link = link or Link(listen("127.0.0.1", 0))
+    link = link or EmbeddedSuperLink(listen("127.0.0.1", 0))
     names = [f"n{i:03d}" for i in range(count)]
     share = [names[i::PROCESSES] for i in range(min(PROCESSES, count))]
     processes = [
         subprocess.Popen([sys.executable, str(NODES), link.address, *some]) for some in share
     ]
     try:
-        roster = Roster(link, wire.pack_note("prepare", {}), lambda member: "", lambda text: None)
+        roster = Executors(
+            link, messages.pack_note("prepare", {}), lambda member: "", lambda text: None
+        )
         while len(roster.members) < count:
             roster.refresh()
             link.wait(0.5)
@@ -130,8 +132,8 @@ def one(
     nodes: Any, collector: FedAvg, clients: int, parameters: Parameters, number: int
 ) -> Parameters:
     sent = [Instruction(number, f"client-{i}", parameters) for i in range(clients)]
-    tally = Tally()
-    intake = Intake(nodes, Task("benchmark"), sent, parameters, lambda: None, tally)
+    tally = RoundCounters()
+    intake = SynchronousRound(nodes, Task("benchmark"), sent, parameters, lambda: None, tally)
     made = collector.aggregate(parameters, intake)
     if len(tally.accepted) != clients:
         some = dict([*tally.refused.items()][:3])
@@ -242,23 +244,23 @@ def aside() -> Iterator[Any]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
         free.close()
-        command = [sys.executable, "-m", "aeros_flower.standing", str(port)]
+        command = [sys.executable, "-m", "aeros_flower.superlink.standby.server", str(port)]
         process = subprocess.Popen(command, cwd=folder, stderr=subprocess.DEVNULL)
         try:
             while not (Path(folder) / "line").exists():
                 time.sleep(0.1)
             time.sleep(0.5)
-            yield attached(Path(folder), f"127.0.0.1:{port}", None, _never, 10.0, print)
+            yield standby_session(Path(folder), f"127.0.0.1:{port}", None, _never, 10.0, print)
         finally:
             process.kill()
             process.wait()
 
 
-def _never() -> Link:
+def _never() -> EmbeddedSuperLink:
     raise SystemExit("the controller that stands by has ended")
 
 
-def raw(link: Link, values: np.ndarray) -> Spent:
+def raw(link: EmbeddedSuperLink, values: np.ndarray) -> Spent:
     """Send an array to all nodes and take theirs; nothing is checked or kept."""
     wall, cpu = time.perf_counter(), time.process_time()
     content = records(values)
@@ -308,7 +310,7 @@ def same(quick: bool) -> Iterator[table.Row]:
     with tempfile.TemporaryDirectory() as folder:
 
         def aeros(*words: str) -> None:
-            command = [sys.executable, "-m", "aeros_core.cli", *words]
+            command = [sys.executable, "-m", "aeros_core.cli.main", *words]
             subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=900)
 
         def digest(path: str) -> str:

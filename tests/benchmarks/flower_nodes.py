@@ -12,11 +12,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 from flwr.app import Array, ArrayRecord, RecordDict
 
-from aeros_core.elements import Description, this_machine
 from aeros_core.messages import Instruction, Update
 from aeros_core.parameters import Parameters
-from aeros_flower import parcel, wire
-from aeros_flower.fleet import Fleet
+from aeros_core.tasks.infrastructure import Description, this_machine
+from aeros_flower.executor.fleet_client import FleetClient
+from aeros_flower.protocol import message_content, messages
 
 __all__ = ["records"]
 
@@ -31,7 +31,7 @@ def be_nodes(address: str, names: list[str]) -> None:
 
 
 def node(address: str, name: str) -> None:
-    fleet = Fleet(address, insecure=True)
+    fleet = FleetClient(address, insecure=True)
     element = asdict(this_machine(Description()))
     told = {"name": name, "own": False, "versions": {}, "element": element, "error": ""}
     while True:
@@ -41,10 +41,10 @@ def node(address: str, name: str) -> None:
         content = message.content
         if "aeros" not in content:  # the same bytes with nothing done
             answer = moved(content, fleet.number)
-        elif parcel.kind_of(content) == "prepare":
-            answer = wire.pack_note("prepared", told)
+        elif message_content.kind_of(content) == "prepare":
+            answer = messages.pack_note("prepared", told)
         else:
-            answer = wire.pack_replies(updates(wire.unpack_instructions(content)))
+            answer = messages.pack_replies(updates(messages.unpack_instructions(content)))
         fleet.push(answer, message, 0.0)
 
 

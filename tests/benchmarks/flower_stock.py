@@ -14,35 +14,9 @@ import time
 from itertools import pairwise
 from pathlib import Path
 
+from aeros_flower.superlink import app_bundle
+
 __all__ = ["stock_rounds"]
-
-PROJECT = """\
-[build-system]
-requires = ["hatchling"]
-build-backend = "hatchling.build"
-
-[project]
-name = "tiny"
-version = "1.0.0"
-license = {{ file = "LICENSE" }}
-dependencies = ["flwr>=1.29.0"]
-
-[tool.hatch.build.targets.wheel]
-packages = ["."]
-
-[tool.flwr.app]
-publisher = "somebody"
-fab-format-version = 1
-flwr-version-target = "1.41.0"
-
-[tool.flwr.app.components]
-serverapp = "tiny.server_app:app"
-clientapp = "tiny.client_app:app"
-
-[tool.flwr.app.config]
-out = "{out}"
-rounds = {rounds}
-"""
 
 CLIENT = """\
 from flwr.app import Message, MetricRecord, RecordDict
@@ -118,10 +92,12 @@ def stock_rounds(rounds: int) -> list[float]:
 
 
 def _app(folder: Path, rounds: int) -> Path:
-    (folder / "tiny").mkdir(parents=True)
     out = folder.parent / "ended.json"
-    (folder / "pyproject.toml").write_text(PROJECT.format(out=out, rounds=rounds))
-    (folder / "LICENSE").write_text("Apache-2.0")
+    app_bundle.create(
+        folder, name="tiny", publisher="somebody", config=f'out = "{out}"\nrounds = {rounds}\n',
+        server="tiny.server_app:app", client="tiny.client_app:app",
+    )  # fmt: skip
+    (folder / "tiny").mkdir()
     (folder / "tiny" / "__init__.py").touch()
     (folder / "tiny" / "client_app.py").write_text(CLIENT)
     (folder / "tiny" / "server_app.py").write_text(SERVER)

@@ -35,12 +35,13 @@ import table
 from numpy.typing import NDArray
 from table import Goal, Subject, Work
 
-from aeros_core.outcomes import Round
 from aeros_core.parameters import Parameters
 from aeros_core.records import Checkpoint, Model, Run
+from aeros_core.results import Round
 from aeros_core.schema import Schema
-from aeros_zarr import Compression, manifest
-from aeros_zarr.repository import ZarrRepository
+from aeros_zarr import Compression
+from aeros_zarr.format import manifest
+from aeros_zarr.local import ZarrRepository
 from aeros_zarr.s3 import S3Repository
 
 PACKAGES = ("aeros-zarr", "numpy", "zarr", "obstore", "moto", "torch", "safetensors")
@@ -275,11 +276,11 @@ def in_bucket(folder: Path, url: str, *, verify: bool = True) -> S3Repository:
     )  # fmt: skip
 
 
-def bare(url: str) -> Any:
+def bare(url: str, prefix: str = "bare") -> Any:
     from obstore.store import S3Store
 
     config: Any = {"endpoint": url, "region": "us-east-1", "virtual_hosted_style_request": False}
-    return S3Store("aeros", prefix="bare", config=config, client_options={"allow_http": True})
+    return S3Store("aeros", prefix=prefix, config=config, client_options={"allow_http": True})
 
 
 def puts(folder: Path, url: str, data: NDArray[np.float32]) -> list[Subject]:
@@ -287,13 +288,13 @@ def puts(folder: Path, url: str, data: NDArray[np.float32]) -> list[Subject]:
 
     parameters = Parameters.of({"w": data})
     repository = in_bucket(folder, url)
-    store = bare(url)
+    store, written = bare(url), bare(url, folder.name)
     raw = data.view(np.uint8).data
 
     def clean() -> None:
+        """Empty the repository but for its marker, so that a first version is published."""
         for key in ("blobs", "models"):
-            for name in repository._store.names(key):
-                repository._store.remove(f"{key}/{name}")
+            obstore.delete(written, [each["path"] for each in obstore.list(written, key).collect()])
 
     return [
         Subject(

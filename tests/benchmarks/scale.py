@@ -206,7 +206,13 @@ def _rounds(made: Nothing, rounds: int) -> tuple[list[float], float]:
 def start(quick: bool) -> Iterator[Row]:
     """Yield the seconds to the end of the first round, and of what it needs."""
     python = [sys.executable, "-c"]
-    run = [sys.executable, "-c", "from aeros_core.cli import main; main()", "run", "task.rounds=1"]
+    run = [
+        sys.executable,
+        "-c",
+        "from aeros_core.cli.main import main; main()",
+        "run",
+        "task.rounds=1",
+    ]
     subjects = {
         "import torch": [*python, "import torch"],
         "import torch, numba": [*python, "import torch, numba"],

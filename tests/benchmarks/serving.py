@@ -67,7 +67,7 @@ def http_request(name: str, binary: bool) -> bytes:
 
 def grpc_request(name: str) -> bytes:
     """Return a message for one row."""
-    from aeros_serving.wire import message
+    from aeros_serving.grpc.messages import message
 
     row = np.random.default_rng(1).random((1, *MODELS[name][0]), np.float32)
     tensor = {"name": "x", "datatype": "FP32", "shape": row.shape}
@@ -133,9 +133,9 @@ class Bench:
         """A tiny network, JSON and gRPC, beside MLServer: all servers stand, and take turns."""
         publish(self.folder, "tiny")
         works = (
-            ("tiny, REST JSON", http_request("tiny", binary=False), "rest", 5.0),
-            ("tiny, REST binary", http_request("tiny", binary=True), "rest", 0.0),
-            ("tiny, gRPC", grpc_request("tiny"), "grpc", 4.0),
+            ("tiny, REST JSON", http_request("tiny", binary=False), "rest", 5.0, (1, 16, 64)),
+            ("tiny, REST binary", http_request("tiny", binary=True), "rest", 0.0, (16,)),
+            ("tiny, gRPC", grpc_request("tiny"), "grpc", 2.0, (1, 16, 64)),
         )
         with contextlib.ExitStack() as all_:
             ours = {
@@ -144,17 +144,29 @@ class Bench:
                     aeros(self.folder, "model=tiny", "inferencer=onnx")
                 ),
             }
-            floor = {"bare grpcio echo": all_.enter_context(grpc_echo(self.folder))}
+            several = {
+                "aeros, 2 workers": all_.enter_context(
+                    aeros(self.folder, "model=tiny", "inferencer=onnx", "serving.workers=2")
+                )
+            }
+            floors = {
+                "rest": {"bare uvicorn echo": all_.enter_context(echo(self.folder))},
+                "grpc": {"bare grpcio echo": all_.enter_context(grpc_echo(self.folder))},
+            }
             theirs = {} if self.python is None else self._mlservers(self.python, all_)
-            for work, request, kind, asked in works:
-                servers = ours | (theirs if asked else {}) | (floor if kind == "grpc" else {})
-                seen = self.turned(work, servers, request, kind)
-                if kind == "grpc":
+            for name, request, kind, asked, flights in works:
+                for at in flights:
+                    work, floor = f"{name}, {at} in flight", floors[kind]
+                    servers = ours | several | floor | (theirs if asked else {})
+                    seen = self.turned(work, servers, request, kind, at)
                     self.goal(work, "of the echo's requests", _times(seen, ours, floor), 0.0)
-                if asked and theirs:
-                    self.goal(work, "x mlserver", _times(seen, ours, theirs), asked)
-                    p99 = _times(seen, ours, theirs, "p99", best=min)
-                    self.goal(work, "p99 / mlserver's", p99, 1.0, least=False)
+                    if asked and theirs:
+                        self.goal(work, "x mlserver", _times(seen, ours, theirs), asked)
+                        p99 = _times(seen, ours, theirs, "p99", best=min)
+                        self.goal(work, "p99 / mlserver's", p99, 1.0, least=False)
+            for subject, server in (ours | several | theirs).items():
+                print(f"{'memory':24} {subject:20} {server.memory():9.0f} MB")
+                self.rows.append({"work": "memory", "subject": subject, "mb": server.memory()})
 
     def _mlservers(self, python: Path, all_: contextlib.ExitStack) -> dict[str, Running]:
         """Start MLServer as it can be configured: a worker process, none, and with batches."""
@@ -169,13 +181,14 @@ class Bench:
         return found
 
     def turned(
-        self, work: str, servers: dict[str, Running], request: bytes, kind: str
+        self, work: str, servers: dict[str, Running], request: bytes, kind: str, at: int
     ) -> dict[str, list[dict[str, Any]]]:
         """Ask all servers in turns, so that what the machine gives falls on all; print medians."""
         seen: dict[str, list[dict[str, Any]]] = {told: [] for told in servers}
         for _ in range(2 * self.turns + 1):
             for told, server in servers.items():
-                seen[told].append(load(server, request, self.folder, self.seconds / 3, kind=kind))
+                turn = load(server, request, self.folder, self.seconds / 3, kind=kind, at=at)
+                seen[told].append(turn)
         for told, turns in seen.items():
             self.row(work, told, sorted(turns, key=lambda each: each["per_s"])[self.turns])
         return seen
@@ -205,7 +218,7 @@ class Bench:
         """A network in two stages on two servers, beside the same on one, and a bare echo."""
         publish(self.folder, "tiny")
         words = ["models", "split", "tiny", "--at", "layers.0", "repository.path=repository"]
-        command = [sys.executable, "-m", "aeros_core.cli", *words]
+        command = [sys.executable, "-m", "aeros_core.cli.main", *words]
         subprocess.run(command, cwd=self.folder, check=True, capture_output=True)
         body = http_request("tiny", binary=True)
         staged = body.replace(b"/v2/models/tiny/", b"/v2/models/tiny.stage1/")
@@ -270,7 +283,7 @@ class Bench:
         self.goal(work, "p99 step in batch times", statistics.median(steps), 2.0, least=False)
 
     def _tag(self, words: Sequence[str], version: int) -> None:
-        command = [sys.executable, "-m", "aeros_core.cli", "models", "tag"]
+        command = [sys.executable, "-m", "aeros_core.cli.main", "models", "tag"]
         command += [f"wide:{version}", "production", *words]
         subprocess.run(command, cwd=self.folder, check=True, capture_output=True)
 
@@ -317,12 +330,13 @@ def _post(url: str, body: bytes = b"") -> None:
 
 def move(folder: Path, seconds: float) -> None:
     """Move the tag forth and back while the client asks."""
-    from aeros_core import compose, config, plugins
+    from aeros_core.config import build, store
+    from aeros_core.plugins import discovery
 
-    registry = plugins.discover()
+    registry = discovery.discover()
     words = [f"repository.path={folder / 'repository'}"]
-    node = config.plain(config.load(words, registry, root="models"))["repository"]
-    repository = compose.build_part(registry, "repository", node)
+    node = store.plain(store.load(words, registry, root="models"))["repository"]
+    repository = build.build_part(registry, "repository", node)
     print("ready", flush=True)
     end, version = time.time() + seconds, 1
     while time.time() < end:

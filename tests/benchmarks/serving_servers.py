@@ -46,18 +46,19 @@ def weights(name: str, seed: int = 0) -> dict[str, np.ndarray[Any, Any]]:
 
 def publish(folder: Path, name: str, seed: int = 0) -> None:
     """Store a model in the repository of a folder."""
-    from aeros_core import compose, config, plugins
+    from aeros_core.config import build, store
     from aeros_core.parameters import Parameters
+    from aeros_core.plugins import discovery
     from aeros_core.records import Model
     from aeros_core.schema import Field, Schema
 
-    registry = plugins.discover()
+    registry = discovery.discover()
     words = [f"repository.path={folder / 'repository'}"]
-    node = config.plain(config.load(words, registry, root="models"))["repository"]
-    repository = compose.build_part(registry, "repository", node)
+    node = store.plain(store.load(words, registry, root="models"))["repository"]
+    repository = build.build_part(registry, "repository", node)
     shape, hidden = MODELS[name]
     target = Field("label", "int64", categories=tuple(map(str, range(CLASSES))))
-    module = {"_target_": "aeros_torch.models.Mlp", "hidden": hidden, **_mlp()}
+    module = {"_target_": "aeros_torch.modules.models.Mlp", "hidden": hidden, **_mlp()}
     schema = Schema((Field("x", "float32", tuple(shape)), target), "label")
     model = Model(name, Parameters.of(weights(name, seed)), schema, module, inputs=schema)
     repository.publish(model)
@@ -93,6 +94,18 @@ class Running:
                     ticks += int(fields[11]) + int(fields[12])
         return ticks / os.sysconf("SC_CLK_TCK")
 
+    def memory(self) -> float:
+        """Return the MB that all its processes hold, what they share counted once."""
+        kib = 0
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                if int(stat.read_text().rpartition(")")[2].split()[3]) == self.pid:
+                    found = re.search(
+                        r"^Pss: +(\d+)", (stat.parent / "smaps_rollup").read_text(), re.M
+                    )
+                    kib += int(found[1]) if found else 0
+        return kib / 1024
+
 
 @contextlib.contextmanager
 def started(command: Sequence[str], folder: Path, **env: str) -> Iterator[subprocess.Popen[str]]:
@@ -115,7 +128,7 @@ def started(command: Sequence[str], folder: Path, **env: str) -> Iterator[subpro
 @contextlib.contextmanager
 def aeros(folder: Path, *words: str) -> Iterator[Running]:
     """Run ``aeros serve`` on free ports."""
-    command = [sys.executable, "-m", "aeros_core.cli", "serve", "repository.path=repository"]
+    command = [sys.executable, "-m", "aeros_core.cli.main", "serve", "repository.path=repository"]
     command += ["serving.http_port=0", "serving.grpc_port=0", *words]
     with started(command, folder, OMP_NUM_THREADS="1") as process:
         ports = []
@@ -160,18 +173,19 @@ def mlserver(
 
 
 ECHO = """
-import asyncio, sys, uvloop
-from aeros_serving.http1 import Connection
-from aeros_serving.limits import Limits
+import asyncio, uvloop
+from aeros_serving.rest.http_message import HttpResponse
+from aeros_serving.rest.http_server import HttpServer
+from aeros_serving.rest.limits import Limits
+class Echo:
+    def refuse(self, request):
+        return None
+    async def answer(self, request):
+        return HttpResponse(200, [], b"{}")
 async def main():
-    def answer(exchange):
-        exchange.reply(200, [b"{}"])
-    loop, all_ = asyncio.get_running_loop(), set()
-    made = lambda: Connection(answer, Limits(2**26, 30, 120), all_)
-    server = await loop.create_server(made, "127.0.0.1", 0)
-    print(f":{server.sockets[0].getsockname()[1]}", flush=True)
+    print(f":{await HttpServer(Echo(), Limits(2**26, 30, 120)).open('127.0.0.1', 0)}", flush=True)
     await asyncio.sleep(3600)
-uvloop.new_event_loop().run_until_complete(main())
+uvloop.run(main())
 """
 
 

@@ -299,8 +299,8 @@ class Surface:
             ("wrong input", lambda: infer(self.inputs(name="other")), ("other",)),
             (
                 "wrong datatype",
-                lambda: infer(self.inputs(rows.astype(np.int64), datatype="INT64")),
-                ("INT64",),
+                lambda: infer(self.inputs(rows.astype(bytes).astype(object), datatype="BYTES")),
+                ("BYTES",),
             ),
             ("wrong shape", lambda: infer(self.inputs(wide)), ("shape",)),
             ("NaN", lambda: infer(self.inputs(np.full_like(rows, np.nan), binary=True)), ("nan",)),

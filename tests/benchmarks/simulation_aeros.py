@@ -8,19 +8,20 @@ from pathlib import Path
 
 import numpy as np
 
-from aeros_aggregators.linear import FedAvg
-from aeros_core import streams
-from aeros_core.control import Control
+from aeros_aggregators.rules.fedavg import FedAvg
+from aeros_core import seeding
 from aeros_core.controllers.local import LocalNodes
 from aeros_core.data import Dataset
+from aeros_core.federated.rounds import Rounds
 from aeros_core.messages import Instruction
-from aeros_core.pipeline import Prepared
+from aeros_core.preprocessing.pipeline import Prepared
 from aeros_core.records import ModelInfo
-from aeros_core.roles import Components
-from aeros_core.rounds import Rounds
+from aeros_core.roles.components import Components
 from aeros_core.schema import Field, Schema
-from aeros_core.task import Evaluating, Task
-from aeros_torch import config, models
+from aeros_core.tasks.control import Control
+from aeros_core.tasks.task import Evaluating, Task
+from aeros_torch import config
+from aeros_torch.modules import models
 from aeros_torch.trainer import TorchTrainer
 
 
@@ -99,7 +100,7 @@ def kernel(work, workers):
     for number in range(1, work.rounds + 1):
         drawn = rng.choice(work.clients, work.cohort, replace=False)
         sent = [
-            Instruction(number, str(i), parameters, seed=streams.seed(0, number, int(i)))
+            Instruction(number, str(i), parameters, seed=seeding.seed(0, number, int(i)))
             for i in drawn
         ]
         data = [prepared.train.take(prepared.partition[i]) for i in drawn]

@@ -8,9 +8,9 @@ from aeros_core.data import Partition
 from aeros_core.errors import ConfigError, DataError
 from aeros_core.messages import Action, Evaluation, Failure, Instruction, Update
 from aeros_core.parameters import Layout, Parameters
-from aeros_core.pipeline import prepare
-from aeros_core.subtask import Requirements, Subtask
-from aeros_core.task import Evaluating, Task
+from aeros_core.preprocessing.pipeline import prepare
+from aeros_core.tasks.subtask import Requirements, Subtask
+from aeros_core.tasks.task import Evaluating, Task
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from forked_python import completed, python
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,13 +33,12 @@ class Shell:
     def start(self, *words, log=None):
         """Start it; what it says goes into pipes, or into one file."""
         with log.open("w") if log else contextlib.nullcontext() as file:
-            return subprocess.Popen(
-                [sys.executable, "-m", "aeros_core.cli", *words],
+            return python(
+                ["-m", "aeros_core.cli.main", *words],
                 cwd=self.folder,
                 env={k: v for k, v in os.environ.items() if not k.startswith("AEROS_")},
                 stdout=file or subprocess.PIPE,
                 stderr=subprocess.STDOUT if file else subprocess.PIPE,
-                text=True,
             )
 
     def __call__(self, *words, code=0):
@@ -123,17 +123,18 @@ def serve(aeros):
     yield start
     for one in started:
         one.process.kill()
-        one.process.wait(timeout=60)
+        one.process.wait(timeout=300)
 
 
 RAW = """
 import sys, numpy as np
-from aeros_core import compose, config, plugins
+from aeros_core.config import build, store
+from aeros_core.plugins import discovery
 
-registry = plugins.discover()
-cfg = config.plain(config.load(sys.argv[2:], registry))
+registry = discovery.discover()
+cfg = store.plain(store.load(sys.argv[2:], registry))
 name, source = next(iter(cfg["transformer"].items()))
-test = compose.build_part(registry, "transformer", source, name).load(sys.argv[1][:-4])
+test = build.build_part(registry, "transformer", source, name).load(sys.argv[1][:-4])
 np.savez(sys.argv[1], **test.batch())
 """
 
@@ -145,8 +146,7 @@ def raw_test(aeros):
 
     def loaded(*words, split="test"):
         path = aeros.folder / f"{split}.npz"
-        command = [sys.executable, "-c", RAW, path.name, *words]
-        subprocess.run(command, check=True, cwd=aeros.folder, timeout=300)
+        completed(["-c", RAW, path.name, *words], cwd=aeros.folder).check_returncode()
         with np.load(path) as held:
             return dict(held)
 
@@ -177,6 +177,25 @@ def _interruptible():
 
 
 @pytest.fixture
+def start(environment, tmp_path):
+    """A function that starts one command in a process of its own; ends what still runs."""
+    running = []
+
+    def go(*words, names=("toy",), program=("-m", "aeros_core.cli.main"), **more):
+        told = environment(*names, **more)
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        running.append(python([*program, *words], cwd=tmp_path, env=told, **pipes))
+        return running[-1]
+
+    yield go
+    for process in running:
+        if process.poll() is None:
+            process.kill()
+        with process:  # its pipes are closed
+            pass
+
+
+@pytest.fixture
 def logged(tmp_path):
     """A function that starts a program, killed afterwards; returns the process and its log."""
     running = []
@@ -184,24 +203,28 @@ def logged(tmp_path):
     def start(words, name="run", env=None):
         log = tmp_path / f"{name}.log"
         with log.open("w") as said:
-            process = subprocess.Popen(
-                words, cwd=tmp_path, env=env, stdin=subprocess.DEVNULL, stdout=said, stderr=said,
-                preexec_fn=_interruptible,  # noqa: PLW1509 - no threads run here
-            )  # fmt: skip
+            where = {"cwd": tmp_path, "env": env, "stdout": said, "stderr": said}
+            if words[0] == sys.executable:
+                process = python(words[1:], **where)
+            else:
+                process = subprocess.Popen(
+                    words, **where, stdin=subprocess.DEVNULL,
+                    preexec_fn=_interruptible,  # noqa: PLW1509 - no threads run here
+                )  # fmt: skip
         running.append(process)
         return process, log
 
     yield start
     for process in running:
         process.kill()
-        process.wait(60)
+        process.wait(300)
 
 
 @pytest.fixture
 def aeros(hydra, monkeypatch, tmp_path, capfd):
     from hydra.core.hydra_config import HydraConfig
 
-    from aeros_core import cli
+    from aeros_core.cli import main
 
     for name in [name for name in os.environ if name.startswith("AEROS_")]:
         monkeypatch.delenv(name)
@@ -211,7 +234,7 @@ def aeros(hydra, monkeypatch, tmp_path, capfd):
     def here(words):
         capfd.readouterr()
         HydraConfig.instance().cfg = None
-        code = cli.main(words)
+        code = main.main(words)
         return code, *capfd.readouterr()
 
     yield Shell(tmp_path, here)

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from aeros_core import cli
+from aeros_core.cli import main
 
 CASES = {
     "unknown plugin": (["collector=medain"], 2, ["collector=medain", "next: collector=median"]),
@@ -41,7 +41,7 @@ CASES = {
 def begun(tmp_path_factory):
     """A directory in which `aeros run` has run once."""
     folder = tmp_path_factory.mktemp("begun")
-    command = [sys.executable, "-m", "aeros_core.cli", "run", "task.rounds=1"]
+    command = [sys.executable, "-m", "aeros_core.cli.main", "run", "task.rounds=1"]
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
     return folder
 
@@ -51,7 +51,7 @@ def test_one_clear_message(begun, name, monkeypatch, capsys):
     words, code, parts = CASES[name]
     monkeypatch.chdir(begun)
     monkeypatch.setattr(sys, "argv", ["aeros"])
-    assert cli.main(["run", *words]) == code
+    assert main.main(["run", *words]) == code
     said = capsys.readouterr().err
     assert said.startswith("aeros: ")
     assert "Traceback" not in said

@@ -7,8 +7,9 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from aeros_core import compose, config, plugins
+from aeros_core.config import build, store
 from aeros_core.errors import ConfigError
+from aeros_core.plugins import discovery
 
 CONF = Path(__file__).parents[2] / "conf"
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
@@ -17,7 +18,7 @@ DEPLOYMENTS = sorted(path.stem for path in (CONF / "deployment").glob("*.yaml"))
 
 @pytest.fixture(scope="module")
 def registry():
-    return plugins.discover()
+    return discovery.discover()
 
 
 @pytest.fixture(autouse=True)
@@ -30,8 +31,8 @@ def _clean():
 @pytest.mark.parametrize("deployment", DEPLOYMENTS)
 def test_composes_and_builds(registry, experiment, deployment, tmp_path):
     words = [f"experiment={experiment}", f"deployment={deployment}"]
-    cfg = config.load([*words, f"repository.path={tmp_path / 'store'}"], registry)
-    job = compose.build(cfg, registry)
+    cfg = store.load([*words, f"repository.path={tmp_path / 'store'}"], registry)
+    job = build.build(cfg, registry)
     assert job.task.name
     assert job.parts.identity
 
@@ -42,22 +43,21 @@ def test_composes_over_flower(registry, experiment, deployment, tmp_path, monkey
     pytest.importorskip("aeros_flower")
     monkeypatch.chdir(tmp_path)  # where nobody said `aeros up`
     words = [f"experiment={experiment}", f"deployment={deployment}", "repository.path=store"]
-    cfg = config.load(words, registry)
+    cfg = store.load(words, registry)
     if deployment == "flower_simulation" and importlib.util.find_spec("ray") is None:
         with pytest.raises(ConfigError, match="needs Ray, which is not installed"):
-            compose.build(cfg, registry)
+            build.build(cfg, registry)
     else:
-        job = compose.build(cfg, registry)
+        job = build.build(cfg, registry)
         assert type(job.controller).__module__.startswith("aeros_flower")
         assert (
-            job.parts.identity
-            == compose.build(_local(experiment, registry), registry).parts.identity
+            job.parts.identity == build.build(_local(experiment, registry), registry).parts.identity
         )
 
 
 def _local(experiment, registry):
     words = [f"experiment={experiment}", "deployment=local", "repository.path=store"]
-    return config.load(words, registry)
+    return store.load(words, registry)
 
 
 def test_deployment_is_short_and_names_no_algorithm():
@@ -77,23 +77,22 @@ def test_every_collector_is_built_with_its_defaults(registry):
     holders = {"ema", "swa", "tree"}
     for name in registry.names("collector"):
         if name in holders:  # what it holds is chosen in composition
-            data = config.plain(config.load([f"collector={name}"], registry))["collector"]
+            data = store.plain(store.load([f"collector={name}"], registry))["collector"]
         else:
             default = OmegaConf.structured(registry.options["collector", name].config)
             data = OmegaConf.to_container(default, enum_to_str=True)
-        assert hasattr(compose.build_part(registry, "collector", data, name), "aggregate")
+        assert hasattr(build.build_part(registry, "collector", data, name), "aggregate")
 
 
 @pytest.mark.parametrize(("holder", "rule"), [("ema", "fedasync"), ("swa", "krum")])
 def test_a_rule_can_be_held(registry, holder, rule):
     words = ["experiment=digits", f"collector={holder}", f"collector/rule={rule}"]
-    job = compose.build(config.load(words, registry), registry)
-    target = job.parts.config["collector"]["rule"]["_target_"]
-    assert target == registry.options["collector", rule].target
+    job = build.build(store.load(words, registry), registry)
+    assert job.parts.config["collector"]["rule"]["_option_"] == rule
 
 
 def test_the_rule_above_the_groups_is_chosen_too(registry):
     words = ["collector/rule=median", "collector/rule@collector.outer=fedavgm"]
-    cfg = config.load(["collector=tree", *words, "collector.outer.momentum=0.5"], registry)
+    cfg = store.load(["collector=tree", *words, "collector.outer.momentum=0.5"], registry)
     assert cfg.collector.outer.momentum == 0.5
-    assert "aeros-aggregators" in compose.build(cfg, registry).parts.versions
+    assert "aeros-aggregators" in build.build(cfg, registry).parts.versions

@@ -10,9 +10,9 @@ import sys
 
 import pytest
 
-from aeros_core import words
+from aeros_core.cli import arguments
 
-AEROS = shlex.join([sys.executable, "-m", "aeros_core.cli"])
+AEROS = shlex.join([sys.executable, "-m", "aeros_core.cli.main"])
 RUN = "run experiment=digits task.rounds=3"
 WAYS = {
     "head": "{run} | head -1; exit ${{PIPESTATUS[0]}}",
@@ -36,14 +36,20 @@ def typed(folder, command):
 
 
 def status(folder):
-    repository, _ = words.repository([f"repository.path={folder / 'aeros-repository'}"])
+    repository, _ = arguments.repository([f"repository.path={folder / 'aeros-repository'}"])
     assert len(repository.runs("digits")) == 1
     [result] = folder.glob("outputs/*/*/result.json")
     told = json.loads(result.read_text())
     return told["status"], told["rounds"]
 
 
-@pytest.mark.parametrize("way", WAYS)
+OFTEN = {"head", "all closed", "stdout full"}
+"""A reader that leaves, no console at all, and a full one; the others are for the soak."""
+
+
+@pytest.mark.parametrize(
+    "way", [way if way in OFTEN else pytest.param(way, marks=pytest.mark.soak) for way in WAYS]
+)
 def test_a_run_outlasts_its_console(tmp_path, way):
     done = typed(tmp_path, WAYS[way].format(run=f"{AEROS} {RUN}"))
     assert done.returncode == 0, done.stderr

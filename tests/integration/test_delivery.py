@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from aeros_algorithms import keys
-from aeros_core import words
+from aeros_algorithms.keys import ed25519
+from aeros_core.cli import arguments
 from aeros_core.records import Algorithm
 
 TOY = Path(__file__).parents[2] / "plugins/aeros-algorithms/tests/conftest.py"
@@ -45,14 +45,14 @@ class Owner:
         """Return the owner's statement of what the owner may not have looked at."""
         data = built.data
         digest = hashlib.sha256(data).hexdigest()
-        return keys.sign(
+        return ed25519.sign(
             Algorithm("toy-half", "1.0", digest, len(data), "", ""),
-            keys.private(self.node / "../owner"),
+            ed25519.private(self.node / "../owner"),
         )
 
     def smuggle(self, built, **told):
         """Store a wheel that `aeros algorithms push` would not sign, or not so."""
-        repository, _ = words.repository([f"repository.path={self.node / 'aeros-repository'}"])
+        repository, _ = arguments.repository([f"repository.path={self.node / 'aeros-repository'}"])
         repository.store_algorithm(replace(self.signed(built), **told), built.data)
 
     def lock(self, name="toy-half"):
@@ -82,7 +82,7 @@ def owner(aeros, monkeypatch):
     node.mkdir()
     aeros.folder = node
     for name in ("owner", "stranger"):
-        keys.generate(node / ".." / name)
+        ed25519.generate(node / ".." / name)
     shutil.copy(node / "../owner.pub", trusted)
     return Owner(aeros, trusted)
 
@@ -112,7 +112,7 @@ def test_a_task_runs_with_what_it_locks(owner, aeros, built):
     assert losses[0] == losses[1]  # no rule of ours goes nowhere
     [written] = aeros.folder.glob("outputs/*/*/config.yaml")
     assert yaml.safe_load(written.read_text())["task"]["algorithms"] == pins
-    repository, _ = words.repository([f"repository.path={owner.node / 'aeros-repository'}"])
+    repository, _ = arguments.repository([f"repository.path={owner.node / 'aeros-repository'}"])
     [run] = repository.runs("digits")
     assert run.config["task"]["algorithms"] == pins
     assert run.versions["toy-half"] == "1.0"

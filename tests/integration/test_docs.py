@@ -42,23 +42,35 @@ def run(third_party, *words):
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=500)
 
 
+def test_the_tutorial_is_short():
+    blocks = re.findall(r"```(?:toml|python)[^\n]*\n(.*?)```", TUTORIAL, re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines() if line.strip()]
+    assert len(blocks) == 4
+    assert len(lines) <= 31
+    assert max(map(len, lines)) <= 100
+
+
 def test_tutorial_plugin_is_listed(third_party):
-    out = run(third_party, "aeros_core.cli", "plugins").stdout
+    out = run(third_party, "aeros_core.cli.main", "plugins").stdout
     assert re.search(r"nearest +aeros-nearest +1\.0 +ok +collector=nearest", out)
 
 
 def test_tutorial_plugin_runs(third_party):
     words = ["run", "collector=nearest", "collector.ignore=0.3", "task.rounds=3"]
-    done = run(third_party, "aeros_core.cli", *words)
+    done = run(third_party, "aeros_core.cli.main", *words)
     assert done.returncode == 0, done.stderr
     assert "FINISHED after 3 rounds" in done.stdout
 
 
 def test_tutorial_plugin_is_checked(third_party):
     words = ["run", "collector=nearest", "collector.ignore=much"]
-    done = run(third_party, "aeros_core.cli", *words)
+    done = run(third_party, "aeros_core.cli.main", *words)
     assert done.returncode == 2
     assert "collector.ignore" in done.stderr
+    words = ["run", "collector=nearest", "collector.ignore=1.5"]
+    done = run(third_party, "aeros_core.cli.main", *words)
+    assert done.returncode == 2
+    assert "collector.ignore must be from 0 to below 1, got 1.5" in done.stderr
 
 
 def test_tutorial_passes_the_contract(third_party):
@@ -69,14 +81,15 @@ def test_tutorial_passes_the_contract(third_party):
 
 SAME = """
 import numpy as np
-from aeros_core import compose, config, plugins
-registry = plugins.discover()
+from aeros_core.config import build, store
+from aeros_core.plugins import discovery
+registry = discovery.discover()
 answers = []
 for name in ("plain", "torch"):
-    cfg = config.plain(config.load([f"+inferencer={name}"], registry, root="models"))
-    repository = compose.build_part(registry, "repository", cfg["repository"])
+    cfg = store.plain(store.load([f"+inferencer={name}"], registry, root="models"))
+    repository = build.build_part(registry, "repository", cfg["repository"])
     model = repository.model("digits", 1)
-    service = compose.build_service(registry, model, cfg["inferencer"], repository=repository)
+    service = build.build_service(registry, model, cfg["inferencer"], repository=repository)
     rows = np.random.default_rng(0).uniform(0, 16, (5, 8, 8)).astype("float32")
     answers.append(service.predict({"image": rows}))
     assert len(service.predict({"image": rows[:0]})["scores"]) == 0
@@ -89,9 +102,9 @@ print(list(ours))
 
 def test_the_inferencer_of_the_page_of_plugins_answers_as_torch_does(plain):
     folder, env = plain
-    listed = run(plain, "aeros_core.cli", "plugins").stdout
+    listed = run(plain, "aeros_core.cli.main", "plugins").stdout
     assert re.search(r"plain +aeros-plain +1\.0 +ok +inferencer=plain", listed)
-    done = run(plain, "aeros_core.cli", "run", "trainer/model=softmax", "task.rounds=3")
+    done = run(plain, "aeros_core.cli.main", "run", "trainer/model=softmax", "task.rounds=3")
     assert done.returncode == 0, done.stderr
     command = [sys.executable, "-c", SAME]
     done = subprocess.run(

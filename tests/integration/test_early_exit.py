@@ -1,12 +1,11 @@
 """A model with an exit: what is sure leaves on one element, the rest is answered by another."""
 
 import json
-import subprocess
-import sys
 import urllib.request
 
 import numpy as np
 import pytest
+from forked_python import completed
 
 MODEL = [
     "trainer/model=early_exit", "trainer.model.trunk.hidden=[32,64]", "trainer.model.at=layers.1",
@@ -21,15 +20,16 @@ REMOTE = [
 ANSWER = """
 import json, sys
 import numpy as np
-from aeros_core import compose, config, plugins
+from aeros_core.config import build, store
+from aeros_core.plugins import discovery
 
-registry, image = plugins.discover(), np.load("test.npz")["image"]
+registry, image = discovery.discover(), np.load("test.npz")["image"]
 
 def service(model, *words):
-    cfg = config.plain(config.load(words, registry, root="models"))
-    repository = compose.build_part(registry, "repository", cfg["repository"])
+    cfg = store.plain(store.load(words, registry, root="models"))
+    repository = build.build_part(registry, "repository", cfg["repository"])
     found = repository.model(model)
-    return compose.build_service(registry, found, cfg["inferencer"], repository=repository)
+    return build.build_service(registry, found, cfg["inferencer"], repository=repository)
 
 def told(service):
     return {name: column.tolist() for name, column in service.predict({"image": image}).items()}
@@ -68,8 +68,8 @@ def test_what_is_sure_leaves_early_and_the_rest_goes_on(aeros, serve, raw_test):
     assert said[0].endswith("takes image: float32 (8, 8), and answers at its exit")
 
     batch = raw_test("experiment=digits")
-    command = [sys.executable, "-c", ANSWER, *SWITCH]
-    done = subprocess.run(command, cwd=aeros.folder, capture_output=True, text=True, timeout=300)
+    command = ["-c", ANSWER, *SWITCH]
+    done = completed(command, cwd=aeros.folder)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     right = {case: np.array(each["label"]) == batch["label"] for case, each in told.items()}

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from forked_python import completed
 
 pytest.importorskip("aeros_flower")
 
@@ -65,8 +66,8 @@ def lives(pid):
 
 def local(folder, *more):
     """Return the result of the same experiment in one process."""
-    words = ["-m", "aeros_core.cli", "run", *TASK, *more]
-    subprocess.run([sys.executable, *words], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    words = ["-m", "aeros_core.cli.main", "run", *TASK, *more]
+    completed(words, cwd=folder).check_returncode()
     (found,) = folder.glob("outputs/*/*/result.json")
     return json.loads(found.read_text())
 
@@ -94,6 +95,7 @@ def test_the_default_experiment_gives_the_same_bits_on_three_executors(aeros, fl
     assert "nothing was started" in aeros.apart("down", code=2)
 
 
+@pytest.mark.soak
 def test_real_mnist_gives_the_same_bits_on_three_executors(
     aeros, fleet, real_data, tmp_path_factory
 ):
@@ -189,7 +191,7 @@ def test_an_executor_without_what_the_task_needs_is_named_before_the_first_round
     only = {k: v for k, v in os.environ.items() if not k.startswith("AEROS_")}
     only["AEROS_PLUGINS"] = "transforms,flower"
     fleet.folder.mkdir()
-    words = ["-m", "aeros_core.cli", "executor", f"127.0.0.1:{fleet.port}", "--name", "bare"]
+    words = ["-m", "aeros_core.cli.main", "executor", f"127.0.0.1:{fleet.port}", "--name", "bare"]
     process = subprocess.Popen(
         [sys.executable, *words], env=only, stderr=subprocess.DEVNULL, cwd=aeros.folder
     )

@@ -1,11 +1,10 @@
 """Nodes that misbehave: real processes, a real controller, and what it makes of them."""
 
 import json
-import subprocess
-import sys
 from collections import Counter
 
 import pytest
+from forked_python import python
 
 pytest.importorskip("aeros_flower")
 
@@ -16,11 +15,11 @@ from pathlib import Path
 import numpy as np
 from aeros_core.messages import Update
 from aeros_core.parameters import Parameters
-from aeros_flower import parcel, wire
-from aeros_flower.executor import Executor
-from aeros_flower.place import Place
-from aeros_flower.fleet import Fleet, Lost
-from aeros_flower.reach import check
+from aeros_flower.protocol import message_content, messages
+from aeros_flower.executor.executor import Executor
+from aeros_flower.protocol.executor_info import ExecutorInfo
+from aeros_flower.executor.fleet_client import FleetClient, Lost
+from aeros_flower.security.probe import check
 
 address = sys.argv[1]
 
@@ -47,10 +46,10 @@ class Bad(Executor):
 
     def answer(self, content, *given):
         answer = super().answer(content, *given)
-        if parcel.kind_of(answer) != "replies":
+        if message_content.kind_of(answer) != "replies":
             return answer
-        told = wire.unpack_instructions(content)
-        replies = wire.unpack_replies(answer, told[0].parameters.layout)
+        told = messages.unpack_instructions(content)
+        replies = messages.unpack_replies(answer, told[0].parameters.layout)
         if self.kind == "late":
             time.sleep(LATE)
         elif self.kind == "twice":
@@ -61,13 +60,13 @@ class Bad(Executor):
             replies = [replace(reply, node="good") for reply in replies]
         elif self.kind in ("nan", "name", "shape", "large"):
             replies = [spoilt(r, self.kind) if isinstance(r, Update) else r for r in replies]
-        return wire.pack_replies(replies)
+        return messages.pack_replies(replies)
 
 
 def connect(kind):
     if not check(address, None, insecure=True):
         raise Lost("nobody answers")
-    fleet = Fleet(address, insecure=True)
+    fleet = FleetClient(address, insecure=True)
     push = fleet.push
     if kind == "again":
         fleet.push = lambda *given: (push(*given), push(*given))
@@ -76,7 +75,8 @@ def connect(kind):
 
 threads = []
 for name, _, kind in (word.partition("=") for word in sys.argv[2:]):
-    made = Bad(Place(name, own=True, state=Path(name)), lambda kind=kind: connect(kind), wait=300.0)
+    info = ExecutorInfo(name, own=True, state=Path(name))
+    made = Bad(info, lambda kind=kind: connect(kind), wait=300.0)
     made.kind = kind
     threads.append(threading.Thread(target=made.run))
 for thread in threads:
@@ -93,16 +93,16 @@ def nodes(aeros, port):
 
     def start(**kinds):
         told = [f"{name}={kind}" for name, kind in kinds.items()]
-        command = [sys.executable, "-c", BAD, f"127.0.0.1:{port}", *told]
+        command = ["-c", BAD, f"127.0.0.1:{port}", *told]
         with (aeros.folder / "nodes.log").open("w") as log:
-            running.append(subprocess.Popen(command, cwd=aeros.folder, stdout=log, stderr=log))
+            running.append(python(command, cwd=aeros.folder, stdout=log, stderr=log))
         return ("deployment=flower", f"controller.port={port}", f"controller.nodes={len(kinds)}",
                 "controller.wait=300", "task.name=faults")  # fmt: skip
 
     yield start
     for process in running:
         process.kill()
-        process.wait(60)
+        process.wait(300)
 
 
 def rounds(aeros):
@@ -180,7 +180,7 @@ def test_data_that_are_missing_on_one_node_are_named_before_the_first_round(aero
         )  # fmt: skip
     finally:
         process.kill()
-        process.wait(60)
+        process.wait(300)
     assert "executors cannot take part: edge: " in err
     assert "the site's data cannot be used" in err or "option of the task" in err
     assert "nowhere.csv" not in err  # a path of the site's: it is said there

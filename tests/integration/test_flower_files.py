@@ -22,16 +22,16 @@ pytest.importorskip("pandas")
 
 from omegaconf import OmegaConf
 
-from aeros_core import config as configuration
-from aeros_core import plugins
+from aeros_core.config import store as configuration
 from aeros_core.parameters import Parameters
+from aeros_core.plugins import discovery
 from aeros_core.records import Model
 from aeros_core.schema import Field, Schema
-from aeros_flower import brief, wire
-from aeros_flower.link import Link
-from aeros_flower.port import listen
+from aeros_flower.http.server import listen
+from aeros_flower.protocol import messages, preparation
+from aeros_flower.superlink.embedded import EmbeddedSuperLink
 
-REGISTRY = plugins.discover()
+REGISTRY = discovery.discover()
 WORD = "hunter2"
 IN_OPEN = 0x20
 
@@ -103,7 +103,7 @@ SOURCES = {
 
 
 def node(group, name, **values):
-    made = configuration.thawed(REGISTRY.options[group, name].config)
+    made = configuration.structured(REGISTRY.options[group, name].config)
     told = OmegaConf.to_container(made, enum_to_str=True)
     return {k: None if v == "???" else v for k, v in told.items() if k != "defaults"} | values
 
@@ -136,12 +136,12 @@ class Controller:
     """A controller that sends what it likes to one executor, and keeps all that it answers."""
 
     def __init__(self, start):
-        self.link, self._start = Link(listen("127.0.0.1", 0)), start
+        self.link, self._start = EmbeddedSuperLink(listen("127.0.0.1", 0)), start
         self.heard = []
 
     def meet(self, *words, env=None):
         """Start an executor with these options, and wait for it."""
-        line = [sys.executable, "-m", "aeros_core.cli", "executor", self.link.address]
+        line = [sys.executable, "-m", "aeros_core.cli.main", "executor", self.link.address]
         line += ["--name", "edge", "--state", "state", *words]
         clean = {k: v for k, v in os.environ.items() if not k.startswith("AEROS_")}
         self.process, self.log = self._start(line, "edge", clean | (env or {}))
@@ -154,7 +154,7 @@ class Controller:
 
     def ask(self, config, model=None):
         """Return what the executor says to a task."""
-        message = self.link.push(self.node, brief.pack_preparation("", config, model))
+        message = self.link.push(self.node, preparation.pack_preparation("", config, model))
         ends, found = time.monotonic() + 300, []
         while not found:
             assert self.process.poll() is None, self.log.read_text()
@@ -163,7 +163,7 @@ class Controller:
             self.link.wait(0.02)
         content = found[0].content
         self.heard.append(repr(dict(content)).encode() + b"".join(_bytes(content)))
-        return wire.unpack_note(content, "prepared")
+        return messages.unpack_note(content, "prepared")
 
     @property
     def said(self):
@@ -261,7 +261,7 @@ def assert_silent(controller, watch, secret, asked):
     controller.heard.clear()
 
 
-@pytest.mark.parametrize("mode", ["nothing", "root", "own"])
+@pytest.mark.parametrize("mode", ["nothing", pytest.param("root", marks=pytest.mark.soak), "own"])
 def test_no_file_outside_is_opened_whatever_a_task_names(controller, site, mode, tmp_path):
     root, secret, watch = site
     (tmp_path / "mine.csv").write_bytes((root / "data.csv").read_bytes())

@@ -2,10 +2,9 @@
 
 import re
 import socket
-import subprocess
-import sys
 
 import pytest
+from forked_python import completed, python
 
 pytest.importorskip("aeros_flower")
 
@@ -13,10 +12,10 @@ FLEET = '''
 """So many executors in one process: ADDRESS NUMBER."""
 import sys, threading
 from pathlib import Path
-from aeros_flower.executor import Executor
-from aeros_flower.place import Place
-from aeros_flower.fleet import Fleet, Lost
-from aeros_flower.reach import check
+from aeros_flower.executor.executor import Executor
+from aeros_flower.protocol.executor_info import ExecutorInfo
+from aeros_flower.executor.fleet_client import FleetClient, Lost
+from aeros_flower.security.probe import check
 
 address = sys.argv[1]
 
@@ -24,11 +23,11 @@ address = sys.argv[1]
 def connect():
     if not check(address, None, insecure=True):
         raise Lost("nobody answers")
-    return Fleet(address, insecure=True)
+    return FleetClient(address, insecure=True)
 
 
 names = [f"n{i:02d}" for i in range(int(sys.argv[2]))]
-made = [Executor(Place(name, state=Path(name)), connect, wait=300.0) for name in names]
+made = [Executor(ExecutorInfo(name, state=Path(name)), connect, wait=300.0) for name in names]
 threads = [threading.Thread(target=one.run) for one in made]
 for thread in threads:
     thread.start()
@@ -47,19 +46,17 @@ def test_fifty_executors_train_what_one_process_does(environment, command, tmp_p
         port = found.getsockname()[1]
     told = environment("toy", "flower")
     with (tmp_path / "fleet.log").open("w") as log:
-        fleet = subprocess.Popen(
-            [sys.executable, "-c", FLEET, f"127.0.0.1:{port}", "50"],
-            env=told, cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-        )  # fmt: skip
+        fleet = python(["-c", FLEET, f"127.0.0.1:{port}", "50"],
+                       env=told, cwd=tmp_path, stdout=log, stderr=log)  # fmt: skip
     try:
-        over = subprocess.run(
-            [sys.executable, "-m", "aeros_core.cli", "run", *WORDS, "controller=flower",
+        over = completed(
+            ["-m", "aeros_core.cli.main", "run", *WORDS, "controller=flower",
              f"controller.port={port}", "controller.nodes=50", "controller.wait=200"],
-            env=told, cwd=tmp_path, capture_output=True, text=True, timeout=400,
+            env=told, cwd=tmp_path, timeout=400,
         )  # fmt: skip
     finally:
         fleet.kill()
-        fleet.wait(60)
+        fleet.wait(300)
     assert over.returncode == 0, over.stdout + over.stderr
     there = set(re.findall(r"executor (n\d\d) takes part", over.stderr))
     assert len(there) == 50

@@ -1,11 +1,10 @@
 """Batch inference over Flower: a stored model answers where the data lie."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+from forked_python import python
 
 pytest.importorskip("aeros_flower")
 pd = pytest.importorskip("pandas")
@@ -29,7 +28,7 @@ def executors(aeros, port):
 
     def start(**files):
         for name, path in files.items():
-            words = ["-m", "aeros_core.cli", "executor", f"127.0.0.1:{port}", "--name", name,
+            words = ["-m", "aeros_core.cli.main", "executor", f"127.0.0.1:{port}", "--name", name,
                      "--own", "--set", f"transformer.table.path={path}",
                      "--set", "transformer.table.test_fraction=0"]  # fmt: skip
             words += ["--policy", "policy.yaml"]
@@ -39,15 +38,14 @@ def executors(aeros, port):
             if "price" not in (aeros.folder / path).read_text().partition("\n")[0]:
                 words += ["--set", "transformer.table.label=null"]
             with (aeros.folder / f"{name}.log").open("w") as log:
-                command = [sys.executable, *words]
-                running.append(subprocess.Popen(command, cwd=aeros.folder, stdout=log, stderr=log))
+                running.append(python(words, cwd=aeros.folder, stdout=log, stderr=log))
         return ("deployment=flower", f"controller.port={port}", f"controller.nodes={len(files)}",
                 "controller.wait=300")  # fmt: skip
 
     yield start
     for process in running:
         process.kill()
-        process.wait(60)
+        process.wait(300)
 
 
 def last(aeros):

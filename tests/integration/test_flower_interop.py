@@ -19,10 +19,12 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordD
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg
 from flwr.supercore.task_identity import TaskIdentity
+from process_tree import descendants
 
-from aeros_core import streams
+from aeros_core import seeding
 from aeros_flower import client_app
-from aeros_flower.port import listen
+from aeros_flower.http.server import listen
+from aeros_flower.superlink import app_bundle
 
 NAMES = ("toy", "flower")
 WORDS = ("experiment=none", "repository=files", "transformer=[blobs,even,scale]",
@@ -33,33 +35,6 @@ QUIET = {
     "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
 }
-
-PROJECT = """\
-[build-system]
-requires = ["hatchling"]
-build-backend = "hatchling.build"
-
-[project]
-name = "quickstart-numpy"
-version = "1.0.0"
-license = {{ file = "LICENSE" }}
-dependencies = ["flwr>=1.29.0", "numpy>=2.0.2"]
-
-[tool.hatch.build.targets.wheel]
-packages = ["."]
-
-[tool.flwr.app]
-publisher = "somebody"
-fab-format-version = 1
-flwr-version-target = "1.41.0"
-
-[tool.flwr.app.components]
-serverapp = "{server}"
-clientapp = "{client}"
-
-[tool.flwr.app.config]
-aeros = "{words}"
-"""
 
 THEIR_CLIENT = '''\
 """In the shape of Flower's own quickstarts: what the server says, and the app's own config."""
@@ -106,12 +81,13 @@ def main(grid: Grid, context: Context) -> None:
 
 
 def flower_app(folder, client, words="", server="np_app.server_app:app", **config):
-    (folder / "np_app").mkdir(parents=True)
-    told = {n: v if isinstance(v, int) else f'"{v}"' for n, v in config.items()}
-    more = "".join(f"{name} = {value}\n" for name, value in told.items())
-    project = PROJECT.format(client=client, server=server, words=words) + more
-    (folder / "pyproject.toml").write_text(project)
-    (folder / "LICENSE").write_text("Apache-2.0")
+    told = {"aeros": words} | config
+    told = {n: v if isinstance(v, int) else f'"{v}"' for n, v in told.items()}
+    app_bundle.create(
+        folder, name="quickstart-numpy", publisher="somebody", server=server, client=client,
+        config="".join(f"{name} = {value}\n" for name, value in told.items()),
+    )  # fmt: skip
+    (folder / "np_app").mkdir()
     (folder / "np_app" / "__init__.py").touch()
     (folder / "np_app" / "client_app.py").write_text(THEIR_CLIENT)
     (folder / "np_app" / "server_app.py").write_text(THEIR_SERVER)
@@ -122,15 +98,6 @@ def flower_app(folder, client, words="", server="np_app.server_app:app", **confi
 def port():
     with listen("127.0.0.1", 0) as door:
         return door.getsockname()[1]
-
-
-def below(pid):
-    """Return the processes that one began, and that those began."""
-    try:
-        text = "".join(p.read_text() for p in Path(f"/proc/{pid}/task").glob("*/children"))
-    except OSError:
-        return []
-    return [found for child in map(int, text.split()) for found in (child, *below(child))]
 
 
 @pytest.fixture
@@ -153,10 +120,10 @@ def flower(environment, tmp_path):
 
     yield start
     for process in running:
-        for pid in (process.pid, *below(process.pid)):  # Flower detaches what it begins
+        for pid in (process.pid, *descendants(process.pid)):  # Flower detaches what it begins
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        process.wait(60)
+        process.wait(300)
 
 
 def node(flower, port, number, config):
@@ -371,10 +338,10 @@ def test_a_third_partys_client_app_takes_part(flower, start, run, port, toys, tm
     why = "it is an aeros executor, and controller.app is run by flower-supernode"
     assert f"executor edge stands aside: {why}" in err
     edge.terminate()
-    assert f"executor edge takes no part in the task: {why}" in edge.communicate(timeout=60)[1]
+    assert f"executor edge takes no part in the task: {why}" in edge.communicate(timeout=300)[1]
     begun = toys.Linear(lr=0.5, pause=0, fail=[], poison=[], features=2, model=None)
     step = 0.25 * 3 * (10 * 1 + 20 * 2) / 30
-    expected = begun.initialise(None, streams.seed(0, "model")).vector + 2 * step
+    expected = begun.initialise(None, seeding.seed(0, "model")).vector + 2 * step
     assert np.allclose(stored(toys, tmp_path, "theirs").vector, expected, atol=1e-5)
 
 

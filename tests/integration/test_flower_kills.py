@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from forked_python import completed
 
 pytest.importorskip("aeros_flower")
 
@@ -18,9 +19,10 @@ KILLER = '''
 """`aeros run …` that kills at one phase of round 2: WHO PHASE WORDS…"""
 import json, os, signal, sys, time
 from pathlib import Path
-from aeros_core import cli, cohort
-from aeros_flower.nodes import FlowerNodes
-from aeros_zarr.repository import ZarrRepository
+from aeros_core.cli import main
+from aeros_core.federated import selection
+from aeros_flower.controller.nodes import FlowerNodes
+from aeros_zarr.local import ZarrRepository
 
 who, phase = sys.argv[1:3]
 here = {"round": 0, "replies": 0, "done": False}
@@ -76,11 +78,11 @@ def received(reply, *_):
         at("receive")
 
 
-around(cohort, "stated", before=selecting)
+around(selection, "stated", before=selecting)
 around(FlowerNodes, "dispatch", after=lambda *_: at("send"))
 around(FlowerNodes, "receive", before=waiting, after=received)
 around(ZarrRepository, "commit", before=lambda *_: at("commit"), after=lambda *_: at("committed"))
-sys.exit(cli.main(sys.argv[3:]))
+sys.exit(main.main(sys.argv[3:]))
 '''
 
 
@@ -91,7 +93,7 @@ def lives(pid):
         return False
 
 
-def until(done, seconds=100):
+def until(done, seconds=300):
     ends = time.monotonic() + seconds
     while not done():
         assert time.monotonic() < ends
@@ -146,7 +148,7 @@ def superlink(environment, port, tmp_path):
     yield start
     for process in running:
         process.kill()
-        process.wait(60)
+        process.wait(300)
 
 
 @pytest.fixture
@@ -167,9 +169,8 @@ def undisturbed(environment, tmp_path_factory, digits):
     def run(*words):
         if words not in found:
             folder = tmp_path_factory.mktemp("local")
-            command = [sys.executable, "-m", "aeros_core.cli", "run", *digits, *words]
-            subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, timeout=300,
-                           env=environment(*NAMES))  # fmt: skip
+            command = ["-m", "aeros_core.cli.main", "run", *digits, *words]
+            completed(command, cwd=folder, env=environment(*NAMES)).check_returncode()
             found[words] = result(folder)
         return found[words]
 
@@ -255,7 +256,7 @@ def test_an_executor_that_comes_back_has_what_clients_kept(
         assert process.wait(300) == 0, log.read_text()
     finally:
         again.kill()
-        again.wait(60)
+        again.wait(300)
     assert not lives(pids[0])
     same(tmp_path, undisturbed(*CODEC))
 
@@ -277,7 +278,7 @@ def test_a_superlink_elsewhere_is_waited_for(
     until(lambda: (tmp_path / "killed").exists() or process.poll() is not None)
     assert (tmp_path / "killed").exists(), log.read_text()
     if who in ("superlink", "database", "all"):
-        assert first.wait(60) == -signal.SIGKILL
+        assert first.wait(300) == -signal.SIGKILL
         superlink(*stored)
     code = process.wait(300)
     if who in ("controller", "all"):
@@ -298,7 +299,7 @@ def test_a_superlink_that_stays_away_ends_the_run_which_can_go_on(
     words = ("run", "controller=flower", f"controller.superlink=127.0.0.1:{port}", *digits)
     process, log = killer("superlink", "receive", *words, "controller.wait=8")
     assert process.wait(100) == 1
-    assert first.wait(60) == -signal.SIGKILL
+    assert first.wait(300) == -signal.SIGKILL
     said = log.read_text()
     assert f"the SuperLink at 127.0.0.1:{port} is lost" in said
     assert f"the SuperLink at 127.0.0.1:{port} could not be reached for 8 s" in said

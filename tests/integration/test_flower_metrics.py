@@ -9,8 +9,8 @@ import urllib.request
 import pytest
 
 pytest.importorskip("aeros_flower")
+from aeros_flower.http.server import listen
 from aeros_flower.metrics import PHASES
-from aeros_flower.port import listen
 
 NAMES = ("toy", "flower")
 

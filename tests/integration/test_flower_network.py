@@ -21,7 +21,7 @@ pytest.importorskip("aeros_flower")
 
 ROUNDS = 5
 TASK = (f"task.rounds={ROUNDS}", "task.name=digits")
-PYTHON = (sys.executable, "-m", "aeros_core.cli")
+PYTHON = (sys.executable, "-m", "aeros_core.cli.main")
 TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
 
 

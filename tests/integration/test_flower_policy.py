@@ -8,16 +8,16 @@ import pytest
 
 pytest.importorskip("flwr")
 
-from aeros_core import config as configuration
-from aeros_core.disclosure import Disclosure
+from aeros_core.config import store as configuration
 from aeros_core.messages import Action, Failure, Instruction
 from aeros_core.parameters import Parameters
 from aeros_core.records import Model
+from aeros_core.roles.disclosure import Disclosure
 from aeros_core.schema import Field, Schema
-from aeros_flower import brief, wire
-from aeros_flower.executor import Executor
-from aeros_flower.parcel import kind_of
-from aeros_flower.place import Place
+from aeros_flower.executor.executor import Executor
+from aeros_flower.protocol import messages, preparation
+from aeros_flower.protocol.executor_info import ExecutorInfo
+from aeros_flower.protocol.message_content import kind_of
 from aeros_flower.site import log
 from aeros_flower.site.log import NAME
 
@@ -37,23 +37,23 @@ class Site:
         if policy is not None:
             file.write_text(policy)
             file.chmod(0o600)
-        self.place = Place("edge", state=folder / "state", policy=policy and file, **options)
+        self.place = ExecutorInfo("edge", state=folder / "state", policy=policy and file, **options)
         self.restart()
 
     def restart(self):
         self.executor = Executor(self.place, tell=self.said.append)
 
     def prepare(self, model=None, **config):
-        asked = brief.pack_preparation("", config, model)
-        return wire.unpack_note(self.executor.answer(asked), "prepared")
+        asked = preparation.pack_preparation("", config, model)
+        return messages.unpack_note(self.executor.answer(asked), "prepared")
 
     def ask(self, action=Action.TRAIN, round=1, nodes=("client-0",), parameters=None, **more):
         given = WEIGHTS if parameters is None else parameters
         told = [Instruction(round, node, given, action, **more) for node in nodes]
-        answer = self.executor.answer(wire.pack_instructions(told, "session"))
+        answer = self.executor.answer(messages.pack_instructions(told, "session"))
         if kind_of(answer) == "refused":
-            return [Failure("", round, wire.unpack_note(answer, "refused")["reason"])]
-        return wire.unpack_replies(answer, given.layout)
+            return [Failure("", round, messages.unpack_note(answer, "refused")["reason"])]
+        return messages.unpack_replies(answer, given.layout)
 
     @property
     def lines(self):
@@ -74,7 +74,8 @@ def task(registry, *, clients=1, examples=40, steps=("blobs", "even", "scale"), 
 
     def node(group, name, **more):
         return (
-            configuration.plain(configuration.thawed(registry.options[group, name].config)) | more
+            configuration.plain(configuration.structured(registry.options[group, name].config))
+            | more
         )
 
     return {
@@ -308,10 +309,10 @@ def test_seconds_interrupt_the_preparation(site, toy, toys, monkeypatch):
 
 
 def test_memory(site, toy):
-    from aeros_flower.site import bounds
+    from aeros_flower.site import work_limits
 
     much = task(toy, examples=40_000_000)
-    edge = site(f"most_memory_mb: {int(bounds.taken_mb()) + 200}")
+    edge = site(f"most_memory_mb: {int(work_limits.taken_mb()) + 200}")
     refused(edge, edge.prepare(**much), "most_memory_mb", "most_memory_mb: ")
     assert edge.prepare(**task(toy))["error"] == ""
 
@@ -358,7 +359,7 @@ def test_nothing_leaves_where_the_log_cannot_be_written(site, toy):
     path.symlink_to("/dev/full")
     [reply] = edge.ask()
     assert reply.reason == "the site's log cannot be written, so nothing leaves"
-    answer = edge.executor.answer(brief.pack_preparation("", task(toy)))
+    answer = edge.executor.answer(preparation.pack_preparation("", task(toy)))
     assert kind_of(answer) == "refused"
     path.unlink()
     edge.prepare(**task(toy))
@@ -381,6 +382,6 @@ def test_the_log_is_printed_as_a_table_and_as_lines(site, toy, aeros):
 
 
 def test_disclosures_cover_every_kind_that_exists():
-    from aeros_flower.site.policy import permissive
+    from aeros_flower.site.policy.policy import permissive
 
     assert permissive().disclosures == set(Disclosure)

@@ -13,13 +13,14 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from flwr.supercore.protobuf.constants import PROTOBUF_MEDIA_TYPE
 
-from aeros_flower import certs, keys, wire
-from aeros_flower.certs import Authority
-from aeros_flower.fleet import Fleet, Lost, Unwelcome
-from aeros_flower.gate import Gate
-from aeros_flower.keys import Admitted
-from aeros_flower.link import SAME_KEY, Link
-from aeros_flower.port import listen
+from aeros_flower.executor.fleet_client import FleetClient, Lost, Unwelcome
+from aeros_flower.http.access_control import AccessControl
+from aeros_flower.http.server import listen
+from aeros_flower.protocol import messages
+from aeros_flower.security import certificates, keys
+from aeros_flower.security.certificates import Authority
+from aeros_flower.security.keys import Admitted
+from aeros_flower.superlink.embedded import SAME_KEY, EmbeddedSuperLink
 
 FLOWER = {"names": ("toy", "flower")}
 TASK = ("experiment=none", "repository=files", "transformer=[blobs,even,scale]",
@@ -48,10 +49,10 @@ def open_link(home, certificate=True, admitted=True, gate=True):
 
     def wrap(app):
         listed = Admitted(home.nodes, every=0) if admitted else None
-        return Gate(app, admitted=listed, enrol=enrol, expel=expel)
+        return AccessControl(app, admitted=listed, enrol=enrol, expel=expel)
 
     pair = (str(home.server), str(home.server_key)) if certificate else None
-    found.append(Link(listen("127.0.0.1", 0), pair, wrap if gate else None))
+    found.append(EmbeddedSuperLink(listen("127.0.0.1", 0), pair, wrap if gate else None))
     return found[0]
 
 
@@ -145,7 +146,7 @@ def test_the_stranger_is_refused_by_the_fleet(home, link, path):
 
 def connect(home, link, name):
     secret = keys.private(home.folder / f"{name}.key")
-    return Fleet(
+    return FleetClient(
         link.address,
         root_certificates=home.ca.read_bytes(),
         authentication_keys=(secret, secret.public_key()),
@@ -155,13 +156,13 @@ def connect(home, link, name):
 def test_an_admitted_node_takes_part(home, link):
     fleet = connect(home, link, "edge-1")
     try:
-        message = link.push(fleet.number, wire.pack_note("prepare", {"config": {}}))
+        message = link.push(fleet.number, messages.pack_note("prepare", {"config": {}}))
         asked = fleet.pull(30)
-        fleet.push(wire.pack_note("prepared", {"name": "edge-1"}), asked, 0.1)
+        fleet.push(messages.pack_note("prepared", {"name": "edge-1"}), asked, 0.1)
         ends = time.monotonic() + 60
         while not (answers := link.pull([message])) and time.monotonic() < ends:
             link.wait(0.2)
-        assert wire.unpack_note(answers[0].content, "prepared")["name"] == "edge-1"
+        assert messages.unpack_note(answers[0].content, "prepared")["name"] == "edge-1"
     finally:
         fleet.close()
 
@@ -267,7 +268,7 @@ def test_an_executor_that_wants_tls_of_a_plain_controller_is_told_so(home, comma
 
 def expired(home, monkeypatch):
     """Let the server's certificate of a CA be a day too old."""
-    real = certs._builder
+    real = certificates._builder
 
     def old(subject, issuer, key, days):
         builder = real(subject, issuer, key, days)
@@ -277,7 +278,7 @@ def expired(home, monkeypatch):
         return builder
 
     with monkeypatch.context() as patch:
-        patch.setattr(certs, "_builder", old)
+        patch.setattr(certificates, "_builder", old)
         home.make([], days=1)
 
 
@@ -336,7 +337,7 @@ def test_a_whole_task_over_tls(home, start, aeros, tmp_path):
         "controller.certificate=aeros-certs/server.pem",
         "controller.key=aeros-certs/server.key",
         "controller.admitted=aeros-certs/nodes",
-        "controller.wait=50",
+        "controller.wait=300",
         "task.rounds=2",
     )
     with listen("127.0.0.1", 0) as door:

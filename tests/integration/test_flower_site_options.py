@@ -6,24 +6,25 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from aeros_core import config, plugins
-from aeros_core.data_files import ANYWHERE, NOWHERE, DataFile, below
+from aeros_core.config import store
 from aeros_core.errors import AccessError, ConfigError
+from aeros_core.files.data_files import ANYWHERE, NOWHERE, DataFile, below
 from aeros_core.parameters import Parameters
+from aeros_core.plugins import discovery
 from aeros_core.records import Model
 from aeros_core.schema import Field, Schema
-from aeros_flower.place import Place
-from aeros_flower.preparation import prepared
-from aeros_flower.site.options import SiteOptions
-from aeros_flower.site.policy import Policy
+from aeros_flower.executor.preparation import prepared
+from aeros_flower.protocol.executor_info import ExecutorInfo
+from aeros_flower.site.policy.options import SiteOptions
+from aeros_flower.site.policy.policy import Policy
 from aeros_flower.site.rules import Request
 
-REGISTRY = plugins.discover()
+REGISTRY = discovery.discover()
 
 
 def node(group, name, **values):
     """The configuration of an option as a controller sends it."""
-    made = config.thawed(REGISTRY.options[group, name].config)
+    made = store.structured(REGISTRY.options[group, name].config)
     told = OmegaConf.to_container(made, enum_to_str=True)
     return {k: None if v == "???" else v for k, v in told.items() if k != "defaults"} | values
 
@@ -242,7 +243,7 @@ def test_without_anything_declared_nothing_is_changed():
 
 
 def test_what_to_type_at_the_site_is_said_as_it_is_typed_there():
-    place = Place("edge", own=True)
+    place = ExecutorInfo("edge", own=True)
     with pytest.raises(ConfigError, match=r"transformer\.table\.path is not set") as caught:
         prepared(REGISTRY, place, Policy(), Request(task(path="/etc/passwd", label="y")))
     assert caught.value.hint == "--set transformer.table.path=<file>"

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from forked_python import completed
 
 pytest.importorskip("aeros_flower")
 
@@ -57,7 +58,7 @@ def begun(environment, logged, over):
     """A function that starts a run and returns it and its log once a round is over."""
 
     def start(*words):
-        command = [sys.executable, "-m", "aeros_core.cli", *over, *words]
+        command = [sys.executable, "-m", "aeros_core.cli.main", *over, *words]
         process, log = logged(command, env=environment(*NAMES))
         ends = time.monotonic() + 100
         while "round 1/" not in log.read_text():
@@ -72,9 +73,8 @@ def begun(environment, logged, over):
 @pytest.fixture(scope="module")
 def undisturbed(environment, tmp_path_factory, digits):
     folder = tmp_path_factory.mktemp("local")
-    command = [sys.executable, "-m", "aeros_core.cli", "run", *digits]
-    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, timeout=300,
-                   env=environment(*NAMES))  # fmt: skip
+    command = ["-m", "aeros_core.cli.main", "run", *digits]
+    completed(command, cwd=folder, env=environment(*NAMES)).check_returncode()
     return result(folder)
 
 
@@ -105,7 +105,7 @@ def test_a_second_run_at_the_same_time_is_refused(aeros, pids, begun, undisturbe
     assert "one task at a time" in said
     assert "aeros up --port PORT" in said
     process.kill()
-    process.wait(60)
+    process.wait(300)
     aeros(*over, "repository.path=other")  # the one that was killed holds nobody up
     same(tmp_path, undisturbed)
 
@@ -115,7 +115,7 @@ def test_a_run_that_is_killed_goes_on_with_the_executors_that_stayed(
 ):
     process, _ = begun()
     process.kill()
-    process.wait(60)
+    process.wait(300)
     aeros(*over, "task.resume=true")
     same(tmp_path, undisturbed)
 
@@ -141,7 +141,7 @@ def test_when_all_of_it_is_killed_all_of_it_can_be_started_again(
     process, _ = begun()
     for pid in (process.pid, *pids.values()):
         os.kill(pid, signal.SIGKILL)
-    process.wait(60)
+    process.wait(300)
     ends = time.monotonic() + 60
     while any(map(lives, pids.values())):
         assert time.monotonic() < ends
@@ -210,10 +210,10 @@ def test_another_folder_is_refused_the_port_and_found_by_its_name(
 
 
 def test_beside_a_superlink_executors_are_started_alone(aeros, port):
-    from aeros_flower.link import Link
-    from aeros_flower.port import listen
+    from aeros_flower.http.server import listen
+    from aeros_flower.superlink.embedded import EmbeddedSuperLink
 
-    link = Link(listen("127.0.0.1", port))
+    link = EmbeddedSuperLink(listen("127.0.0.1", port))
     try:
         said = aeros("up", "--nodes", "1", "--port", str(port))
         assert said.startswith(f"1 executor will find a controller at port {port}")

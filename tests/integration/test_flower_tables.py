@@ -1,11 +1,10 @@
 """Sites whose tables differ, in real processes: the result is that of the pooled table."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+from forked_python import python
 
 pytest.importorskip("aeros_flower")
 pd = pytest.importorskip("pandas")
@@ -41,11 +40,10 @@ def sites(aeros, port):
     def run(names, *words, code=0, more=()):
         for name in names:
             path = next(aeros.folder.glob(f"{name}.*"))
-            told = ["-m", "aeros_core.cli", "executor", f"127.0.0.1:{port}", "--name", name,
+            told = ["-m", "aeros_core.cli.main", "executor", f"127.0.0.1:{port}", "--name", name,
                     "--own", "--set", f"transformer.table.path={path.name}", *more]  # fmt: skip
             with (aeros.folder / f"log-{name}.txt").open("w") as log:
-                command = [sys.executable, *told]
-                running.append(subprocess.Popen(command, cwd=aeros.folder, stdout=log, stderr=log))
+                running.append(python(told, cwd=aeros.folder, stdout=log, stderr=log))
         where = ("deployment=flower", f"controller.port={port}",
                  f"controller.nodes={len(names)}", "controller.wait=300")  # fmt: skip
         return aeros.apart("run", *where, *words, code=code)
@@ -53,7 +51,7 @@ def sites(aeros, port):
     yield run
     for process in running:
         process.kill()
-        process.wait(60)
+        process.wait(300)
 
 
 def pooled(aeros, frames, test=None):
@@ -92,7 +90,7 @@ def constant(frames):
     return {"s1": frames["s1"].assign(a=7.5), "s2": frames["s2"]}
 
 
-@pytest.mark.parametrize("change", [one_class, constant])
+@pytest.mark.parametrize("change", [pytest.param(one_class, marks=pytest.mark.soak), constant])
 @pytest.mark.parametrize("step", ["standardise", pytest.param("min_max", marks=pytest.mark.soak)])
 def test_a_site_with_one_class_or_a_constant_column_takes_part(aeros, sites, change, step):
     kinds = ["blue", "green", "red"]
@@ -107,6 +105,7 @@ def test_a_site_with_one_class_or_a_constant_column_takes_part(aeros, sites, cha
     same(result(aeros), alone)
 
 
+@pytest.mark.soak
 def test_the_same_columns_in_other_dtypes(aeros, sites):
     frames = {"s1": rows(1, ["0", "1"]), "s2": rows(2, ["0", "1"])}
     for frame in frames.values():
@@ -140,9 +139,8 @@ def test_an_unknown_category_is_refused_with_what_to_type(aeros, sites):
 @pytest.mark.parametrize(
     "way",
     [
-        "declared",
         "published",
-        *(pytest.param(w, marks=pytest.mark.soak) for w in ("zeros", "other")),
+        *(pytest.param(w, marks=pytest.mark.soak) for w in ("declared", "zeros", "other")),
     ],
 )
 def test_categories_that_the_tasks_own_table_lacks(aeros, sites, way):

@@ -18,30 +18,31 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from forked_python import completed
 from omegaconf import OmegaConf
 
 pytest.importorskip("flwr")
 pytest.importorskip("aeros_transforms")
 pytest.importorskip("aeros_torch")
 
-from aeros_core import config as configuration
-from aeros_core import plugins
-from aeros_core.data_files import DataFile
+from aeros_core.config import store as configuration
+from aeros_core.files.data_files import DataFile
 from aeros_core.messages import Action, Instruction
-from aeros_core.options import OptionKind
+from aeros_core.options.metadata import OptionKind
 from aeros_core.parameters import Parameters
+from aeros_core.plugins import discovery
 from aeros_core.records import Model
 from aeros_core.schema import Field, Schema
-from aeros_flower import brief, wire
-from aeros_flower.link import Link
-from aeros_flower.port import listen
+from aeros_flower.http.server import listen
+from aeros_flower.protocol import messages, preparation
+from aeros_flower.superlink.embedded import EmbeddedSuperLink
 
 OUTSIDE, INSIDE, LINE = "hunter2-outside", "hunter2-inside", "hunter2-first-line"
 EXTREME = 918273.645
 SECRETS = (OUTSIDE, INSIDE, LINE, str(EXTREME), "918273", "ward.csv", "/srv", "passwd", "Traceback")
 """What may not come back, in whatever message."""
 
-REGISTRY = plugins.discover()
+REGISTRY = discovery.discover()
 SOURCES = ("table", "npz", "text", "mnist", "fashion_mnist", "digits", "iris", "wine",
            "breast_cancer", "diabetes")  # fmt: skip
 
@@ -60,7 +61,7 @@ def transformers():
 
 
 def node(group, name, **options):
-    config = configuration.thawed(REGISTRY.options[group, name].config)
+    config = configuration.structured(REGISTRY.options[group, name].config)
     made = OmegaConf.to_container(config, enum_to_str=True)
     return {k: v for k, v in made.items() if k != "defaults" and v != "???"} | options
 
@@ -77,7 +78,7 @@ class Machine:
         rows[3] = f"{EXTREME},3,calm,1"
         (folder / "ward.csv").write_text("\n".join(["size,age,mood,y", *rows]) + "\n")
         (folder / "headless.csv").write_text(f"{LINE},1\n" + "\n".join(f"{i},0" for i in range(30)))
-        command = [sys.executable, "-m", "aeros_core.cli", "executor", f"127.0.0.1:{port}",
+        command = [sys.executable, "-m", "aeros_core.cli.main", "executor", f"127.0.0.1:{port}",
                    "--name", name, *own, *words]  # fmt: skip
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("AEROS_", "PYTHON"))}
         if NAMESPACES:  # the files of the other machine are not there
@@ -98,8 +99,8 @@ class Machine:
         return "/srv/passwd" if NAMESPACES else str(self.folder / "srv" / "passwd")
 
     def lines(self):
-        words = [sys.executable, "-m", "aeros_core.cli", "executor", "--log", "--json"]
-        done = subprocess.run(words, cwd=self.folder, capture_output=True, text=True, timeout=120)
+        words = ["-m", "aeros_core.cli.main", "executor", "--log", "--json"]
+        done = completed(words, cwd=self.folder)
         assert done.returncode == 0, done.stderr
         return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -108,7 +109,7 @@ def _namespaces():
     if shutil.which("unshare") is None or not Path("/srv").is_dir():
         return False
     words = ["unshare", "-m", "sh", "-c", "mount --bind /tmp /srv"]
-    return subprocess.run(words, capture_output=True, timeout=60).returncode == 0
+    return subprocess.run(words, capture_output=True, timeout=300).returncode == 0
 
 
 NAMESPACES = _namespaces()
@@ -141,12 +142,12 @@ class Hostile:
         return [answers[message] for message in sent]
 
     def prepare(self, model=None, **config):
-        asked = brief.pack_preparation("", config, model)
-        return [wire.unpack_note(a.content, "prepared") for a in self.ask(asked)]
+        asked = preparation.pack_preparation("", config, model)
+        return [messages.unpack_note(a.content, "prepared") for a in self.ask(asked)]
 
     def train(self, parameters, nodes, action=Action.TRAIN):
         told = [Instruction(1, name, parameters, action) for name in nodes]
-        return self.ask(wire.pack_instructions(told, "hostile"))
+        return self.ask(messages.pack_instructions(told, "hostile"))
 
     def clean(self):
         """Make sure that no byte so far holds a secret, in any spelling of its numbers."""
@@ -184,7 +185,7 @@ def asking(transformers, **more):
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory):
     """A function that opens a controller for two machines whose users typed these words."""
-    link, opened = Link(listen("127.0.0.1", 0)), []
+    link, opened = EmbeddedSuperLink(listen("127.0.0.1", 0)), []
     port = int(link.address.rpartition(":")[2])
 
     def opening(*words):
@@ -196,7 +197,7 @@ def hostile(tmp_path_factory):
     yield opening
     for machine in opened:
         machine.process.kill()
-        machine.process.wait(60)
+        machine.process.wait(300)
     link.close()
 
 
@@ -222,7 +223,10 @@ def test_the_machines_have_roots_of_their_own(own):
     """Otherwise the tests below would show less than they say."""
     if NAMESPACES:
         assert not Path("/srv/passwd").exists()
-    assert "is connected" in own.machines[0].said
+    ends = time.monotonic() + 300
+    while "is connected" not in own.machines[0].said:  # it registers first, and says so then
+        assert time.monotonic() < ends
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("kind", ["own", "plain_sites"])
@@ -310,7 +314,7 @@ def test_every_inferencer_and_prediction_is_refused(own, name, collect):
     for told in own.prepare(model(), **chosen):
         assert told["error"].startswith("the site's policy does not allow this (tasks)")
     for answer in own.train(Parameters.of({"w": np.zeros(1, "float32")}), ["bremen"], Action.INFER):
-        assert wire.unpack_replies(answer.content, None)[0].reason == "was not prepared"
+        assert messages.unpack_replies(answer.content, None)[0].reason == "was not prepared"
     own.clean()
 
 
@@ -412,7 +416,7 @@ def test_messages_that_are_none(own, config):
 
 def test_foreign_kinds_of_messages(own):
     for kind in ("fit", "schema", "nonsense", "instructions", "prepared", "replies"):
-        own.ask(wire.pack_note(kind, {"nodes": [], "path": "/etc/passwd"}))
+        own.ask(messages.pack_note(kind, {"nodes": [], "path": "/etc/passwd"}))
     own.clean()
 
 
@@ -458,7 +462,7 @@ def test_aeros_run_with_hostile_overrides(aeros, port, tmp_path, words):
     finally:
         for machine in machines:
             machine.process.kill()
-            machine.process.wait(60)
+            machine.process.wait(300)
     came = [out, err]
     folders = (aeros.folder / name for name in ("store", "outputs"))
     came += [p.read_bytes().decode(errors="replace") for f in folders for p in f.rglob("*")

@@ -1,7 +1,6 @@
 """Another version of Flower: its stock nodes, its public API, and the same bits."""
 
 import os
-import re
 import signal
 import ssl
 import subprocess
@@ -13,9 +12,10 @@ import pytest
 
 pytest.importorskip("aeros_flower")
 import httpx
+from process_tree import children
 
-from aeros_flower.certs import Authority
-from aeros_flower.versions import TRIED
+from aeros_flower.security.certificates import Authority
+from aeros_flower.system.versions import TRIED
 
 NAMES = ("toy", "flower")
 TASK = ("experiment=none", "repository=files", "transformer=[blobs,even,scale]", "trainer=linear",
@@ -55,7 +55,7 @@ def aeros(tmp_path):
         name = f"{words[0]}-{len(running)}.log"
         with (tmp_path / name).open("w") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "aeros_core.cli", *map(str, words)],
+                [sys.executable, "-m", "aeros_core.cli.main", *map(str, words)],
                 cwd=tmp_path, env=told, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         running.append(process)
@@ -64,7 +64,7 @@ def aeros(tmp_path):
     yield start
     for process in running:
         process.kill()
-        process.wait(60)
+        process.wait(300)
 
 
 def ended(process, log, code=0):
@@ -126,8 +126,8 @@ def test_over_tls_an_admitted_node_takes_part_and_a_stranger_reaches_nothing_els
 def test_its_superlink_is_started_again_when_it_is_killed(aeros, named, port, environment):
     process, log = over(aeros, named, port, "task.rounds=3")
     until(lambda: "round 1/3" in log.read_text(), process, log)
-    [leash] = [pid for pid in below(process.pid) if "flower-superlink" in words(pid)]
-    [superlink] = [pid for pid in below(leash) if "flower-superlink" in words(pid)]
+    [leash] = [pid for pid in children(process.pid) if "flower-superlink" in words(pid)]
+    [superlink] = [pid for pid in children(leash) if "flower-superlink" in words(pid)]
     os.kill(superlink, signal.SIGKILL)
     said = ended(process, log)
     assert f"the SuperLink at 127.0.0.1:{port} is lost" in said
@@ -140,8 +140,8 @@ def test_its_superlink_is_started_again_when_it_is_killed(aeros, named, port, en
 def test_nothing_of_flower_is_left_when_a_controller_is_killed(aeros, named, port):
     process, log = over(aeros, named, port)
     until(lambda: "takes part" in log.read_text(), process, log)
-    begun = [pid for pid in below(process.pid) if "flower-superlink" in words(pid)]
-    begun += [found for pid in begun for found in below(pid)]
+    begun = [pid for pid in children(process.pid) if "flower-superlink" in words(pid)]
+    begun += [found for pid in begun for found in children(pid)]
     assert begun
     process.kill()
     ends = time.monotonic() + 60
@@ -167,15 +167,6 @@ def until(done, process, log, seconds=250):
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < ends, log.read_text()
         time.sleep(0.05)
-
-
-def below(pid):
-    """Return the processes that one began."""
-    try:
-        text = "".join(p.read_text() for p in Path(f"/proc/{pid}/task").glob("*/children"))
-    except OSError:
-        return []
-    return [int(child) for child in re.findall(r"\d+", text)]
 
 
 def words(pid):

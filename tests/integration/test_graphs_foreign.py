@@ -11,6 +11,7 @@ import venv
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(900)]
 
@@ -76,7 +77,7 @@ def foreign(mlserver, aeros, port):
     yield start
     for process in started:
         process.kill()
-        process.wait(60)
+        process.wait(300)
 
 
 def ready(url, process, log):
@@ -101,13 +102,12 @@ def asked(server, image):
 
 
 def test_a_foreign_server_is_the_second_stage(aeros, serve, foreign, raw_test):
-    safetensors = pytest.importorskip("safetensors.numpy")
     aeros("run", "task.rounds=5")
     reported = aeros.result()["metrics"]["accuracy"]
     aeros("models", "split", "digits", "--at", "layers.1")
     aeros("models", "export", "digits.stage2", "stage2.safetensors")
     (aeros.folder / "foreign").mkdir()
-    weights = safetensors.load_file(aeros.folder / "stage2.safetensors")
+    weights = load_file(aeros.folder / "stage2.safetensors")
     np.savez(aeros.folder / "foreign" / "weights.npz", **weights)
     process, url = foreign()
     server = serve(
@@ -123,7 +123,7 @@ def test_a_foreign_server_is_the_second_stage(aeros, serve, foreign, raw_test):
     label = next(each["data"] for each in told["outputs"] if each["name"] == "label")
     assert float(np.mean(np.array(label) == test["label"])) == pytest.approx(reported)
     process.kill()
-    process.wait(60)
+    process.wait(300)
     status, told = asked(server, test["image"][:1])
     assert (status, url in told["error"]) == (503, True), told
     foreign()  # it is back, at the same address

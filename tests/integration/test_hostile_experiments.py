@@ -118,6 +118,7 @@ def test_a_library_that_cannot_be_imported_is_named(aeros, monkeypatch):
     text = "raise ImportError('libLLVM.so: no such file')\n"
     (aeros.folder / "broken/numba/__init__.py").write_text(text)
     monkeypatch.setenv("PYTHONPATH", str(aeros.folder / "broken"))
+    monkeypatch.setenv("AEROS_TEST_COLD", "1")  # what was imported before would be used
     said = aeros.apart("run", "task.rounds=1", code=2)
     assert "aeros: numba cannot be imported: libLLVM.so: no such file\n" in said
     assert "\n  next: pip install --force-reinstall numba" in said

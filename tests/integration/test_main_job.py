@@ -57,7 +57,7 @@ def test_sweep_and_compare(aeros):
     rows = json.loads(aeros("compare", "multirun/digits", "--json"))
     assert len(rows) == 4
     assert {(row["collector"], row["task.seed"]) for row in rows} == {
-        ("FedAvg", 0), ("FedAvg", 1), ("Median", 0), ("Median", 1),
+        ("fedavg", 0), ("fedavg", 1), ("median", 0), ("median", 1),
     }  # fmt: skip
     assert (aeros.folder / "multirun/digits/compare.png").exists()
 

@@ -1,32 +1,32 @@
 """What was trained answers as ONNX too: whole, in 8 bits, and in two stages."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+from forked_python import completed
 
 ANSWER = """
 import json, sys
 import numpy as np
-from aeros_core import compose, config, plugins
+from aeros_core.config import build, store
+from aeros_core.plugins import discovery
 
-registry = plugins.discover()
-cfg = config.plain(config.load([], registry, root="models"))
-repository = compose.build_part(registry, "repository", cfg["repository"])
+registry = discovery.discover()
+cfg = store.plain(store.load([], registry, root="models"))
+repository = build.build_part(registry, "repository", cfg["repository"])
 whole = repository.model(sys.argv[1])
 run = [r for r in repository.runs() if r.id == whole.run][-1]
 name, source = next(iter(run.config["transformer"].items()))
-test = compose.build_part(registry, "transformer", source, name).load("test")
+test = build.build_part(registry, "transformer", source, name).load("test")
 batch = {k: v for k, v in test.batch().items() if k != test.schema.target}
 target = test.batch()[test.schema.target]
 told = {}
 for case, (names, words) in json.loads(sys.argv[2]).items():
     answer = batch
     for model in names:
-        node = config.load(words, registry, root="models")
-        service = compose.build_service(registry, repository.model(model), node["inferencer"])
+        node = store.load(words, registry, root="models")
+        service = build.build_service(registry, repository.model(model), node["inferencer"])
         answer = service.predict(answer)
     told[case] = float(np.mean(answer["label"] == target))
 print(json.dumps(told))
@@ -38,10 +38,7 @@ def accuracy(aeros):
     """A function that returns the accuracy of models, one behind the other, by case."""
 
     def measured(model, **cases):
-        done = subprocess.run(
-            [sys.executable, "-c", ANSWER, model, json.dumps(cases)],
-            cwd=aeros.folder, capture_output=True, text=True, timeout=500,
-        )  # fmt: skip
+        done = completed(["-c", ANSWER, model, json.dumps(cases)], cwd=aeros.folder)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 

@@ -1,7 +1,6 @@
 """docs/models.md is carried out: trained, listed, tagged, verified, loaded, exported."""
 
 import contextlib
-import importlib.util
 import json
 import re
 import shutil
@@ -69,9 +68,7 @@ def page(tmp_path_factory):
 
 @pytest.mark.parametrize("number", range(len(COMMANDS)), ids=[" ".join(w) for w, _ in COMMANDS])
 def test_the_page_of_models_is_true(page, aeros, number):
-    words, shown = COMMANDS[number]
-    if words[-1] == "export.py" and importlib.util.find_spec("safetensors") is None:
-        pytest.skip("safetensors is not installed")
+    _, shown = COMMANDS[number]
     done = page.type(number, aeros.here)
     refused = shown.startswith("aeros: ")
     assert done.returncode == refused, done.stderr
@@ -107,7 +104,7 @@ def test_a_damaged_file_of_a_trained_model_is_named_and_exits_with_1(aeros):
     for file in everywhere:  # the run has the same blob
         flipped(file)
     process = aeros.start("models", "verify")
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     assert process.returncode == 1
     assert str(chunk) in out
     assert err.startswith(f"aeros: {len(everywhere)} of ")

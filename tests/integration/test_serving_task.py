@@ -2,14 +2,13 @@
 
 import json
 import signal
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
 
 import numpy as np
 import pytest
+from forked_python import completed
 
 WORDS = [
     "experiment=none", "transformer=[diabetes,iid,standardise]", "trainer/model=mlp",
@@ -21,15 +20,16 @@ WORDS = [
 STAGES = """
 import json
 import numpy as np
-from aeros_core import compose, config, plugins
+from aeros_core.config import build, store
+from aeros_core.plugins import discovery
 
 words = ["+inferencer=sequence", "inferencer.order=[a,b]"]
 words += [f"+inferencer.members.{name}=sugar.stage{n}" for n, name in ((1, "a"), (2, "b"))]
-registry = plugins.discover()
-cfg = config.plain(config.load(words, registry, root="models"))
-repository = compose.build_part(registry, "repository", cfg["repository"])
+registry = discovery.discover()
+cfg = store.plain(store.load(words, registry, root="models"))
+repository = build.build_part(registry, "repository", cfg["repository"])
 model = repository.model("sugar.stage1")
-service = compose.build_service(registry, model, cfg["inferencer"], repository=repository)
+service = build.build_service(registry, model, cfg["inferencer"], repository=repository)
 rows = np.load("test.npz")["features"].astype(np.float32)
 print(json.dumps(service.predict({"features": rows})["scores"].tolist()))
 """
@@ -63,8 +63,8 @@ def test_what_a_task_has_trained_is_served_in_the_units_of_its_data(aeros, serve
     assert "production" in said
 
     aeros("models", "split", "sugar", "--at", "layers.1")
-    command = [sys.executable, "-c", STAGES]
-    done = subprocess.run(command, cwd=aeros.folder, capture_output=True, text=True, timeout=300)
+    command = ["-c", STAGES]
+    done = completed(command, cwd=aeros.folder)
     assert done.returncode == 0, done.stderr
     staged = np.array(json.loads(done.stdout))
     np.testing.assert_allclose(staged, found[1], rtol=1e-4)  # as the whole, in its units
@@ -105,3 +105,13 @@ def _versions(port):
             return json.loads(back.read())["versions"]
     except (urllib.error.URLError, ConnectionError):
         return []
+
+
+def test_a_resumed_task_moves_the_tag_in_the_repository_where_it_is_now(aeros):
+    aeros("run", *WORDS, "task.rounds=1", "repository.path=before")
+    (aeros.folder / "before").rename(aeros.folder / "now")
+    aeros("run", *WORDS, "task.rounds=2", "repository.path=now", "task.resume=true")
+    assert not (aeros.folder / "before").exists()
+    assert len(list((aeros.folder / "now/runs").iterdir())) == 1
+    shown = json.loads(aeros("models", "show", "sugar:production", "--json", "repository.path=now"))
+    assert (shown["version"], shown["round"]) == (2, 2)

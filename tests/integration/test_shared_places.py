@@ -66,7 +66,7 @@ def test_a_second_resume_is_told_who_holds_the_run_and_takes_it_over(aeros):
         said = aeros(*words, "task.resume=true", code=2)
         assert f"is held by another process: process {first.pid} of " in said
         first.send_signal(signal.SIGKILL)
-        first.wait(60)
+        first.wait(300)
     finally:
         first.kill()
         first.stdout.close()

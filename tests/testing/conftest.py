@@ -1,15 +1,17 @@
 import inspect
+import os
 
 import pytest
 from hypothesis import Phase, settings
 
+PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "core")
 settings.register_profile(
-    "unshrunk", settings.get_profile("core"), phases=[Phase.explicit, Phase.generate]
+    "unshrunk", settings.get_profile(PROFILE), phases=[Phase.explicit, Phase.generate]
 )
 settings.load_profile("unshrunk")
 import aeros_core.testing  # noqa: E402, F401 - its tests take up the profile of this moment
 
-settings.load_profile("core")
+settings.load_profile(PROFILE)
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from aeros_core.dtypes import is_real
 from aeros_core.messages import Broadcast
+from aeros_core.numerics.dtypes import is_real
 from aeros_core.parameters import Parameters
 from aeros_core.testing import CollectorTests
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from aeros_core.disclosure import Disclosure
 from aeros_core.errors import ConfigError, DataError
 from aeros_core.messages import Failure, Update
 from aeros_core.parameters import Layout, Parameters
 from aeros_core.records import Model
+from aeros_core.roles.disclosure import Disclosure
 from aeros_core.schema import Field, Schema
 from aeros_core.testing import InferencerTests, TrainerTests
 

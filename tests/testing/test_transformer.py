@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aeros_core.data import Dataset, Partition
-from aeros_core.disclosure import Disclosure
+from aeros_core.roles.disclosure import Disclosure
 from aeros_core.schema import Field, Schema
 from aeros_core.testing import PartitionerTests, SourceTests, TransformerTests
 

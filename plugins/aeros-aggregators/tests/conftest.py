@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aeros_aggregators import small
+from aeros_aggregators.kernels import numpy_kernels
+from aeros_core.arrays import Array
 from aeros_core.messages import Update
-from aeros_core.parameters import Array, Parameters
+from aeros_core.parameters import Parameters
 
 os.environ["FLWR_TELEMETRY_ENABLED"] = "0"
 
@@ -96,7 +97,7 @@ def _message(update: Update) -> SimpleNamespace:
 def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Run a test twice, the second time on kernels even where vectors are small."""
     if request.param == "kernels":
-        monkeypatch.setattr(small, "SMALL", 0)
+        monkeypatch.setattr(numpy_kernels, "SMALL", 0)
     return str(request.param)
 
 

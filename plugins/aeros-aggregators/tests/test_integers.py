@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
 import aeros_aggregators
-from aeros_aggregators import codec_config
-from aeros_aggregators.averaging import Ema, Swa
-from aeros_aggregators.integers import IntegerMean
-from aeros_aggregators.linear import FedAvg
-from aeros_aggregators.stale import FedBuff
-from aeros_aggregators.tree import Tree
-from aeros_core.dtypes import is_real
+from aeros_aggregators.config import codecs
+from aeros_aggregators.rules.asynchronous import FedBuff
+from aeros_aggregators.rules.fedavg import FedAvg
+from aeros_aggregators.rules.wrappers.parameter_averaging import Ema, Swa
+from aeros_aggregators.rules.wrappers.tree import Tree
 from aeros_core.encoding import Encoded
+from aeros_core.federated.updates.client_state import ClientState
 from aeros_core.messages import Instruction, Update
-from aeros_core.node import Desk
+from aeros_core.numerics.dtypes import is_real
+from aeros_core.numerics.integer_means import IntegerMean
 from aeros_core.parameters import Parameters
 
 RULES = aeros_aggregators.aeros_rules()
@@ -48,7 +48,7 @@ def rule(name):
 
 
 def codec(name):
-    return built(getattr(codec_config, name)())
+    return built(getattr(codecs, name)())
 
 
 def mean_of(columns, weights, dtype):
@@ -66,10 +66,10 @@ def model(dtype, counts, weight):
 
 
 def sent(base, values, dtype, weight, way):
-    """Return what a node sends that trained these values, by the core's own `Desk`."""
+    """Return what a node sends that trained these values, by the core's own `ClientState`."""
     told = Instruction(1, "a", base, seed=3, delta=way == "delta")
     update = Update("a", 1, model(dtype, values, weight), 5, {"loss": 1.0}, TOLD)
-    return Desk(codec(way) if way in CODECS else None).finish(told, update)
+    return ClientState(codec(way) if way in CODECS else None).finish(told, update)
 
 
 def rounds(dtype, way):
@@ -223,7 +223,7 @@ def test_real_numbers_still_travel_as_differences(dtype, way):
     base = Parameters.of({"w": np.full(8, 3.0, dtype)})
     told = Instruction(1, "a", base, seed=3, delta=True)
     update = Update("a", 1, Parameters.of({"w": np.full(8, 3.5, dtype)}), 5)
-    desk = Desk(codec(way) if way in CODECS else None)
+    desk = ClientState(codec(way) if way in CODECS else None)
     change = desk.finish(told, update).parameters["w"]
     expected = {"TopK": [0.5] + [0.0] * 7}.get(way, [0.5] * 8)
     if way != "RandomK":

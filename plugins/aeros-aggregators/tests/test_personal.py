@@ -10,14 +10,14 @@ import pytest
 
 import aeros_aggregators
 from aeros_aggregators import config
-from aeros_aggregators.linear import FedAvg, FedBN
-from aeros_core import compose, plugins
+from aeros_aggregators.rules.fedavg import FedAvg, FedBN
+from aeros_core.config import build
 from aeros_core.errors import ConfigError, PluginError
+from aeros_core.federated.updates.client_state import ClientState
 from aeros_core.messages import Instruction, Update
-from aeros_core.node import Desk
 from aeros_core.parameters import Parameters
-from aeros_core.powers import SupportsBroadcast
-from aeros_core.roles import Collector
+from aeros_core.plugins import discovery
+from aeros_core.roles.collector import Collector, SupportsBroadcast
 from aeros_core.testing import CollectorTests
 
 BATCH_NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
@@ -61,7 +61,7 @@ def test_fedbn_through_the_desk_is_algorithm_1_of_the_paper():
     start = {name: rng.standard_normal(size).astype("float32") for name, size in names.items()}
     target = {k: {n: rng.standard_normal(size) for n, size in names.items()} for k in nodes}
     own = {k: {n: v.astype("float64") for n, v in start.items()} for k in nodes}  # w^(k)
-    desk, collector = Desk(), FedBN(personal=config.FedBN().personal)
+    desk, collector = ClientState(), FedBN(personal=config.FedBN().personal)
     here = Parameters.of(start)
     for number in range(1, 5):
         for k in nodes:
@@ -96,7 +96,7 @@ def built(name, *groups, **options):
     for group, rule, chosen in groups:
         option = aeros_aggregators.aeros_rules()[rule]()
         node[group] = dataclasses.asdict(option) | chosen
-    return compose.build_part(plugins.discover(), "collector", node)
+    return build.build_part(discovery.discover(), "collector", node)
 
 
 def test_a_wrapper_gets_the_rule_that_was_chosen(draw):
@@ -118,4 +118,4 @@ def test_a_tree_gets_two_rules():
 def test_what_is_no_rule_cannot_be_held():
     node = {"_target_": config.Ema._target_, "rule": {"_target_": config.Swa._target_}}
     with pytest.raises(PluginError, match="is not registered for collector/rule"):
-        compose.build_part(plugins.discover(), "collector", node)
+        build.build_part(discovery.discover(), "collector", node)

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 import aeros_aggregators
-from aeros_aggregators.linear import FedAvg
-from aeros_core.roles import Collector
+from aeros_aggregators.rules.fedavg import FedAvg
+from aeros_core.roles.collector import Collector
 
 OPTIONS = aeros_aggregators.aeros_collectors()
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from aeros_algorithms import keys
-from aeros_algorithms.site import Site
+from aeros_algorithms.keys import ed25519
+from aeros_algorithms.policy import AlgorithmPolicy
 from aeros_core.records import Algorithm
-from aeros_core.task import Pin
+from aeros_core.tasks.algorithm_pin import AlgorithmPin
 
 CODE = """
 from dataclasses import dataclass
@@ -105,13 +105,13 @@ class Owner:
 
     def __init__(self, folder: Path, name: str):
         self.file = folder / name
-        self.id = keys.generate(self.file)
-        self.key = keys.private(self.file)
+        self.id = ed25519.generate(self.file)
+        self.key = ed25519.private(self.file)
 
     def sign(self, data, **told):
         """Return a signed statement; what is told takes the place of what is true."""
         true = Algorithm("toy-half", "1.0", hashlib.sha256(data).hexdigest(), len(data), "", "")
-        return keys.sign(replace(true, **told), self.key)
+        return ed25519.sign(replace(true, **told), self.key)
 
 
 @pytest.fixture
@@ -132,13 +132,13 @@ def stranger(tmp_path):
 @pytest.fixture
 def site(owner, tmp_path):
     """A node's rules."""
-    return Site(keys=tmp_path / "keys", root=tmp_path / "algorithms")
+    return AlgorithmPolicy(keys=tmp_path / "keys", root=tmp_path / "algorithms")
 
 
 @pytest.fixture
 def lock():
     """A function that returns the lock of a task that wants these algorithms."""
-    return lambda *wanted: {a.name: Pin(a.version, a.sha256) for a in wanted}
+    return lambda *wanted: {a.name: AlgorithmPin(a.version, a.sha256) for a in wanted}
 
 
 @pytest.fixture(autouse=True)

@@ -5,9 +5,10 @@ from types import ModuleType
 
 import pytest
 
-from aeros_algorithms import folders
-from aeros_core import cli, plugins, registry
+from aeros_algorithms.keys import trust_folder
+from aeros_core.cli import main
 from aeros_core.errors import RepositoryError
+from aeros_core.plugins import discovery, registry
 
 KEYS = "config/aeros/keys"
 
@@ -45,19 +46,19 @@ def aeros(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "toy_shelf", module)
     monkeypatch.setattr(Shelf, "stored", {})
     plugin = registry.Plugin("shelf", "toy-shelf", "1", "toy_shelf")
-    own = plugins.discover()
+    own = discovery.discover()
     offered = {
         ("repository", n): registry.Option("repository", n, c, plugin) for n, c in configs.items()
     }
     found = registry.Registry((*own.plugins, plugin), own.options | offered)
-    monkeypatch.setattr(plugins, "discover", lambda: found)
+    monkeypatch.setattr(discovery, "discover", lambda: found)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    folders._say.cache_clear()
+    trust_folder._say.cache_clear()
 
     def run(*words, repository="shelf"):
         more = [] if words[0] in ("keygen", "keys", "revoke") else [f"repository={repository}"]
-        code = cli.main(["algorithms", *words, *more])
+        code = main.main(["algorithms", *words, *more])
         return code, *capsys.readouterr()
 
     return run

@@ -5,11 +5,11 @@ import sys
 
 import pytest
 
-from aeros_algorithms import site as sites
+from aeros_algorithms import policy as sites
 from aeros_algorithms.delivery import delivered
-from aeros_algorithms.site import Site
-from aeros_algorithms.statement import Refused
-from aeros_core.task import Pin
+from aeros_algorithms.policy import AlgorithmPolicy
+from aeros_algorithms.wheels.signed_statement import Refused
+from aeros_core.tasks.algorithm_pin import AlgorithmPin
 
 
 class Shelf:
@@ -38,7 +38,7 @@ def shelf(owner, built):
 
 def pins(shelf):
     algorithm, _ = shelf.kept
-    return {"toy-half": Pin(algorithm.version, algorithm.sha256)}
+    return {"toy-half": AlgorithmPin(algorithm.version, algorithm.sha256)}
 
 
 def test_what_a_task_locks_is_there_while_it_lasts(here, shelf):
@@ -103,7 +103,7 @@ def test_a_link_in_place_of_a_file_is_replaced(here, shelf, tmp_path):
 
 
 def test_another_algorithm_than_was_asked_for(here, shelf):
-    wanted = {"toy-third": Pin("1.0", "0" * 64)}
+    wanted = {"toy-third": AlgorithmPin("1.0", "0" * 64)}
     with (
         pytest.raises(Refused, match="toy-third was asked for, toy-half was delivered"),
         delivered("digits", wanted, shelf),
@@ -115,12 +115,12 @@ def test_a_site_is_where_its_environment_says(monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", "/home/me/settings")
     for name in (sites.KEYS, sites.ROOT, sites.MORE):
         monkeypatch.delenv(name, raising=False)
-    own = Site.here()
+    own = AlgorithmPolicy.here()
     assert (str(own.keys), str(own.root), own.allowed) == (
         "/home/me/settings/aeros/keys", "aeros-algorithms", {"aeros-core", "numpy"},
     )  # fmt: skip
     monkeypatch.setenv(sites.MORE, "scipy, torch")
-    assert Site.here().allowed == {"aeros-core", "numpy", "scipy", "torch"}
+    assert AlgorithmPolicy.here().allowed == {"aeros-core", "numpy", "scipy", "torch"}
 
 
 def test_nothing_is_imported_that_was_refused(here, stranger, built):

@@ -9,11 +9,11 @@ import pytest
 from prometheus_client import REGISTRY
 
 from aeros_core.errors import ConfigError
-from aeros_core.outcomes import Round, Status
-from aeros_core.task import Task
+from aeros_core.results import Round, Status
+from aeros_core.tasks.task import Task
 from aeros_flower import metrics
-from aeros_flower.certs import Authority
 from aeros_flower.metrics import PrometheusMetrics
+from aeros_flower.security.certificates import Authority
 
 OPTIONS = {"host": "127.0.0.1", "port": 0, "certificate": "", "key": "", "ca": ""}
 

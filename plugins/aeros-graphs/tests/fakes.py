@@ -11,7 +11,7 @@ from aeros_core.errors import ConfigError, RemoteError
 from aeros_core.parameters import Parameters
 from aeros_core.records import Model
 from aeros_core.schema import Field, Schema
-from aeros_graphs.tensors import HEADER
+from aeros_graphs.remote.tensors import HEADER
 
 SCHEMA = Schema((Field("x", "float32", (3,)), Field("y", "int64", categories=("a", "b"))), "y")
 
@@ -135,7 +135,7 @@ class Handler(BaseHTTPRequestHandler):
         if isinstance(act, bytes):
             return 200, {}, act
         if isinstance(act, tuple):
-            return act[0], {}, act[1]
+            return act[0], *(act[2:] or ({},)), act[1]
         if isinstance(act, int):
             return act, {}, json.dumps({"error": f"told to say {act}"}).encode()
         return self.endpoint.answer(self, body)

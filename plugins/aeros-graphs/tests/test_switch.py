@@ -8,7 +8,7 @@ from aeros_core.errors import ConfigError, DataError, RemoteError
 from aeros_core.testing import InferencerTests
 from aeros_graphs import switch as switching
 from aeros_graphs.config import Remote
-from aeros_graphs.remote import RemoteInferencer
+from aeros_graphs.remote.inferencer import RemoteInferencer
 from aeros_graphs.switch import SwitchInferencer
 
 OPTIONS = {

@@ -13,8 +13,8 @@ from sklearn.neighbors import KernelDensity
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from aeros_onnx.estimators import model
 from aeros_onnx.inferencer import OnnxInferencer
+from aeros_onnx.sklearn import model
 
 X = Field("x", "float32", (4,))
 CLASSES = Schema((X, Field("y", "int64", categories=("a", "b", "c"))), "y")

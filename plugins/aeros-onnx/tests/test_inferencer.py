@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import onnxruntime
 import pytest
@@ -7,7 +9,7 @@ from aeros_core.errors import ConfigError, DataError
 from aeros_core.records import Model
 from aeros_core.schema import Field, Schema
 from aeros_core.testing import InferencerTests
-from aeros_onnx import graph, writing
+from aeros_onnx import export, graph
 from aeros_onnx.inferencer import OnnxInferencer
 
 
@@ -108,16 +110,10 @@ def test_a_schema_that_lacks_an_input():
 # ---------------------------------------------------------------- modules that a plugin writes
 
 
-class Entry:
-    """An entry point that writes every model as `dense`."""
-
-    name, value = "toy", "toy:graph"
-
-    def __init__(self, proto, answer):
-        self.proto, self.answer = proto, answer
-
-    def load(self):
-        return lambda model, module: module and (self.proto.SerializeToString(), self.answer)
+def exporting(proto, answer):
+    """Return what plugins register: one exporter, which writes every model as this graph."""
+    written = (proto.SerializeToString(), answer)
+    return {"toy": lambda model, module: module and written}
 
 
 def scored(batch):
@@ -133,7 +129,7 @@ def plain(model):
 
 
 def test_a_module_is_written_as_a_graph(plain, rows, monkeypatch):
-    monkeypatch.setattr(writing, "entry_points", lambda group: [Entry(dense(), scored)])
+    monkeypatch.setattr(export, "_exporters", lambda: exporting(dense(), scored))
     inferencer = made()
     inferencer.load(plain, lambda **options: None)
     np.testing.assert_allclose(
@@ -142,14 +138,58 @@ def test_a_module_is_written_as_a_graph(plain, rows, monkeypatch):
 
 
 def test_a_graph_that_answers_otherwise_is_refused(plain, monkeypatch):
-    monkeypatch.setattr(writing, "entry_points", lambda group: [Entry(dense(1), scored)])
+    monkeypatch.setattr(export, "_exporters", lambda: exporting(dense(1), scored))
     with pytest.raises(DataError, match="the graph does not answer as the model 'plain' does: th"):
         made().load(plain, lambda **options: None)
 
 
 def test_a_module_that_nobody_can_write(plain, monkeypatch):
-    monkeypatch.setattr(writing, "entry_points", lambda group: [])
+    monkeypatch.setattr(export, "_exporters", dict)
     with pytest.raises(ConfigError, match="'plain' cannot be written as ONNX: no plugin knows"):
         made().load(plain, lambda **options: None)
     with pytest.raises(ConfigError, match="model 'plain' does not say which module it is"):
         made().load(plain)
+
+
+EXPORTS = """
+from aeros_core import hookimpl
+from aeros_core.hooks.extensions import OnnxExporter
+
+@hookimpl
+def aeros_onnx_exporters():
+    return [OnnxExporter("toy", "toy_exports:TARGET")]
+
+def graph(model, module):
+    return None
+"""
+
+
+@pytest.fixture
+def registers(tmp_path, monkeypatch):
+    """A function that installs a plugin whose exporter has this target."""
+
+    def install(target):
+        info = tmp_path / "toy_exports-2.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-exports\nVersion: 2.0\n")
+        (info / "entry_points.txt").write_text("[aeros]\ntoy_exports = toy_exports\n")
+        (tmp_path / "toy_exports.py").write_text(EXPORTS.replace("TARGET", target))
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.setenv("AEROS_PLUGINS", "toy_exports")
+
+    yield install
+    sys.modules.pop("toy_exports", None)
+
+
+def test_a_plugin_registers_an_exporter(plain, registers):
+    registers("graph")
+    with pytest.raises(ConfigError, match="no plugin knows its module") as caught:
+        made().load(plain, lambda **options: None)
+    assert caught.value.exists == "toy"
+
+
+def test_an_exporter_that_is_broken_is_named(plain, registers):
+    registers("nothing")
+    with pytest.raises(ConfigError, match="ONNX exporter toy cannot be used: Attr") as caught:
+        made().load(plain, lambda **options: None)
+    assert caught.value.provider == "toy-exports 2.0"

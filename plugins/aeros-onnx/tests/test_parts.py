@@ -1,5 +1,3 @@
-from importlib.metadata import EntryPoint
-
 import numpy as np
 import pytest
 from drawings import SCHEMA, branched, by_hand, dense
@@ -9,9 +7,9 @@ from aeros_core.errors import ConfigError
 from aeros_core.parameters import Parameters
 from aeros_core.records import Model
 from aeros_core.schema import Field, Schema
-from aeros_onnx import graph, parts, writing
+from aeros_onnx import export, graph, split
 from aeros_onnx.inferencer import OnnxInferencer
-from aeros_onnx.session import Running
+from aeros_onnx.session import OnnxSession
 
 
 def answers(model, batch):
@@ -21,12 +19,12 @@ def answers(model, batch):
 
 
 def test_the_layers_behind_which_a_model_can_be_split(model):
-    assert parts.layers(model) == ["first", "act", "second"]
+    assert split.layers(model) == ["first", "act", "second"]
 
 
 @pytest.mark.parametrize("layer", ["first", "act", "second"])
 def test_both_stages_answer_as_the_whole(model, rows, layer):
-    one, two = parts.split(model, layer)
+    one, two = split.split(model, layer)
     whole = answers(model, {"x": rows})
     between = answers(one, {"x": rows})
     assert set(between) == {field.name for field in two.schema.features}
@@ -36,7 +34,7 @@ def test_both_stages_answer_as_the_whole(model, rows, layer):
 
 
 def test_stages_say_where_they_come_from(model):
-    one, two = parts.split(model, "act")
+    one, two = split.split(model, "act")
     assert (one.name, two.name) == ("dense.stage1", "dense.stage2")
     assert one.parents == two.parents == (model.parameters.digest,)
     assert one.schema == Schema((Field("x", "float32", (4,)),))
@@ -51,7 +49,7 @@ def test_the_first_stage_keeps_the_transformers():
     raw = Schema((Field("raw", "int64", (4,)),))
     told = {"transformers": steps, "fitted": {"scale": {"mean": 1.0}}, "inputs": raw}
     whole = graph.packed(dense(), "dense", schema=SCHEMA, **told)
-    one, two = parts.split(whole, "act")
+    one, two = split.split(whole, "act")
     assert (one.transformers, one.fitted) == (steps, {"scale": {"mean": 1.0}})
     assert (two.transformers, two.fitted) == ({}, {})
     assert (one.inputs, two.inputs) == (raw, None)
@@ -72,20 +70,20 @@ class Halves:
     def restore(self, state):
         self.by = state["by"]
 
-    def answer(self, output):
+    def inverse_transform(self, output):
         return {**output, "scores": output["scores"] / self.by}
 
 
 def test_the_second_stage_keeps_what_goes_on_behind_a_number(monkeypatch, rows):
     built = {"fit": Halves(), "other": object()}
-    monkeypatch.setattr(parts.compose, "build_part", lambda _r, _g, node, name, _f: built[name])
+    monkeypatch.setattr(split.build, "build_part", lambda _r, _g, node, name, _f: built[name])
     number = Field("label", "float32", (3,))
     schema = Schema((SCHEMA["x"], number), "label")
     steps = {"fit": {"_target_": "x.Halves"}, "other": {"_target_": "x.Other"}}
     told = {"transformers": steps, "fitted": {"fit": {"by": 2.0}}}
     proto = dense()
     del proto.graph.output[1], proto.graph.node[4]
-    one, two = parts.split(graph.packed(proto, "dense", schema=schema, **told), "act")
+    one, two = split.split(graph.packed(proto, "dense", schema=schema, **told), "act")
     assert (one.transformers, one.behind) == (steps, ())
     assert (two.transformers, two.fitted) == ({"fit": steps["fit"]}, {"fit": {"by": 2.0}})
     assert two.behind == ("fit",)
@@ -94,7 +92,7 @@ def test_the_second_stage_keeps_what_goes_on_behind_a_number(monkeypatch, rows):
 
 def test_an_unknown_layer_is_told_with_those_that_exist(model):
     with pytest.raises(ConfigError) as caught:
-        parts.split(model, "third")
+        split.split(model, "third")
     assert str(caught.value) == (
         "model 'dense' cannot be split at 'third'\n  exists: first, act, second\n"
         "  next: aeros models split dense --at first"
@@ -106,7 +104,7 @@ def test_a_way_round_a_layer_goes_between_the_stages_too(rows):
     proto.graph.node[1].output[0] = "a"
     proto.graph.node.insert(2, helper.make_node("Add", ["a", "h"], ["r"], name="around"))
     whole = graph.packed(proto, "dense", schema=SCHEMA)
-    one, two = parts.split(whole, "act")
+    one, two = split.split(whole, "act")
     assert set(two.schema.names) == {"a", "h", "label"}
     expected = answers(whole, {"x": rows})["scores"]
     got = answers(two, answers(one, {"x": rows}))["scores"]
@@ -118,25 +116,23 @@ def test_a_model_that_needs_its_input_again_is_not_split_there():
     proto.graph.node[1].output[0] = "a"
     proto.graph.node.insert(2, helper.make_node("ReduceSum", ["x"], ["s"], name="sum", keepdims=0))
     proto.graph.node.insert(3, helper.make_node("Add", ["a", "s"], ["r"], name="more"))
-    assert parts.layers(graph.packed(proto, "dense", schema=SCHEMA)) == ["more", "second"]
+    assert split.layers(graph.packed(proto, "dense", schema=SCHEMA)) == ["more", "second"]
 
 
 @pytest.fixture
 def with_exit(monkeypatch):
     """A trained model whose graph has an exit behind `first`, as a plugin would write it."""
     proto = branched()
-    running = Running(proto)
+    running = OnnxSession(proto)
     written = (proto.SerializeToString(), running)
-    entry = EntryPoint("toy", "toy:graph", writing.GROUP)
-    monkeypatch.setattr(writing, "entry_points", lambda group: [entry])
-    monkeypatch.setattr(writing, "_loaded", lambda _: lambda model, module: written)
-    monkeypatch.setattr(writing.compose, "build_module", lambda *_: object())
+    monkeypatch.setattr(export, "_exporters", lambda: {"toy": lambda model, module: written})
+    monkeypatch.setattr(export.build, "build_module", lambda *_: object())
     return Model("toy", Parameters.of({"w": np.zeros(1)}), SCHEMA, {"_target_": "toy"}), running
 
 
 def test_a_graph_is_written_without_its_exit(with_exit, rows):
     model, running = with_exit
-    proto = writing.written(model)
+    proto = export.written(model)
     assert [output.name for output in proto.graph.output] == ["scores", "label"]
     assert {t.name for t in proto.graph.initializer} == {t.name for t in dense().graph.initializer}
     assert [node.name for node in proto.graph.node] == [node.name for node in dense().graph.node]
@@ -149,7 +145,7 @@ def test_a_graph_is_written_without_its_exit(with_exit, rows):
 @pytest.mark.parametrize("layer", ["first", "act", "second"])
 def test_the_first_stage_answers_at_the_exit(with_exit, rows, layer):
     model, running = with_exit
-    one, two = parts.split(model, layer, early=True)
+    one, two = split.split(model, layer, early=True)
     whole, first = running({"x": rows}), answers(one, {"x": rows})
     np.testing.assert_array_equal(first["scores"], whole["exit.scores"])
     np.testing.assert_array_equal(first["label"], whole["exit.label"])
@@ -163,22 +159,22 @@ def test_the_first_stage_answers_at_the_exit(with_exit, rows, layer):
 
 
 def test_without_being_asked_for_an_exit_is_left_out(with_exit, rows):
-    one, _ = parts.split(with_exit[0], "act")
+    one, _ = split.split(with_exit[0], "act")
     assert set(answers(one, {"x": rows})) == {"r"}
 
 
 def test_an_exit_that_comes_later_or_is_not_there_is_told(with_exit, model, monkeypatch):
     with pytest.raises(ConfigError) as caught:
-        parts.split(model, "act", early=True)
+        split.split(model, "act", early=True)
     assert str(caught.value) == (
         "model 'dense' has no exit, so its first stage cannot answer\n"
         "  next: aeros run trainer/model=early_exit trainer.model.at=LAYER"
     )
     late = branched(behind="r")
-    written = (late.SerializeToString(), Running(late))
-    monkeypatch.setattr(writing, "_loaded", lambda _: lambda model, module: written)
+    written = (late.SerializeToString(), OnnxSession(late))
+    monkeypatch.setattr(export, "_exporters", lambda: {"toy": lambda *_: written})
     with pytest.raises(ConfigError) as caught:
-        parts.split(with_exit[0], "first", early=True)
+        split.split(with_exit[0], "first", early=True)
     assert str(caught.value) == (
         "model 'toy' has its exit behind 'first', in the second stage\n"
         "  exists: act, second\n  next: aeros models split toy --at act --exit"

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from aeros_core.errors import ConfigError
-from aeros_onnx.session import Running, quantised
-from aeros_onnx.writing import written
+from aeros_onnx.export import written
+from aeros_onnx.session import OnnxSession, quantised
 
 
 class Full:
@@ -25,7 +25,7 @@ class Full:
     ],
 )
 def test_a_device_without_room_is_no_fault_of_the_request(model, words):
-    running = Running(written(model))
+    running = OnnxSession(written(model))
     running._session = Full(words)
     with pytest.raises(MemoryError, match=r"allocate memory|out of memory"):
         running({})
@@ -33,9 +33,9 @@ def test_a_device_without_room_is_no_fault_of_the_request(model, words):
 
 def test_a_batch_that_cannot_be_is_one(model):
     with pytest.raises(ConfigError, match="the graph cannot take this batch"):
-        Running(written(model))({"nothing": np.zeros((1, 1))})
+        OnnxSession(written(model))({"nothing": np.zeros((1, 1))})
 
 
 def test_eight_bits_are_made_without_a_word(model, caplog):
-    Running(quantised(written(model)))
+    OnnxSession(quantised(written(model)))
     assert caplog.text == ""

@@ -19,15 +19,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from aeros_core.errors import PluginError, RepositoryError
+from aeros_core.inference.service import Service
 from aeros_core.parameters import Parameters
 from aeros_core.records import Model, ModelInfo
 from aeros_core.schema import Field, Schema
-from aeros_core.serving import Service
 from aeros_serving.config import Serving
-from aeros_serving.contract import contract_of
-from aeros_serving.served import Served
+from aeros_serving.models.statistics import Drift
+from aeros_serving.models.version import LoadedVersion
+from aeros_serving.protocol.input_schema import input_schema_of
 from aeros_serving.server import Server
-from aeros_serving.statistics import Drift
 
 POINT = Schema((Field("x", "float32", (3,), (0.0, 1.0)),))
 
@@ -60,7 +60,7 @@ class Times:
             raise ValueError("thirteen")
         if x.dtype.kind == "f" and (x == 14).any():
             raise MemoryError("no room")
-        if x.dtype.kind in "US":
+        if x.dtype.kind == "O":
             return {"echo": x}
         scores = x * x.dtype.type(self.factor)
         return {"scores": scores, "label": scores.reshape(len(x), -1).argmax(1)}
@@ -99,7 +99,7 @@ class Stored:
 
 @dataclass
 class Toys:
-    """What `aeros_serving.served.Loader` does, without a registry."""
+    """What `aeros_serving.models.version.Loader` does, without a registry."""
 
     repository: Stored = field(default_factory=Stored)
     loaded: list = field(default_factory=list)
@@ -123,7 +123,7 @@ class Toys:
 
 def toy(model, inferencer, version=1):
     service = Service(model, [], inferencer, Silent())
-    made = Served(model.name, version, service, contract_of(model, []))
+    made = LoadedVersion(model.name, version, service, input_schema_of(model, []))
     made.warm()
     made.statistics.drift = tuple(
         Drift(f) for f in made.contract.fields.values() if f.dtype not in ("str", "bool")
@@ -175,7 +175,9 @@ class Running:
         """Return the bytes of a request for an inference of one row."""
         tensor = {"name": "x", "datatype": "FP32", "shape": [1, 3], "data": list(data)}
         body = json.dumps({"inputs": [tensor], **more}).encode()
-        head = f"POST /v2/models/toy/infer HTTP/1.1\r\ncontent-length: {len(body)}\r\n\r\n"
+        head = (
+            f"POST /v2/models/toy/infer HTTP/1.1\r\nhost: a\r\ncontent-length: {len(body)}\r\n\r\n"
+        )
         return head.encode() + body
 
     def infer(self, name="toy", data=(1, 2, 3), **more):

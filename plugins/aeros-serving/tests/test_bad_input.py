@@ -47,9 +47,9 @@ def ask(request, running):
         ),
         ({"name": "y"}, ("400", "INVALID_ARGUMENT"), "input 'x' is missing"),
         (
-            {"rows": ROW.astype(np.int64), "datatype": "INT64"},
+            {"rows": ROW.astype(np.int64) + 2**24, "datatype": "INT64"},
             ("400", "INVALID_ARGUMENT"),
-            "input 'x': datatype INT64, not FP32",
+            "input 'x': 16777217 in row 0 does not fit FP32 exactly, and datatype INT64 was sent",
         ),
         (
             {"rows": ROW[:, :2]},

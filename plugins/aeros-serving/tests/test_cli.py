@@ -5,7 +5,7 @@ from dataclasses import fields
 import pytest
 import yaml
 
-from aeros_core.cli import main
+from aeros_core.cli.main import main
 from aeros_serving.config import Serving
 
 

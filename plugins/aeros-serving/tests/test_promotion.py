@@ -1,8 +1,8 @@
 import pytest
 
 from aeros_core.errors import ConfigError
-from aeros_core.outcomes import Result, Status
 from aeros_core.records import Run
+from aeros_core.results import Result, Status
 from aeros_serving.promotion import Promotion
 
 RUN = Run("r", "digits", "", {"repository": {"path": "here"}}, {}, "")

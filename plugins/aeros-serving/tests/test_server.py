@@ -12,7 +12,8 @@ import tritonclient.grpc as triton
 
 from aeros_core.errors import ConfigError
 from aeros_serving.config import Serving, Where
-from aeros_serving.server import TOKEN, Security, Server
+from aeros_serving.security import TOKEN, Security
+from aeros_serving.server import Server
 
 
 def test_a_port_that_is_taken_is_told(toys, running):
@@ -44,14 +45,17 @@ def test_beyond_loopback_a_certificate_and_a_token_are_asked_for(tmp_path, pair,
         ({"certificate": "c"}, "serving.certificate and serving.key go together"),
         ({"certificate": "no", "key": "no"}, "serving.certificate=no cannot be read"),
         ({"token_file": "no"}, "serving.token_file=no cannot be read"),
-        ({"poll": -1.0}, "serving.poll=-1.0"),
-        ({"canary_share": 2.0, "canary": "x"}, "serving.canary_share=2.0"),
+        ({"poll": -1.0}, "serving.poll must be 0 or more, got -1.0"),
+        ({"canary_share": 2.0, "canary": "x"}, "serving.canary_share must be 0 to 1, got 2.0"),
         ({"canary": "x"}, "serving.canary and serving.canary_share go together"),
-        ({"http_port": 70000}, "serving.http_port=70000"),
+        (
+            {"http_port": 70000},
+            "serving.http_port must be 0 to 65535",
+        ),
         ({"http_port": -1, "grpc_port": -1}, "nothing would listen"),
         ({"delay": -1.0}, "serving.delay=-1.0"),
         ({"models": {"a": {"what": 1}}}, "option 'serving.models.a.what' does not exist"),
-        ({"read_timeout": 0.0}, "serving.read_timeout=0.0"),
+        ({"read_timeout": 0.0}, "serving.read_timeout must be more than 0, got 0.0"),
     ],
 )
 def test_options_that_cannot_be_are_refused(toys, options, told):
@@ -73,7 +77,8 @@ def test_options_that_cannot_be_are_refused(toys, options, told):
 def test_numbers_that_cannot_be_are_told_with_those_that_can(toys, options, asked, exists):
     with pytest.raises(ConfigError) as refused:
         Server(toys, Serving(**options))
-    assert refused.value.asked == f"{asked} is not possible"
+    told = f"{asked}".replace("=", f" must be {refused.value.exists}, got ", 1)
+    assert refused.value.asked == told
     assert refused.value.exists.startswith(exists)
 
 
@@ -136,17 +141,17 @@ def test_ending_answers_what_was_asked(toys, running):
     threads = [threading.Thread(target=lambda: found.append(server.infer()[0])) for _ in range(4)]
     for thread in threads:
         thread.start()
-    lane = server.server.shelf.lane("toy")
+    lane = server.server.models.queue("toy")
     while sum(inferencer.sizes) + lane.waiting < 4:  # two may have come in one batch
         time.sleep(0.01)
     ending = threading.Thread(target=server.stop)
     ending.start()
-    while not server.server.shelf.closing:
+    while not server.server.models.closing:
         time.sleep(0.01)
     inferencer.gate.set()
-    ending.join(30)
+    ending.join(300)
     for thread in threads:
-        thread.join(30)
+        thread.join(300)
     assert found == [200] * 4
 
 
@@ -154,7 +159,7 @@ def test_who_is_not_answered_within_the_drain_is_told(toys, running, caplog):
     inferencer = toys.repository.all["toy", 1][1]
     server = running(where=Where.thread, drain=0.2, max_batch=1)
     inferencer.gate.clear()
-    lane, found = server.server.shelf.lane("toy"), []
+    lane, found = server.server.models.queue("toy"), []
 
     def by_rest():
         found.append(server.infer())
@@ -177,7 +182,7 @@ def test_who_is_not_answered_within_the_drain_is_told(toys, running, caplog):
     server.stop()
     inferencer.gate.set()  # what was computed comes when the loop is closed
     for thread in threads:
-        thread.join(30)
+        thread.join(300)
     lane._thread.shutdown()
     told = "the server has ended before the request was answered"
     rest = [each for each in found if isinstance(each, tuple)]
@@ -195,7 +200,7 @@ def test_what_is_computed_as_the_drain_is_over_is_told_once(toys, running, caplo
     inferencer = toys.repository.all["toy", 1][1]
     server = running(where=Where.thread, drain=0.1)
     inferencer.gate.clear()
-    lane = server.server.shelf.lane("toy")
+    lane = server.server.models.queue("toy")
     inferencer.sizes.clear()
     with socket.create_connection(("127.0.0.1", server.http), timeout=20) as sock:
         sock.sendall(server.request())

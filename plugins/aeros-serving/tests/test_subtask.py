@@ -3,10 +3,10 @@ import threading
 
 import pytest
 
-from aeros_core import compose
+from aeros_core.config import build
 from aeros_core.errors import ConfigError
-from aeros_core.subtask import Kind, Subtask
-from aeros_serving import running, subtask
+from aeros_core.tasks.subtask import Kind, Subtask
+from aeros_serving import lifecycle, subtask
 from aeros_serving.config import Where
 
 CONFIG = {"repository": {"_target_": "here"}, "inferencer": {"_target_": "there"}}
@@ -25,7 +25,7 @@ class Tagged:
 @pytest.fixture
 def repository(monkeypatch):
     made = Tagged()
-    monkeypatch.setattr(compose, "build_part", lambda *_: made)
+    monkeypatch.setattr(build, "build_part", lambda *_: made)
     return made
 
 
@@ -33,7 +33,7 @@ def repository(monkeypatch):
 def served(monkeypatch):
     """What was served, where nothing answers yet."""
     started = []
-    monkeypatch.setattr(running, "run", lambda server, models: started.append((server, models)))
+    monkeypatch.setattr(lifecycle, "run", lambda server, models: started.append((server, models)))
     return started
 
 
@@ -92,6 +92,6 @@ def test_what_cannot_be_is_told_before_the_task(repository, options, told):
 
 
 def test_a_repository_without_tags_is_told(monkeypatch):
-    monkeypatch.setattr(compose, "build_part", lambda *_: object())
+    monkeypatch.setattr(build, "build_part", lambda *_: object())
     with pytest.raises(ConfigError, match="this repository has none"):
         follow()

@@ -99,7 +99,7 @@ def data():
 @pytest.fixture
 def mlp():
     """The registered mlp with small layers, as core binds it."""
-    from aeros_torch.models import Mlp
+    from aeros_torch.modules.models import Mlp
 
     return partial(Mlp, **{**options(config.Mlp), "hidden": [16]})
 

@@ -27,14 +27,14 @@ def composed():
 
 def test_model_is_mlp_unless_chosen(composed):
     trainer = composed()
-    assert trainer.model._target_ == "aeros_torch.models.Mlp"
+    assert trainer.model._target_ == "aeros_torch.modules.models.Mlp"
     assert trainer.model.hidden == [200]
     assert "defaults" not in trainer
 
 
 def test_model_and_its_options_are_chosen_by_name(composed):
     trainer = composed("trainer/model=cnn", "trainer.model.channels=[8,16]", "trainer.lr=0.5")
-    assert trainer.model._target_ == "aeros_torch.models.Cnn"
+    assert trainer.model._target_ == "aeros_torch.modules.models.Cnn"
     assert (trainer.model.channels, trainer.lr) == ([8, 16], 0.5)
 
 

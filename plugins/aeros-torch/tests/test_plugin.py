@@ -30,7 +30,7 @@ def test_offers_what_users_type():
 def test_import_is_light():
     code = (
         "import sys, aeros_torch; aeros_torch.aeros_trainers();"
-        "print([m for m in ('torch', 'numpy', 'aeros_core.roles') if m in sys.modules])"
+        "print([m for m in ('torch', 'numpy', 'aeros_core.roles.components') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

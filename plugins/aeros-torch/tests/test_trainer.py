@@ -9,7 +9,7 @@ from aeros_core.errors import ConfigError
 from aeros_core.messages import Instruction
 from aeros_core.schema import Field, Schema
 from aeros_core.testing import TrainerTests
-from aeros_torch import models
+from aeros_torch.modules import models
 
 
 class TestContract(TrainerTests):
@@ -195,7 +195,9 @@ def test_loss_that_does_not_go_with_the_target_is_refused_before_training(traine
 def test_values_out_of_range_are_refused_at_once(trainer, option, value, exists):
     with pytest.raises(ConfigError) as caught:
         trainer(**{option: value})
-    assert f"trainer.{option}={value} is not possible\n  exists: {exists}" in str(caught.value)
+    assert f"trainer.{option} must be {exists}, got {value}\n  exists: {exists}" in str(
+        caught.value
+    )
 
 
 def test_missing_device_is_refused_at_once(trainer):

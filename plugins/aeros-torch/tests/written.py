@@ -10,10 +10,10 @@ from torch import nn
 
 from aeros_core.records import Model
 from aeros_core.schema import Field, Schema
-from aeros_torch import models
 from aeros_torch.config import Activation
-from aeros_torch.expectation import build
-from aeros_torch.onnx_graph import graph
+from aeros_torch.export.onnx import graph
+from aeros_torch.modules import models
+from aeros_torch.modules.builder import build
 
 CPU = torch.device("cpu")
 LABEL = Field("label", "int64", categories=("a", "b", "c"))

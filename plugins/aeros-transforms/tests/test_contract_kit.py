@@ -11,7 +11,7 @@ from aeros_core.testing import PartitionerTests, SourceTests, TransformerTests
 from aeros_transforms.config.steps import Per
 from aeros_transforms.partitioners.iid import Iid
 from aeros_transforms.sources.bundled import Iris
-from aeros_transforms.steps.standardise import Standardise
+from aeros_transforms.steps.scaling.standardise import Standardise
 
 
 def broken(kind, **methods):

@@ -7,12 +7,28 @@ from aeros_transforms import options
 @pytest.mark.parametrize(
     ("check", "arguments", "text"),
     [
-        (options.at_least, ("a.b", 0, 1), "a.b=0 is not possible\n  exists: at least 1"),
-        (options.above, ("a.b", 0.0, 0), "a.b=0.0 is not possible\n  exists: above 0"),
-        (options.above, ("a.b", float("nan"), 0), "a.b=nan is not possible\n  exists: above 0"),
-        (options.above, ("a.b", float("inf"), 0), "a.b=inf is not possible\n  exists: above 0"),
-        (options.fraction, ("a.b", 1.0), "a.b=1.0 is not possible\n  exists: 0 to below 1"),
-        (options.fraction, ("a.b", -0.1), "a.b=-0.1 is not possible\n  exists: 0 to below 1"),
+        (options.at_least, ("a.b", 0, 1), "a.b must be at least 1, got 0\n  exists: at least 1"),
+        (options.above, ("a.b", 0.0, 0), "a.b must be above 0, got 0.0\n  exists: above 0"),
+        (
+            options.above,
+            ("a.b", float("nan"), 0),
+            "a.b must be above 0, got nan\n  exists: above 0",
+        ),
+        (
+            options.above,
+            ("a.b", float("inf"), 0),
+            "a.b must be above 0, got inf\n  exists: above 0",
+        ),
+        (
+            options.fraction,
+            ("a.b", 1.0),
+            "a.b must be 0 to below 1, got 1.0\n  exists: 0 to below 1",
+        ),
+        (
+            options.fraction,
+            ("a.b", -0.1),
+            "a.b must be 0 to below 1, got -0.1\n  exists: 0 to below 1",
+        ),
     ],
 )
 def test_out_of_range(check, arguments, text):

@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 
 from aeros_core.data import Dataset
-from aeros_core.powers import SupportsFit
+from aeros_core.roles.transformer import SupportsFit
 from aeros_transforms.config import partitioners, sources, steps
 from aeros_transforms.partitioners.by_group import ByGroup
 from aeros_transforms.partitioners.shards import Shards
-from aeros_transforms.sources.images import FashionMnist, Mnist
+from aeros_transforms.sources.mnist import FashionMnist, Mnist
 from aeros_transforms.sources.table import Table
 from aeros_transforms.sources.text import Text
-from aeros_transforms.steps.min_max import MinMax
+from aeros_transforms.steps.concatenate import Stack
 from aeros_transforms.steps.one_hot import OneHot
-from aeros_transforms.steps.stack import Stack
-from aeros_transforms.steps.standardise import Standardise
+from aeros_transforms.steps.scaling.min_max import MinMax
+from aeros_transforms.steps.scaling.standardise import Standardise
 from aeros_transforms.steps.window import Window
 
 

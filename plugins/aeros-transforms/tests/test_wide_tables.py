@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 
 from aeros_core.data import Dataset
-from aeros_core.pipeline import prepare, transform
-from aeros_core.powers import SupportsFit
+from aeros_core.preprocessing.pipeline import prepare, transform
+from aeros_core.roles.transformer import SupportsFit
 from aeros_core.schema import Field, Schema
 from aeros_transforms.sources.table import Table
 from aeros_transforms.steps.clip import Clip
+from aeros_transforms.steps.concatenate import Stack
 from aeros_transforms.steps.drop import Drop
-from aeros_transforms.steps.min_max import MinMax
 from aeros_transforms.steps.one_hot import OneHot
+from aeros_transforms.steps.scaling.min_max import MinMax
+from aeros_transforms.steps.scaling.standardise import Standardise
 from aeros_transforms.steps.select import Select
-from aeros_transforms.steps.stack import Stack
-from aeros_transforms.steps.standardise import Standardise
 
 FEW, MANY = 4_000, 16_000
 LINEAR, SQUARE = MANY / FEW, (MANY / FEW) ** 2

@@ -1,20 +1,18 @@
 import os
-import sys
 from pathlib import Path
 
+import endpoints
 import numpy as np
 import pytest
+from proxy import proxy
 
-from aeros_core.outcomes import Round
 from aeros_core.parameters import Parameters
 from aeros_core.records import Checkpoint, Model, Run
+from aeros_core.results import Round
 from aeros_core.schema import Schema
 from aeros_zarr import Compression
-from aeros_zarr.repository import ZarrRepository
-
-sys.path.insert(0, str(Path(__file__).parent))
-import endpoints
-from proxy import proxy
+from aeros_zarr.archive import maintenance
+from aeros_zarr.local import ZarrRepository
 
 
 class Examples:
@@ -54,6 +52,14 @@ class Examples:
         for number in range(1, rounds + 1):
             repository.commit("a", cls.checkpoint(number))
         return repository
+
+
+@pytest.fixture(scope="module")
+def alone():
+    """Nobody else writes to what a module's tests store: damage is looked at again at once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(maintenance, "_PAUSE", 0.0)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,42 @@
-"""Everything that can be asked of a repository, and what it answers."""
+"""A repository with something of every kind, all that can be asked of it, and its answers."""
 
+import hashlib
 import json
 import logging
 from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
 
 from aeros_core.errors import AerosError
+from aeros_core.parameters import Parameters
+from aeros_core.records import Algorithm
+from aeros_core.results import Result, Status
+
+WHEEL = bytes(range(256)) * 3
+
+
+def parameters(seed):
+    rng = np.random.default_rng(seed)
+    return Parameters.of(
+        {"w": rng.standard_normal(1500, dtype=np.float32), "n": np.arange(1500, dtype=np.int64)}
+    )
+
+
+def fill(store, examples):
+    """Store something of every kind."""
+    store.begin(examples.run())
+    for number in (1, 2):
+        state = {"collector": {"m": np.full(5, number), "t": number}}
+        made = examples.checkpoint(number, state=state)
+        store.commit("a", replace(made, parameters=parameters(number), seconds=1.5))
+    store.finish("a", Result("task", Status.FINISHED, 2, {"loss": 0.5}, {}, 2.0, 1, 2, {}))
+    for seed in (7, 8):  # the second shares a layer with the first
+        store.publish(replace(examples.model(), parameters=parameters(seed), metrics={"a": 0.5}))
+    store.tag("model", "best", 1)
+    sha256 = hashlib.sha256(WHEEL).hexdigest()
+    store.store_algorithm(Algorithm("rule", "1.0", sha256, len(WHEEL), "k", "s"), WHEEL)
+    store._models.index()
 
 
 def questions(store):

@@ -11,7 +11,7 @@ from endpoints import repository
 import aeros_zarr
 from aeros_core.errors import ConfigError, RepositoryError
 from aeros_core.testing.repository import RepositoryTests
-from aeros_zarr.manifest import dump
+from aeros_zarr.format.manifest import dump
 from aeros_zarr.s3 import S3Repository
 
 
@@ -168,7 +168,7 @@ def test_what_changed_or_is_missing_is_named(s3, tmp_path, examples):
     store.publish(examples.model(seed=1))
     [blob] = store._store.names("blobs")
     store._store.replace(f"blobs/{blob}/c.0", bytes(2800))
-    place = store._store.place(f"blobs/{blob}")
+    place = store._store.location(f"blobs/{blob}")
     wrong = {k: v for k, v in store.verify().items() if v}
     assert wrong == {f"{place}/c.0": "its SHA-256 is not the one it was stored with"}
     with pytest.raises(RepositoryError, match=r"c\.0 is damaged"):
@@ -189,7 +189,7 @@ def test_only_what_nothing_names_is_collected(s3, tmp_path, examples, monkeypatc
     stored = {"a": (examples.parameters(2).vector, {})}
     [digest] = store._blobs.put("blobs", stored).values()
     assert store.collect(3600.0) == {}
-    assert list(store.collect(-5.0)) == [store._store.place(f"blobs/{digest}")]
+    assert list(store.collect(-5.0)) == [store._store.location(f"blobs/{digest}")]
     assert store._store.names(f"blobs/{digest}") == []
     assert set(store.verify().values()) == {""}
     assert store.model("model").parameters.digest == examples.parameters(1).digest
@@ -201,7 +201,7 @@ def test_an_upload_that_was_never_finished_is_collected(s3, tmp_path, examples):
     store._marker.set()
     store._store.replace(f"blobs/{digest}/c.0", b"half")
     assert store.collect(3600.0) == {}
-    assert store.collect(-5.0) == {store._store.place(f"blobs/{digest}"): 4}
+    assert store.collect(-5.0) == {store._store.location(f"blobs/{digest}"): 4}
 
 
 def test_what_is_collected_while_it_is_published_is_uploaded_again(

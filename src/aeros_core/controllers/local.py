@@ -8,19 +8,24 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from aeros_core import elements, proportions, streams, workflow
-from aeros_core.admission import within_stated
-from aeros_core.answering import Answering
-from aeros_core.control import Cancelled
+from aeros_core import seeding
+from aeros_core.controllers import execution
 from aeros_core.data import Dataset
 from aeros_core.errors import AerosError, ConfigError
+from aeros_core.federated.updates.client_state import ClientState
+from aeros_core.federated.updates.validation import of_examples, within_stated
+from aeros_core.inference.worker import InferenceWorker
 from aeros_core.messages import Action, Evaluation, Failure, Instruction, Reply, State, Update
-from aeros_core.node import Desk
-from aeros_core.outcomes import Result, Status
-from aeros_core.pipeline import Prepared
-from aeros_core.powers import SupportsCodec, SupportsCohort
-from aeros_core.roles import Codec, Components, Trainer
-from aeros_core.task import Task
+from aeros_core.numerics import proportions
+from aeros_core.preprocessing.pipeline import Prepared
+from aeros_core.results import Result, Status
+from aeros_core.roles.codec import Codec
+from aeros_core.roles.collector import SupportsCodec
+from aeros_core.roles.components import Components
+from aeros_core.roles.trainer import SupportsCohort, Trainer
+from aeros_core.tasks import infrastructure
+from aeros_core.tasks.control import Cancelled
+from aeros_core.tasks.task import Task
 
 __all__ = ["LocalController", "LocalNodes"]
 
@@ -43,13 +48,13 @@ class LocalController:
             TaskError: The task could not go on.
         """
         parts.events.aeros_on_status(task=task, status=Status.SUBMITTED)
-        description = elements.Description(**(parts.config.get("infrastructure") or {}))
-        elements.check(task, elements.this_machine(description), parts.versions)
-        data, model = workflow.prepare(task, parts)
+        description = infrastructure.Description(**(parts.config.get("infrastructure") or {}))
+        infrastructure.check(task, infrastructure.this_machine(description), parts.versions)
+        data, model = execution.prepare(task, parts)
         parts.events.aeros_on_status(task=task, status=Status.PLANNED)
         codec = parts.collector.codec if isinstance(parts.collector, SupportsCodec) else None
-        nodes = LocalNodes(task, workflow.worker(task, parts, model), data, codec)
-        return workflow.run(task, parts, nodes, data, model)
+        nodes = LocalNodes(task, execution.worker(task, parts, model), data, codec)
+        return execution.run(task, parts, nodes, data, model)
 
 
 class LocalNodes:
@@ -68,7 +73,11 @@ class LocalNodes:
     """
 
     def __init__(
-        self, task: Task, worker: Trainer | Answering, data: Prepared, codec: Codec | None = None
+        self,
+        task: Task,
+        worker: Trainer | InferenceWorker,
+        data: Prepared,
+        codec: Codec | None = None,
     ) -> None:
         self._task = task
         self._worker = worker
@@ -79,8 +88,9 @@ class LocalNodes:
         self._queue: deque[Instruction] = deque()
         self._begun: deque[Instruction] = deque()
         self._cohort: Iterator[Reply] = iter(())
-        self._desk = Desk(codec)
+        self._desk = ClientState(codec)
         self._sizes = data.partition.sizes
+        self._stated: dict[str, int] = {}  # examples of the clients that are to reply
         least = 2 if self._holds_out else 1
         if (self._sizes < least).any():
             client = int(self._sizes.argmin())
@@ -116,7 +126,10 @@ class LocalNodes:
         reply = self._receive()
         if reply is None:
             return None
-        return within_stated(reply, self._partition.examples(reply.node))
+        stated = self._stated.pop(reply.node, 0)
+        if type(reply) is Update and of_examples(reply.examples, stated) is None:
+            return reply  # its figures are checked where it is collected
+        return within_stated(reply, stated)
 
     def _receive(self) -> Reply | None:
         if self._together is not None and not self._begun:
@@ -129,6 +142,7 @@ class LocalNodes:
         """Forget what was not begun."""
         self._queue.clear()
         self._begun.clear()
+        self._stated.clear()
         self._cohort = iter(())
 
     def state(self) -> State:
@@ -167,7 +181,7 @@ class LocalNodes:
     def _carry_out(self, instruction: Instruction) -> Reply:
         try:
             data, worker = self._rows(instruction), self._worker
-            if isinstance(worker, Answering):
+            if isinstance(worker, InferenceWorker):
                 return worker.answer(instruction, data)
             prepared = self._desk.prepare(instruction)
             if instruction.action is Action.TRAIN:
@@ -183,8 +197,9 @@ class LocalNodes:
     def _rows(self, instruction: Instruction) -> Dataset:
         """Return the node's data; with federated evaluation the part that is meant."""
         rows = self._partition[self._partition.number(instruction.node)]
+        self._stated[instruction.node] = len(rows)
         if self._holds_out:
-            rng = streams.stream(self._task.seed, "holdout", instruction.node)
+            rng = seeding.stream(self._task.seed, "holdout", instruction.node)
             mixed = rng.permutation(rows)
             held = proportions.nearest(self._task.evaluation.holdout, len(rows))
             kept = min(max(held, 1), len(rows) - 1)

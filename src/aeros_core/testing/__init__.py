@@ -8,6 +8,9 @@ pytest runs the contract on your implementation::
     class TestMine(CollectorTests):
         def make(self):
             return Mine(trim=0.1)
+
+Begin with the contract of your role: there is one module for each. Tests of this package's own
+behaviour do not belong here; they are in the folder ``tests`` of the repository.
 """
 
 from aeros_core.testing.codec import CodecTests

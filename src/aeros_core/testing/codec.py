@@ -6,9 +6,10 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from aeros_core.arrays import Array
 from aeros_core.encoding import Encoded
-from aeros_core.parameters import Array, Parameters
-from aeros_core.roles import Codec
+from aeros_core.parameters import Parameters
+from aeros_core.roles.codec import Codec
 from aeros_core.testing.options import OptionsContract
 
 __all__ = ["CodecTests"]

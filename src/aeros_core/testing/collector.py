@@ -11,12 +11,12 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from aeros_core.arrays import Array
 from aeros_core.messages import Update
-from aeros_core.parameters import Array
-from aeros_core.roles import Collector
-from aeros_core.testing.memory import MemoryContract
+from aeros_core.roles.collector import Collector
+from aeros_core.testing.examples.updates import difference, sealed
+from aeros_core.testing.mixins.collector_state import MemoryContract
 from aeros_core.testing.options import OptionsContract
-from aeros_core.testing.updates import difference, sealed
 
 __all__ = ["CollectorTests"]
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
 from aeros_core.data import Batch
 from aeros_core.errors import ConfigError
-from aeros_core.records import Model
-from aeros_core.roles import Inferencer, Module
+from aeros_core.records import Model, Module
+from aeros_core.roles.inferencer import Inferencer, SupportsConcurrency
 from aeros_core.testing.options import OptionsContract
 
 __all__ = ["InferencerTests"]
@@ -80,6 +82,19 @@ class InferencerTests(OptionsContract):
         inferencer.load(self.other(), self.module())
         inferencer.load(self.model(), self.module())
         _assert_same(inferencer.predict(batch), first)
+
+    def test_threads_get_their_own_answers(self) -> None:
+        """With `SupportsConcurrency`, batches of several threads do not mix."""
+        inferencer, batch = self.loaded(), self.batch()
+        if not isinstance(inferencer, SupportsConcurrency):
+            return
+        assert isinstance(inferencer.concurrency, int)
+        assert inferencer.concurrency >= 1
+        asked = [{n: c[start:] for n, c in batch.items()} for start in range(_rows(batch))] * 8
+        with ThreadPoolExecutor(inferencer.concurrency) as threads:
+            answers = list(threads.map(inferencer.predict, asked))
+        for part, answer in zip(asked, answers, strict=True):
+            _assert_close(answer, inferencer.predict(part))
 
     def test_rows_do_not_depend_on_one_another(self) -> None:
         """A row alone is answered as it is among others, whatever their order."""

@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 
-from aeros_core.hookspecs import GROUPS
-from aeros_core.options import kinds
-from aeros_core.testing.opened import bait
+from aeros_core.hookspecs import OPTIONS
+from aeros_core.options.metadata import kinds
+from aeros_core.testing.audit import bait
 
 __all__ = ["OptionsContract", "undeclared"]
 
@@ -45,7 +45,7 @@ class OptionsContract:
         """Have a part do what it is for, once."""
 
     def test_options_that_name_files_or_addresses_say_so(self) -> None:
-        """An option called like a path or an address is declared with `aeros_core.options`."""
+        """An option called like a path or an address is declared with `metadata`."""
         kind = type(self.part())
         config = _config_of(kind)
         named = undeclared(config) if config else _named(_parameters(kind))
@@ -133,7 +133,7 @@ def _offered(module: str) -> Iterator[type[Any]]:
     for value in list(vars(held).values()) if held else ():
         if isinstance(value, type) and dataclasses.is_dataclass(value):
             yield value
-    for hook in GROUPS:
+    for hook in OPTIONS:
         if callable(offer := getattr(package, hook, None)):
             yield from dict(offer()).values()
 
@@ -169,6 +169,6 @@ def _message(kind: type[Any], config: type[Any] | None, names: list[str]) -> str
     return (
         f"option '{names[0]}' of {kind.__qualname__} names a file, a folder or an address, and is"
         f" not declared to; in {where} write"
-        f" '{names[0]}: str = {word}_option(\"\")', from aeros_core.options"
+        f" '{names[0]}: str = {word}_option(\"\")', from aeros_core.options.metadata"
         " (file_option, folder_option, address_option), so that a site can decide about it"
     )

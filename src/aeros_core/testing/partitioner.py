@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from aeros_core.data import Batch, Dataset, Partition
-from aeros_core.roles import Partitioner, Source, Transformer
-from aeros_core.testing.agreement import assert_same
+from aeros_core.roles.transformer import Partitioner, Source, Transformer
+from aeros_core.testing.assertions import assert_same
 from aeros_core.testing.options import OptionsContract
 
 __all__ = ["PartitionerTests"]

@@ -1,14 +1,14 @@
-"""The contract of `roles.Repository`, as tests to inherit."""
+"""The contract of `repository.Repository`, as tests to inherit."""
 
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
 
-from aeros_core.roles import Repository
-from aeros_core.testing.models import ModelsContract
+from aeros_core.roles.repository import Repository
+from aeros_core.testing.mixins.repository_models import ModelsContract
+from aeros_core.testing.mixins.repository_runs import RunsContract
 from aeros_core.testing.options import OptionsContract
-from aeros_core.testing.runs import RunsContract
 
 __all__ = ["RepositoryTests"]
 

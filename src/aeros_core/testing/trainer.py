@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 
 from aeros_core.data import Dataset
-from aeros_core.disclosure import Disclosure, disclosed_by
 from aeros_core.errors import DataError
 from aeros_core.messages import Action, Failure, Instruction, Update
 from aeros_core.parameters import Parameters
-from aeros_core.powers import SupportsCohort
-from aeros_core.roles import Trainer
+from aeros_core.roles.disclosure import Disclosure, disclosed_by
+from aeros_core.roles.trainer import SupportsCohort, Trainer
 from aeros_core.schema import Field, Schema
 from aeros_core.testing.options import OptionsContract
 

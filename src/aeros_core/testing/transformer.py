@@ -5,14 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from aeros_core.arrays import Array
 from aeros_core.data import Batch, Dataset
-from aeros_core.disclosure import Disclosure, disclosed_by
 from aeros_core.messages import State
-from aeros_core.parameters import Array
-from aeros_core.powers import SupportsAttribution, SupportsFit, SupportsState
-from aeros_core.roles import Partitioner, Source, Transformer
+from aeros_core.roles.disclosure import Disclosure, disclosed_by
+from aeros_core.roles.stateful import SupportsState
+from aeros_core.roles.transformer import (
+    Partitioner,
+    Source,
+    SupportsAttribution,
+    SupportsFit,
+    Transformer,
+)
 from aeros_core.schema import Schema
-from aeros_core.testing.agreement import (
+from aeros_core.testing.assertions import (
     assert_agrees,
     assert_close,
     assert_same,

@@ -10,14 +10,14 @@ import numpy as np
 
 from aeros_core import hookimpl
 from aeros_core.data import Dataset, Partition
-from aeros_core.disclosure import Disclosure
+from aeros_core.roles.disclosure import Disclosure
 from aeros_core.encoding import Encoded
 from aeros_core.errors import RepositoryError
 from aeros_core.messages import Update
 from aeros_core.parameters import Layout, Parameters
 from aeros_core.records import Checkpoint, Model, ModelInfo, Run
 from aeros_core.schema import Field, Schema
-from aeros_core.outcomes import Round
+from aeros_core.results import Round
 
 SCHEMA = Schema(
     (Field("point", "float32", (2,)), Field("label", "int64", (), categories=("a", "b", "c"))),

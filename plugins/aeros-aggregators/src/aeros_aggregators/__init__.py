@@ -1,11 +1,15 @@
 """Collectors: aggregation rules on numba kernels over flat vectors.
 
-Nothing heavy is imported here; numba comes with the rule that is chosen.
+Nothing heavy is imported here; numba comes with the rule that is chosen. Begin with
+`aeros_aggregators.rules.fedavg`, then `aeros_aggregators.reduction.weighted_sum`.
+
+The round loop does not belong here, see `aeros_core.federated`.
 """
 
 from typing import Any
 
-from aeros_aggregators import codec_config, config
+from aeros_aggregators import config
+from aeros_aggregators.config import codecs as config_codecs
 from aeros_core import hookimpl
 
 __all__ = ["aeros_codecs", "aeros_collectors", "aeros_rules"]
@@ -53,9 +57,9 @@ def aeros_rules() -> dict[str, type[Any]]:
 def aeros_codecs() -> dict[str, type[Any]]:
     """Offer compression of updates."""
     return {
-        "bfloat16": codec_config.BFloat16,
-        "float16": codec_config.Float16,
-        "int8": codec_config.Int8,
-        "randomk": codec_config.RandomK,
-        "topk": codec_config.TopK,
+        "bfloat16": config_codecs.BFloat16,
+        "float16": config_codecs.Float16,
+        "int8": config_codecs.Int8,
+        "randomk": config_codecs.RandomK,
+        "topk": config_codecs.TopK,
     }

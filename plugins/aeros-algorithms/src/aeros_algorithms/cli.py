@@ -12,16 +12,19 @@ from pathlib import Path
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
-from aeros_algorithms import keys, requirements, wheel
-from aeros_algorithms.folders import announce
+from aeros_algorithms.keys import ed25519
+from aeros_algorithms.keys.trust_folder import announce
 from aeros_algorithms.keys_cli import add_keys
-from aeros_algorithms.site import Site, allowed, fetch, verify
-from aeros_algorithms.statement import Refused, lock_of
-from aeros_core import locks, words
+from aeros_algorithms.policy import AlgorithmPolicy, allowed, fetch, verify
+from aeros_algorithms.wheels import requirements, wheel
+from aeros_algorithms.wheels.signed_statement import Refused, lock_of
+from aeros_core.cli import arguments
+from aeros_core.config import lockfile
 from aeros_core.errors import ConfigError, RepositoryError
 from aeros_core.records import Algorithm
-from aeros_core.storage_powers import SupportsAlgorithms
-from aeros_core.tables import table
+from aeros_core.reporting import text
+from aeros_core.reporting.tables import table
+from aeros_core.roles.repository import SupportsAlgorithms
 
 __all__ = ["add_algorithms"]
 
@@ -32,7 +35,7 @@ _VERBS = "keygen|keys|revoke|push|list|verify|lock|install"
 def add_algorithms(parser: argparse.ArgumentParser) -> None:
     """Give the command ``aeros algorithms`` its verbs."""
     verbs = parser.add_subparsers(required=True, metavar=_VERBS)
-    site = Site.here()
+    site = AlgorithmPolicy.here()
     add_keys(verbs, site)
     push = _verb(verbs, "push", _push, "DIST.whl", "sign a wheel and store it")
     listed = _verb(verbs, "list", _list, "[NAME …]", "every version, by name")
@@ -70,7 +73,7 @@ def _push(parsed: argparse.Namespace) -> int:
             "aeros algorithms push takes one wheel",
             hint="aeros algorithms push DIST.whl --key FILE; python -m build makes a wheel",
         )
-    key = keys.private(parsed.key)
+    key = ed25519.private(parsed.key)
     try:
         data = Path(names[0]).read_bytes()
     except OSError as error:
@@ -80,7 +83,7 @@ def _push(parsed: argparse.Namespace) -> int:
     found = _opened(names[0], data)
     digest = hashlib.sha256(data).hexdigest()
     unsigned = Algorithm(found.name, found.version, digest, len(data), key="", signature="")
-    algorithm = keys.sign(unsigned, key)
+    algorithm = ed25519.sign(unsigned, key)
     repository.store_algorithm(algorithm, data)
     if parsed.json:
         print(json.dumps(asdict(algorithm), indent=2))
@@ -128,9 +131,9 @@ def _list(parsed: argparse.Namespace) -> int:
 
 def _verify(parsed: argparse.Namespace) -> int:
     repository, names = _repository(parsed)
-    site = Site(keys=parsed.keys, root=Path())
+    site = AlgorithmPolicy(keys=parsed.keys, root=Path())
     announce(site.keys)
-    keys.trusted(site.keys)
+    ed25519.trusted(site.keys)
     chosen = _chosen(repository, names) if names else repository.algorithms()
     wrong = {f"{a.name}:{a.version}": _wrong(repository, site, a) for a in chosen}
     refused = {name: why for name, why in wrong.items() if why}
@@ -140,13 +143,13 @@ def _verify(parsed: argparse.Namespace) -> int:
         rows = [{"algorithm": name, "why": why} for name, why in refused.items()]
         print(table(rows, ["algorithm", "why"]))
     else:
-        print(f"{words.counted(len(wrong), 'algorithm')} verified, all by trusted keys")
+        print(f"{text.counted(len(wrong), 'algorithm')} verified, all by trusted keys")
     if refused:
         raise RepositoryError(f"{len(refused)} of {len(wrong)} algorithms would be refused")
     return 0
 
 
-def _wrong(repository: SupportsAlgorithms, site: Site, algorithm: Algorithm) -> str:
+def _wrong(repository: SupportsAlgorithms, site: AlgorithmPolicy, algorithm: Algorithm) -> str:
     try:
         verify(site, *repository.algorithm(algorithm.name, algorithm.version))
     except RepositoryError as error:
@@ -171,23 +174,25 @@ def _install(parsed: argparse.Namespace) -> int:
             "aeros algorithms install takes what to install from the lock",
             hint="aeros algorithms install --task NAME --lock FILE",
         )
-    site = Site(parsed.keys, parsed.root, Site.here().allowed | allowed(" ".join(parsed.allow)))
+    site = AlgorithmPolicy(
+        parsed.keys, parsed.root, AlgorithmPolicy.here().allowed | allowed(" ".join(parsed.allow))
+    )
     announce(site.keys)
-    for folder in fetch(site, parsed.task, locks.read(parsed.lock), repository):
+    for folder in fetch(site, parsed.task, lockfile.read(parsed.lock), repository):
         print(folder)
     return 0
 
 
 def _repository(parsed: argparse.Namespace) -> tuple[SupportsAlgorithms, list[str]]:
-    repository, names = words.repository(parsed.words)
+    repository, names = arguments.repository(parsed.words)
     if not isinstance(repository, SupportsAlgorithms):
-        raise words.without(repository, "SupportsAlgorithms", "keep algorithms")
+        raise arguments.without(repository, "SupportsAlgorithms", "keep algorithms")
     return repository, names
 
 
 def _chosen(repository: SupportsAlgorithms, names: Sequence[str]) -> list[Algorithm]:
     """Return the named versions, the highest where none is named."""
-    return [_one(repository, *words.named(name)) for name in names]
+    return [_one(repository, *arguments.named(name)) for name in names]
 
 
 def _one(repository: SupportsAlgorithms, name: str, version: str | None) -> Algorithm:

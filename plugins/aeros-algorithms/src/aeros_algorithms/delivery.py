@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from aeros_algorithms.folders import announce
-from aeros_algorithms.registering import registered
-from aeros_algorithms.site import Site, fetch
-from aeros_core.registry import Registry
-from aeros_core.storage_powers import SupportsAlgorithms
-from aeros_core.task import Pin
+from aeros_algorithms.activation import registered
+from aeros_algorithms.keys.trust_folder import announce
+from aeros_algorithms.policy import AlgorithmPolicy, fetch
+from aeros_core.plugins.registry import Registry
+from aeros_core.roles.repository import SupportsAlgorithms
+from aeros_core.tasks.algorithm_pin import AlgorithmPin
 
 __all__ = ["delivered"]
 
 
 @contextmanager
 def delivered(
-    task: str, pins: Mapping[str, Pin], repository: SupportsAlgorithms
+    task: str, pins: Mapping[str, AlgorithmPin], repository: SupportsAlgorithms
 ) -> Iterator[Registry]:
-    """Yield what is installed with what a task locks among it, by the rules of `Site.here`.
+    """Yield what is installed with what a task locks, by the rules of `AlgorithmPolicy.here`.
 
     Everything is verified each time, whatever was installed before.
 
@@ -27,7 +27,7 @@ def delivered(
         RepositoryError: An algorithm is not stored, or is refused.
         ConfigError: The site's keys cannot be read.
     """
-    site = Site.here()
+    site = AlgorithmPolicy.here()
     announce(site.keys)
     with registered(fetch(site, task, pins, repository)) as registry:
         yield registry

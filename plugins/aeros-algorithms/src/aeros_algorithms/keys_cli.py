@@ -8,11 +8,11 @@ from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from aeros_algorithms import keys, validity
-from aeros_algorithms.folders import announce, of_keys
-from aeros_algorithms.site import Site
+from aeros_algorithms.keys import ed25519, revocation
+from aeros_algorithms.keys.trust_folder import announce, of_keys
+from aeros_algorithms.policy import AlgorithmPolicy
 from aeros_core.errors import ConfigError
-from aeros_core.tables import table
+from aeros_core.reporting.tables import table
 
 __all__ = ["add_keys"]
 
@@ -20,7 +20,9 @@ _LONGEST = 36500
 """Days that a key may be good for, at most."""
 
 
-def add_keys(verbs: argparse._SubParsersAction[argparse.ArgumentParser], site: Site) -> None:
+def add_keys(
+    verbs: argparse._SubParsersAction[argparse.ArgumentParser], site: AlgorithmPolicy
+) -> None:
     """Add the verbs that are about keys.
 
     Args:
@@ -45,7 +47,7 @@ def add_keys(verbs: argparse._SubParsersAction[argparse.ArgumentParser], site: S
 
 def _keygen(parsed: argparse.Namespace) -> int:
     path = Path(_one(parsed, "keygen", "one file", "FILE"))
-    key = keys.generate(path, _last(parsed.days))
+    key = ed25519.generate(path, _last(parsed.days))
     if parsed.json:
         print(json.dumps({"key": key, "private": str(path), "public": f"{path}.pub"}, indent=2))
         return 0
@@ -65,7 +67,7 @@ def _last(days: int | None) -> date | None:
 
 def _keys(parsed: argparse.Namespace) -> int:
     announce(parsed.keys)
-    rows = [asdict(each) for each in validity.standings(parsed.keys)]
+    rows = [asdict(each) for each in revocation.standings(parsed.keys)]
     if parsed.json:
         print(json.dumps(rows, indent=2))
     else:
@@ -75,9 +77,9 @@ def _keys(parsed: argparse.Namespace) -> int:
 
 def _revoke(parsed: argparse.Namespace) -> int:
     word = _one(parsed, "revoke", "one key", "KEY|FILE.pub")
-    key = keys.identity(keys.public(Path(word))) if word.endswith(".pub") else word
+    key = ed25519.identity(ed25519.public(Path(word))) if word.endswith(".pub") else word
     announce(parsed.keys)
-    revoked = validity.revoke(parsed.keys, key, parsed.why)
+    revoked = revocation.revoke(parsed.keys, key, parsed.why)
     if parsed.json:
         print(json.dumps({"key": key, **asdict(revoked)}, indent=2))
     else:

@@ -1,9 +1,23 @@
-"""Tasks on real machines: ``controller=flower``, and ``aeros up``, ``executor``, ``down``."""
+"""Tasks on real machines: ``controller=flower``, and ``aeros up``, ``executor``, ``down``.
 
-from aeros_core import hookimpl
+Begin with `aeros_flower.controller.controller`, the task's side, and
+`aeros_flower.executor.executor`, the process on each machine; `aeros_flower.protocol` says what
+travels between them. `client_app` and `server_app` are the apps for Flower's own processes.
+
+The round loop does not belong here, see `aeros_core.federated`.
+"""
+
+from aeros_core import Command, hookimpl
 from aeros_flower.config import Flower, FlowerSimulation, Metrics
 
-__all__ = ["Flower", "FlowerSimulation", "Metrics", "aeros_callbacks", "aeros_controllers"]
+__all__ = [
+    "Flower",
+    "FlowerSimulation",
+    "Metrics",
+    "aeros_callbacks",
+    "aeros_commands",
+    "aeros_controllers",
+]
 
 
 @hookimpl
@@ -16,3 +30,14 @@ def aeros_controllers() -> dict[str, type]:
 def aeros_callbacks() -> dict[str, type]:
     """Offer ``callback=[metrics]``."""
     return {"metrics": Metrics}
+
+
+@hookimpl
+def aeros_commands() -> list[Command]:
+    """Offer the commands that start and stop controllers and executors."""
+    return [
+        Command("certs", "aeros_flower.cli.certs:add_certs", help="certificates and keys"),
+        Command("executor", "aeros_flower.cli.executor:add_executor", help="run an executor here"),
+        Command("up", "aeros_flower.cli.executor:add_up", help="start a controller that stands by"),
+        Command("down", "aeros_flower.cli.executor:add_down", help="stop what aeros up started"),
+    ]

@@ -19,19 +19,21 @@ from typing import Any, TypeVar
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
-from aeros_core import config, plugins, streams
+from aeros_core import seeding
+from aeros_core.config import store
 from aeros_core.errors import AerosError
 from aeros_core.messages import Action, Failure, Instruction, Reply
-from aeros_core.registry import Registry
-from aeros_flower import dialect, parcel, wire
-from aeros_flower.executor import Executor
-from aeros_flower.job import Job
-from aeros_flower.place import Place
-from aeros_flower.preparation import prepared
+from aeros_core.plugins import discovery
+from aeros_core.plugins.registry import Registry
+from aeros_flower.executor.executor import Executor
+from aeros_flower.executor.preparation import prepared
+from aeros_flower.executor.task_job import TaskJob
+from aeros_flower.protocol import flower_records, message_content, messages
+from aeros_flower.protocol.executor_info import ExecutorInfo
 from aeros_flower.site import redaction
 from aeros_flower.site.redaction import ErrorKind
 from aeros_flower.site.rules import Request
-from aeros_flower.start import say
+from aeros_flower.system.network import say
 
 __all__ = ["app", "initial_arrays", "simulated"]
 
@@ -49,19 +51,21 @@ _KEPT, _SINCE = "aeros", "aeros-since"
 @app.train("aeros")
 def serve(message: Message, context: Context) -> Message:
     """Answer a controller of aeros, as an executor does."""
-    return _silent(_served, message, context, Place.of_node(context.node_config))
+    return _silent(_served, message, context, ExecutorInfo.of_node(context.node_config))
 
 
 @simulated.train("aeros")
 def serve_simulated(message: Message, context: Context) -> Message:
     """Answer a controller whose user's own process this is."""
-    return _served(message, context, replace(Place.of_node(context.node_config), same_user=True))
+    return _served(
+        message, context, replace(ExecutorInfo.of_node(context.node_config), same_user=True)
+    )
 
 
-def _served(message: Message, context: Context, place: Place) -> Message:
+def _served(message: Message, context: Context, place: ExecutorInfo) -> Message:
     executor = _executor(_shared(place))
     content = message.content
-    if parcel.kind_of(content) == "prepare":
+    if message_content.kind_of(content) == "prepare":
         context.state.update({f"{_KEPT}.{name}": record for name, record in content.items()})
         context.state[_SINCE] = ConfigRecord({"since": secrets.token_hex(8)})
     elif executor.idle:
@@ -73,13 +77,13 @@ def _served(message: Message, context: Context, place: Place) -> Message:
         executor.answer(RecordDict(kept))
     executor.stand_in(place.name, str(context.state.config_records[_SINCE]["since"]))
     answer = executor.answer(content)
-    if parcel.kind_of(answer) == "prepared":
-        told = wire.unpack_note(answer, "prepared") | {"name": place.name}
-        answer = wire.pack_note("prepared", told)
+    if message_content.kind_of(answer) == "prepared":
+        told = messages.unpack_note(answer, "prepared") | {"name": place.name}
+        answer = messages.pack_note("prepared", told)
     return Message(answer, reply_to=message)
 
 
-def _shared(place: Place) -> str:
+def _shared(place: ExecutorInfo) -> str:
     """Return a place as text, the same for all nodes of this process that share an executor."""
     return json.dumps((place if place.own else replace(place, name="")).to_node())
 
@@ -103,8 +107,8 @@ class _Told(Exception):
 def train(message: Message, context: Context) -> Message:
     """Train from the arrays of a plain Flower strategy."""
     reply: Any = _silent(_follow, message, context, Action.TRAIN)
-    metrics = MetricRecord({**_floats(reply.metrics), dialect.EXAMPLES: reply.examples})
-    content = RecordDict({"arrays": dialect.arrays(reply.parameters), "metrics": metrics})
+    metrics = MetricRecord({**_floats(reply.metrics), flower_records.EXAMPLES: reply.examples})
+    content = RecordDict({"arrays": flower_records.arrays(reply.parameters), "metrics": metrics})
     return Message(content, reply_to=message)
 
 
@@ -112,7 +116,7 @@ def train(message: Message, context: Context) -> Message:
 def evaluate(message: Message, context: Context) -> Message:
     """Evaluate the arrays of a plain Flower strategy."""
     reply: Any = _silent(_follow, message, context, Action.EVALUATE)
-    metrics = MetricRecord({**_floats(reply.metrics), dialect.EXAMPLES: reply.examples})
+    metrics = MetricRecord({**_floats(reply.metrics), flower_records.EXAMPLES: reply.examples})
     return Message(RecordDict({"metrics": metrics}), reply_to=message)
 
 
@@ -125,12 +129,12 @@ def initial_arrays(words: str) -> ArrayRecord:
     Raises:
         ConfigError: They name what does not exist.
     """
-    registry = plugins.discover()
-    return dialect.arrays(Job(registry, _composed(words, registry), None).initial())
+    registry = discovery.discover()
+    return flower_records.arrays(TaskJob(registry, _composed(words, registry), None).initial())
 
 
 def _follow(message: Message, context: Context, action: Action) -> Reply:
-    told = _shared(Place.of_node(context.node_config))
+    told = _shared(ExecutorInfo.of_node(context.node_config))
     site = _executor(told).site
     try:
         job, seed = _job(str(context.run_config.get("aeros", "")), told)
@@ -142,7 +146,7 @@ def _follow(message: Message, context: Context, action: Action) -> Reply:
         if isinstance(reply, Failure):
             raise _Told(reply.reason)
         site.sent_replies([reply], getattr(reply, "nbytes", 0), job.rows)
-    except dialect.Odd as error:  # of the message alone, so its sender may know
+    except flower_records.UnexpectedRecord as error:  # of the message alone, so its sender may know
         raise _Told(str(error)) from None
     except (AerosError, ValueError) as error:
         say(redaction.whole(error))
@@ -151,7 +155,7 @@ def _follow(message: Message, context: Context, action: Action) -> Reply:
 
 
 def _instruction(
-    message: Message, context: Context, action: Action, job: Job, seed: int
+    message: Message, context: Context, action: Action, job: TaskJob, seed: int
 ) -> Instruction:
     """Return what a message of Flower's usual dialect asks of a client."""
     name = job.nodes.name(_number(context.node_config, len(job.nodes)))
@@ -163,9 +167,9 @@ def _instruction(
     return Instruction(
         round=number,
         node=name,
-        parameters=dialect.read(arrays, job.layout),
+        parameters=flower_records.read(arrays, job.layout),
         action=action,
-        seed=streams.seed(seed, str(action), number, name),
+        seed=seeding.seed(seed, str(action), number, name),
         scalars=scalars,
     )
 
@@ -184,18 +188,18 @@ def _number(node: Mapping[str, Any], clients: int) -> int:
 
 @lru_cache(maxsize=4)
 def _executor(told: str) -> Executor:
-    return Executor(Place.of_node(json.loads(told)))
+    return Executor(ExecutorInfo.of_node(json.loads(told)))
 
 
 def _composed(words: str, registry: Registry) -> dict[str, Any]:
-    with config.kept():
-        return config.plain(config.load(shlex.split(words), registry))
+    with store.preserved_store():
+        return store.plain(store.load(shlex.split(words), registry))
 
 
 @lru_cache(maxsize=2)
-def _job(words: str, told: str) -> tuple[Job, int]:
+def _job(words: str, told: str) -> tuple[TaskJob, int]:
     """Return what a task's words ask for, where the site of a place allows it, and its seed."""
-    registry, place = plugins.discover(), Place.of_node(json.loads(told))
+    registry, place = discovery.discover(), ExecutorInfo.of_node(json.loads(told))
     site = _executor(told).site
     data = _composed(words, registry)
     asked = Request(data)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from aeros_core.options import address_option, file_option, folder_option
+from aeros_core.options.metadata import address_option, file_option, folder_option
 
 __all__ = ["Flower", "FlowerSimulation", "Metrics"]
 
@@ -46,7 +46,7 @@ class Flower:
             --run-config``.
     """
 
-    _target_: str = "aeros_flower.controller.FlowerController"
+    _target_: str = "aeros_flower.controller.controller.FlowerController"
     superlink: str | None = address_option()
     ca: str | None = file_option()
     host: str = address_option("127.0.0.1")
@@ -77,7 +77,7 @@ class FlowerSimulation:
         wait: Seconds to wait for them before the first round.
     """
 
-    _target_: str = "aeros_flower.simulation.SimulationController"
+    _target_: str = "aeros_flower.controller.simulation.SimulationController"
     nodes: int = 2
     cpus: float = 1.0
     gpus: float = 0.0

@@ -18,9 +18,9 @@ from prometheus_client.process_collector import ProcessCollector
 
 from aeros_core.errors import ConfigError
 from aeros_core.hookspecs import hookimpl
-from aeros_core.outcomes import Round, Status
-from aeros_core.task import Task
-from aeros_flower.start import is_loopback
+from aeros_core.results import Round, Status
+from aeros_core.tasks.task import Task
+from aeros_flower.system.network import is_loopback
 
 __all__ = [
     "MESSAGES",
@@ -81,7 +81,7 @@ def count_bytes(direction: str, size: int) -> None:
 
 
 def count_refusal(why: str, _address: str) -> None:
-    """Count a request that the gate refused; see `gate.Gate`."""
+    """Count a request that the gate refused; see `access_control.AccessControl`."""
     REFUSED.labels(why).inc()
 
 

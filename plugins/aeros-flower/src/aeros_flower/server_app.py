@@ -13,11 +13,12 @@ from typing import Any
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
-from aeros_core import compose, config, plugins
+from aeros_core.config import build, store
 from aeros_core.errors import ConfigError
-from aeros_core.progress import progress
-from aeros_flower.grid import GridPost
-from aeros_flower.simulation import rounds
+from aeros_core.plugins import discovery
+from aeros_core.reporting.progress import progress
+from aeros_flower.controller.simulation import rounds
+from aeros_flower.superlink.grid import GridTransport
 
 __all__ = ["app"]
 
@@ -33,11 +34,11 @@ def main(grid: Grid, context: Context) -> None:
     told = context.run_config
     words = shlex.split(str(told.get("aeros", "")))
     nodes, wait = _number(told.get("nodes", 1), "nodes", 1), _number(told.get("wait", 300), "wait")
-    registry = plugins.discover()
-    with config.kept():
-        cfg = config.load(words, registry)
-    job = compose.build(cfg, registry, listeners=[progress()])
-    rounds(job.task, job.parts, GridPost(grid, _TICK), int(nodes), wait)
+    registry = discovery.discover()
+    with store.preserved_store():
+        cfg = store.load(words, registry)
+    job = build.build(cfg, registry, listeners=[progress()])
+    rounds(job.task, job.parts, GridTransport(grid, _TICK), int(nodes), wait)
 
 
 def _number(value: Any, name: str, least: float = 0.0) -> float:

@@ -1,6 +1,9 @@
 """aeros-graphs: inferencers that ask others, here or elsewhere.
 
-Importing this module imports no numpy; see `aeros_graphs.config` for the options.
+Importing this module imports no numpy; see `aeros_graphs.config` for the options. Begin with
+`aeros_graphs.graph`, the base of all, then `aeros_graphs.switch`.
+
+Models do not belong here: a graph asks inferencers of other plugins.
 """
 
 from __future__ import annotations

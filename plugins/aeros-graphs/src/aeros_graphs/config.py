@@ -16,7 +16,7 @@ from dataclasses import field as made
 from enum import Enum
 from typing import Any
 
-from aeros_core.options import address_option, file_option, variable_option
+from aeros_core.options.metadata import address_option, file_option, variable_option
 
 __all__ = ["Combine", "Ensemble", "Onward", "Remote", "Sequence", "Splitter", "Switch"]
 
@@ -140,9 +140,10 @@ class Remote:
         token: Name of the environment variable with a bearer token; none is sent if unset.
         ca: File of certificates to trust, PEM; null: those of the system.
         binary: Tensors as raw bytes; false: as JSON, for servers without that extension.
+        concurrency: Batches that are under way at the same time, each over a connection.
     """
 
-    _target_: str = "aeros_graphs.remote.RemoteInferencer"
+    _target_: str = "aeros_graphs.remote.inferencer.RemoteInferencer"
     url: str = address_option("http://127.0.0.1:8080")
     model: str | None = None
     version: str = ""
@@ -155,3 +156,4 @@ class Remote:
     token: str = variable_option("AEROS_REMOTE_TOKEN")
     ca: str | None = file_option()
     binary: bool = True
+    concurrency: int = 16

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from aeros_core.arrays import Array
 from aeros_core.data import Batch
 from aeros_core.errors import ConfigError
-from aeros_core.parameters import Array
+from aeros_core.records import Model, Module
 from aeros_graphs.config import Combine
 from aeros_graphs.graph import Graph
 
@@ -28,6 +29,16 @@ class EnsembleInferencer(Graph):
         super().__init__(members, least=2)
         self._combine = Combine(combine)
         self._pool = ThreadPoolExecutor(len(members)) if parallel else None
+
+    def load(self, model: Model, module: Module | None = None) -> None:
+        """Have every member load its model, and take a thread for each batch of each.
+
+        Raises:
+            AerosError: One of them cannot; it is named.
+        """
+        super().load(model, module)
+        if self._pool is not None:
+            self._pool = ThreadPoolExecutor(len(self.members) * self.concurrency)
 
     def predict(self, batch: Batch) -> Batch:
         """Return one answer of all members.

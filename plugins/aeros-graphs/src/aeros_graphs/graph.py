@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -11,14 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aeros_core.counts import Count
+from aeros_core.arrays import Array
 from aeros_core.data import Batch
 from aeros_core.errors import AerosError, ConfigError
-from aeros_core.parameters import Array
-from aeros_core.powers import SupportsCounts
-from aeros_core.records import Model
-from aeros_core.roles import Inferencer, Module
-from aeros_graphs.tally import Tally
+from aeros_core.records import Model, Module
+from aeros_core.roles.inferencer import Count, Inferencer, SupportsConcurrency, SupportsMetrics
+from aeros_graphs.member_statistics import MemberStatistics
 
 __all__ = ["Graph", "deal", "ordered", "rows_of"]
 
@@ -26,7 +25,9 @@ _USUAL: dict[str, Any] = {"model": None, "inferencer": None, "weight": 1.0}
 
 
 class Graph:
-    """An inferencer that asks others.
+    """An inferencer that asks others, for several threads at the same time.
+
+    A member is asked by as many threads at once as it supports, most by one: the others wait.
 
     Args:
         members: By name; what each is, as `aeros_graphs.config` says.
@@ -47,11 +48,13 @@ class Graph:
         # Hydra puts those whose inferencer is chosen in front, so as typed is no order.
         self.members = {name: _member(name, members[name]) for name in sorted(members)}
         self.taken: Mapping[str, Inferencer] = {}
-        self._tallies = {name: Tally() for name in self.members}
+        self._tallies = {name: MemberStatistics() for name in self.members}
+        self._turns: dict[str, threading.Semaphore] = {}
 
     def take(self, members: Mapping[str, Inferencer]) -> None:
         """Take what answers as each member."""
         self.taken = members
+        self._turns = _turns(members)
 
     def load(self, model: Model, module: Module | None = None) -> None:
         """Have every member take its model up.
@@ -64,6 +67,12 @@ class Graph:
                 member.load(model, module)
             except AerosError as error:
                 raise _of(name, error) from error
+        self._turns = _turns(self.taken)  # what a member supports is known once it is loaded
+
+    @property
+    def concurrency(self) -> int:
+        """Number of threads that may ask at the same time: of the member that supports most."""
+        return max(map(_concurrency, self.taken.values()), default=1)
 
     def asked(self, name: str, batch: Batch) -> Batch:
         """Return what one member answers.
@@ -74,14 +83,15 @@ class Graph:
         """
         if name not in self.taken:
             raise ConfigError("no model is loaded", hint="call load first")
-        started, rows = time.perf_counter(), None
-        try:
-            answer = self.taken[name].predict(batch)
-            rows = rows_of(batch)
-        except AerosError as error:
-            raise _of(name, error) from error
-        finally:
-            self._tallies[name].add(time.perf_counter() - started, rows)
+        with self._turns[name]:
+            started, rows = time.perf_counter(), None
+            try:
+                answer = self.taken[name].predict(batch)
+                rows = rows_of(batch)
+            except AerosError as error:
+                raise _of(name, error) from error
+            finally:
+                self._tallies[name].add(time.perf_counter() - started, rows)
         return answer
 
     def counts(self) -> Iterator[Count]:
@@ -89,7 +99,7 @@ class Graph:
         for name, tally in self._tallies.items():
             yield from tally.counts(name)
             member = self.taken.get(name)
-            own: Iterable[Count] = member.counts() if isinstance(member, SupportsCounts) else ()
+            own: Iterable[Count] = member.counts() if isinstance(member, SupportsMetrics) else ()
             for count in own:
                 inner = count.labels.get("member")
                 named = f"{name}.{inner}" if inner else name
@@ -100,6 +110,15 @@ class Graph:
         """The members' weights, which add up to 1."""
         weights = np.array([member["weight"] for member in self.members.values()], np.float64)
         return np.asarray(weights / weights.sum())
+
+
+def _concurrency(member: Inferencer) -> int:
+    """Return the number of threads that may ask a member at the same time."""
+    return member.concurrency if isinstance(member, SupportsConcurrency) else 1
+
+
+def _turns(members: Mapping[str, Inferencer]) -> dict[str, threading.Semaphore]:
+    return {name: threading.Semaphore(_concurrency(one)) for name, one in members.items()}
 
 
 def _of(name: str, error: AerosError) -> AerosError:

@@ -12,7 +12,7 @@ __all__ = ["SequenceInferencer"]
 
 
 class SequenceInferencer(Graph):
-    """Gives each member what the one before it answered; options as `config.Sequence`.
+    """Gives each member what the one before it answered; options as `store.Sequence`.
 
     Raises:
         ConfigError: There is no member, or the order does not name each once.

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aeros_core.arrays import Array
 from aeros_core.data import Batch
 from aeros_core.errors import ConfigError
-from aeros_core.parameters import Array
 from aeros_graphs.graph import Graph, deal, rows_of
 
 __all__ = ["SplitterInferencer"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aeros_core.arrays import Array
 from aeros_core.data import Batch
 from aeros_core.errors import ConfigError, DataError, RemoteError
-from aeros_core.parameters import Array
-from aeros_core.words import counted
+from aeros_core.reporting.text import counted
 from aeros_graphs.config import Onward
 from aeros_graphs.graph import Graph, deal, ordered
 
@@ -75,7 +76,7 @@ class SwitchInferencer(Graph):
         self._order = ordered(members, order) if field is None else []
         self._threshold, self._field = threshold, field
         self._onward, self._fallback = Onward(onward), fallback
-        self._quiet, self._unsure = 0.0, 0
+        self._quiet, self._unsure, self._telling = 0.0, 0, threading.Lock()
         self._cases, self._otherwise = cases, otherwise
 
     def predict(self, batch: Batch) -> Batch:
@@ -133,12 +134,13 @@ class SwitchInferencer(Graph):
 
     def _tell(self, name: str, rows: int, error: RemoteError) -> None:
         """Say that rows were answered without being sure: at once, then all of a minute."""
-        self._unsure += rows
-        if (now := time.monotonic()) < self._quiet:
-            return
+        with self._telling:
+            self._unsure += rows
+            if (now := time.monotonic()) < self._quiet:
+                return
+            rows, self._unsure, self._quiet = self._unsure, 0, now + _QUIET
         told = "answered by member '%s' instead, which is not sure:"
-        _log.warning(f"%s; {told} %s", error.asked, name, counted(self._unsure, "row"))
-        self._quiet, self._unsure = now + _QUIET, 0
+        _log.warning(f"%s; {told} %s", error.asked, name, counted(rows, "row"))
 
 
 def _parted(name: str, answer: Batch) -> tuple[Batch, Batch]:

@@ -1,6 +1,9 @@
 """aeros-onnx: models as ONNX, and an inferencer on onnxruntime.
 
-Importing this module imports neither onnx nor onnxruntime.
+Importing this module imports neither onnx nor onnxruntime. Begin with `aeros_onnx.inferencer` and
+`aeros_onnx.graph`; files come in through `aeros_onnx.validation`.
+
+Export of one framework's layers does not belong here; its plugin brings it, as aeros-torch does.
 """
 
 from __future__ import annotations
@@ -8,9 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from aeros_core import hookimpl
+from aeros_core import Format, hookimpl
 
-__all__ = ["Onnx", "Quantise", "aeros_inferencers"]
+__all__ = ["Onnx", "Quantise", "aeros_formats", "aeros_inferencers"]
 
 
 class Quantise(Enum):
@@ -47,3 +50,9 @@ class Onnx:
 def aeros_inferencers() -> dict[str, type]:
     """Offer ``inferencer=onnx``."""
     return {"onnx": Onnx}
+
+
+@hookimpl
+def aeros_formats() -> list[Format]:
+    """Offer ONNX files."""
+    return [Format("onnx", "aeros_onnx.file_format", suffixes=(".onnx",))]

@@ -14,13 +14,26 @@ import numpy as np
 import onnx
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
+from aeros_core.arrays import Array, on_host
 from aeros_core.errors import ConfigError, RepositoryError
-from aeros_core.parameters import Array, Parameters, on_host
+from aeros_core.parameters import Parameters
 from aeros_core.records import Model
 from aeros_core.schema import Field, Schema
-from aeros_onnx import reading
+from aeros_onnx import validation
+from aeros_onnx.session import LARGE
+from aeros_onnx.traversal import required_inputs
 
-__all__ = ["GRAPH", "described", "field_of", "holds_graph", "packed", "unpacked", "whole"]
+__all__ = [
+    "GRAPH",
+    "described",
+    "field_of",
+    "fields_of",
+    "holds_graph",
+    "packed",
+    "runnable",
+    "unpacked",
+    "whole",
+]
 
 GRAPH = "onnx.graph"
 """Name of the tensor, uint8, that holds the graph."""
@@ -33,7 +46,9 @@ def holds_graph(model: Model) -> bool:
     return any(t.name == GRAPH and t.dtype == "uint8" for t in model.parameters.layout.tensors)
 
 
-def packed(proto: ModelProto, name: str, **told: Any) -> Model:
+def packed(
+    proto: ModelProto, name: str, weights: Mapping[str, Array] | None = None, **told: Any
+) -> Model:
     """Return a checked graph as a model.
 
     What a file of ours says of its model comes back. From others the graph's inputs are the
@@ -42,6 +57,7 @@ def packed(proto: ModelProto, name: str, **told: Any) -> Model:
     Args:
         proto: The graph; not changed.
         name: Name of the model.
+        weights: Initialisers that are no part of the graph, by name.
         told: What to say of it in place of what the file says, as `Model` names it.
 
     Raises:
@@ -54,12 +70,12 @@ def packed(proto: ModelProto, name: str, **told: Any) -> Model:
     held = [t for t in proto.graph.initializer if t.data_type != TensorProto.STRING]
     del bare.graph.initializer[:]
     bare.graph.initializer.extend(kept)
-    tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in held}
+    tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in held} | dict(weights or {})
     if GRAPH in tensors:
         raise ConfigError(f"a tensor called '{GRAPH}' has no place here", hint="rename it")
     tensors[GRAPH] = np.frombuffer(bare.SerializeToString(deterministic=True), np.uint8)
     said = _said(proto)
-    said.setdefault("schema", Schema(_fields(proto)))
+    said.setdefault("schema", Schema(fields_of(proto)))
     return Model(name, Parameters.of(tensors), **(said | told))
 
 
@@ -77,12 +93,39 @@ def whole(model: Model) -> tuple[ModelProto, bytes]:
 
     Raises:
         RepositoryError: What is stored is no graph.
+        ConfigError: It is larger than one file can be; `runnable` has no such bound.
     """
+    if model.parameters.layout.nbytes > validation.LARGEST:
+        raise ConfigError(
+            f"model '{model.name}' is larger than an ONNX file can be, "
+            f"{validation.LARGEST:,} bytes",
+            exists="inferencer=onnx with inferencer.quantise=none takes it as it is",
+            hint="to export it: aeros models export NAME FILE.safetensors",
+        )
     tensors = {key: on_host(array) for key, array in model.parameters.items()}
-    proto = reading.parsed(np.asarray(tensors.pop(GRAPH)).tobytes(), f"model '{model.name}'")
+    proto = validation.parsed(np.asarray(tensors.pop(GRAPH)).tobytes(), f"model '{model.name}'")
     proto.graph.initializer.extend(_tensor(key, array) for key, array in tensors.items())
     data = proto.SerializeToString()
-    return reading.checked(proto, f"model '{model.name}'", data), data
+    return validation.checked(proto, f"model '{model.name}'", data), data
+
+
+def runnable(model: Model) -> tuple[bytes, Mapping[str, Array]]:
+    """Return the graph of a model, and its large initialisers, which lie where they are.
+
+    They are not serialised: that takes memory, and ends at 2 GB.
+
+    Raises:
+        RepositoryError: What is stored is no graph.
+    """
+    tensors = {key: on_host(array) for key, array in model.parameters.items()}
+    where = f"model '{model.name}'"
+    proto = validation.parsed(np.asarray(tensors.pop(GRAPH)).tobytes(), where)
+    large = {k: np.asarray(a, order="C") for k, a in tensors.items() if a.nbytes >= LARGE}
+    small = (_tensor(key, array) for key, array in tensors.items() if key not in large)
+    proto.graph.initializer.extend(small)
+    data = proto.SerializeToString()
+    validation.checked(proto, where, data, large)
+    return data, large
 
 
 def _tensor(name: str, array: Array) -> TensorProto:
@@ -130,9 +173,9 @@ def _said(proto: ModelProto) -> dict[str, Any]:
     return said
 
 
-def _fields(proto: ModelProto) -> tuple[Field, ...]:
-    initialised = {tensor.name for tensor in proto.graph.initializer}
-    return tuple(field_of(value) for value in proto.graph.input if value.name not in initialised)
+def fields_of(proto: ModelProto) -> tuple[Field, ...]:
+    """Return the inputs that a request brings, as fields."""
+    return tuple(field_of(value) for value in required_inputs(proto))
 
 
 def field_of(value: ValueInfoProto) -> Field:
@@ -143,11 +186,6 @@ def field_of(value: ValueInfoProto) -> Field:
         raise ConfigError(
             f"input '{value.name}' of the graph is no tensor with a dimension for examples",
             hint="export it with inputs of shape (examples, …)",
-        )
-    if dims[0] not in (None, 0):
-        raise ConfigError(
-            f"input '{value.name}' of the graph takes {dims[0]} examples, no other number",
-            hint="export it with a dynamic first dimension",
         )
     return Field(value.name, _dtype(value.name, kind.elem_type), tuple(dims[1:]))
 

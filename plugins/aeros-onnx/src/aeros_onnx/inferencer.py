@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from aeros_core.arrays import Array
 from aeros_core.data import Batch
 from aeros_core.errors import ConfigError, DataError
-from aeros_core.parameters import Array
-from aeros_core.records import Model
-from aeros_core.roles import Module
+from aeros_core.records import Model, Module
 from aeros_core.schema import Field
 from aeros_onnx import Quantise
-from aeros_onnx.session import Running, providers, quantised
-from aeros_onnx.writing import serialised, written
+from aeros_onnx.export import serialised, written
+from aeros_onnx.graph import holds_graph, runnable
+from aeros_onnx.session import OnnxSession, providers, quantised
 
 __all__ = ["OnnxInferencer"]
 
@@ -43,9 +43,10 @@ class OnnxInferencer:
         self._int8 = (quantise if isinstance(quantise, Quantise) else Quantise[quantise]) is (
             Quantise.int8
         )
-        self._running: Running | None = None
+        self._running: OnnxSession | None = None
         self._fields: tuple[Field, ...] = ()
         self._names: tuple[str, ...] = ()
+        self._fixed: int | None = None
 
     def load(self, model: Model, module: Module | None = None) -> None:
         """Take up a graph, or have the model's module written as one.
@@ -56,9 +57,12 @@ class OnnxInferencer:
             RepositoryError: onnxruntime cannot run it.
         """
         if self._int8:
-            running = Running(quantised(written(model, module)), **self._options)
+            running = OnnxSession(quantised(written(model, module)), **self._options)
+        elif holds_graph(model):
+            data, weights = runnable(model)
+            running = OnnxSession(data, weights=weights, **self._options)
         else:
-            running = Running(serialised(model, module), **self._options)
+            running = OnnxSession(serialised(model, module), **self._options)
         self._fields = tuple(f for f in model.schema.features if f.name in running.inputs)
         if missing := running.inputs.keys() - {f.name for f in self._fields}:
             raise ConfigError(
@@ -66,7 +70,13 @@ class OnnxInferencer:
                 exists=", ".join(model.schema.names),
             )
         self._names = model.schema.names
+        self._fixed = running.fixed_rows
         self._running = running
+
+    @property
+    def fixed_rows(self) -> int | None:
+        """Rows that the loaded graph takes at a time, no other number; None: any."""
+        return self._fixed
 
     def predict(self, batch: Batch) -> Batch:
         """Return the graph's outputs; the target may be in the batch.
@@ -84,15 +94,45 @@ class OnnxInferencer:
             )
         columns = {field.name: _column(batch, field) for field in self._fields}
         rows = len(next(iter(columns.values())))
-        starts = range(0, max(rows, 1), self._batch_size)
+        at_once = self._fixed or self._batch_size
         parts = [
-            self._running({n: c[start : start + self._batch_size] for n, c in columns.items()})
-            for start in starts
+            self._computed({n: c[start : start + at_once] for n, c in columns.items()})
+            for start in range(0, max(rows, 1), at_once)
         ]
         return parts[0] if len(parts) == 1 else _joined(parts)
 
+    def _computed(self, columns: dict[str, Array]) -> dict[str, Array]:
+        """Return the outputs for some rows; those of a fixed number are filled up, and cut."""
+        assert self._running is not None  # noqa: S101 - predict has looked
+        rows = len(next(iter(columns.values())))
+        if self._fixed is None or self._fixed == rows:
+            return self._running(columns)
+        fixed = self._fixed
+        outputs = self._running({name: _filled(c, fixed) for name, c in columns.items()})
+        return {name: output[:rows] for name, output in outputs.items()}
+
+
+def _filled(column: Array, rows: int) -> Array:
+    """Return a column with its last row repeated up to a number of rows; zeros where it has none.
+
+    A row that is there already brings no value that the graph was not given.
+    """
+    if not len(column):
+        return np.full(
+            (rows, *column.shape[1:]), "" if column.dtype.kind == "O" else 0, column.dtype
+        )
+    return np.concatenate([column, np.repeat(column[-1:], rows - len(column), axis=0)])
+
 
 def _joined(parts: list[dict[str, Array]]) -> Mapping[str, Array]:
+    for name in parts[0]:
+        shapes = dict.fromkeys(part[name].shape[1:] for part in parts)
+        if len(shapes) > 1:
+            raise ConfigError(
+                f"output '{name}' of the graph has another shape for each row:"
+                f" {', '.join(map(str, [*shapes][:3]))}",
+                hint="ask with one row at a time",
+            )
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 

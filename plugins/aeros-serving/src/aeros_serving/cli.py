@@ -8,12 +8,13 @@ import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, fields
+from enum import Enum
 from inspect import getdoc
 from typing import Any
 
 from aeros_core.errors import ConfigError
-from aeros_serving.batching import Batching
-from aeros_serving.config import Serving, Where
+from aeros_serving.config import Serving, options_of
+from aeros_serving.models.batching import Batching
 
 __all__ = ["add_serve"]
 
@@ -67,36 +68,35 @@ def _spelled(value: Any) -> str:
     """Return a default as it is typed."""
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, Where):
+    if isinstance(value, Enum):
         return value.name
     return str(value).replace(" ", "")
 
 
 def _serve(parsed: argparse.Namespace) -> int:
-    from aeros_core import compose, config, plugins
+    from aeros_core.config import store
+    from aeros_core.plugins import discovery
 
     models, overrides = _told(parsed.words, shown=bool(parsed.cfg))
-    registry = plugins.discover()
-    _store(config)
-    node = config.load(overrides, registry, root="serve")
+    registry = discovery.discover()
+    _store(store)
+    node = store.load(overrides, registry, root="serve")
     if parsed.cfg:
         from omegaconf import OmegaConf
 
         print(OmegaConf.to_yaml(node), end="")
         return 0
-    cfg = config.plain(node)
-    options = _options(cfg["serving"])
-    repository = compose.build_part(registry, "repository", cfg["repository"])
-    from aeros_serving.running import run
-    from aeros_serving.served import Loader
-    from aeros_serving.server import Server
+    cfg = store.plain(node)
+    from aeros_serving.launch import server_of
+    from aeros_serving.lifecycle import run
+    from aeros_serving.workers.configuration import Configuration
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("aeros_serving").setLevel(logging.INFO)
     chosen = any(word.lstrip("+~").startswith("inferencer") for word in overrides)
     inferencer = cfg["inferencer"] if chosen else None
-    server = Server(Loader(registry, repository, inferencer), options)
-    run(server, models)
+    options = options_of(cfg["serving"])
+    run(server_of(Configuration(cfg["repository"], inferencer, options)), models)
     return 0
 
 
@@ -123,11 +123,5 @@ def _told(words: Sequence[str], shown: bool = False) -> tuple[list[str], list[st
 def _store(config: Any) -> None:
     from hydra.core.config_store import ConfigStore
 
-    node = config.thawed(Serving)
+    node = config.structured(Serving)
     ConfigStore.instance().store(group="serving", name="oip", node=node, provider="aeros-serving")
-
-
-def _options(node: dict[str, Any]) -> Serving:
-    known = {each.name for each in fields(Serving)}
-    values = {key: value for key, value in node.items() if key in known}
-    return Serving(**values | {"where": Where[str(node["where"])]})

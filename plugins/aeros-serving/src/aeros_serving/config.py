@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Any
 
-from aeros_core.options import address_option, file_option
+from aeros_core.options.metadata import address_option, file_option
 
-__all__ = ["LOOPBACK", "Promote", "Serving", "Where"]
+__all__ = ["LOOPBACK", "Mode", "NonFinite", "Promote", "Serving", "Where", "options_of"]
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -19,6 +20,28 @@ class Where(Enum):
     auto = "auto"
     inline = "inline"
     thread = "thread"
+
+
+class Mode(Enum):
+    """Which requests go through a model together."""
+
+    auto = "auto"
+    always = "always"
+    never = "never"
+
+
+class NonFinite(Enum):
+    """What becomes of an answer in JSON with NaN or infinity, which JSON has not."""
+
+    refuse = "refuse"
+
+
+class Compression(Enum):
+    """How answers of the gRPC protocol are compressed, for clients that take it."""
+
+    none = "none"
+    gzip = "gzip"
+    deflate = "deflate"
 
 
 @dataclass
@@ -58,7 +81,8 @@ class Serving:
             that are there already.
         max_queue: Requests that wait for one model; beyond, they are refused.
         deadline: Seconds after which a request that still waits is refused; 0: never.
-        models: Options of single models among the five above: ``{name: {option: value}}``.
+        models: Options of single models among the five above and ``batching``:
+            ``{name: {option: value}}``.
         where: Where models compute; ``auto``: a model that answers one row in less than
             0.5 ms, and asks no other, is not worth a thread.
         poll: Seconds between two looks at the repository, for tags that have moved; 0: none.
@@ -68,12 +92,21 @@ class Serving:
         max_unfinished: Bytes of requests that have not come whole, of all clients together;
             0: four times ``max_body``. Where they are more, the request that has been coming
             longest is refused.
-        max_connections: Connections of clients, of both protocols together.
+        max_connections: Connections of REST clients; a new one takes the place of the one that
+            has waited longest. By gRPC calls whose message has not arrived.
         read_timeout: Seconds in which a request has to arrive whole.
         idle_timeout: Seconds after which a connection that asks nothing is closed, and an
             answer given up that its client does not take.
         drain: Seconds that requests are given to end after SIGTERM.
         control: Whether clients may load and unload models.
+        batching: Which requests go through a model together; ``auto``: those for a version whose
+            predictions of a row are the same whichever rows are beside it, as seen when it is
+            loaded; ``always``; ``never``.
+        non_finite: What becomes of an answer in JSON with NaN or infinity: null, they are null
+            there and the header Aeros-Non-Finite names the outputs; ``refuse``, it is refused.
+        workers: Processes that answer requests at the same ports; 1: this one alone. On Linux.
+        grpc_compression: How gRPC answers are compressed, ``gzip`` or ``deflate``, for clients
+            that take it; ``none``: not at all.
     """
 
     _target_: str = "aeros_serving.server.Server"
@@ -101,3 +134,24 @@ class Serving:
     idle_timeout: float = 120.0
     drain: float = 30.0
     control: bool = True
+    batching: Mode = Mode.auto
+    non_finite: NonFinite | None = None
+    workers: int = 1
+    grpc_compression: Compression = Compression.none
+
+
+_ENUMS: dict[str, type[Enum]] = {
+    "where": Where,
+    "batching": Mode,
+    "non_finite": NonFinite,
+    "grpc_compression": Compression,
+}
+
+
+def options_of(values: Mapping[str, Any]) -> Serving:
+    """Return options from plain data, in which enums go by their names; others are left out."""
+    known = {each.name: values[each.name] for each in fields(Serving) if each.name in values}
+    for name, kind in _ENUMS.items():
+        if isinstance(value := known.get(name), str):
+            known[name] = kind[value]
+    return Serving(**known)

@@ -6,11 +6,13 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from aeros_core import compose, hookimpl, plugins
+from aeros_core import hookimpl
+from aeros_core.config import build
 from aeros_core.errors import ConfigError
-from aeros_core.outcomes import Result, Status
+from aeros_core.plugins import discovery
 from aeros_core.records import Run
-from aeros_core.storage_powers import SupportsTags
+from aeros_core.results import Result, Status
+from aeros_core.roles.repository import SupportsTags
 
 __all__ = ["Promotion", "movable"]
 
@@ -18,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 
 def _repository(node: Mapping[str, Any]) -> object:
-    return compose.build_part(plugins.discover(), "repository", node)
+    return build.build_part(discovery.discover(), "repository", node)
 
 
 def movable(option: str, tag: str) -> str:

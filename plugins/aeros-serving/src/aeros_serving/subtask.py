@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from aeros_core import compose, members, plugins
+from aeros_core.config import build, graph_members
 from aeros_core.errors import ConfigError
-from aeros_core.followups import FollowUp
-from aeros_core.roles import Repository
-from aeros_core.storage_powers import SupportsTags
-from aeros_core.subtask import Subtask
-from aeros_serving.config import Serving, Where
+from aeros_core.plugins import discovery
+from aeros_core.plugins.subtask_runners import FollowUp
+from aeros_core.roles.repository import Repository, SupportsTags
+from aeros_core.tasks.subtask import Subtask
+from aeros_serving.config import Serving, options_of
 from aeros_serving.promotion import movable
 
 __all__ = ["follow"]
@@ -24,7 +24,7 @@ TAG = "tag"
 
 
 def follow(subtask: Subtask, config: Mapping[str, Any]) -> FollowUp:
-    """Return what serves the model of a task; see `followups.due`.
+    """Return what serves the model of a task; see `subtask_runners.due`.
 
     Args:
         subtask: Its ``options`` are those of the group ``serving``, and ``tag``, the name
@@ -37,7 +37,7 @@ def follow(subtask: Subtask, config: Mapping[str, Any]) -> FollowUp:
     given = dict(subtask.options)
     tag = movable("options.tag", str(given.pop(TAG, "production")))
     options = _options(given)
-    repository = compose.build_part(plugins.discover(), "repository", config["repository"])
+    repository = build.build_part(discovery.discover(), "repository", config["repository"])
     if not isinstance(repository, SupportsTags):
         raise ConfigError("kind: serve moves a tag, and this repository has none")
     return _Follow(tag, options, config)
@@ -60,8 +60,7 @@ def _options(given: Mapping[str, Any]) -> Serving:
         told = str(error).partition("\n")[0]
         raise ConfigError(f"the sub-task serve: {told}") from error
     assert isinstance(values, dict)  # noqa: S101 - of a dataclass
-    where = Where[str(values["where"])]
-    return Serving(**{str(k): v for k, v in values.items()} | {"where": where})
+    return options_of({str(key): value for key, value in values.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,25 +73,24 @@ class _Follow:
 
     def __call__(self, model: Mapping[str, str | int]) -> None:
         name, version = str(model["name"]), int(model["version"])
-        registry = plugins.discover()
-        repository: Repository = compose.build_part(
-            registry, "repository", self.config["repository"]
-        )
+        registry = discovery.discover()
+        repository: Repository = build.build_part(registry, "repository", self.config["repository"])
         assert isinstance(repository, SupportsTags)  # noqa: S101 - looked at before
         repository.tag(name, self.tag, version)
         print(f"{name}:{version} is tagged {self.tag}", flush=True)  # noqa: T201 - a person waits
         if self._answers(name):
             print(f"the server on port {self.options.http_port} answers for {name}", flush=True)  # noqa: T201
             return
-        from aeros_serving.running import run
-        from aeros_serving.served import Loader
-        from aeros_serving.server import Server
+        from aeros_serving.launch import server_of
+        from aeros_serving.lifecycle import run
+        from aeros_serving.workers.configuration import Configuration
 
-        node = self.config.get("inferencer") or members.usual(
+        node = self.config.get("inferencer") or graph_members.default_inferencer(
             registry, repository.model(name, version)
         )
         logging.getLogger("aeros_serving").setLevel(logging.INFO)
-        run(Server(Loader(registry, repository, node), self.options), [f"{name}:{self.tag}"])
+        configuration = Configuration(self.config["repository"], node, self.options)
+        run(server_of(configuration), [f"{name}:{self.tag}"])
 
     def _answers(self, name: str) -> bool:
         """Tell whether a server at the address has the model already: it follows the tag."""

@@ -156,7 +156,7 @@ class TorchInferencer:
             share a scale, so answers depend a little on one another.
     """
 
-    _target_: str = "aeros_torch.inferencer.TorchInferencer"
+    _target_: str = "aeros_torch.inference.inferencer.TorchInferencer"
     device: str = "auto"
     batch_size: int = 512
     threads: int = 1
@@ -168,7 +168,7 @@ class TorchInferencer:
 class Softmax:
     """``trainer/model=softmax``: one linear layer; softmax or linear regression."""
 
-    _target_: str = "aeros_torch.models.Softmax"
+    _target_: str = "aeros_torch.modules.models.Softmax"
 
 
 @dataclass
@@ -181,7 +181,7 @@ class Mlp:
         dropout: Share of the hidden values dropped while training, 0 to 1.
     """
 
-    _target_: str = "aeros_torch.models.Mlp"
+    _target_: str = "aeros_torch.modules.models.Mlp"
     hidden: list[int] = field(default_factory=lambda: [200])
     activation: Activation = Activation.relu
     dropout: float = 0.0
@@ -204,7 +204,7 @@ class Cnn:
         dropout: Share of the dense layers' values dropped while training, 0 to 1.
     """
 
-    _target_: str = "aeros_torch.models.Cnn"
+    _target_: str = "aeros_torch.modules.models.Cnn"
     channels: list[int] = field(default_factory=lambda: [16, 32])
     kernel: int = 5
     hidden: list[int] = field(default_factory=lambda: [128])
@@ -234,7 +234,7 @@ class Lstm:
         dropout: Share of each layer's output dropped while training, 0 to 1.
     """
 
-    _target_: str = "aeros_torch.models.Lstm"
+    _target_: str = "aeros_torch.modules.models.Lstm"
     embedding: int = 8
     hidden: int = 128
     layers: int = 1
@@ -256,7 +256,7 @@ class EarlyExit:
             false: the exit alone, and the trunk becomes what it would be without.
     """
 
-    _target_: str = "aeros_torch.exits.EarlyExit"
+    _target_: str = "aeros_torch.modules.early_exit.EarlyExit"
     defaults: list[Any] = field(default_factory=lambda: ["_self_", {"/trainer/model@trunk": "mlp"}])
     trunk: Any = "???"
     at: str = ""

@@ -7,25 +7,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from aeros_core.data import Dataset
-from aeros_core.disclosure import Disclosure
-from aeros_core.errors import ConfigError, DataError
+from aeros_core.errors import DataError
 from aeros_core.messages import Failure, Instruction, Metrics, Update
+from aeros_core.options.ranges import check_range
 from aeros_core.parameters import Parameters
-from aeros_core.roles import Module
+from aeros_core.records import Module
+from aeros_core.roles.disclosure import Disclosure
 from aeros_core.schema import Schema
-from aeros_torch.batches import Feed, Resident
 from aeros_torch.config import Engine, Precision
-from aeros_torch.engines import Engines
-from aeros_torch.exits import EarlyExit
-from aeros_torch.expectation import build, expected, outputs, target_of
-from aeros_torch.labels import Labels
-from aeros_torch.losses import Loss
-from aeros_torch.optimizers import Optimizer
-from aeros_torch.output_checks import check_batches, check_outputs
-from aeros_torch.recipe import Recipe
-from aeros_torch.runtime import device_of
-from aeros_torch.schedule import Schedule
-from aeros_torch.workshop import Workshop
+from aeros_torch.engines.selection import Engines
+from aeros_torch.modules.builder import input_schema, target_of
+from aeros_torch.training.batches import Batches
+from aeros_torch.training.context import TrainingContext
+from aeros_torch.training.lr_schedule import Schedule
+from aeros_torch.training.setup import TrainingSetup
 
 __all__ = ["TorchTrainer"]
 
@@ -69,21 +64,15 @@ class TorchTrainer:
         eval_batch_size: int,
         eval_threads: int,
     ):
-        self._options = {o: v for o, v in locals().items() if o not in ("self", "model")}
+        options = {o: v for o, v in locals().items() if o not in ("self", "model")}
         _at_least(1, epochs=epochs, steps=steps, batch_size=batch_size, threads=threads)
         _at_least(1, eval_batch_size=eval_batch_size)
         _at_least(0, eval_threads=eval_threads, proximal_mu=proximal_mu, workers=workers)
-        if clip_norm is not None and not 0 < clip_norm < math.inf:
-            raise ConfigError(f"trainer.clip_norm={clip_norm} is not possible", exists="above 0")
-        self._model, self._engine, self._workers = model, Engine(engine), workers
+        fits = clip_norm is None or 0 < clip_norm < math.inf
+        check_range("trainer.clip_norm", clip_norm, fits, "above 0")
+        self._model, self._engine = model, Engine(engine)
         self._schedule = Schedule(scheduler, scheduler_options, lr, warmup)
-        self._loss = Loss(loss, loss_options)
-        self._device = device_of("trainer.device", device)
-        how = Optimizer(optimizer, lr, momentum, weight_decay, optimizer_options)
-        form = Precision(precision)
-        self._recipe = Recipe(how, epochs, steps, batch_size, proximal_mu, clip_norm, threads, form)
-        self._eval_batch_size, self._eval_threads = eval_batch_size, eval_threads
-        self._resident = Resident(self._device, keep=self._device.type == "cuda")
+        self._setup = TrainingSetup(model, options)
         self._made: Engines | None = None
         self._said: set[str] = set()
 
@@ -93,8 +82,8 @@ class TorchTrainer:
         Raises:
             ConfigError: The data have no target, or the loss does not go with it.
         """
-        wanted = expected(schema, self._model)
-        self._loss.of(target_of(schema))
+        wanted = input_schema(schema, self._model)
+        self._setup.loss.of(target_of(schema))
         return wanted
 
     def initialise(self, schema: Schema, seed: int) -> Parameters:
@@ -103,7 +92,7 @@ class TorchTrainer:
         Raises:
             ConfigError: The model cannot be built for these data.
         """
-        return self._make(schema, seed).shop.network.read()
+        return self._make(schema, seed).context.network.read()
 
     def train(self, instruction: Instruction, data: Dataset) -> Update:
         """Train for one round; the update has parameters of its own, on the host.
@@ -116,7 +105,7 @@ class TorchTrainer:
             DataError: There is no example, or too few for the model.
         """
         made = self._for(data.schema)
-        made.shop.feed.check(data)
+        made.context.feed.check(data)
         reply = next(self._trained(made, [instruction], [data]))
         if isinstance(reply, Failure):
             raise DataError(reply.reason)
@@ -135,7 +124,7 @@ class TorchTrainer:
         if not instructions:
             return
         made = self._for(data[0].schema)
-        wrong = _wrong(made.shop.feed, data)
+        wrong = _wrong(made.context.feed, data)
         if not any(wrong):
             yield from self._trained(made, instructions, data)
             return
@@ -163,59 +152,29 @@ class TorchTrainer:
             DataError: There is no example.
         """
         made = self._for(data.schema)
-        made.shop.feed.some(data)
+        made.context.feed.some(data)
         return made.pick(1).evaluate(parameters, data)
 
     def _for(self, schema: Schema) -> Engines:
         made = self._made
-        return made if made is not None and made.shop.schema == schema else self._make(schema, 0)
+        return made if made is not None and made.context.schema == schema else self._make(schema, 0)
 
     def _make(self, schema: Schema, seed: int) -> Engines:
-        made = Engines(self._engine, self.workshop(schema, seed), self._said)
+        made = Engines(self._engine, self.context(schema, seed), self._said)
         made.pick(1)
         self._made = made
         return made
 
-    def workshop(self, schema: Schema, seed: int = 0) -> Workshop:
+    def context(self, schema: Schema, seed: int = 0) -> TrainingContext:
         """Return a module for these data, and all that an engine needs to train it.
 
         Raises:
             ConfigError: The model cannot be built for these data.
         """
-        network = build(schema, self._model, self._device, seed)
-        target, feature = target_of(schema), schema.features[0]
-        criterion = self._loss.of(target)
-        logarithms = bool(self._loss.options.get("log_input", True))
-        check_outputs(network.module, feature, self._loss.name(target), logarithms)
-        if network.needs_pairs:
-            check_batches(network.module, feature, self._recipe.batch_size)
-        if isinstance(network.module, EarlyExit):
-            criterion = network.module.criterion(criterion, target)
-        feed = Feed(
-            feature=feature.name,
-            target=target.name,
-            outputs=None if target.categories is not None else outputs(target),
-            resident=self._resident,
-            smallest=2 if network.needs_pairs else 1,
-            labels=Labels(target.name, None if target.categories is None else outputs(target)),
-        )
-        return Workshop(
-            model=self._model,
-            options=self._options,
-            schema=schema,
-            network=network,
-            feed=feed,
-            target=target,
-            loss=self._loss,
-            criterion=criterion,
-            recipe=self._recipe,
-            workers=self._workers,
-            eval_batch_size=self._eval_batch_size,
-            eval_threads=self._eval_threads,
-        )
+        return self._setup.context(schema, seed)
 
 
-def _wrong(feed: Feed, data: Sequence[Dataset]) -> list[str]:
+def _wrong(feed: Batches, data: Sequence[Dataset]) -> list[str]:
     """Return why each of these cannot be trained on, "" if it can; tables are looked at once."""
     good: set[int] = set()
     reasons = []
@@ -234,5 +193,5 @@ def _wrong(feed: Feed, data: Sequence[Dataset]) -> list[str]:
 
 def _at_least(lowest: int, **options: float | None) -> None:
     for name, value in options.items():
-        if value is not None and not lowest <= value < math.inf:
-            raise ConfigError(f"trainer.{name}={value} is not possible", exists=f"{lowest} or more")
+        fits = value is None or lowest <= value < math.inf
+        check_range(f"trainer.{name}", value, fits, f"{lowest} or more")

@@ -1,8 +1,11 @@
 """aeros-transforms: data sources, partitioners and preprocessing steps.
 
-This module is light: it says what exists, and the classes behind it are imported when
-the configuration chooses one. The packages of options go by names of their own here, as
-importing `aeros_transforms.sources` sets an attribute ``sources`` of this module.
+This module is light: it says what exists, and the classes behind it are imported when the
+configuration chooses one. The packages of options go by names of their own here, as importing
+`aeros_transforms.sources` sets an attribute ``sources`` of this module. Begin with
+`aeros_transforms.sources.table` and `aeros_transforms.steps.scaling.standardise`.
+
+Folding them into a pipeline does not belong here, see `aeros_core.preprocessing.pipeline`.
 """
 
 from collections.abc import Mapping

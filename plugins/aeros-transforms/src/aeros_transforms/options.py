@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from aeros_core.errors import ConfigError
+from aeros_core.options.ranges import check_range
 
 __all__ = ["above", "all_known", "at_least", "fraction", "known", "override"]
 
@@ -17,8 +18,7 @@ def at_least(option: str, value: int, least: int) -> None:
     Raises:
         ConfigError: It is.
     """
-    if value < least:
-        raise ConfigError(f"{option}={value} is not possible", exists=f"at least {least}")
+    check_range(option, value, value >= least, f"at least {least}")
 
 
 def above(option: str, value: float, limit: float) -> None:
@@ -27,8 +27,7 @@ def above(option: str, value: float, limit: float) -> None:
     Raises:
         ConfigError: It is not.
     """
-    if not limit < value < float("inf"):
-        raise ConfigError(f"{option}={value} is not possible", exists=f"above {limit:g}")
+    check_range(option, value, limit < value < float("inf"), f"above {limit:g}")
 
 
 def fraction(option: str, value: float) -> None:
@@ -37,8 +36,7 @@ def fraction(option: str, value: float) -> None:
     Raises:
         ConfigError: It is.
     """
-    if not 0 <= value < 1:
-        raise ConfigError(f"{option}={value} is not possible", exists="0 to below 1")
+    check_range(option, value, 0 <= value < 1, "0 to below 1")
 
 
 def known(option: str, name: str, names: Sequence[str], where: str) -> None:

@@ -1,11 +1,17 @@
-"""The repository of aeros as zarr v3, on a local disk or in a bucket."""
+"""The repository of aeros as zarr v3, on a local disk or in a bucket.
+
+Begin with `aeros_zarr.local` and `aeros_zarr.s3`, the two options, then
+`aeros_zarr.archive.repository`, which implements the role over any store.
+
+Rules about which models are kept do not belong here, see `aeros_core.models.retention`.
+"""
 
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 from aeros_core import hookimpl
-from aeros_core.options import address_option, folder_option
+from aeros_core.options.metadata import address_option, folder_option
 
 __all__ = ["S3", "Compression", "Zarr", "aeros_repositories"]
 
@@ -39,7 +45,7 @@ class Zarr:
             healed. Records, rounds, algorithms and compressed arrays are verified all the same.
     """
 
-    _target_: str = "aeros_zarr.repository.ZarrRepository"
+    _target_: str = "aeros_zarr.local.ZarrRepository"
     path: str = folder_option("aeros-repository")
     compression: Compression = Compression.none
     durable: bool = True

@@ -9,26 +9,26 @@ from pathlib import Path
 from typing import Any
 
 from aeros_core.errors import ConfigError, RepositoryError
-from aeros_core.outcomes import Result, Round
 from aeros_core.records import Checkpoint
+from aeros_core.results import Result, Round
 from aeros_zarr import Compression
-from aeros_zarr.archive import Archive
-from aeros_zarr.bucket import Bucket
-from aeros_zarr.cache import Cache
-from aeros_zarr.delayed import State, is_superseded, missing
-from aeros_zarr.endpoint import address, connect
-from aeros_zarr.faults import typed
-from aeros_zarr.listed_objects import ListedObjects
-from aeros_zarr.retirement import rules
-from aeros_zarr.spool import Spool
+from aeros_zarr.archive.repository import StoreRepository
+from aeros_zarr.archive.retention import rules
+from aeros_zarr.archive.runs.pending_uploads import State, is_superseded, missing
+from aeros_zarr.archive.runs.upload_spool import UploadSpool
+from aeros_zarr.stores.errors import typed
+from aeros_zarr.stores.s3.bucket import Bucket
+from aeros_zarr.stores.s3.cache import Cache
+from aeros_zarr.stores.s3.client import address, connect
+from aeros_zarr.stores.s3.irregular_keys import ListedObjects
 
 __all__ = ["S3Repository"]
 
 _log = logging.getLogger(__name__)
 
 
-class S3Repository(Archive):
-    """Keeps runs, rounds and models in a bucket; see `Archive`.
+class S3Repository(StoreRepository):
+    """Keeps runs, rounds and models in a bucket; see `StoreRepository`.
 
     A round, or the end of a run, that cannot be uploaded is kept in a local folder and a
     warning logged; who goes on with the run next uploads it first, in order, unless the bucket
@@ -82,7 +82,7 @@ class S3Repository(Archive):
         )  # fmt: skip
         place = f"s3://{bucket}/{prefix.strip('/')}"
         own = hashlib.sha256(f"{endpoint.rstrip('/')} {place}".encode()).hexdigest()[:16]
-        self._spool = Spool(Path(spool).expanduser().absolute() / own)
+        self._spool = UploadSpool(Path(spool).expanduser().absolute() / own)
         self._ends: dict[str, Mapping[str, Any] | None] = {}
         self._told: set[str] = set()
         held = Cache(Path(cache).expanduser().absolute(), int(cache_gb * 1e9)) if cache else None
@@ -124,7 +124,7 @@ class S3Repository(Archive):
             self._keep(run, checkpoint, f"round {checkpoint.round.number}", error)
 
     def latest(self, run: str) -> Checkpoint | None:
-        """Return the last round of a run in the bucket; see `Archive.latest`.
+        """Return the last round of a run in the bucket; see `StoreRepository.latest`.
 
         Raises:
             RepositoryError: The run never began, all rounds that are kept are damaged, or
@@ -182,7 +182,7 @@ class S3Repository(Archive):
         if result is not None:
             super().finish(run, result)
         self._spool.drop(run)
-        where = self._store.place()
+        where = self._store.location()
         _log.warning("what was spooled of run '%s' is in %s now: %s", run, where, waiting)
 
     def _tell(self, run: str) -> None:
@@ -202,13 +202,13 @@ class S3Repository(Archive):
         _log.warning(
             "%s of run '%s' wait in %s, and %s has %s: the command of the run with"
             " task.resume=true uploads them",
-            waiting, run, folder, self._store.place(), there,
+            waiting, run, folder, self._store.location(), there,
         )  # fmt: skip
 
     def _newer(self, run: str, waiting: State, there: State) -> str:
         return (
             f"{waiting} of run '{run}', which waited in {self._spool.folder}, will not be uploaded:"
-            f" {self._store.place()} has {there}, which is newer"
+            f" {self._store.location()} has {there}, which is newer"
         )
 
     def _there(self, run: str) -> State:
@@ -217,5 +217,5 @@ class S3Repository(Archive):
     def _keep(self, run: str, held: Checkpoint | Result, what: str, error: RepositoryError) -> None:
         if not isinstance(error.__cause__, OSError):
             raise error
-        self._spool.keep(run, held, self._ends.get(run))
+        self._spool.store(run, held, self._ends.get(run))
         _log.warning("%s of run '%s' waits in %s: %s", what, run, self._spool.folder, error.asked)

@@ -1,9 +1,14 @@
-"""The options of the group ``collector``: one dataclass each, every option with its default."""
+"""The options of the group ``collector``, one dataclass each.
 
-from aeros_aggregators.config.holders import (
-    Ema,
-    Swa,
-    Tree,
+Begin with `means`. Every option has its default here; nothing heavy is imported.
+
+Rules themselves do not belong here, see `aeros_aggregators.rules`.
+"""
+
+from aeros_aggregators.config.asynchronous import (
+    FedAsync,
+    FedBuff,
+    Staleness,
 )
 from aeros_aggregators.config.means import (
     FedAdagrad,
@@ -32,10 +37,10 @@ from aeros_aggregators.config.robust import (
 from aeros_aggregators.config.rule import (
     Rule,
 )
-from aeros_aggregators.config.stale import (
-    FedAsync,
-    FedBuff,
-    Staleness,
+from aeros_aggregators.config.wrappers import (
+    Ema,
+    Swa,
+    Tree,
 )
 
 __all__ = [

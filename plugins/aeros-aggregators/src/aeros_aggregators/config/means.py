@@ -26,7 +26,7 @@ __all__ = [
 class FedAvg(Rule):
     """Mean of the updates, each weighted by its number of examples."""
 
-    _target_: str = "aeros_aggregators.linear.FedAvg"
+    _target_: str = "aeros_aggregators.rules.fedavg.FedAvg"
 
 
 @dataclass
@@ -38,7 +38,7 @@ class FedBN(Rule):
             statistics, and tensors whose names tell of a normalisation.
     """
 
-    _target_: str = "aeros_aggregators.linear.FedBN"
+    _target_: str = "aeros_aggregators.rules.fedavg.FedBN"
     personal: list[str] = field(
         default_factory=lambda: [
             "*bn*",
@@ -59,7 +59,7 @@ class FedProx(Rule):
             more; announced as the scalar ``proximal_mu``.
     """
 
-    _target_: str = "aeros_aggregators.linear.FedProx"
+    _target_: str = "aeros_aggregators.rules.fedavg.FedProx"
     mu: float = 0.01
 
 
@@ -72,7 +72,7 @@ class FedAvgM(Rule):
         momentum: Part of the last round's momentum that is kept, 0 to below 1.
     """
 
-    _target_: str = "aeros_aggregators.linear.FedAvgM"
+    _target_: str = "aeros_aggregators.rules.fedavg.FedAvgM"
     server_lr: float = 1.0
     momentum: float = 0.9
 
@@ -86,7 +86,7 @@ class FedAdagrad(Rule):
         tau: Added to the root of the summed squares, above 0: the smaller, the more adaptive.
     """
 
-    _target_: str = "aeros_aggregators.adaptive.FedAdagrad"
+    _target_: str = "aeros_aggregators.rules.adaptive.FedAdagrad"
     server_lr: float = 0.1
     tau: float = 1e-3
 
@@ -102,7 +102,7 @@ class FedAdam(Rule):
         tau: Added to the root of the second moment, above 0: the smaller, the more adaptive.
     """
 
-    _target_: str = "aeros_aggregators.adaptive.FedAdam"
+    _target_: str = "aeros_aggregators.rules.adaptive.FedAdam"
     server_lr: float = 0.1
     beta1: float = 0.9
     beta2: float = 0.99
@@ -113,7 +113,7 @@ class FedAdam(Rule):
 class FedYogi(FedAdam):
     """Yogi on the server, over the mean change of the clients; its options are Adam's."""
 
-    _target_: str = "aeros_aggregators.adaptive.FedYogi"
+    _target_: str = "aeros_aggregators.rules.adaptive.FedYogi"
     server_lr: float = 0.01
 
 
@@ -125,7 +125,7 @@ class FedExP(Rule):
         epsilon: Added to the squared length of the mean change, 0 or more.
     """
 
-    _target_: str = "aeros_aggregators.lengths.FedExP"
+    _target_: str = "aeros_aggregators.rules.norm_based.FedExP"
     epsilon: float = 1e-3
 
 
@@ -137,7 +137,7 @@ class FedNova(Rule):
         server_lr: Step along the normalised change, above 0.
     """
 
-    _target_: str = "aeros_aggregators.nova.FedNova"
+    _target_: str = "aeros_aggregators.rules.fednova.FedNova"
     server_lr: float = 1.0
 
 
@@ -150,7 +150,7 @@ class QFedAvg(Rule):
         client_lr: Learning rate of the clients, above 0.
     """
 
-    _target_: str = "aeros_aggregators.lengths.QFedAvg"
+    _target_: str = "aeros_aggregators.rules.norm_based.QFedAvg"
     q: float = 0.1
     client_lr: float = 0.1
 
@@ -166,7 +166,7 @@ class Scaffold(Rule):
         clients: Number of nodes in all; 0: those that have taken part so far.
     """
 
-    _target_: str = "aeros_aggregators.drift.Scaffold"
+    _target_: str = "aeros_aggregators.rules.control_variates.Scaffold"
     server_lr: float = 1.0
     clients: int = 0
 
@@ -182,6 +182,6 @@ class FedDyn(Rule):
         clients: Number of nodes in all; 0: those that have taken part so far.
     """
 
-    _target_: str = "aeros_aggregators.drift.FedDyn"
+    _target_: str = "aeros_aggregators.rules.control_variates.FedDyn"
     alpha: float = 0.1
     clients: int = 0

@@ -27,7 +27,7 @@ class NormClip(Rule):
             update may have, above 0.
     """
 
-    _target_: str = "aeros_aggregators.lengths.NormClip"
+    _target_: str = "aeros_aggregators.rules.norm_based.NormClip"
     bound: float = 1.0
 
 
@@ -42,7 +42,7 @@ class CentredClip(Rule):
         momentum: Part of the last change that is kept, 0 to below 1.
     """
 
-    _target_: str = "aeros_aggregators.clipping.CentredClip"
+    _target_: str = "aeros_aggregators.rules.centred_clip.CentredClip"
     tau: float = 1.0
     iterations: int = 1
     momentum: float = 0.0
@@ -52,7 +52,7 @@ class CentredClip(Rule):
 class Median(Rule):
     """Median of every coordinate, whatever the numbers of examples."""
 
-    _target_: str = "aeros_aggregators.robust.Median"
+    _target_: str = "aeros_aggregators.rules.robust.Median"
 
 
 @dataclass
@@ -63,7 +63,7 @@ class TrimmedMean(Rule):
         trim: Part of the updates that is left out at either end, 0 to below 0.5.
     """
 
-    _target_: str = "aeros_aggregators.robust.TrimmedMean"
+    _target_: str = "aeros_aggregators.rules.robust.TrimmedMean"
     trim: float = 0.2
 
 
@@ -76,7 +76,7 @@ class GeometricMedian(Rule):
         smoothing: Distance below which an update counts no more, above 0.
     """
 
-    _target_: str = "aeros_aggregators.geometric.GeometricMedian"
+    _target_: str = "aeros_aggregators.rules.geometric_median.GeometricMedian"
     iterations: int = 4
     smoothing: float = 1e-6
 
@@ -90,7 +90,7 @@ class Krum(Rule):
             Size it for the tail of the sampled cohort, not for the mean.
     """
 
-    _target_: str = "aeros_aggregators.krum.Krum"
+    _target_: str = "aeros_aggregators.rules.krum.Krum"
     byzantine: int = 1
 
 
@@ -102,7 +102,7 @@ class MultiKrum(Krum):
         keep: Updates that are averaged; 0: all but ``byzantine`` of them.
     """
 
-    _target_: str = "aeros_aggregators.krum.MultiKrum"
+    _target_: str = "aeros_aggregators.rules.krum.MultiKrum"
     keep: int = 0
 
 
@@ -114,5 +114,5 @@ class Bulyan(Rule):
         byzantine: Updates that may be wrong, 0 or more; a round needs 4 f + 3 updates.
     """
 
-    _target_: str = "aeros_aggregators.krum.Bulyan"
+    _target_: str = "aeros_aggregators.rules.krum.Bulyan"
     byzantine: int = 1

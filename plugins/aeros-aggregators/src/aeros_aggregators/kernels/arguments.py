@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from aeros_core.parameters import Array
+from aeros_core.arrays import Array
 
 __all__ = ["Decay", "Sum"]
 
@@ -52,9 +52,12 @@ class Decay(NamedTuple):
         beta2: Decay of the second moment.
         rate: Learning rate, a scalar of the dtype of the parameters.
         tau: Added to the root of the second moment, of that dtype too.
+        bounded: Whether the second moment changes by the squared change at most, as in Yogi;
+            in Adam it decays.
     """
 
     beta1: float
     beta2: float
     rate: float
     tau: float
+    bounded: bool

@@ -13,10 +13,10 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
-from aeros_aggregators.coding import GROUP
-from aeros_aggregators.kernels.compiling import instruction, kernel
+from aeros_aggregators.arrays.encoded_vectors import GROUP
+from aeros_aggregators.kernels.jit import instruction, kernel
 from aeros_aggregators.kernels.memory import view
-from aeros_core.parameters import Array
+from aeros_core.arrays import Array
 
 __all__ = ["BLOCK", "add", "decode", "fold", "mix"]
 

@@ -1,6 +1,6 @@
 """Squared distances, summed in one pass over memory.
 
-Sums are kept for each span of `threads.SPAN` elements and added up in order afterwards,
+Sums are kept for each span of `parallel.SPAN` elements and added up in order afterwards,
 so the number of threads changes no bit. Differences are squared, never the vectors
 themselves: a Gram matrix loses its digits where updates lie close together, as they do
 late in training.
@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from aeros_aggregators.arrays.parallel import SPAN
 from aeros_aggregators.kernels.arguments import Sum
-from aeros_aggregators.kernels.compiling import kernel, reduction
+from aeros_aggregators.kernels.jit import kernel, reduction
 from aeros_aggregators.kernels.mean import fold, gather
 from aeros_aggregators.kernels.memory import view
-from aeros_aggregators.threads import SPAN
-from aeros_core.parameters import Array
+from aeros_core.arrays import Array
 
 __all__ = ["ROWS", "change", "from_mean", "gap", "pairs"]
 
@@ -116,7 +116,7 @@ def pairs(partials: Array, like: Array, table: Array, start: int, stop: int) -> 
         partials: Sums of shape (spans, arrays, arrays), zero at first.
         like: Of the dtype of the arrays.
         table: Their addresses, a multiple of `ROWS`.
-        start: First element, a multiple of `threads.SPAN`.
+        start: First element, a multiple of `parallel.SPAN`.
         stop: Element before which to end.
     """
     whole = table.size // COLUMNS * COLUMNS
@@ -180,7 +180,7 @@ def from_mean(
         like: Of the dtype of the arrays.
         table: Their addresses.
         weights: Their weights, which add up to one.
-        start: First element, a multiple of `threads.SPAN`.
+        start: First element, a multiple of `parallel.SPAN`.
         stop: Element before which to end.
     """
     mean = np.empty(BLOCK, np.float64)

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from aeros_aggregators.coding import GROUP
+from aeros_aggregators.arrays.encoded_vectors import GROUP
 from aeros_aggregators.kernels import codes
 from aeros_aggregators.kernels.arguments import Sum
-from aeros_aggregators.kernels.compiling import chosen, kernel
+from aeros_aggregators.kernels.jit import chosen, kernel
 from aeros_aggregators.kernels.memory import view
-from aeros_core.parameters import Array
+from aeros_core.arrays import Array
 
 __all__ = ["BLOCK", "fold", "gather", "mean"]
 

@@ -7,8 +7,8 @@ from typing import Any, cast
 import numba
 from numba import types
 
-from aeros_aggregators.kernels.compiling import instruction, kernel
-from aeros_core.parameters import Array
+from aeros_aggregators.kernels.jit import instruction, kernel
+from aeros_core.arrays import Array
 
 __all__ = ["view"]
 

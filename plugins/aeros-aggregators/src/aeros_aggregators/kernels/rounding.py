@@ -8,8 +8,8 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
-from aeros_aggregators.kernels.compiling import instruction, kernel
-from aeros_core.parameters import Array
+from aeros_aggregators.kernels.jit import instruction, kernel
+from aeros_core.arrays import Array
 
 __all__ = ["to_brain", "to_half", "to_int8"]
 
@@ -67,7 +67,7 @@ def _round(out: Array, vector: Array, factor: Any) -> None:
 def to_int8(
     out: Array, scales: Array, vector: Array, bits: Array, block: int, start: int, stop: int
 ) -> None:
-    """Write whole numbers of steps, and each block's step; see `small.to_int8`.
+    """Write whole numbers of steps, and each block's step; see `numpy_kernels.to_int8`.
 
     Args:
         out: int8, as long as ``vector``.

@@ -147,7 +147,7 @@ def whole(error: BaseException) -> str:
 
 def kind_of(error: BaseException) -> ErrorKind:
     """Return the kind of an error by its class, never by its text."""
-    from aeros_flower.parcel import WireError
+    from aeros_flower.protocol.message_content import WireError
     from aeros_flower.site.log import LogError
 
     kinds: list[tuple[type[BaseException], ErrorKind]] = [

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from aeros_core.disclosure import Disclosure, disclosed_by
-from aeros_core.figures import disclosure_of
-from aeros_core.messages import Evaluation, Failure, Metrics, Reply, Scores, Update
-from aeros_flower.site.policy import Policy
+from aeros_core.inference.statistics import disclosure_of
+from aeros_core.messages import Evaluation, Failure, Metrics, Predictions, Reply, Update
+from aeros_core.roles.disclosure import Disclosure, disclosed_by
+from aeros_flower.site.policy.policy import Policy
 from aeros_flower.site.rules import Verdict
 
 __all__ = ["Released", "judge_disclosures", "kind_of", "release"]
@@ -72,7 +72,7 @@ def release(policy: Policy, reply: Reply, rows: Callable[[str], int]) -> Release
         verdict = Verdict("smallest_count", why, f"smallest_count: {max(count, 1)}")
         return Released(Failure(reply.node, reply.round, verdict.rule), count, (verdict,))
     metrics, withheld = _metrics(policy, reply.metrics, count)
-    if isinstance(reply, Scores) and reply.outputs and not policy.predictions:
+    if isinstance(reply, Predictions) and reply.outputs and not policy.predictions:
         verdict = Verdict("predictions", "one prediction a row would leave", "predictions: true")
         return Released(replace(reply, metrics=metrics, outputs={}), count, (*withheld, verdict))
     return Released(replace(reply, metrics=metrics), count, withheld)
@@ -97,5 +97,5 @@ def _metrics(policy: Policy, metrics: Metrics, rows: int) -> tuple[Metrics, tupl
 
 def kind_of(reply: Reply) -> str:
     """Return what a reply is called in the log."""
-    kinds = {Update: "update", Evaluation: "evaluation", Scores: "scores"}
+    kinds = {Update: "update", Evaluation: "evaluation", Predictions: "scores"}
     return kinds.get(type(reply), "failure")

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from aeros_core.messages import Action
+from aeros_core.plugins.registry import Registry
 from aeros_core.records import Model
-from aeros_core.registry import Registry
-from aeros_core.subtask import Kind
-from aeros_core.task import Collect
-from aeros_flower.plan import Plan
-from aeros_flower.site import addresses
-from aeros_flower.site.parts import Part, parts_of
-from aeros_flower.site.policy import Policy
+from aeros_core.tasks.subtask import Kind
+from aeros_core.tasks.task import InferenceOutput
+from aeros_flower.protocol.data_plan import DataPlan
+from aeros_flower.site.policy import addresses
+from aeros_flower.site.policy.parts import Part, parts_of
+from aeros_flower.site.policy.policy import Policy
 from aeros_flower.site.redaction import RefusedByPolicy
 from aeros_flower.site.usage import Usage
 
@@ -46,7 +46,7 @@ class Request:
 
     config: Mapping[str, Any]
     model: Model | None = None
-    plan: Plan | None = None
+    plan: DataPlan | None = None
 
     @property
     def task(self) -> Mapping[str, Any]:
@@ -101,7 +101,7 @@ def enforce(policy: Policy, verdicts: Sequence[Verdict]) -> None:
     """
     for verdict in verdicts:
         if not verdict.allowed:
-            raise RefusedByPolicy(verdict.rule, verdict.reason, verdict.line, policy.place)
+            raise RefusedByPolicy(verdict.rule, verdict.reason, verdict.line, policy.location)
 
 
 def judge_task(policy: Policy, request: Request, registry: Registry) -> list[Verdict]:
@@ -166,7 +166,10 @@ def _signers(policy: Policy, request: Request, parts: Sequence[Part]) -> Verdict
 
 
 def _predictions(policy: Policy, request: Request) -> Verdict:
-    asked = request.model is not None and request.task.get("collect") == Collect.predictions.name
+    asked = (
+        request.model is not None
+        and request.task.get("collect") == InferenceOutput.predictions.name
+    )
     if asked and not policy.predictions:
         return Verdict(
             "predictions", "collect=predictions: one prediction a row would leave",

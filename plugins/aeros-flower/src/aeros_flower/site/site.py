@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from aeros_core.errors import AerosError, TaskError
-from aeros_core.intake import NO_TIME
+from aeros_core.federated.synchronous import NO_TIME
 from aeros_core.messages import Action, Failure, Instruction, Reply
-from aeros_core.registry import Registry
-from aeros_flower.site import bounds, redaction, release, rules
+from aeros_core.plugins.registry import Registry
+from aeros_flower.site import redaction, release, rules, work_limits
 from aeros_flower.site.log import NAME, SiteLog
-from aeros_flower.site.peers import Controller
-from aeros_flower.site.policy import Policy
+from aeros_flower.site.policy.controllers import Controller
+from aeros_flower.site.policy.policy import Policy
 from aeros_flower.site.redaction import ErrorKind, RefusedByPolicy
 from aeros_flower.site.rules import Request, Verdict
 from aeros_flower.site.usage import BEGUN, DONE, STARTED, Usage
@@ -163,9 +163,9 @@ class Site:
         usage.add_rounds(action, rounds)
         left = None if policy.most_seconds is None else policy.most_seconds - usage.seconds
         try:
-            with bounds.limited_memory(policy.most_memory_mb), bounds.limited_time(left):
+            with work_limits.limited_memory(policy.most_memory_mb), work_limits.limited_time(left):
                 yield
-        except bounds.OutOfTime:
+        except work_limits.OutOfTime:
             raise self._over("most_seconds", f"{policy.most_seconds:g} seconds", 2) from None
         except MemoryError as error:
             if policy.most_memory_mb is None:
@@ -178,7 +178,7 @@ class Site:
 
     def _over(self, rule: str, most: str, factor: int) -> RefusedByPolicy:
         line, why = f"{rule}: {getattr(self.policy, rule) * factor:g}", f"it took more than {most}"
-        return RefusedByPolicy(rule, why, line, self.policy.place, interrupted=True)
+        return RefusedByPolicy(rule, why, line, self.policy.location, interrupted=True)
 
     # ------------------------------------------------------------ what leaves
 
@@ -220,7 +220,7 @@ class Site:
         return replace(reply, reason=self._withheld(error, kind))
 
     def _refusal(self, verdict: Verdict) -> RefusedByPolicy:
-        return RefusedByPolicy(verdict.rule, verdict.reason, verdict.line, self.policy.place)
+        return RefusedByPolicy(verdict.rule, verdict.reason, verdict.line, self.policy.location)
 
     def sent_replies(self, replies: Sequence[Reply], size: int, rows: Callable[[str], int]) -> None:
         """Log the replies of one message: a line for each kind among them.

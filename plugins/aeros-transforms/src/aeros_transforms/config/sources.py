@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from aeros_core.options import file_option, folder_option
+from aeros_core.options.metadata import file_option, folder_option
 
 __all__ = [
     "BreastCancer",
@@ -117,7 +117,7 @@ class Mnist:
             the environment variable AEROS_DATA or else ``data``.
     """
 
-    _target_: str = "aeros_transforms.sources.images.Mnist"
+    _target_: str = "aeros_transforms.sources.mnist.Mnist"
     path: str | None = folder_option(dataset="mnist")
 
 
@@ -130,7 +130,7 @@ class FashionMnist:
             the environment variable AEROS_DATA or else ``data``.
     """
 
-    _target_: str = "aeros_transforms.sources.images.FashionMnist"
+    _target_: str = "aeros_transforms.sources.mnist.FashionMnist"
     path: str | None = folder_option(dataset="fashion-mnist")
 
 

@@ -44,7 +44,7 @@ class Standardise:
         per: A mean and deviation for each feature (column, pixel), or one for a whole field.
     """
 
-    _target_: str = "aeros_transforms.steps.standardise.Standardise"
+    _target_: str = "aeros_transforms.steps.scaling.standardise.Standardise"
     fields: list[str] = dataclasses.field(default_factory=list)
     per: Per = Per.feature
 
@@ -63,7 +63,7 @@ class MinMax:
         clip: Cut what lies outside the limits to 0 and 1.
     """
 
-    _target_: str = "aeros_transforms.steps.min_max.MinMax"
+    _target_: str = "aeros_transforms.steps.scaling.min_max.MinMax"
     fields: list[str] = dataclasses.field(default_factory=list)
     limits: Limits = Limits.auto
     per: Per = Per.feature
@@ -119,7 +119,7 @@ class Stack:
         name: Name of the vector field.
     """
 
-    _target_: str = "aeros_transforms.steps.stack.Stack"
+    _target_: str = "aeros_transforms.steps.concatenate.Stack"
     fields: list[str] = dataclasses.field(default_factory=list)
     name: str = "features"
 

@@ -7,12 +7,12 @@ from itertools import compress
 
 import numpy as np
 
+from aeros_core.arrays import Array
 from aeros_core.data import Dataset, Partition
 from aeros_core.errors import ConfigError, DataError
-from aeros_core.parameters import Array
 from aeros_core.schema import Field, Schema
 from aeros_transforms.options import at_least, known
-from aeros_transforms.partitioners import ownership
+from aeros_transforms.partitioners import allocation
 from aeros_transforms.sources.encode import name_of
 
 __all__ = ["ByGroup"]
@@ -39,14 +39,14 @@ class ByGroup:
         self._column, self._least = column, min_examples
 
     def partition(self, data: Dataset, rng: np.random.Generator) -> Partition:  # noqa: ARG002
-        """Return which rows each client holds; nothing is drawn. See `roles.Partitioner`."""
+        """Return which rows each client holds; nothing is drawn. See `transformer.Partitioner`."""
         field = self._field(data.schema)
         values = data.columns[field.name]
         values = values if data.rows is None else values[data.rows]
         if values.dtype.kind == "f" and np.isnan(values).any():
             raise DataError(f"field '{field.name}' holds NaN: such rows belong to no client")
         found, owner = np.unique(values, return_inverse=True)
-        whole = ownership.partition(owner.reshape(-1), len(found))
+        whole = allocation.partition(owner.reshape(-1), len(found))
         large = whole.sizes >= self._least
         if not large.any():
             most = int(whole.sizes.max(initial=0))

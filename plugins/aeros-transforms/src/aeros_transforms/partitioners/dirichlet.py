@@ -9,7 +9,7 @@ from aeros_core.data import Dataset, Partition
 from aeros_core.errors import ConfigError
 from aeros_core.schema import Schema
 from aeros_transforms.options import above, at_least
-from aeros_transforms.partitioners import ownership
+from aeros_transforms.partitioners import allocation
 
 __all__ = ["Dirichlet"]
 
@@ -43,9 +43,9 @@ class Dirichlet:
         self._balanced = balanced
 
     def partition(self, data: Dataset, rng: np.random.Generator) -> Partition:
-        """Return which rows each client holds; see `roles.Partitioner`."""
-        ownership.enough("transformer.dirichlet", data, self._clients, self._least)
-        column = ownership.labels("transformer.dirichlet", data)
+        """Return which rows each client holds; see `transformer.Partitioner`."""
+        allocation.enough("transformer.dirichlet", data, self._clients, self._least)
+        column = allocation.labels("transformer.dirichlet", data)
         if column.dtype.kind == "f":
             raise ConfigError(
                 f"transformer.dirichlet mixes classes, and '{data.schema.target}' is a number",
@@ -53,7 +53,7 @@ class Dirichlet:
             )
         classes = np.unique(column, return_inverse=True)[1].astype(np.int64)
         owner = self._equal(classes, rng) if self._balanced else self._shared(classes, rng)
-        return ownership.partition(owner, self._clients)
+        return allocation.partition(owner, self._clients)
 
     def output_schema(self, schema: Schema) -> Schema:
         """Return the schema unchanged."""
@@ -64,9 +64,9 @@ class Dirichlet:
         owner = np.empty(len(classes), dtype=np.int64)
         for rows in _rows(classes, rng):
             shares = rng.dirichlet(np.full(self._clients, self._alpha))
-            sizes = ownership.apportion(shares, len(rows))
+            sizes = allocation.apportion(shares, len(rows))
             owner[rows] = np.repeat(np.arange(self._clients), sizes)
-        return ownership.repair(owner, self._clients, self._least, rng)
+        return allocation.repair(owner, self._clients, self._least, rng)
 
     def _equal(self, classes: Owners, rng: np.random.Generator) -> Owners:
         """Let the clients draw from their mixtures; each pass serves all or ends a class."""
@@ -74,7 +74,7 @@ class Dirichlet:
         left = np.array([len(rows) for rows in supply])
         mixtures = rng.dirichlet(self._alpha * left / left.sum(), size=self._clients)
         owner = np.empty(len(classes), dtype=np.int64)
-        waiting = rng.permutation(ownership.cut(len(classes), self._clients))
+        waiting = rng.permutation(allocation.cut(len(classes), self._clients))
         while len(waiting):
             wish = _draw(mixtures, left, waiting, rng)
             served = np.zeros(len(waiting), dtype=np.bool_)

@@ -7,7 +7,7 @@ import numpy as np
 from aeros_core.data import Dataset, Partition
 from aeros_core.schema import Schema
 from aeros_transforms.options import at_least
-from aeros_transforms.partitioners import ownership
+from aeros_transforms.partitioners import allocation
 
 __all__ = ["Iid"]
 
@@ -24,10 +24,10 @@ class Iid:
         self._clients = clients
 
     def partition(self, data: Dataset, rng: np.random.Generator) -> Partition:
-        """Return which rows each client holds; see `roles.Partitioner`."""
-        ownership.enough("transformer.iid", data, self._clients)
-        owner = rng.permutation(ownership.cut(len(data), self._clients))
-        return ownership.partition(owner, self._clients)
+        """Return which rows each client holds; see `transformer.Partitioner`."""
+        allocation.enough("transformer.iid", data, self._clients)
+        owner = rng.permutation(allocation.cut(len(data), self._clients))
+        return allocation.partition(owner, self._clients)
 
     def output_schema(self, schema: Schema) -> Schema:
         """Return the schema unchanged."""

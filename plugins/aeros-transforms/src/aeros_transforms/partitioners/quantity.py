@@ -7,7 +7,7 @@ import numpy as np
 from aeros_core.data import Dataset, Partition
 from aeros_core.schema import Schema
 from aeros_transforms.options import above, at_least
-from aeros_transforms.partitioners import ownership
+from aeros_transforms.partitioners import allocation
 
 __all__ = ["Quantity"]
 
@@ -30,13 +30,13 @@ class Quantity:
         self._clients, self._alpha, self._least = clients, alpha, min_examples
 
     def partition(self, data: Dataset, rng: np.random.Generator) -> Partition:
-        """Return which rows each client holds; see `roles.Partitioner`."""
-        ownership.enough("transformer.quantity", data, self._clients, self._least)
+        """Return which rows each client holds; see `transformer.Partitioner`."""
+        allocation.enough("transformer.quantity", data, self._clients, self._least)
         shares = rng.dirichlet(np.full(self._clients, self._alpha))
-        sizes = ownership.apportion(shares, len(data))
+        sizes = allocation.apportion(shares, len(data))
         owner = rng.permutation(np.repeat(np.arange(self._clients), sizes))
-        owner = ownership.repair(owner, self._clients, self._least, rng)
-        return ownership.partition(owner, self._clients)
+        owner = allocation.repair(owner, self._clients, self._least, rng)
+        return allocation.partition(owner, self._clients)
 
     def output_schema(self, schema: Schema) -> Schema:
         """Return the schema unchanged."""

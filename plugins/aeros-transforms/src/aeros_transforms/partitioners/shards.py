@@ -8,7 +8,7 @@ from aeros_core.data import Dataset, Partition
 from aeros_core.errors import ConfigError
 from aeros_core.schema import Schema
 from aeros_transforms.options import at_least
-from aeros_transforms.partitioners import ownership
+from aeros_transforms.partitioners import allocation
 
 __all__ = ["Shards"]
 
@@ -30,7 +30,7 @@ class Shards:
         self._clients, self._each = clients, shards_per_client
 
     def partition(self, data: Dataset, rng: np.random.Generator) -> Partition:
-        """Return which rows each client holds; see `roles.Partitioner`."""
+        """Return which rows each client holds; see `transformer.Partitioner`."""
         shards = self._clients * self._each
         if shards > len(data):
             raise ConfigError(
@@ -39,13 +39,13 @@ class Shards:
                 exists=f"{len(data)} examples",
                 hint=f"transformer.shards.clients={len(data) // self._each}",
             )
-        column = ownership.labels("transformer.shards", data)
+        column = allocation.labels("transformer.shards", data)
         order = rng.permutation(len(data))
         order = order[np.argsort(column[order], kind="stable")]
-        dealt = rng.permutation(ownership.cut(shards, self._clients))
+        dealt = rng.permutation(allocation.cut(shards, self._clients))
         owner = np.empty(len(data), dtype=np.int64)
-        owner[order] = dealt[ownership.cut(len(data), shards)]
-        return ownership.partition(owner, self._clients)
+        owner[order] = dealt[allocation.cut(len(data), shards)]
+        return allocation.partition(owner, self._clients)
 
     def output_schema(self, schema: Schema) -> Schema:
         """Return the schema unchanged."""

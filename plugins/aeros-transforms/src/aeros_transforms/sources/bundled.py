@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeros_core.data import Dataset
-from aeros_core.roles import Split
+from aeros_core.roles.transformer import Split
 from aeros_core.schema import Schema
 from aeros_transforms.sources import encode
 from aeros_transforms.sources.holdout import Holdout
@@ -29,7 +29,7 @@ class Digits:
         self._holdout = Holdout("transformer.digits", test_fraction, seed)
 
     def load(self, split: Split) -> Dataset | None:
-        """Return a split; see `roles.Source`."""
+        """Return a split; see `transformer.Source`."""
         rows = _rows("load_digits", "digits.csv.gz", header=0)
         names = [str(digit) for digit in range(10)]
         data = _classes("image", rows[:, :-1].reshape(-1, 8, 8), rows[:, -1], names)
@@ -45,7 +45,7 @@ class BreastCancer:
         self._holdout = Holdout("transformer.breast_cancer", test_fraction, seed)
 
     def load(self, split: Split) -> Dataset | None:
-        """Return a split; see `roles.Source`."""
+        """Return a split; see `transformer.Source`."""
         rows = _rows("load_breast_cancer", "breast_cancer.csv", header=1)
         data = _classes("features", rows[:, :-1], rows[:, -1], ["malignant", "benign"])
         return self._holdout.of(data, split)
@@ -60,7 +60,7 @@ class Iris:
         self._holdout = Holdout("transformer.iris", test_fraction, seed)
 
     def load(self, split: Split) -> Dataset | None:
-        """Return a split; see `roles.Source`."""
+        """Return a split; see `transformer.Source`."""
         rows = _rows("load_iris", "iris.csv", header=1)
         names = ["setosa", "versicolor", "virginica"]
         return self._holdout.of(_classes("features", rows[:, :-1], rows[:, -1], names), split)
@@ -75,7 +75,7 @@ class Wine:
         self._holdout = Holdout("transformer.wine", test_fraction, seed)
 
     def load(self, split: Split) -> Dataset | None:
-        """Return a split; see `roles.Source`."""
+        """Return a split; see `transformer.Source`."""
         rows = _rows("load_wine", "wine_data.csv", header=1)
         names = ["class_0", "class_1", "class_2"]
         return self._holdout.of(_classes("features", rows[:, :-1], rows[:, -1], names), split)
@@ -90,7 +90,7 @@ class Diabetes:
         self._holdout = Holdout("transformer.diabetes", test_fraction, seed)
 
     def load(self, split: Split) -> Dataset | None:
-        """Return a split; see `roles.Source`."""
+        """Return a split; see `transformer.Source`."""
         from sklearn.datasets import load_diabetes
 
         features, values = load_diabetes(return_X_y=True, scaled=False)

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from aeros_core.categories import name_of
+from aeros_core.arrays import Array
 from aeros_core.errors import DataError
-from aeros_core.parameters import Array
+from aeros_core.fields.categories import name_of
 from aeros_core.schema import Field
 
 __all__ = ["category", "feature", "name_of", "named", "number", "target", "text", "texts"]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeros_core.data import Dataset
-from aeros_core.roles import Split
+from aeros_core.roles.transformer import Split
 from aeros_transforms.options import at_least, fraction
 
 __all__ = ["Holdout"]

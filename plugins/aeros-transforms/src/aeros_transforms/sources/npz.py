@@ -8,16 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from aeros_core import npz
-from aeros_core.alignment import Differences, SourceSchema, align
+from aeros_core.arrays import Array
 from aeros_core.data import Dataset
 from aeros_core.errors import ConfigError, DataError
-from aeros_core.parameters import Array
-from aeros_core.roles import Split
+from aeros_core.fields.alignment import Differences, SourceSchema, align
+from aeros_core.files import npz
+from aeros_core.roles.transformer import Split
 from aeros_core.schema import Field, Schema
 from aeros_transforms.options import known
-from aeros_transforms.sources import encode, files
-from aeros_transforms.sources.declared import Declared, rule_of, to_type
+from aeros_transforms.sources import encode
+from aeros_transforms.sources.declared_fields import Declared, rule_of, to_type
+from aeros_transforms.sources.formats import compressed
 from aeros_transforms.sources.holdout import Holdout
 
 __all__ = ["Npz"]
@@ -51,7 +52,7 @@ class Npz:
         self.declared, self.differences = frozenset(self._declared.categories), Differences()
 
     def adopt(self, agreed: SourceSchema) -> None:
-        """Load from now on as an agreed schema says; see `powers.SupportsSchema`."""
+        """Load from now on as an agreed schema says; see `transformer.SupportsSchema`."""
         self._agreed = agreed
 
     def declaration(self, categories: Mapping[str, Sequence[str]]) -> str:
@@ -60,11 +61,11 @@ class Npz:
         return to_type(f"{_OPTION}.categories", known, more=True)
 
     def load(self, split: Split) -> Dataset | None:
-        """Return a split; see `roles.Source`.
+        """Return a split; see `transformer.Source`.
 
         Ranges and classes are those of both splits together.
         """
-        arrays = _arrays(files.read(self._path, "transformer.npz.path"), self._path)
+        arrays = _arrays(compressed.read(self._path, "transformer.npz.path"), self._path)
         train = _split(arrays, "_train") or arrays
         test = _split(arrays, "_test") if train is not arrays else {}
         if self._agreed is None:

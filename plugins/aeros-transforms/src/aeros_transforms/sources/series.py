@@ -7,9 +7,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from aeros_core.categories import name_of
+from aeros_core.arrays import Array
 from aeros_core.errors import ConfigError, DataError
-from aeros_core.parameters import Array
+from aeros_core.fields.categories import name_of
 from aeros_core.schema import Field
 from aeros_transforms.options import override
 from aeros_transforms.sources import encode

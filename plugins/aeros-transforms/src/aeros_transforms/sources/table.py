@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from aeros_core.alignment import Differences, SourceSchema, align
 from aeros_core.data import Dataset
 from aeros_core.errors import ConfigError, DataError
-from aeros_core.roles import Split
+from aeros_core.fields.alignment import Differences, SourceSchema, align
+from aeros_core.roles.transformer import Split
 from aeros_core.schema import Schema, Unknown
 from aeros_transforms.config.sources import LabelKind
 from aeros_transforms.options import all_known, known, override
 from aeros_transforms.sources import series
-from aeros_transforms.sources.declared import Declared, rule_of, to_type
-from aeros_transforms.sources.frame import Layout
+from aeros_transforms.sources.declared_fields import Declared, rule_of, to_type
+from aeros_transforms.sources.formats.frame import Layout
 from aeros_transforms.sources.holdout import Holdout
 
 __all__ = ["Table"]
@@ -83,7 +83,7 @@ class Table:
         self.declared, self.differences = frozenset(self._declared.categories), Differences()
 
     def adopt(self, agreed: SourceSchema) -> None:
-        """Load from now on as an agreed schema says; see `powers.SupportsSchema`."""
+        """Load from now on as an agreed schema says; see `transformer.SupportsSchema`."""
         self._agreed = agreed
 
     def declaration(self, categories: Mapping[str, Sequence[str]]) -> str:
@@ -92,7 +92,7 @@ class Table:
         return to_type(f"{_OPTION}.categories", known, more=True)
 
     def load(self, split: Split) -> Dataset | None:
-        """Return a split; see `roles.Source`."""
+        """Return a split; see `transformer.Source`."""
         train = self._layout.read(self._path, f"{_OPTION}.path", self._texts)
         train = self._clean(train[self._kept(list(train.columns))], self._path)
         if self._test_path is None:

@@ -14,17 +14,18 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from aeros_core import data_files, proportions
-from aeros_core.alignment import Differences, SourceSchema, align
-from aeros_core.categories import with_other
 from aeros_core.data import Dataset
 from aeros_core.errors import ConfigError, DataError
-from aeros_core.roles import Split
+from aeros_core.fields.alignment import Differences, SourceSchema, align
+from aeros_core.fields.categories import with_other
+from aeros_core.files import data_files
+from aeros_core.numerics import proportions
+from aeros_core.roles.transformer import Split
 from aeros_core.schema import Field, Schema, Unknown
 from aeros_transforms.options import at_least, fraction
-from aeros_transforms.sources import files
-from aeros_transforms.sources.declared import rule_of
-from aeros_transforms.sources.play import speeches
+from aeros_transforms.sources.declared_fields import rule_of
+from aeros_transforms.sources.formats import compressed
+from aeros_transforms.sources.formats.speeches import speeches
 
 __all__ = ["Text"]
 
@@ -68,7 +69,7 @@ class Text:
         self.differences = Differences()
 
     def adopt(self, agreed: SourceSchema) -> None:
-        """Load from now on as an agreed schema says; see `powers.SupportsSchema`."""
+        """Load from now on as an agreed schema says; see `transformer.SupportsSchema`."""
 
     def declaration(self, categories: Mapping[str, Sequence[str]]) -> str:
         """Return what to type so that the task declares the characters."""
@@ -76,7 +77,7 @@ class Text:
         return _to_type("".join(known) + "…")
 
     def load(self, split: Split) -> Dataset | None:
-        """Return a split; see `roles.Source`."""
+        """Return a split; see `transformer.Source`."""
         if split == "test" and not self._fraction:
             return None
         text = self._read()
@@ -104,7 +105,7 @@ class Text:
         return _to_type("".join(dict.fromkeys([*self._alphabet, *found])))
 
     def _read(self) -> str:
-        data = files.read(self._path, "transformer.text.path")
+        data = compressed.read(self._path, "transformer.text.path")
         try:
             return data.decode("utf-8-sig").replace("\r\n", "\n")
         except UnicodeDecodeError as error:

@@ -11,7 +11,7 @@ from aeros_core.data import Batch
 from aeros_core.errors import ConfigError
 from aeros_core.messages import State
 from aeros_core.schema import Field, Schema
-from aeros_transforms.steps.binding import Binding, bound
+from aeros_transforms.steps.field_binding import Binding, bound
 
 __all__ = ["Clip"]
 

@@ -8,7 +8,7 @@ from aeros_core.data import Batch
 from aeros_core.errors import ConfigError
 from aeros_core.schema import Schema
 from aeros_transforms.options import all_known
-from aeros_transforms.steps.binding import left_out
+from aeros_transforms.steps.field_binding import left_out
 
 __all__ = ["Drop"]
 

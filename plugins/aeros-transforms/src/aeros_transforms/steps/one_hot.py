@@ -7,15 +7,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from aeros_core import unpacking
-from aeros_core.categories import code_of_unknown, codes_of
+from aeros_core.arrays import Array
 from aeros_core.data import Batch
 from aeros_core.errors import ConfigError, DataError
+from aeros_core.fields.categories import code_of_unknown, codes_of
+from aeros_core.files import decompression
 from aeros_core.messages import State
-from aeros_core.parameters import Array
 from aeros_core.schema import Field, Schema, Unknown
 from aeros_transforms.options import all_known, override
-from aeros_transforms.steps.binding import Binding, bound
+from aeros_transforms.steps.field_binding import Binding, bound
 
 __all__ = ["OneHot"]
 
@@ -116,11 +116,11 @@ class OneHot:
 
 def _check_memory(name: str, values: int, categories: int) -> None:
     """Refuse vectors that the machine has no memory for: values times categories."""
-    if (wanted := 4 * values * categories) > unpacking.installed():
+    if (wanted := 4 * values * categories) > decompression.installed():
         raise DataError(
             f"field '{name}' has {categories} categories: {_OPTION} would take"
-            f" {unpacking.spelled(wanted)} for {values} values of it, and this machine has"
-            f" {unpacking.spelled(unpacking.installed())} of memory",
+            f" {decompression.spelled(wanted)} for {values} values of it, and this machine has"
+            f" {decompression.spelled(decompression.installed())} of memory",
             hint=override("transformer.drop.fields", name) + " and drop before one_hot",
         )
 

@@ -9,7 +9,7 @@ from aeros_core.errors import ConfigError
 from aeros_core.messages import State
 from aeros_core.schema import Schema
 from aeros_transforms.options import all_known
-from aeros_transforms.steps.binding import Binding, bound, left_out
+from aeros_transforms.steps.field_binding import Binding, bound, left_out
 
 __all__ = ["Select"]
 

@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from aeros_core.arrays import Array
 from aeros_core.data import Batch
 from aeros_core.errors import DataError
 from aeros_core.messages import State
-from aeros_core.parameters import Array
 from aeros_core.schema import Field, Schema
 from aeros_transforms.options import at_least, known
-from aeros_transforms.steps.binding import Binding, bound
+from aeros_transforms.steps.field_binding import Binding, bound
 
 __all__ = ["Window"]
 

@@ -1,0 +1,85 @@
+"""The sums of chunk files: SHA-256 of the file, or of each of the parts it consists of."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
+
+from aeros_zarr.format.arrays import Part
+from aeros_zarr.stores.store import Readable
+
+__all__ = ["Sum", "copied", "is_of", "of_chunk", "sha256"]
+
+_PIECE = 2**18
+"""Bytes that are read at once; they fit into the cache of a core."""
+
+Sum: TypeAlias = str | list[list[Any]]
+"""SHA-256 of a chunk file, or ``[length, SHA-256]`` of each of its parts."""
+
+
+def of_chunk(chunk: Sequence[Part]) -> Sum:
+    """Return the SHA-256 of a chunk file, or the length and the SHA-256 of each of its parts."""
+    digests = [sha256(part) for part in chunk]
+    if len(chunk) == 1:
+        return digests[0]
+    return [[sum(map(len, part)), digest] for part, digest in zip(chunk, digests, strict=True)]
+
+
+def copied(file: Readable, named: Sum | None, into: memoryview, nbytes: int) -> bool:
+    """Read a file to where it goes; tell whether it has so many bytes, and is what its sum says.
+
+    Every piece is hashed and moved on while it lies in the cache of the core that has read it:
+    the system copies much faster into a small buffer that is warm than into a large cold one.
+
+    Args:
+        file: The file, from its begin on.
+        named: Its sum; None to read it unverified.
+        into: Takes its bytes; those behind its end are padding.
+        nbytes: Bytes of the file.
+    """
+    parts: list[Any] = named if isinstance(named, list) else [(nbytes, named)]
+    buffer = memoryview(bytearray(min(_PIECE, nbytes)))
+    at = 0
+    for length, digest in parts:
+        sha = hashlib.sha256()
+        end = at + length
+        while at < end:
+            size = file.readinto(buffer[: min(end - at, _PIECE)])
+            if not size:
+                return False
+            if digest is not None:
+                sha.update(buffer[:size])
+            place = into[at : at + size]
+            place[:] = buffer[: len(place)]
+            at += size
+        if digest not in (None, sha.hexdigest()):
+            return False
+    return at == nbytes and not file.read(1)
+
+
+def sha256(parts: Iterable[bytes | bytearray | memoryview]) -> str:
+    """Return the SHA-256 of buffers, one behind the other."""
+    sha = hashlib.sha256()
+    for part in parts:
+        sha.update(part)
+    return sha.hexdigest()
+
+
+def is_of(file: Readable, named: Sum) -> bool:
+    """Tell whether a sum is that of what is left of a file."""
+    buffer = memoryview(bytearray(2**20))
+    if isinstance(named, str):
+        sha = hashlib.sha256()
+        while size := file.readinto(buffer):
+            sha.update(buffer[:size])
+        return sha.hexdigest() == named
+    return all(_of_next(file, n, buffer) == digest for n, digest in named) and not file.read(1)
+
+
+def _of_next(file: Readable, nbytes: int, buffer: memoryview) -> str:
+    sha = hashlib.sha256()
+    while nbytes and (size := file.readinto(buffer[: min(nbytes, len(buffer))])):
+        sha.update(buffer[:size])
+        nbytes -= size
+    return "" if nbytes else sha.hexdigest()

@@ -1,0 +1,46 @@
+"""Repeat what the library does not: answers that break off, conditional writes in time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from obstore.exceptions import GenericError
+
+__all__ = ["Retries"]
+
+T = TypeVar("T")
+
+_PAUSE = 0.1
+_LONGEST = 5.0
+
+
+class Retries:
+    """Repeats a request, with growing pauses.
+
+    Args:
+        retries: How often.
+    """
+
+    def __init__(self, retries: int) -> None:
+        self._retries = retries
+
+    def __call__(self, call: Callable[[], T]) -> T:
+        """Return what a request returns.
+
+        Raises:
+            GenericError: It failed each time.
+        """
+        for attempt in range(self._retries):
+            try:
+                return call()
+            except GenericError as error:
+                if not _is_worth_repeating(str(error)):
+                    raise
+            time.sleep(min(_PAUSE * 2**attempt, _LONGEST))
+        return call()
+
+
+def _is_worth_repeating(text: str) -> bool:
+    return "body error" in text or ("HTTP error" in text and " retries, " not in text)
