@@ -100,6 +100,7 @@ if TYPE_CHECKING:
     )
     from aeros_core.roles.nodes import Nodes, SupportsPresence, SupportsRefusals
     from aeros_core.roles.repository import (
+        ModelSource,
         Repository,
         SupportsAlgorithms,
         SupportsCollection,
@@ -137,11 +138,11 @@ __all__ = [
     "ConfigError", "Control", "Controller", "Count", "DataError", "DataFile", "Dataset",
     "Decoder", "Differences", "Disclosure", "Encoded", "Evaluation", "Events", "Failure",
     "Field", "Format", "Inferencer", "Instruction", "Interrupted", "Layout", "Metrics", "Model",
-    "ModelInfo", "Module", "Nodes", "OnnxExporter", "Parameters", "Partition", "Partitioner",
-    "PluginError", "PredictionError", "Predictions", "Predictor", "Registry", "RemoteError",
-    "Reply", "Repository", "RepositoryError", "Result", "Round", "Run", "Schema",
-    "SchemaMismatch", "Service", "Source", "SourceSchema", "Split", "State", "Status",
-    "Subtask", "SubtaskKind", "SupportsAlgorithms", "SupportsAttribution", "SupportsAveraging",
+    "ModelInfo", "ModelSource", "Module", "Nodes", "OnnxExporter", "Parameters", "Partition",
+    "Partitioner", "PluginError", "PredictionError", "Predictions", "Predictor", "Registry",
+    "RemoteError", "Reply", "Repository", "RepositoryError", "Result", "Round", "Run", "Schema",
+    "SchemaMismatch", "Service", "Source", "SourceSchema", "Split", "State", "Status", "Subtask",
+    "SubtaskKind", "SupportsAlgorithms", "SupportsAttribution", "SupportsAveraging",
     "SupportsBroadcast", "SupportsBuffer", "SupportsCodec", "SupportsCohort",
     "SupportsCollection", "SupportsConcurrency", "SupportsDisclosure", "SupportsExplanation",
     "SupportsFit", "SupportsFixedRows", "SupportsHealing", "SupportsInverse",
@@ -200,8 +201,8 @@ _PROVIDERS = {
     ),
     "aeros_core.roles.nodes": "Nodes SupportsPresence SupportsRefusals",
     "aeros_core.roles.repository": (
-        "Repository SupportsAlgorithms SupportsCollection SupportsHealing SupportsPages "
-        "SupportsParts SupportsRemoval SupportsRunLocks SupportsTags SupportsVerify"
+        "ModelSource Repository SupportsAlgorithms SupportsCollection SupportsHealing "
+        "SupportsPages SupportsParts SupportsRemoval SupportsRunLocks SupportsTags SupportsVerify"
     ),
     "aeros_core.roles.stateful": "SupportsState",
     "aeros_core.roles.trainer": "SupportsCohort Trainer",
