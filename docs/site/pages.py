@@ -46,7 +46,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
-def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
     """Quote the titles of blocks; point links that leave docs/ at the generated pages."""
     markdown = TITLE.sub(r'\1"\2"', markdown)
     here = _place(page.file.src_uri)
@@ -115,10 +115,8 @@ def _decisions() -> list[Path]:
 
 def _decision_list() -> str:
     """Return the page that lists the decisions by their titles."""
-    titles = [
-        path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ") for path in _decisions()
-    ]
-    rows = [f"- [{title}]({path.name})" for path, title in zip(_decisions(), titles, strict=True)]
+    titles = {path: path.read_text(encoding="utf-8").splitlines()[0] for path in _decisions()}
+    rows = [f"- [{title.lstrip('# ')}]({path.name})" for path, title in titles.items()]
     return "\n".join(["# Decisions", "", "Architecture decision records, oldest first.", "", *rows])
 
 

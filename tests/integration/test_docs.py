@@ -170,7 +170,8 @@ def test_readme_names_the_two_lines():
 def test_links_lead_somewhere():
     for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
         for link in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
-            assert (page.parent / link).exists(), f"{page.name}: {link}"
+            generated = page.name == "index.md" and link == "api/index.md"  # by the site
+            assert generated or (page.parent / link).exists(), f"{page.name}: {link}"
 
 
 def test_an_estimator_of_scikit_learn_is_stored_as_the_page_of_onnx_says(aeros):
