@@ -126,7 +126,7 @@ def core(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Build the documentation site with the API reference; a dead link is an error."""
     session.install("-q", "--no-compile", *CONSTRAINTS, *BROUGHT, *SITE, env=QUIET)
-    site = Path(session.create_tmp()) / "site"
+    site = (Path(session.create_tmp()) / "site").resolve()
     session.run("mkdocs", "build", "-q", "-f", "docs/site/mkdocs.yml", "-d", str(site), env=QUIET)
     session.log(f"open {site / 'index.html'}")
 
