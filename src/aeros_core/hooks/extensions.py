@@ -86,9 +86,12 @@ class Command(Extension):
         name: What is typed behind ``aeros``.
         target: The function.
         help: One line for ``aeros --help``.
+        plugin_files: Whether the files of ``--plugin`` are loaded before the command starts.
+            False: the command decides, and calls `aeros_core.plugins.plugin_files.load`.
     """
 
     help: str = ""
+    plugin_files: bool = True
 
     group: ClassVar[str] = "command"
 

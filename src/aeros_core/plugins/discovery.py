@@ -17,7 +17,7 @@ import pluggy
 
 from aeros_core.errors import PluginError
 from aeros_core.hookspecs import Callbacks
-from aeros_core.plugins import entry_points, import_check
+from aeros_core.plugins import entry_points, import_check, plugin_files
 from aeros_core.plugins.core_requirement import unmet_requirement
 from aeros_core.plugins.registration import Offers, collect, mismatch, said
 from aeros_core.plugins.registry import Health, Option, Plugin, Provided, Registry
@@ -61,7 +61,12 @@ def discover(delivered: Collection[str] = ()) -> Registry:
     plugins = checked(plugins, [e for e in entries if e.group in REPLACED])
     if chosen is None:
         plugins += [Plugin(n, n, "?", "?").failed(f"entry points: {why}") for n, why in damaged]
-    return _registry(plugins, offers)
+    for plugin, offered in plugin_files.loaded():
+        plugins.append(plugin)
+        offers.append(offered)
+    registry = _registry(plugins, offers)
+    plugin_files.check_names(plugins, registry.clashes)
+    return registry
 
 
 def _origin(entry: EntryPoint) -> str:
