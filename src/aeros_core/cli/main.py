@@ -20,7 +20,8 @@ from aeros_core.cli import console
 from aeros_core.cli.commands import fill, offered, takes_plugin_files
 from aeros_core.errors import AerosError, ConfigError, Interrupted
 from aeros_core.hooks.extensions import Command
-from aeros_core.plugins import discovery, plugin_files
+from aeros_core.plugins import discovery
+from aeros_core.plugins.single_files import plugin_files
 from aeros_core.version import __version__
 
 if TYPE_CHECKING:

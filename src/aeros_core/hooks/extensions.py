@@ -87,7 +87,8 @@ class Command(Extension):
         target: The function.
         help: One line for ``aeros --help``.
         plugin_files: Whether the files of ``--plugin`` are loaded before the command starts.
-            False: the command decides, and calls `aeros_core.plugins.plugin_files.load`.
+            False: the command decides, and calls ``load`` of
+            `aeros_core.plugins.single_files.plugin_files`.
     """
 
     help: str = ""

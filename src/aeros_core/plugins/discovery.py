@@ -17,11 +17,12 @@ import pluggy
 
 from aeros_core.errors import PluginError
 from aeros_core.hookspecs import Callbacks
-from aeros_core.plugins import entry_points, import_check, plugin_files
+from aeros_core.plugins import entry_points, import_check
 from aeros_core.plugins.core_requirement import unmet_requirement
 from aeros_core.plugins.registration import Offers, collect, mismatch, said
 from aeros_core.plugins.registry import Health, Option, Plugin, Provided, Registry
 from aeros_core.plugins.replaced_groups import REPLACED, checked
+from aeros_core.plugins.single_files import plugin_files
 from aeros_core.version import __version__
 
 if TYPE_CHECKING:  # looking around does without numpy

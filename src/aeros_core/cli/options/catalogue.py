@@ -14,6 +14,7 @@ from aeros_core.cli.options.fields import Field, fields_of, prefix
 from aeros_core.errors import AerosError, ConfigError
 from aeros_core.plugins import config_files, discovery
 from aeros_core.plugins.registry import Health, Plugin, Registry, nearest
+from aeros_core.plugins.single_files import plugin_files
 from aeros_core.tasks.infrastructure import Description
 from aeros_core.tasks.presets import TASKS
 
@@ -66,6 +67,10 @@ class Choice:
         elif (self.group, self.name) == ("task", "inference"):
             line += " task.start=MODEL"
         line = line.format(group=self.group, name=self.name)
+        for file in plugin_files.requested():
+            if file.name == self.plugin.name:
+                command, verb, *rest = line.split(" ")
+                line = " ".join([command, verb, plugin_files.FLAG, file.path, *rest])
         own = f"{prefix(self.group, self.name)}."
         numbers = [each for each in self.fields if type(each.default) in (int, float)]
         first = next((each for each in numbers if each.option.startswith(own)), None)
