@@ -79,6 +79,21 @@ def test_tutorial_passes_the_contract(third_party):
     assert re.search(r"\d+ passed", done.stdout)
 
 
+def test_the_first_plugin_is_a_file_as_the_page_of_plugins_says(tmp_path):
+    page = (ROOT / "docs/plugins.md").read_text()
+    section = page.partition("## First plugin without a package\n")[2].partition("\n## ")[0]
+    [(name, source)] = re.findall(r"```python title=(\S+)\n(.*?)```", section, re.DOTALL)
+    (tmp_path / name).write_text(source)
+    [console] = re.findall(r"```console\n(.*?)```", section, re.DOTALL)
+    commands = re.findall(r"^\$ aeros (.*)\n((?:(?!\$ ).*\n)*)", console, re.MULTILINE)
+    assert len(commands) == 3
+    for words, shown in commands:
+        done = run((tmp_path, None), "aeros_core.cli.main", *words.split())
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == shown or not shown
+    assert "FINISHED after 3 rounds" in done.stdout
+
+
 SAME = """
 import numpy as np
 from aeros_core.config import build, store
