@@ -134,7 +134,7 @@ def _parser(typed: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"aeros {__version__}")
     parser.add_argument(
         plugin_files.FLAG, metavar="FILE.py", action="append",
-        help="a plugin in one file, for this command only; also after the command",
+        help="a plugin in a single file, for this command only; may also follow the command",
     )  # fmt: skip
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for each in offered(typed):
