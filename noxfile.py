@@ -14,7 +14,7 @@ import nox
 
 nox.needs_version = ">=2024.4.15"
 nox.options.default_venv_backend = "virtualenv"  # nox brings it; it needs no seconds for pip
-nox.options.sessions = ["wheels", "lint", "core", "plugin", "newer_python", "together"]
+nox.options.sessions = ["wheels", "lint", "docs", "core", "plugin", "newer_python", "together"]
 nox.options.error_on_missing_interpreters = True
 
 ROOT = Path(__file__).parent
@@ -25,9 +25,11 @@ CONSTRAINTS = ["-c", "tests/constraints.txt"]
 TESTING = ("pytest", "pytest-timeout", "pytest-xdist", "hypothesis")
 CLIENTS = ("tritonclient[grpc,http]", "schemathesis", "captum", "skl2onnx")
 TOGETHER = (*TESTING, "mypy", "moto[s3,server]", *CLIENTS)
+SITE = ("mkdocs-material", "mkdocstrings[python]", "ruff")
 PATIENCE = "--timeout=600"  # what hangs is named, with its stacks, and the others go on
 SIDE_BY_SIDE = ["-n", "auto", "--dist", "worksteal", PATIENCE, "--durations=8"]
 MORE = ["-n", str((os.cpu_count() or 1) + 2)]  # where tests wait for processes half of the time
+MANY = ["-n", str((os.cpu_count() or 1) + 4)]  # where they wait for most of it
 WAITING = {"aeros-flower", "aeros-graphs", "aeros-serving", "aeros-zarr"}
 DISCOVERING = (  # what may come out otherwise where plugins are installed
     "architecture", "cli_main", "cli_commands", "config_build", "config_store", "discovery",
@@ -42,7 +44,8 @@ SAME_EVERYWHERE = (  # what Hydra, a parser of YAML and our own words decide
     "architecture", "cli_main", "directories", "allowlist", "models_commands", "results",
     "yaml_files",
 )  # fmt: skip
-QUIET = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_WARN_SCRIPT_LOCATION": "1"}
+QUIET = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_WARN_SCRIPT_LOCATION": "1",
+         "NO_MKDOCS_2_WARNING": "1"}  # fmt: skip
 NEWER = ("3.12", "3.13")
 BRIEF = {"HYPOTHESIS_PROFILE": "brief"}  # the core session draws more examples of the same
 PRIVATE = {
@@ -97,7 +100,7 @@ def wheels(session: nox.Session) -> None:
     folder = Path(session.create_tmp()) / "brought"
     shutil.rmtree(folder, ignore_errors=True)
     bring = ["pip", "wheel", "-q", "-w", str(folder), *CONSTRAINTS]
-    session.run(*bring, "setuptools>=77", "ruff", env=QUIET)
+    session.run(*bring, "setuptools>=77", *SITE, env=QUIET)
     found = ["--no-index", "--find-links", str(folder)]
     core, *plugins = (_wheel(session, name, *found) for name in ("aeros-core", *PLUGINS))
     session.run(*bring, str(core), *(f"{one}[test]" for one in plugins), *TOGETHER, env=QUIET)
@@ -117,6 +120,15 @@ def core(session: nox.Session) -> None:
     """Test the core alone, without any plugin."""
     install(session, also=TESTING)
     session.run("pytest", *SIDE_BY_SIDE, "tests", "--ignore=tests/integration", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation site with the API reference; a dead link is an error."""
+    session.install("-q", "--no-compile", *CONSTRAINTS, *BROUGHT, *SITE, env=QUIET)
+    site = (Path(session.create_tmp()) / "site").resolve()
+    session.run("mkdocs", "build", "-q", "-f", "docs/site/mkdocs.yml", "-d", str(site), env=QUIET)
+    session.log(f"open {site / 'index.html'}")
 
 
 @nox.session
@@ -183,7 +195,7 @@ def together(session: nox.Session) -> None:
     """Check all types; test discovery with every plugin installed, and everything together."""
     install(session, *PLUGINS, also=TOGETHER)
     found = [*tests_of(*DISCOVERING), "tests/integration"]
-    session.run("pytest", *SIDE_BY_SIDE, *MORE, *found, *session.posargs)
+    session.run("pytest", *SIDE_BY_SIDE, *MANY, *found, *session.posargs)
 
 
 @nox.session

@@ -34,7 +34,7 @@ HERE = Path(__file__).parent
 DIST = HERE / "dist"
 
 TOY = (
-    "experiment=none",
+    "experiment=null",
     "repository=files",
     "transformer=[blobs,even,scale]",
     "trainer=linear",

@@ -93,7 +93,7 @@ MAY_CONFIGURE = {
 }
 OMEGACONF_ALONE = {
     "reporting.text",
-    "plugins.option_types",
+    "options.option_types",
     "reporting.compare",
     "reporting.run_directory",
 }

@@ -18,7 +18,7 @@ OTHER = "other"
 class Unknown(StrEnum):
     """What happens to a value that is none of a field's categories.
 
-    Args:
+    Attributes:
         refuse: The rows are refused.
         zeros: It belongs to no category: one-hot encoded it is all zeros, its code is -1.
         other: It counts as the category called ``other``.

@@ -274,7 +274,7 @@ def test_plugins_are_listed_with_what_they_provide(aeros):
     assert re.search(r"^toy +toy +1\.0 +ok +callback=tally$", done.stdout, re.M)
     assert re.search(r"^ +transformer=blobs, even, scale, thin$", done.stdout, re.M)
     assert re.search(
-        r"^core +aeros-core +\S+ +ok +commands: compare, models, plu", done.stdout, re.M
+        r"^core +aeros-core +\S+ +ok +commands: compare, models, options", done.stdout, re.M
     )
     for line in ("controller=local", "formats: safetensors", "deployment=local"):
         assert re.search(rf"^ +{line}$", done.stdout, re.M), line

@@ -27,7 +27,7 @@ def named(role, option):
 
 
 TOY = [
-    "experiment=none",
+    "experiment=null",
     "repository=files",
     "transformer=[blobs,even,scale]",
     "trainer=linear",

@@ -9,7 +9,7 @@ from aeros_core.tasks.identity import decisive
 from aeros_core.tasks.task import Goal, Task
 
 TOY = [
-    "experiment=none",
+    "experiment=null",
     "repository=files",
     "transformer=[blobs,even,scale]",
     "trainer=linear",

@@ -157,7 +157,7 @@ def raw_test(aeros):
 def digits():
     """Words of a small task whose result says whether a round was lost or counted twice."""
     return (
-        "experiment=none", "repository=zarr", "transformer=[blobs,even,scale]", "trainer=linear",
+        "experiment=null", "repository=zarr", "transformer=[blobs,even,scale]", "trainer=linear",
         "trainer.pause=0.05", "collector=mean", "collector.momentum=0.9", "task.ordered=true",
         "task.rounds=4", "task.name=digits",
     )  # fmt: skip

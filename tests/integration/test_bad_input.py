@@ -62,7 +62,7 @@ def test_one_clear_message(begun, name, monkeypatch, capsys):
 def table(aeros, text):
     (aeros.folder / "table.csv").write_text(text)
     return [
-        "experiment=none", "transformer=[table,iid,stack]", "transformer.table.path=table.csv",
+        "experiment=null", "transformer=[table,iid,stack]", "transformer.table.path=table.csv",
         "transformer.table.label=sick", "transformer.iid.clients=2", "task.rounds=1",
     ]  # fmt: skip
 

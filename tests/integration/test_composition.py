@@ -7,6 +7,7 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
+from aeros_core.cli.options import catalogue
 from aeros_core.config import build, store
 from aeros_core.errors import ConfigError
 from aeros_core.plugins import discovery
@@ -96,3 +97,26 @@ def test_the_rule_above_the_groups_is_chosen_too(registry):
     cfg = store.load(["collector=tree", *words, "collector.outer.momentum=0.5"], registry)
     assert cfg.collector.outer.momentum == 0.5
     assert "aeros-aggregators" in build.build(cfg, registry).parts.versions
+
+
+def _used(registry):
+    """Yield the words of every command that `aeros options` advises, once."""
+    for choice in catalogue.choices(registry):
+        words = choice.use.split()
+        if words[:2] == ["aeros", "run"] and "-m" not in words:
+            yield words[2:]
+
+
+def test_the_command_that_options_shows_composes(registry):
+    seen = 0
+    for words in _used(registry):
+        assert store.load(words, registry), words
+        seen += 1
+    assert seen > 80
+
+
+def test_every_option_has_a_summary_and_describes_its_fields(registry):
+    for choice in catalogue.choices(registry):
+        assert choice.summary, f"{choice.group}={choice.name}"
+        bare = [field.option for field in choice.fields if not field.description]
+        assert not bare, f"{choice.group}={choice.name}"

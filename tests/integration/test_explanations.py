@@ -9,7 +9,7 @@ pytest.importorskip("captum")
 
 ASKED = {"explain": "integrated_gradients", "explain_steps": 300}
 TABLE = [
-    "experiment=none", "task.name=wear", "transformer=[table,iid,standardise,one_hot,stack]",
+    "experiment=null", "task.name=wear", "transformer=[table,iid,standardise,one_hot,stack]",
     "transformer.table.path=wear.csv", "transformer.table.label=wear", "trainer/model=mlp",
     "transformer.standardise.fields=[speed,heat,wear]", "trainer.lr=0.05", "task.rounds=6",
 ]  # fmt: skip

@@ -14,7 +14,7 @@ pytest.importorskip("aeros_aggregators")
 NAMES = ("toy", "flower", "zarr", "aggregators")
 SITES = ("clinic", "hospital", "surgery")
 TASK = (
-    "experiment=none", "repository=zarr", "transformer=[blobs,even,scale]", "trainer=linear",
+    "experiment=null", "repository=zarr", "transformer=[blobs,even,scale]", "trainer=linear",
     "collector=fedbuff", "collector.buffer=2", "task.evaluation.every=1000", "task.name=sites",
 )  # fmt: skip
 

@@ -388,7 +388,7 @@ def test_what_aeros_up_starts_reads_what_its_user_names_and_says_so(aeros, port,
             assert time.monotonic() < ends, log()
             time.sleep(0.05)
         aeros.apart(
-            "run", "deployment=flower", f"controller.port={port}", "experiment=none",
+            "run", "deployment=flower", f"controller.port={port}", "experiment=null",
             "transformer=[table,one_hot,stack,iid]",
             f"transformer.table.path={tmp_path}/data/data.csv",
             "transformer.table.label=y", "transformer.iid.clients=2", "trainer=torch",

@@ -35,7 +35,7 @@ for thread in threads:
     thread.join()
 '''
 
-WORDS = ("experiment=none", "repository=files", "transformer=[blobs,even,scale]",
+WORDS = ("experiment=null", "repository=files", "transformer=[blobs,even,scale]",
          "trainer=linear", "collector=mean", "transformer.even.clients=50",
          "transformer.blobs.examples=500", "task.rounds=3")  # fmt: skip
 

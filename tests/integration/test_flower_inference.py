@@ -55,7 +55,7 @@ def last(aeros):
 @pytest.fixture
 def trained(aeros):
     flats(0, 400).to_csv(aeros.folder / "train.csv", index=False)
-    words = ("experiment=none", *TABLE, "transformer.table.path=train.csv")
+    words = ("experiment=null", *TABLE, "transformer.table.path=train.csv")
     fields = "transformer.standardise.fields=[features,price]"
     aeros("run", *words, fields, "task.rounds=20", "trainer.batch_size=8", "trainer.lr=0.05")
     return words

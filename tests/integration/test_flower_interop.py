@@ -27,7 +27,7 @@ from aeros_flower.http.server import listen
 from aeros_flower.superlink import app_bundle
 
 NAMES = ("toy", "flower")
-WORDS = ("experiment=none", "repository=files", "transformer=[blobs,even,scale]",
+WORDS = ("experiment=null", "repository=files", "transformer=[blobs,even,scale]",
          "trainer=linear", "collector=mean")  # fmt: skip
 QUIET = {
     "FLWR_TELEMETRY_ENABLED": "0",

@@ -42,7 +42,7 @@ def test_controller_and_executor_say_where_time_goes(start, tmp_path):
     port, here, there = free(), free(), free()
     start("executor", f"127.0.0.1:{port}", "--name", "edge", "--metrics", str(there), names=NAMES)
     task = start(
-        "run", "experiment=none", "repository=files", "transformer=[blobs,even,scale]",
+        "run", "experiment=null", "repository=files", "transformer=[blobs,even,scale]",
         "trainer=linear", "trainer.pause=0.05", "collector=mean", "controller=flower",
         f"controller.port={port}", "controller.wait=200", "task.name=watched",
         "task.rounds=500", "callback=[metrics]", f"callback.metrics.port={here}", names=NAMES,
@@ -77,7 +77,7 @@ def test_who_is_silent_or_refused_is_counted(start, tmp_path):
         words = ("--name", name, "--own", "--same-user", "--set", f"trainer.pause={pause}")
         start("executor", f"127.0.0.1:{port}", *words, names=NAMES)
     task = start(
-        "run", "experiment=none", "repository=files", "transformer=[blobs,even,scale]",
+        "run", "experiment=null", "repository=files", "transformer=[blobs,even,scale]",
         "trainer=linear", "trainer.poison=[bad]", "collector=mean", "controller=flower",
         f"controller.port={port}", "controller.nodes=3", "controller.wait=200",
         "task.name=watched", "task.deadline=2", "task.rounds=500",

@@ -23,7 +23,7 @@ from aeros_flower.security.keys import Admitted
 from aeros_flower.superlink.embedded import SAME_KEY, EmbeddedSuperLink
 
 FLOWER = {"names": ("toy", "flower")}
-TASK = ("experiment=none", "repository=files", "transformer=[blobs,even,scale]",
+TASK = ("experiment=null", "repository=files", "transformer=[blobs,even,scale]",
         "trainer=linear", "collector=mean", "controller=flower", "task.rounds=1")  # fmt: skip
 
 

@@ -11,7 +11,7 @@ pd = pytest.importorskip("pandas")
 
 STEPS = "transformer=[table,by_group,standardise,one_hot,stack]"
 BASE = (
-    "experiment=none", "transformer.table.label=y", "transformer.table.group=site",
+    "experiment=null", "transformer.table.label=y", "transformer.table.group=site",
     "transformer.by_group.column=site", "transformer.table.path=pooled.csv",
     "transformer.table.test_path=test.csv", "transformer.table.test_fraction=0",
     "trainer/model=mlp", "trainer.engine=sequential", "trainer.lr=0.1", "task.rounds=3",

@@ -437,7 +437,7 @@ def test_data_files_are_text():
 
 
 FLOWER = ("deployment=flower", "controller.nodes=2", "controller.wait=60")
-HOSTILE = ("experiment=none", "transformer=[table,stack]", "transformer.table.label=y",
+HOSTILE = ("experiment=null", "transformer=[table,stack]", "transformer.table.label=y",
            "trainer/model=softmax", "task.rounds=1", "repository.path=store")  # fmt: skip
 
 

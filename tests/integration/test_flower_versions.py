@@ -18,7 +18,7 @@ from aeros_flower.security.certificates import Authority
 from aeros_flower.system.versions import TRIED
 
 NAMES = ("toy", "flower")
-TASK = ("experiment=none", "repository=files", "transformer=[blobs,even,scale]", "trainer=linear",
+TASK = ("experiment=null", "repository=files", "transformer=[blobs,even,scale]", "trainer=linear",
         "collector=mean", "task.ordered=true", "task.rounds=2")  # fmt: skip
 OTHER = "1.40.0"
 SAID = f"flwr {OTHER} is installed, not {TRIED}: stock nodes and Flower's public API are used"

@@ -97,7 +97,7 @@ def test_rows_of_ones_own_table_are_kept_only_if_that_is_asked_for(aeros):
     rng = np.random.default_rng(0)
     rows = [f"{a:.3f},{b:.3f},{'hi' if a > b else 'lo'}" for a, b in rng.standard_normal((99, 2))]
     (aeros.folder / "own.csv").write_text("\n".join(["a,b,level", *rows]))
-    words = ["experiment=none", "transformer=[table,iid,standardise,stack]", "task.rounds=1"]
+    words = ["experiment=null", "transformer=[table,iid,standardise,stack]", "task.rounds=1"]
     words += ["transformer.table.path=own.csv", "transformer.table.label=level", "task.name=own"]
     aeros("run", *words)
     told = aeros("models", "export", "own", "own.onnx").splitlines()

@@ -132,7 +132,7 @@ def test_a_damaged_model_is_not_served_and_who_is_served_stays(aeros, serve):
 def test_a_machine_without_memory_is_told_and_the_server_goes_on(aeros, serve):
     """A batch whose hidden layer takes 8.5 GB, where the process may have 1 GB more."""
     aeros(
-        "run", "experiment=none", "transformer=[iris,iid,standardise]", "trainer/model=mlp",
+        "run", "experiment=null", "transformer=[iris,iid,standardise]", "trainer/model=mlp",
         "trainer.model.hidden=[16384]", "task.name=iris", "task.rounds=1",
     )  # fmt: skip
     for inferencer in ("torch", "onnx"):

@@ -11,7 +11,7 @@ import pytest
 from forked_python import completed
 
 WORDS = [
-    "experiment=none", "transformer=[diabetes,iid,standardise]", "trainer/model=mlp",
+    "experiment=null", "transformer=[diabetes,iid,standardise]", "trainer/model=mlp",
     "transformer.standardise.fields=[features,target]", "task.name=sugar", "trainer.lr=0.01",
     "callback=[promote]",
 ]  # fmt: skip

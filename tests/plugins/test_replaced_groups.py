@@ -117,7 +117,7 @@ def test_who_types_its_command_is_told_once_on_standard_error(aeros, distributio
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
         "aeros: aeros hello does not exist\n"
-        "  exists: compare, models, plugins, results, run\n"
+        "  exists: compare, models, options, plugins, results, run\n"
         "  provider: toy-old 2.0 is failed: toy-old names hello in the entry-point group"
         " aeros.commands, which the hook aeros_commands replaces\n"
         "  next: pip install --upgrade toy-old\n"

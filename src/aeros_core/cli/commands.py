@@ -15,7 +15,7 @@ from aeros_core.plugins.discovery import discover
 from aeros_core.plugins.registry import Health, Plugin, Provided, Registry
 from aeros_core.version import __version__
 
-__all__ = ["fill", "offered"]
+__all__ = ["fill", "offered", "takes_plugin_files"]
 
 CORE = Plugin("core", "aeros-core", __version__, builtin.__name__)
 
@@ -41,6 +41,19 @@ def offered(typed: Sequence[str]) -> list[Provided]:
         if not name.startswith("-") and name not in names:
             _refuse(registry, name)
     return own + [each for each in further if each.plugin.name != CORE.name]
+
+
+def takes_plugin_files(typed: Sequence[str]) -> bool:
+    """Return whether files of ``--plugin`` are loaded before this command starts.
+
+    Args:
+        typed: The first word behind ``aeros``, if there is one.
+    """
+    if not typed or typed[0] in builtin.RESERVED["command"]:
+        return True
+    found = discover().extensions.get((Command.group, typed[0]))
+    record = found.record if found else None
+    return not isinstance(record, Command) or record.plugin_files
 
 
 def _refuse(registry: Registry, name: str) -> None:

@@ -17,10 +17,11 @@ from types import FrameType
 from typing import TYPE_CHECKING, TextIO
 
 from aeros_core.cli import console
-from aeros_core.cli.commands import fill, offered
+from aeros_core.cli.commands import fill, offered, takes_plugin_files
 from aeros_core.errors import AerosError, ConfigError, Interrupted
 from aeros_core.hooks.extensions import Command
 from aeros_core.plugins import discovery
+from aeros_core.plugins.single_files import plugin_files
 from aeros_core.version import __version__
 
 if TYPE_CHECKING:
@@ -45,7 +46,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup has it ignored
         signal.signal(signal.SIGHUP, _interrupt)
     try:
-        return _flushed(_command(arguments))
+        files, arguments = plugin_files.split(arguments)
+        with plugin_files.requesting(files):
+            if files and takes_plugin_files(arguments[:1]):
+                plugin_files.load()
+            return _flushed(_command(arguments))
     except KeyboardInterrupt:
         return _failed(Interrupted("interrupted"))
     except AerosError as error:
@@ -127,6 +132,10 @@ def _parser(typed: Sequence[str]) -> argparse.ArgumentParser:
         epilog="aeros run --help tells how to choose parts and set options.",
     )
     parser.add_argument("--version", action="version", version=f"aeros {__version__}")
+    parser.add_argument(
+        plugin_files.FLAG, metavar="FILE.py", action="append",
+        help="a plugin in a single file, for this command only; may also follow the command",
+    )  # fmt: skip
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for each in offered(typed):
         command = commands.add_parser(each.record.name, help=_help(each))

@@ -64,7 +64,7 @@ def _rows(plugin: Plugin) -> list[dict[str, object]]:
         groups.setdefault(label, []).append(name)
     lines = [f"{label}{', '.join(names)}" for label, names in groups.items()] or [""]
     rows: list[dict[str, object]] = [{"provides": line} for line in lines]
-    return [asdict(plugin) | rows[0], *rows[1:]]
+    return [asdict(plugin) | {"version": plugin.short_version} | rows[0], *rows[1:]]
 
 
 def _notes(registry: Registry) -> Iterator[str]:

@@ -276,7 +276,7 @@ def _of_whom(model: Model, registry: Registry, error: PluginError) -> PluginErro
         f"model '{model.name}': {error.asked}",
         exists=error.exists,
         provider=f"{', '.join(gone)} had it when the model was stored",
-        hint="install what had it; aeros plugins shows what is installed",
+        hint="install what had it, or --plugin FILE.py; aeros plugins shows what is installed",
     )
 
 

@@ -17,6 +17,7 @@ from aeros_core.errors import ConfigError, PluginError
 from aeros_core.files.data_files import ANYWHERE, DataFile, FileAccess
 from aeros_core.options.choices import (
     DISTRIBUTION,
+    FILE_VERSION,
     MANY,
     MARKS,
     OPTION,
@@ -149,11 +150,12 @@ def _gone(registry: Registry, group: str, node: Mapping[str, Any]) -> PluginErro
     had = " ".join(str(node[key]) for key in (DISTRIBUTION, VERSION) if key in node)
     if not had:
         return error
+    file = str(node.get(VERSION, "")).startswith(FILE_VERSION)
     return PluginError(
         error.asked,
         exists=error.exists,
         provider=f"{had} had it when this was stored",
-        hint=error.hint,
+        hint="--plugin FILE.py, with a file that has this SHA-256" if file else error.hint,
     )
 
 

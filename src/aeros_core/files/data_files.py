@@ -98,8 +98,9 @@ class FileAccess:
 class DataFile(str):
     """The path of a file or folder that a site gives a part, and how far that goes.
 
-    Args:
-        path: The path; below a root it is absolute.
+    The text is the path; below a root it is absolute.
+
+    Attributes:
         access: What granted it.
     """
 

@@ -86,9 +86,13 @@ class Command(Extension):
         name: What is typed behind ``aeros``.
         target: The function.
         help: One line for ``aeros --help``.
+        plugin_files: Whether the files of ``--plugin`` are loaded before the command starts.
+            False: the command decides, and calls ``load`` of
+            `aeros_core.plugins.single_files.plugin_files`.
     """
 
     help: str = ""
+    plugin_files: bool = True
 
     group: ClassVar[str] = "command"
 

@@ -22,6 +22,7 @@ from aeros_core.former_targets import FORMER_TARGETS
 
 __all__ = [
     "DISTRIBUTION",
+    "FILE_VERSION",
     "MANY",
     "MARKS",
     "OPTION",
@@ -37,6 +38,8 @@ __all__ = [
 
 ROLE, OPTION = "_role_", "_option_"
 DISTRIBUTION, VERSION = "_distribution_", "_version_"
+FILE_VERSION = "sha256:"
+"""Beginning of the version of a part that came from a single file (``--plugin FILE.py``)."""
 TARGET = "_target_"
 MANY = ("transformer", "callback")
 """Groups of which any number of options is chosen, in order."""

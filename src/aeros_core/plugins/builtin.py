@@ -37,6 +37,11 @@ def aeros_commands() -> list[Command]:
             help="what is installed, and what is wrong with it",
         ),
         Command(
+            "options",
+            "aeros_core.cli.options.commands:add_options",
+            help="what can be chosen, and the fields of each option",
+        ),
+        Command(
             "models", "aeros_core.cli.models.commands:add_models", help="what the repository holds"
         ),
         Command(

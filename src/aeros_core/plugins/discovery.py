@@ -22,6 +22,7 @@ from aeros_core.plugins.core_requirement import unmet_requirement
 from aeros_core.plugins.registration import Offers, collect, mismatch, said
 from aeros_core.plugins.registry import Health, Option, Plugin, Provided, Registry
 from aeros_core.plugins.replaced_groups import REPLACED, checked
+from aeros_core.plugins.single_files import plugin_files
 from aeros_core.version import __version__
 
 if TYPE_CHECKING:  # looking around does without numpy
@@ -61,7 +62,12 @@ def discover(delivered: Collection[str] = ()) -> Registry:
     plugins = checked(plugins, [e for e in entries if e.group in REPLACED])
     if chosen is None:
         plugins += [Plugin(n, n, "?", "?").failed(f"entry points: {why}") for n, why in damaged]
-    return _registry(plugins, offers)
+    for plugin, offered in plugin_files.loaded():
+        plugins.append(plugin)
+        offers.append(offered)
+    registry = _registry(plugins, offers)
+    plugin_files.check_names(plugins, registry.clashes)
+    return registry
 
 
 def _origin(entry: EntryPoint) -> str:

@@ -10,8 +10,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
-from importlib.metadata import EntryPoint
-from typing import Any
+from typing import Any, Protocol
 
 __all__ = ["ProcessChange", "load"]
 
@@ -24,7 +23,22 @@ class ProcessChange(Exception):
     """A module did something to the process that importing it should not do."""
 
 
-def load(entry: EntryPoint) -> Any:
+class Importable(Protocol):
+    """An entry point, or a file with the same attributes."""
+
+    @property
+    def name(self) -> str:
+        """Name of the plugin."""
+
+    @property
+    def value(self) -> str:
+        """What is imported."""
+
+    def load(self) -> Any:
+        """Import it."""
+
+
+def load(entry: Importable) -> Any:
     """Return what an entry point names.
 
     Whatever its import changes of the working directory, the locale, signal handlers and the

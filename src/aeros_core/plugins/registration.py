@@ -14,7 +14,8 @@ import pluggy
 
 from aeros_core.hooks.extensions import Extension, Format
 from aeros_core.hookspecs import GROUPS, OPTIONS, RECORDS, Registration
-from aeros_core.plugins import builtin, option_types
+from aeros_core.options import option_types
+from aeros_core.plugins import builtin
 from aeros_core.plugins.registry import Option, Plugin, Provided
 
 __all__ = ["Offers", "collect", "mismatch", "said"]

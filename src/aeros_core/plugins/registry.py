@@ -11,7 +11,7 @@ from typing import Any
 from aeros_core.errors import PluginError
 from aeros_core.former_targets import FORMER_TARGETS
 from aeros_core.hooks.extensions import Extension
-from aeros_core.options.choices import OPTION, ROLE, TARGET, is_choice
+from aeros_core.options.choices import FILE_VERSION, OPTION, ROLE, TARGET, is_choice
 from aeros_core.options.metadata import OptionKind, defaults, kinds
 from aeros_core.plugins.located_options import Located, naming_outside
 from aeros_core.version import __version__
@@ -77,9 +77,15 @@ class Plugin:
         mend = fix or f"pip install --upgrade {self.distribution}"
         return replace(self, status=Health.FAILED, provides=(), reason=reason, fix=mend)
 
+    @property
+    def short_version(self) -> str:
+        """The version; of a single file the first twelve digits of its SHA-256."""
+        is_file = self.version.startswith(FILE_VERSION)
+        return self.version[: len(FILE_VERSION) + 12] if is_file else self.version
+
     def __str__(self) -> str:
         """Return ``distribution version``."""
-        return f"{self.distribution} {self.version}"
+        return f"{self.distribution} {self.short_version}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ __all__ = ["Disclosure", "SupportsDisclosure", "disclosed_by"]
 class Disclosure(StrEnum):
     """A kind of information about a node's rows that is sent to the task side.
 
-    Args:
+    Attributes:
         counts: Numbers of rows, also per class or of values outside the known categories.
         sums: Sums, means, deviations and rates over rows, also the loss and metrics.
         extremes: Smallest and largest values that were observed.

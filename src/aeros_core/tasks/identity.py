@@ -12,7 +12,14 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from aeros_core.options.choices import DISTRIBUTION, OPTION, ROLE, VERSION, is_choice
+from aeros_core.options.choices import (
+    DISTRIBUTION,
+    FILE_VERSION,
+    OPTION,
+    ROLE,
+    VERSION,
+    is_choice,
+)
 from aeros_core.options.metadata import defaults
 from aeros_core.tasks.task import Task
 
@@ -20,6 +27,9 @@ __all__ = ["Defaults", "decisive", "differences", "digest", "flatten"]
 
 Defaults: TypeAlias = Callable[[str, str], Mapping[str, Any]]
 """Returns the defaults of a role's option; nothing where it is not installed."""
+
+FILE = "_file_"
+"""Key of the name and SHA-256 of the file that a part came from (``--plugin FILE.py``)."""
 
 _FREE = (
     "name", "rounds", "resume", "stop", "subtasks", "deadline", "below_quorum", "attempts",
@@ -63,10 +73,13 @@ def differences(
     before, after = flatten(usual(old)), flatten(usual(new))
     told = flatten(old)  # what is at its default there, too
     keys = sorted(k for k in before.keys() | after.keys() if before.get(k) != after.get(k))
-    return [
-        f"{key.removesuffix(f'.{OPTION}')}={before.get(key, told.get(key, 'absent'))}"
-        for key in keys
-    ]
+    return [_typed(key, before.get(key, told.get(key, "absent"))) for key in keys]
+
+
+def _typed(key: str, value: Any) -> str:
+    """Return an option as it would be typed; for a file its name and digest."""
+    part, _, name = key.rpartition(".")
+    return f"{part} from {value}" if name == FILE else f"{key.removesuffix(f'.{OPTION}')}={value}"
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -90,7 +103,10 @@ def _part(node: Any, usual: Defaults) -> Any:
         return {key: _part(each, usual) for key, each in node.items()}
     told = {k: v for k, v in node.items() if k not in (ROLE, OPTION, DISTRIBUTION, VERSION)}
     differing = _differing(told, usual(str(node.get(ROLE)), str(node[OPTION])))
-    return {OPTION: node[OPTION], **{k: _part(v, usual) for k, v in differing.items()}}
+    kept = {OPTION: node[OPTION], **{k: _part(v, usual) for k, v in differing.items()}}
+    if str(node.get(VERSION, "")).startswith(FILE_VERSION):  # its code has no other version
+        kept[FILE] = f"{node.get(DISTRIBUTION)} {node[VERSION]}"
+    return kept
 
 
 def _differing(options: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:

@@ -326,7 +326,7 @@ def test_a_file_names_no_search_path_outside(refused):
 def test_a_search_path_that_was_typed_is_taken(aeros, toy_words, tmp_path):
     (tmp_path / "mine/experiment").mkdir(parents=True)
     (tmp_path / "mine/experiment/e.yaml").write_text("# @package _global_\ntask: {seed: 77}\n")
-    words = [word for word in toy_words if word != "experiment=none"]
+    words = [word for word in toy_words if word != "experiment=null"]
     for typed in (["hydra.searchpath=[file://mine]"], ["--config-dir", "mine"]):
         done = aeros("run", "--cfg", "job", *words, "experiment=e", *typed)
         assert "seed: 77" in done.stdout, done.stderr
@@ -377,7 +377,7 @@ def test_an_experiment_may_sweep(aeros, toy_words, tmp_path):
         "# @package _global_\n"
         "hydra: {mode: MULTIRUN, sweeper: {params: {task.seed: '1,2'}}, sweep: {dir: swept}}\n"
     )
-    words = [word for word in toy_words if word != "experiment=none"]
+    words = [word for word in toy_words if word != "experiment=null"]
     done = aeros("run", *words, "--config-dir", "mine", "experiment=e", "task.rounds=1")
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "swept").rglob("result.json"))) == 2

@@ -20,7 +20,7 @@ def run(aeros, toy_words, tmp_path, outside):
 
     ``{OUT}`` stands for a folder outside the working directory.
     """
-    plain = [word for word in toy_words if word != "experiment=none"]
+    plain = [word for word in toy_words if word != "experiment=null"]
 
     def go(text, *words):
         path = tmp_path / "mine/experiment/e.yaml"

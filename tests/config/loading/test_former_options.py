@@ -69,3 +69,23 @@ def test_sweeps_and_other_words_pass_as_they_are(toy):
     known = former_options.known(toy)
     words = ["task.enough=1,2", "trainer.enough=3", "+x.below=1", "task=federated", "a b"]
     assert former_options.rewrite_words(words, known) == ["task.min_updates=1,2", *words[1:]]
+
+
+def test_experiment_none_is_taken_and_reported_once(toy, toy_words, capsys):
+    words = ["experiment=none", *toy_words[1:]]
+    for _ in range(2):
+        assert store.load(words, toy) == store.load(toy_words, toy)
+    assert capsys.readouterr().err == (
+        "aeros: experiment=none is called experiment=null now;"
+        " the former name goes with the next version\n"
+    )
+
+
+def test_an_experiment_of_ones_own_may_be_called_none(toy, toy_words, tmp_path, capsys):
+    folder = tmp_path / "conf" / "experiment"
+    folder.mkdir(parents=True)
+    (folder / "none.yaml").write_text("# @package _global_\ntask:\n  rounds: 7\n")
+    path = f"hydra.searchpath=[file://{tmp_path / 'conf'}]"
+    with former_options_typed(path):
+        loaded = store.load(["experiment=none", *toy_words[1:], path], toy)
+    assert (loaded.task.rounds, capsys.readouterr().err) == (7, "")

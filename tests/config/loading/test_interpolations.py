@@ -36,14 +36,14 @@ def refused(aeros, toy_words, tmp_path, monkeypatch):
     """A function that runs what reads a secret; the message, in which it is not."""
     monkeypatch.setenv("AEROS_SECRET", SECRET)
     OmegaConf.register_new_resolver("mine", lambda name: SECRET, replace=True)
-    plain = [word for word in toy_words if word != "experiment=none"]
+    plain = [word for word in toy_words if word != "experiment=null"]
 
     def run(*words, files=()):
         for name, text in dict(files).items():
             path = tmp_path / "mine" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
-        folder = ["--config-dir", "mine", "experiment=e"] if files else ["experiment=none"]
+        folder = ["--config-dir", "mine", "experiment=e"] if files else ["experiment=null"]
         done = aeros("run", *plain, *folder, "task.rounds=1", *words)
         assert done.returncode == 2, done.stderr + done.stdout
         assert "Traceback" not in done.stderr

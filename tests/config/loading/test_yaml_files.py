@@ -17,7 +17,7 @@ HEAD = "# @package _global_\n"
 @pytest.fixture
 def experiment(aeros, toy_words, tmp_path):
     """A function that runs a task on an experiment file of these bytes."""
-    words = [word for word in toy_words if word != "experiment=none"]
+    words = [word for word in toy_words if word != "experiment=null"]
 
     def run(data, *more):
         path = tmp_path / "mine/experiment/e.yaml"
@@ -178,7 +178,7 @@ def yaml_text(tree):
 
 
 WORDS = [
-    "experiment=none", "repository=files", "transformer=[blobs,even,scale]", "trainer=linear",
+    "experiment=null", "repository=files", "transformer=[blobs,even,scale]", "trainer=linear",
     "collector=mean",
 ]  # fmt: skip
 

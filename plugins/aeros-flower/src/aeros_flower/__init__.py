@@ -37,7 +37,12 @@ def aeros_commands() -> list[Command]:
     """Offer the commands that start and stop controllers and executors."""
     return [
         Command("certs", "aeros_flower.cli.certs:add_certs", help="certificates and keys"),
-        Command("executor", "aeros_flower.cli.executor:add_executor", help="run an executor here"),
+        Command(
+            "executor",
+            "aeros_flower.cli.executor:add_executor",
+            help="run an executor here",
+            plugin_files=False,  # the policy of the site decides
+        ),
         Command("up", "aeros_flower.cli.executor:add_up", help="start a controller that stands by"),
         Command("down", "aeros_flower.cli.executor:add_down", help="stop what aeros up started"),
     ]

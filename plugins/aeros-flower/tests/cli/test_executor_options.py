@@ -1,5 +1,7 @@
 """What ``aeros executor`` and ``aeros up`` refuse before they do anything."""
 
+import hashlib
+
 import pytest
 
 from aeros_core.cli import main
@@ -34,3 +36,41 @@ def test_one_clear_message(words, said, tmp_path, monkeypatch, capsys):
     assert "next: " in err
     assert "Traceback" not in err
     assert not [*tmp_path.iterdir()]
+
+
+PLUGIN = "open('ran', 'w').close()\nfrom aeros_core import hookimpl\n" + (
+    "@hookimpl\ndef aeros_callbacks():\n    return {}\n"
+)
+
+
+@pytest.fixture
+def allowing(tmp_path, monkeypatch, capsys):
+    """Run an executor with a plugin's file and a policy; return its message and whether it ran."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own_rule.py").write_text(PLUGIN)
+
+    def run(text):
+        (tmp_path / "policy.yaml").write_text(text)
+        words = ["executor", "--policy", "policy.yaml", "--plugin", "own_rule.py"]
+        main.main([*words, "--check", "experiment=null", "transformer=[iris,iid]"])
+        return capsys.readouterr().err, (tmp_path / "ran").exists()
+
+    return run
+
+
+def test_a_policy_that_does_not_name_the_file_of_a_plugin_refuses_it(allowing):
+    version = f"sha256:{hashlib.sha256(PLUGIN.encode()).hexdigest()}"
+    other = f"plugin_files: ['sha256:{64 * '0'}']"
+    for text in ("least_rows: 3", other):
+        said, ran = allowing(text)
+        assert said.startswith(
+            "aeros: --plugin own_rule.py is not allowed by the policy of this executor\n"
+        )
+        assert said.endswith(f"  next: plugin_files: ['{version}'] in policy.yaml\n")
+        assert not ran
+
+
+def test_a_policy_that_names_its_digest_allows_it(allowing):
+    said, ran = allowing(f"plugin_files: ['sha256:{hashlib.sha256(PLUGIN.encode()).hexdigest()}']")
+    assert ran
+    assert "own_rule.py registers nothing" in said

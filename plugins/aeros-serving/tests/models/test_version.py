@@ -2,7 +2,7 @@
 
 import json
 import logging
-import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -192,14 +192,15 @@ def test_numbers_near_the_end_of_the_range_are_answered(toys, running, value):
 
 def test_a_row_takes_as_long_as_the_quickest_of_some(of, monkeypatch):
     """Other processes that load at the same time must not send a quick model to a thread."""
+    clock = SimpleNamespace(now=0.0, perf_counter=lambda: clock.now)
+    monkeypatch.setattr(versions, "time", clock)
 
     class Held:
         calls = 0
 
         def predict(self, batch):
             self.calls += 1
-            time.sleep(0.5 if self.calls == 2 else 0.0)
+            clock.now += 0.008 if self.calls == 2 else 0.001
             return {"scores": batch["x"]}
 
-    monkeypatch.setattr("aeros_serving.models.version.LONG", 60.0)
-    assert of(Held()).seconds < 0.5
+    assert of(Held()).seconds == pytest.approx(0.001)

@@ -20,7 +20,7 @@ from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.default_element import ResultDefault
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -39,6 +39,9 @@ __all__ = ["CheckedLoader", "CheckedRepository"]
 OURS = "pkg://aeros_core.conf"
 HYDRAS = ("pkg://hydra.conf", "pkg://hydra_plugins.", "structured://")
 """Where Hydra and its installed plugins keep what they offer for ``hydra/…``."""
+
+_MAY_BE_EMPTY = ("experiment", "inferencer", "collector/codec")
+"""Groups of one option for which ``GROUP=null`` is typed to choose none."""
 
 
 class CheckedRepository(ConfigRepository):
@@ -74,6 +77,9 @@ class CheckedRepository(ConfigRepository):
             ) from error
         if found is not None:
             _check_resolvers(found, where)
+        elif name == "experiment/none":
+            former_options.report("experiment=none", "experiment=null")
+            return ConfigResult("", config_path, OmegaConf.create(), {"package": "_global_"}, [])
         return found
 
 
@@ -132,7 +138,22 @@ class CheckedLoader(ConfigLoaderImpl):
             interpolations.check_text(word.replace("\\", ""), word.partition("=")[0])
         for override in OverridesParser.create().parse_overrides(overrides):
             self._check_word(override)
-        return super()._parse_overrides_and_create_caching_repo(config_name, overrides)
+        parsed, repository = super()._parse_overrides_and_create_caching_repo(
+            config_name, overrides
+        )
+        for override in parsed:
+            self._check_null(override)
+        return _with_deletions(parsed), repository
+
+    def _check_null(self, override: Override) -> None:
+        group = override.key_or_group
+        allowed = override.is_delete() or (group in _MAY_BE_EMPTY and not override.is_add())
+        if not allowed and _is_null(override) and self.repository.group_exists(group):
+            raise ConfigError(
+                f"{override.input_line} chooses no option, which this group does not allow",
+                exists=f"groups that may be null: {', '.join(_MAY_BE_EMPTY)}",
+                hint=f"{group}=<option>; aeros options {group} lists them",
+            )
 
     def _check_word(self, override: Override) -> None:
         word = override.input_line or ""
@@ -174,6 +195,30 @@ class CheckedLoader(ConfigLoaderImpl):
                 allowlist.check_setting(name, value, where)
                 self.settings.setdefault(name, False)
         return loaded
+
+
+def _with_deletions(overrides: Sequence[Override]) -> list[Override]:
+    """Return overrides with ``GROUP=null`` as a deletion, which is how Hydra empties a group.
+
+    Of several choices in such a group the last is kept, because in Hydra a deletion takes
+    precedence over a choice wherever it stands. What is swept over is composed job by job.
+    """
+    fixed = [each for each in overrides if not each.is_sweep_override()]
+    last = {each.key_or_group: each for each in fixed if each.key_or_group in _MAY_BE_EMPTY}
+    emptied = {group for group, each in last.items() if not each.is_delete() and _is_null(each)}
+    kept = [
+        each
+        for each in overrides
+        if each.is_sweep_override() or last.get(each.key_or_group, each) is each
+    ]
+    for override in kept:
+        if override.key_or_group in emptied and not override.is_sweep_override():
+            override.type = OverrideType.DEL
+    return kept
+
+
+def _is_null(override: Override) -> bool:
+    return not override.is_sweep_override() and override.value() is None
 
 
 def _trusted(default: ResultDefault, loaded: ConfigResult) -> bool:

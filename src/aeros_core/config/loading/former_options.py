@@ -20,7 +20,7 @@ from aeros_core.options.metadata import current_names
 from aeros_core.plugins.registry import Registry
 from aeros_core.tasks.task import Task
 
-__all__ = ["FormerOptions", "known", "rewrite_node", "rewrite_words"]
+__all__ = ["FormerOptions", "known", "report", "rewrite_node", "rewrite_words"]
 
 FormerOptions: TypeAlias = Mapping[str, Mapping[str, str]]
 """``{key of a part: {former name: current name}}``, the key as it is typed: ``task``."""
@@ -57,7 +57,7 @@ def rewrite_words(words: Sequence[str], options: FormerOptions) -> list[str]:
             continue
         if f"{key}.{current}" in given:
             raise _both(f"{key}.{name}", f"{key}.{current}")
-        _tell(f"{key}.{name}", f"{key}.{current}")
+        report(f"{key}.{name}", f"{key}.{current}")
         made.append(f"{found[1]}{key}.{current}{found[3] or ''}")
     return made
 
@@ -80,7 +80,7 @@ def rewrite_node(config: Any, options: FormerOptions, where: str) -> None:
                 continue
             if current in node:
                 raise _both(f"{where}: {key}.{former}", f"{key}.{current}")
-            _tell(f"{where}: {key}.{former}", f"{key}.{current}")
+            report(f"{where}: {key}.{former}", f"{key}.{current}")
             node[current] = node.pop(former)
 
 
@@ -90,8 +90,8 @@ def _below(config: Any, key: Sequence[str]) -> Any:
     return config
 
 
-def _tell(former: str, current: str) -> None:
-    """Write once in a process that an option has another name now."""
+def report(former: str, current: str) -> None:
+    """Write to standard error, once in a process, that an option has another name."""
     if former not in _told:
         _told.add(former)
         sys.stderr.write(

@@ -13,6 +13,7 @@ from aeros_flower.cli import site_arguments
 from aeros_flower.cluster import local_cluster
 from aeros_flower.executor import naming
 from aeros_flower.security.probe import authority, greet
+from aeros_flower.site.loading import policy_of
 from aeros_flower.system.address import split
 from aeros_flower.system.network import PORT, is_loopback, say
 
@@ -106,7 +107,9 @@ def _executor(parsed: argparse.Namespace) -> int:
     if parsed.check:
         from aeros_flower.cli import site
 
-        return site.show_check(_place(parsed), parsed.check)
+        place = _place(parsed)
+        site_arguments.load_plugin_files(policy_of(place))
+        return site.show_check(place, parsed.check)
     return _run(parsed)
 
 
@@ -140,6 +143,7 @@ def _run(parsed: argparse.Namespace) -> int:
     from aeros_flower.system.versions import is_tried
 
     place, insecure = _place(parsed), _insecure(parsed)
+    site_arguments.load_plugin_files(policy_of(place))
     site = open_site(place, lambda text: say(f"executor {place.name} {text}"))
     greet = _Greeting(parsed.address, parsed.ca, site, insecure=insecure)
     connect = _connection(parsed, greet) if is_tried() else None

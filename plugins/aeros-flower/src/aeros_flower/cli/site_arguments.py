@@ -5,7 +5,28 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-__all__ = ["add"]
+from aeros_core.errors import ConfigError
+from aeros_core.plugins.single_files import plugin_files
+from aeros_flower.site.policy.policy import Policy
+
+__all__ = ["add", "load_plugin_files"]
+
+
+def load_plugin_files(policy: Policy) -> None:
+    """Load the files that ``--plugin`` names, if a policy allows them.
+
+    Raises:
+        ConfigError: The policy does not allow one; none is loaded then.
+        PluginError: One cannot be used.
+    """
+    for file in plugin_files.requested():
+        if not policy.names("plugin_files", file.version):
+            raise ConfigError(
+                f"--plugin {file.path} is not allowed by the policy of this executor",
+                exists=", ".join(policy.plugin_files) or "installed plugins alone",
+                hint=f"plugin_files: ['{file.version}'] in {policy.location}",
+            )
+    plugin_files.load()
 
 
 def add(parser: argparse.ArgumentParser) -> None:

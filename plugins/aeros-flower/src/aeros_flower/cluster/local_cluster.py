@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from aeros_core.errors import ConfigError, TaskError
+from aeros_core.plugins.single_files import plugin_files
 from aeros_core.reporting.text import counted
 from aeros_flower.cluster.folder import FOLDER, acquire, opened, remove_socket
 from aeros_flower.http.server import listen
@@ -83,6 +84,8 @@ def up(
 ) -> Standing:
     """Start a controller at a port of this machine and executors for it.
 
+    Executors load the files that ``--plugin`` names for this process.
+
     Where another flwr is installed than the one that is tried, or where an ``aeros run`` or a
     SuperLink of this user answers at the port, executors are started alone.
 
@@ -119,6 +122,7 @@ def up(
             "--name",
             name,
             "--same-user",
+            *plugin_files.words(),
         ]
         words += [] if metrics is None else ["--metrics", str(metrics + number)]
         _start(folder, port, began, name, [*words, "--state", str(folder / "state")], Path())

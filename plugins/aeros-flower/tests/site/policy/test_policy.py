@@ -31,6 +31,7 @@ def test_the_defaults_train_and_evaluate_and_let_no_value_of_a_row_leave():
     assert not found.predictions
     assert not found.explanations
     assert found.remote_inferencers == found.signers == found.categories == ()
+    assert found.plugin_files == ()
     values = {"extremes", "categories", "predictions", "explanations", "rows", "undeclared"}
     assert found.disclosures == set(Disclosure) - values
 
@@ -55,6 +56,7 @@ def test_every_key_is_read(policy, tmp_path):
         transformers: [table]
         inferencers: [torch]
         codecs: [int8]
+        plugin_files: ["sha256:12*"]
         signers: [owner]
         predictions: true
         explanations: no

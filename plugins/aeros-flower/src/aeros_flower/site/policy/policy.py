@@ -44,6 +44,7 @@ class Policy:
         transformers: Transformers, likewise.
         inferencers: Inferencers, likewise.
         codecs: Codecs, likewise.
+        plugin_files: SHA-256 of the files that ``--plugin`` may load, as ``sha256:…``, likewise.
         signers: Ids of the keys whose signed algorithms may be installed for a task.
         predictions: Whether the predictions for single rows may leave.
         explanations: Whether the explanations of predictions may leave.
@@ -70,6 +71,7 @@ class Policy:
     transformers: tuple[str, ...] = _ANY
     inferencers: tuple[str, ...] = _ANY
     codecs: tuple[str, ...] = _ANY
+    plugin_files: tuple[str, ...] = ()
     signers: tuple[str, ...] = ()
     predictions: bool = False
     explanations: bool = False
@@ -106,6 +108,7 @@ def permissive(log: Path | None = None) -> Policy:
     """Return the policy of an executor whose controller is its own user's."""
     return Policy(
         tasks=tuple(kind.value for kind in Kind),
+        plugin_files=_ANY,
         signers=_ANY,
         predictions=True,
         explanations=True,
@@ -239,6 +242,7 @@ _READERS: Mapping[str, Callable[[_Entry], Any]] = {
     "transformers": lambda entry: entry.texts("[table, standardise]"),
     "inferencers": lambda entry: entry.texts("[torch]"),
     "codecs": lambda entry: entry.texts("[int8]"),
+    "plugin_files": lambda entry: entry.texts("['sha256:…']"),
     "signers": lambda entry: entry.texts("[KEY-ID]"),
     "predictions": _Entry.flag,
     "explanations": _Entry.flag,

@@ -10,7 +10,7 @@ import pytest
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from aeros_core.plugins import option_types
+from aeros_core.options import option_types
 
 
 class Colour(Enum):
