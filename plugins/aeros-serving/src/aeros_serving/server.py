@@ -166,7 +166,7 @@ class Server:
         closed = not closing.cancel()
         self._controller.close()
         self.models.close()
-        return closed and not self.models.busy and not self._controller.reading
+        return closed and not self.models.working and not self._controller.reading
 
 
 async def load_all(

@@ -293,7 +293,7 @@ class DeploymentController:
     @property
     def reading(self) -> bool:
         """Whether the repository is being read."""
-        return self._background.busy
+        return self._background.working
 
     def close(self) -> None:
         """End the thread that reads the repository."""

@@ -28,7 +28,7 @@ class Background:
         self._under_way: set[Future[Any]] = set()
 
     @property
-    def busy(self) -> bool:
+    def working(self) -> bool:
         """Whether the thread has work that it has not ended."""
         return bool(self._under_way)
 

@@ -168,9 +168,9 @@ class ModelRepository:
         self._background.close()
 
     @property
-    def busy(self) -> bool:
+    def working(self) -> bool:
         """Whether a thread still computes what was given up, or loads or unloads a version."""
-        return self._background.busy or any(queue.computing for queue in self._given_up)
+        return self._background.working or any(queue.computing for queue in self._given_up)
 
 
 def _unloaded(deployment: Deployment, version: str) -> Unknown:

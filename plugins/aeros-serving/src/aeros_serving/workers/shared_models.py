@@ -120,7 +120,7 @@ class SharedModels:
     @property
     def reading(self) -> bool:
         """Whether a model is being read."""
-        return self._background.busy
+        return self._background.working
 
     def close(self) -> None:
         """Let go of all files."""
