@@ -23,12 +23,12 @@ class Security:
     Args:
         token: What requests have to bear; empty: nothing.
         context: TLS for the REST protocol; None: no TLS.
-        pem: Private key and certificate chain for the gRPC protocol, as PEM; None: no TLS.
+        grpc_context: TLS for the gRPC protocol, which clients choose by ALPN; None: no TLS.
     """
 
     token: str
     context: ssl.SSLContext | None
-    pem: tuple[bytes, bytes] | None
+    grpc_context: ssl.SSLContext | None
 
     @classmethod
     def of(cls, options: Serving) -> Security:
@@ -58,9 +58,9 @@ class Security:
                 )
         if not options.certificate:
             return cls(token, None, None)
-        context = _context(options)
-        pem = _read("serving.key", options.key), _read("serving.certificate", options.certificate)
-        return cls(token, context, pem)
+        grpc_context = _context(options)
+        grpc_context.set_alpn_protocols(["h2"])
+        return cls(token, _context(options), grpc_context)
 
 
 def _read(option: str, path: str) -> bytes:

@@ -18,9 +18,9 @@ from aeros_serving.control.process_group import ProcessGroup, SingleProcess
 from aeros_serving.models.batching import Batching
 from aeros_serving.models.repository import ModelRepository
 from aeros_serving.models.version import Loader
+from aeros_serving.protocol.buffer_budget import BufferBudget
 from aeros_serving.protocol.errors import Refused
 from aeros_serving.rest.api import RestApi
-from aeros_serving.rest.buffer_budget import BufferBudget
 from aeros_serving.rest.connection.open_files import connections_within
 from aeros_serving.rest.http_server import HttpServer
 from aeros_serving.rest.limits import Limits
@@ -127,12 +127,14 @@ class Server:
 
     async def _open_grpc(self, port: int, share: bool) -> None:
         from aeros_serving.grpc import service
-        from aeros_serving.grpc.server import GrpcLimits, GrpcServer
+        from aeros_serving.grpc.limits import GrpcLimits
+        from aeros_serving.grpc.server import GrpcServer
 
         options = self.options
         limits = GrpcLimits(
-            options.max_body, options.max_connections, options.read_timeout, options.idle_timeout
-        )
+            options.max_body, self._limits.max_connections, options.read_timeout,
+            options.idle_timeout, self._limits.room,
+        )  # fmt: skip
         self._grpc = GrpcServer(
             service.methods(self.models, self._control), self._security.token, limits,
             options.grpc_compression.name,
@@ -140,7 +142,7 @@ class Server:
         try:
             with port_errors("grpc_port", options.host, port):
                 self.grpc_port = await self._grpc.open(
-                    options.host, port, self._security.pem, shared=share
+                    options.host, port, self._security.grpc_context, shared=share
                 )
         except ConfigError:
             if self._http is not None:

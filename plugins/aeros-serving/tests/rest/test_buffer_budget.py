@@ -10,7 +10,7 @@ import pytest
 
 from aeros_core.errors import ConfigError
 from aeros_serving.config import Where
-from aeros_serving.rest.buffer_budget import BufferBudget
+from aeros_serving.protocol.buffer_budget import BufferBudget
 
 HALF = 2**20
 START = b"POST /v2/models/toy/infer HTTP/1.1\r\nhost: a\r\n"

@@ -3,71 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
+import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import grpc
 
+from aeros_serving.grpc.guard import Guard
 from aeros_serving.grpc.handlers import Handlers, Method
+from aeros_serving.grpc.limits import GrpcLimits
 
-__all__ = ["GrpcLimits", "GrpcServer"]
+__all__ = ["GrpcServer"]
 
-_METADATA = 16 * 2**10
-"""Bytes of a call's headers."""
-
-_STREAMS = 100
-"""Calls of a connection at the same time."""
-
-_SILENT = 4
-"""Connections, per one of `GrpcLimits.max_connections`: those that never ask anything count until
-they are closed for it, and must not keep a health probe out."""
-
+_LONGEST_FOLDER = 70
+"""Bytes of the name of the folder of temporary files; that of a socket has at most 104."""
 
 _COMPRESSION = {
     "none": grpc.Compression.NoCompression,
     "gzip": grpc.Compression.Gzip,
     "deflate": grpc.Compression.Deflate,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class GrpcLimits:
-    """Bounds of what clients may send and hold.
-
-    Args:
-        max_body: Bytes of a message, compressed or not.
-        max_connections: Calls whose message has not arrived, at the same time.
-        read_timeout: Seconds in which a connection has to be made, TLS included, and in which
-            the message of a call has to arrive.
-        idle_timeout: Seconds after which a connection without calls is closed.
-    """
-
-    max_body: int
-    max_connections: int
-    read_timeout: float
-    idle_timeout: float
-
-    def options(self, *, shared: bool) -> list[tuple[str, int]]:
-        """Return these bounds as channel arguments of gRPC.
-
-        Args:
-            shared: Whether other processes listen on the same port.
-        """
-        return [
-            ("grpc.max_receive_message_length", self.max_body),
-            ("grpc.max_send_message_length", -1),
-            ("grpc.max_allowed_incoming_connections", _SILENT * self.max_connections),
-            ("grpc.max_concurrent_streams", _STREAMS),
-            ("grpc.max_metadata_size", _METADATA),
-            ("grpc.absolute_max_metadata_size", _METADATA),
-            ("grpc.server_handshake_timeout_ms", _ms(self.read_timeout)),
-            ("grpc.max_connection_idle_ms", _ms(self.idle_timeout)),
-            ("grpc.so_reuseport", int(shared)),
-        ]
-
-
-def _ms(seconds: float) -> int:
-    return max(1, min(int(seconds * 1000), 2**31 - 1))
 
 
 class GrpcServer:
@@ -92,38 +47,34 @@ class GrpcServer:
         self._compression = _COMPRESSION[compression]
         self._handlers = Handlers(methods, token, limits.read_timeout, limits.max_connections)
         self._server: grpc.aio.Server | None = None
+        self._guard: Guard | None = None
+        self._folder: tempfile.TemporaryDirectory[str]
 
     async def open(
-        self,
-        host: str,
-        port: int,
-        pem: tuple[bytes, bytes] | None = None,
-        *,
-        shared: bool = False,
+        self, host: str, port: int, tls: ssl.SSLContext | None = None, *, shared: bool = False
     ) -> int:
         """Open the port; return its number.
+
+        gRPC itself listens on a socket in a folder of this user; `Guard` has the port.
 
         Args:
             host: Address to listen on.
             port: Port; 0: any that is free.
-            pem: Private key and certificate chain; None: no TLS.
+            tls: Certificate and key; None: no TLS.
             shared: Whether other processes of this user may listen on the same port.
 
         Raises:
-            RuntimeError: The port cannot be opened.
+            OSError: The port cannot be opened.
         """
-        server = grpc.aio.server(
-            options=self._limits.options(shared=shared),
-            compression=self._compression,
-        )
+        server = grpc.aio.server(options=self._limits.options(), compression=self._compression)
         server.add_generic_rpc_handlers((self._handlers,))
-        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        if pem is None:
-            bound: int = server.add_insecure_port(address)
-        else:
-            bound = server.add_secure_port(address, grpc.ssl_server_credentials([pem]))
+        self._folder = private_folder()
+        path = f"{self._folder.name}/grpc"
+        server.add_insecure_port(f"unix:{path}")
+        guard = Guard(path, self._limits)
+        bound = await guard.open(host, port, tls, share=shared)
         await server.start()
-        self._server = server
+        self._server, self._guard = server, guard
         return bound
 
     async def stop(self, grace: float) -> None:
@@ -133,6 +84,18 @@ class GrpcServer:
             grace: Seconds that calls are given to be answered.
         """
         self._handlers.closing.set()
-        if self._server is not None:
-            server, self._server = self._server, None
+        if self._server is None or self._guard is None:
+            return
+        server, self._server = self._server, None
+        self._guard.close()
+        try:
             await asyncio.shield(server.stop(grace))
+        finally:
+            await self._guard.finish()
+            self._folder.cleanup()
+
+
+def private_folder() -> tempfile.TemporaryDirectory[str]:
+    """Return a folder that this user alone can enter, short enough for the name of a socket."""
+    near = len(tempfile.gettempdir()) <= _LONGEST_FOLDER
+    return tempfile.TemporaryDirectory(prefix="aeros-grpc-", dir=None if near else "/tmp")  # noqa: S108

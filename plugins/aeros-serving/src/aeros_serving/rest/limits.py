@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from aeros_serving.rest.buffer_budget import BufferBudget
+from aeros_serving.protocol.buffer_budget import BufferBudget
 
 __all__ = ["FRAMING", "HEAD", "LINGER", "Limits"]
 
