@@ -19,7 +19,7 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 DATA, HEADERS, RESET, SETTINGS, PING, GOAWAY, CONTINUATION = 0, 1, 3, 4, 6, 7, 9
 ACK = END_STREAM = 1
-PADDED = 8
+END_HEADERS, PADDED = 4, 8
 
 ENHANCE_YOUR_CALM = 11
 """Error code of a connection that is closed for flooding (RFC 9113, section 7)."""
@@ -42,6 +42,9 @@ LATE = 0.1
 MOST, DECAY, EARNED = 2000, 500, 4
 """Weight at which a connection is closed; how much of it is forgotten in a second, and for each
 frame that the server sends: clients answer these by WINDOW_UPDATE and PING."""
+
+AHEAD = 512
+"""Frames that are looked at before their turn, where a connection has to wait."""
 
 SETTINGS_BYTES = 6 * 32
 """Bytes of a SETTINGS frame: this version of the protocol knows six settings of six bytes."""
@@ -75,6 +78,17 @@ class Connection(Protocol):
         """Close the connection, and send the reason."""
 
 
+class Calls(Protocol):
+    """The calls of all connections that have not reached a handler."""
+
+    @property
+    def full(self) -> bool:
+        """Whether no further call may be passed on for now."""
+
+    def begin(self) -> None:
+        """Note that a call is passed on."""
+
+
 class Message:
     """The message that a stream brings, as far as it has come.
 
@@ -82,10 +96,11 @@ class Message:
         owner: The connection, which is closed if there is no room for its messages.
     """
 
-    __slots__ = ("held", "left", "owner", "prefix")
+    __slots__ = ("held", "left", "owner", "prefix", "refused")
 
     def __init__(self, owner: Connection) -> None:
         self.owner, self.prefix, self.left, self.held = owner, b"", 0, 0
+        self.refused = False  # it is too long, so grpc-core keeps none of it
 
     @property
     def complete(self) -> bool:
@@ -103,12 +118,14 @@ class Streams:
 
     Args:
         budget: Bound of the bytes of unfinished messages, of all connections.
+        calls: Bound of the calls that have not reached a handler, of all connections.
         messages: By stream, what it is bringing; None: the client has ended its side.
         last: Highest number of a stream.
         weight: How much the client has sent that advances no call.
     """
 
     budget: BufferBudget
+    calls: Calls
     messages: dict[int, Message | None]
     last: int = 0
     weight: float = 0.0
@@ -138,10 +155,11 @@ class ClientFrames:
     Args:
         streams: The calls of the connection.
         owner: The connection.
+        longest: Bytes of the longest message that gRPC takes.
     """
 
-    def __init__(self, streams: Streams, owner: Connection) -> None:
-        self._streams, self._owner = streams, owner
+    def __init__(self, streams: Streams, owner: Connection, longest: int) -> None:
+        self._streams, self._owner, self._longest = streams, owner, longest
         self._kind = self._flags = self._stream = 0
         self._left = self._length = self._pad = self._block = 0
         self._since = time.monotonic()
@@ -155,8 +173,8 @@ class ClientFrames:
             units: What may be spent.
 
         Returns:
-            The index behind the last byte that was read, and the units that are left. Less than
-            nine bytes at the end may be the beginning of a frame's header: they come again.
+            The index behind the last byte that was read, and the units that are left. What is
+            not read is the beginning of a frame's header, or a call that has to wait.
 
         Raises:
             Flooded: The connection is to be closed.
@@ -164,7 +182,7 @@ class ClientFrames:
         end = len(data)
         while units > 0:
             if not self._left:
-                if end - at < HEAD:
+                if end - at < HEAD or (data[at + 3] == HEADERS and self._streams.calls.full):
                     break
                 units -= self._begin(data, at)
                 at += HEAD
@@ -195,11 +213,13 @@ class ClientFrames:
             return 1
         if kind == HEADERS:
             self._open(stream, flags, length)
+            self._end_headers(flags)
         elif kind == CONTINUATION:
             self._block += length
             if self._block > BLOCK_BYTES:
                 raise Flooded(f"the headers of a call exceed {BLOCK_BYTES} bytes")
             self._weigh(1 if length > SMALL else WEIGHTS[CONTINUATION])
+            self._end_headers(flags)
         elif kind == SETTINGS:
             if length > SETTINGS_BYTES:
                 raise Flooded(f"a SETTINGS frame exceeds {SETTINGS_BYTES} bytes")
@@ -223,6 +243,29 @@ class ClientFrames:
         streams.last = stream
         streams.messages[stream] = None if flags & END_STREAM else Message(self._owner)
 
+    def _end_headers(self, flags: int) -> None:
+        if flags & END_HEADERS:
+            self._streams.calls.begin()
+
+    def foresee(self, data: bytes, at: int) -> None:
+        """Look for calls that are begun and reset, in what waits to be read.
+
+        Args:
+            data: Bytes of the client.
+            at: Index of a frame's header.
+
+        Raises:
+            Flooded: There are too many.
+        """
+        end, resets = len(data), 0
+        for _ in range(AHEAD):
+            if end - at < HEAD:
+                break
+            resets += data[at + 3] == RESET
+            at += HEAD + ((data[at] << 16) | (data[at + 1] << 8) | data[at + 2])
+        if resets * WEIGHTS[RESET] > MOST:
+            raise Flooded("too many calls that are reset at once")
+
     def _content(self, data: bytes, at: int, stop: int, units: int) -> tuple[int, int]:
         """Read what a DATA frame holds up to `stop`; return index and units as `read` does."""
         if self._pad < 0:
@@ -244,7 +287,9 @@ class ClientFrames:
                 if len(message.prefix) == PREFIX:
                     message.left = int.from_bytes(message.prefix[1:])
                     message.prefix = b""
-            message.held = 0 if message.complete else message.held + step
+                    message.refused = message.left > self._longest
+            kept = not message.complete and not message.refused
+            message.held = message.held + step if kept else 0
             at += step
             self._left -= step
         if at == behind:  # what is left up to `stop` is padding

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Callable
 
 from aeros_serving.grpc.limits import GrpcLimits
 from aeros_serving.grpc.relay import ClientConnection, Shared
@@ -29,6 +30,9 @@ class Guard:
     Args:
         path: Unix socket that gRPC listens on.
         limits: Bounds of what clients may send and hold.
+
+    Attributes:
+        accepted: To be called when a call has reached a handler.
     """
 
     def __init__(self, path: str, limits: GrpcLimits) -> None:
@@ -36,6 +40,7 @@ class Guard:
         self._connections: dict[ClientConnection, None] = {}
         self._listening: asyncio.Server | None = None
         self._sweeping: asyncio.Task[None] | None = None
+        self.accepted: Callable[[], None] = _ignore
 
     async def open(
         self, host: str, port: int, tls: ssl.SSLContext | None, *, share: bool = False
@@ -52,9 +57,8 @@ class Guard:
             OSError: The port cannot be opened.
         """
         limits, loop = self._limits, asyncio.get_running_loop()
-        shared = Shared(
-            self, self._path, limits.budget, limits.read_timeout, limits.idle_timeout
-        )  # fmt: skip
+        shared = Shared(self, self._path, limits)
+        self.accepted = shared.turns.accept
         self._listening = await loop.create_server(
             lambda: ClientConnection(shared), host, port, ssl=tls, backlog=BACKLOG,
             reuse_port=share or None,
@@ -109,3 +113,7 @@ class Guard:
             await asyncio.sleep(0.01)
         for connection in list(self._connections):
             connection.abort()
+
+
+def _ignore() -> None:
+    """Do nothing: the port is not open."""

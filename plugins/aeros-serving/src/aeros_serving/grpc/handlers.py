@@ -56,6 +56,10 @@ class Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
         read_timeout: Seconds in which the message of a call has to arrive.
         most_reading: Calls whose message has not arrived, at the same time; those of public
             methods do not count.
+
+    Attributes:
+        accepted: Called when a call arrives here.
+        closing: Set when the server ends.
     """
 
     def __init__(
@@ -64,10 +68,12 @@ class Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
         self._token = f"Bearer {token}".encode() if token else b""
         self._read_timeout, self._most_reading, self._reading = read_timeout, most_reading, 0
         self.closing = asyncio.Event()
+        self.accepted: Callable[[], None] = lambda: None
         self._handlers = {path: self._handler(method) for path, method in methods.items()}
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
         """Return the handler of a call; None: there is no such method."""
+        self.accepted()
         return self._handlers.get(details.method)
 
     def _handler(self, method: Method) -> grpc.RpcMethodHandler:

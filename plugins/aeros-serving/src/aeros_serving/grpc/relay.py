@@ -15,13 +15,19 @@ from aeros_serving.grpc.frames import (
     Streams,
     goaway,
 )
-from aeros_serving.protocol.buffer_budget import BufferBudget
+from aeros_serving.grpc.limits import GrpcLimits
 
 __all__ = ["ClientConnection", "Shared", "Turns"]
 
 QUANTUM, TURN = 512, 1024
 """Units that one connection, and all together, may spend in one turn of the event loop: about a
 millisecond."""
+
+CALLS = 64
+"""Calls that may wait in grpc-core for a handler, of all connections."""
+
+LOST = 0.005
+"""Seconds after which such calls are taken for lost if none reaches a handler."""
 
 BUFFER = 128 * 2**10
 """Bytes that wait for a slow reader, on either side, until the other side waits too."""
@@ -33,6 +39,9 @@ LINGER = 1.0
 class Turns:
     """Shares each turn of the event loop among connections with bytes to read.
 
+    Calls are passed on while fewer than `CALLS` of them have not reached a handler: those that
+    wait within grpc-core are answered in order, however many one client has begun.
+
     Args:
         loop: The event loop.
     """
@@ -40,32 +49,71 @@ class Turns:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._waiting: deque[ClientConnection] = deque()
-        self._scheduled = False
+        self._blocked: deque[ClientConnection] = deque()
+        self._scheduled = self._watching = False
         self._left = TURN
+        self._calls = self._accepted = 0
 
     def spend(self, connection: ClientConnection) -> None:
         """Let a connection read its bytes, now or in one of the next turns."""
-        self._read(connection)
-        if not self._scheduled:
-            self._scheduled = True
-            self._loop.call_soon(self._turn)
+        if self._waiting:
+            connection.waiting = True
+            self._waiting.append(connection)
+        else:
+            self._read(connection, QUANTUM)
+        self._schedule()
 
-    def _read(self, connection: ClientConnection) -> None:
-        given = min(QUANTUM, self._left)
+    def begin(self) -> None:
+        """Note that a call is passed on."""
+        self._calls += 1
+
+    def accept(self) -> None:
+        """Note that a call has reached a handler."""
+        self._calls = max(0, self._calls - 1)
+        self._accepted += 1
+        if self._blocked:
+            self._schedule()
+
+    @property
+    def full(self) -> bool:
+        """Whether no further call may be passed on for now."""
+        return self._calls >= CALLS
+
+    def _read(self, connection: ClientConnection, most: int) -> None:
+        given = min(most, self._left)
         if given > 0:
             self._left -= given - connection.read(given)
         if connection.waiting:
-            self._waiting.append(connection)
+            (self._blocked if connection.blocked else self._waiting).append(connection)
+
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._turn)
 
     def _turn(self) -> None:
         self._scheduled, self._left = False, TURN
         for _ in range(len(self._waiting)):
             if self._left <= 0:
                 break
-            self._read(self._waiting.popleft())
-        if self._waiting:
-            self._scheduled = True
-            self._loop.call_soon(self._turn)
+            self._read(self._waiting.popleft(), QUANTUM)
+        while self._blocked and not self.full and self._left > 0:
+            self._read(self._blocked.popleft(), 1)
+        if self._waiting or (self._blocked and not self.full):
+            self._schedule()
+        if self._blocked and not self._watching:
+            self._watching = True
+            self._loop.call_later(LOST, self._look, self._accepted)
+
+    def _look(self, accepted: int) -> None:
+        """Go on after a while in which connections waited and no call was accepted.
+
+        Calls that grpc-core refuses by itself, or whose client is gone, never are.
+        """
+        self._watching = False
+        if accepted == self._accepted:
+            self._calls = 0
+        self._turn()
 
 
 class Owner(Protocol):
@@ -84,21 +132,11 @@ class Shared:
     Args:
         owner: The listener.
         path: Unix socket that gRPC listens on.
-        budget: Bound of the bytes of unfinished messages.
-        read_timeout: Seconds in which the preface has to come.
-        idle_timeout: Seconds after which a client is given up that takes no bytes.
+        limits: Bounds of what clients may send and hold.
     """
 
-    def __init__(
-        self,
-        owner: Owner,
-        path: str,
-        budget: BufferBudget,
-        read_timeout: float,
-        idle_timeout: float,
-    ) -> None:
-        self.owner, self.path, self.budget = owner, path, budget
-        self.read_timeout, self.idle_timeout = read_timeout, idle_timeout
+    def __init__(self, owner: Owner, path: str, limits: GrpcLimits) -> None:
+        self.owner, self.path, self.limits = owner, path, limits
         self.loop = asyncio.get_running_loop()
         self.turns = Turns(self.loop)
         self.connecting: set[asyncio.Task[None]] = set()
@@ -112,6 +150,7 @@ class ClientConnection(asyncio.Protocol):
 
     Attributes:
         waiting: Whether bytes have come that were not read.
+        blocked: Whether they wait for a call to be accepted.
         streams: The calls that have not ended.
     """
 
@@ -119,9 +158,9 @@ class ClientConnection(asyncio.Protocol):
         self._shared = shared
         self._transport: Any = None
         self._grpc: GrpcConnection | None = None
-        self.streams = Streams(shared.budget, {})
-        self.waiting = False
-        self._frames = ClientFrames(self.streams, self)
+        self.streams = Streams(shared.limits.budget, shared.turns, {})
+        self.waiting = self.blocked = False
+        self._frames = ClientFrames(self.streams, self, shared.limits.max_body)
         self._data, self._at = b"", 0
         self._connecting = self._paused = self._full = self._gone = False
         self._since = shared.loop.time()
@@ -130,8 +169,8 @@ class ClientConnection(asyncio.Protocol):
     def late(self, now: float) -> bool:
         """Return whether the client takes too long to begin, or to read what it was sent."""
         if self._unread:
-            return now > self._since + self._shared.idle_timeout
-        return self._grpc is None and now > self._since + self._shared.read_timeout
+            return now > self._since + self._shared.limits.idle_timeout
+        return self._grpc is None and now > self._since + self._shared.limits.read_timeout
 
     def end_unless_begun(self) -> None:
         """Close a connection on which no call can have been begun."""
@@ -196,14 +235,18 @@ class ClientConnection(asyncio.Protocol):
         data, begin = self._data, self._at
         try:
             at, units = self._frames.read(data, begin, units)
+            self.blocked = units > 0 and len(data) - at >= HEAD
+            if self.blocked:
+                self._frames.foresee(data, at)
         except Flooded as flooded:
             self.cut(str(flooded))
             return 0
         if self._gone:  # there was no room for its own message
             return units
-        self._grpc.transport.write(data if not begin and at == len(data) else data[begin:at])
+        if at > begin:
+            self._grpc.transport.write(data if at - begin == len(data) else data[begin:at])
         self._at = at
-        self.waiting = len(data) - at >= HEAD or (units <= 0 and at < len(data))
+        self.waiting = self.blocked or (at < len(data) and units <= 0)
         if self.waiting or self._full:
             self._pause()
         elif self._paused:

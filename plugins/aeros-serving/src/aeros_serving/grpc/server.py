@@ -72,7 +72,12 @@ class GrpcServer:
         path = f"{self._folder.name}/grpc"
         server.add_insecure_port(f"unix:{path}")
         guard = Guard(path, self._limits)
-        bound = await guard.open(host, port, tls, share=shared)
+        try:
+            bound = await guard.open(host, port, tls, share=shared)
+        except BaseException:
+            self._folder.cleanup()
+            raise
+        self._handlers.accepted = guard.accepted
         await server.start()
         self._server, self._guard = server, guard
         return bound
