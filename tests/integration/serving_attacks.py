@@ -20,6 +20,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
+import serving_grpc_attacks
+
 Address = tuple[str, int]
 Attack = Callable[[Address, threading.Event], None]
 
@@ -183,7 +185,7 @@ HTTP: tuple[Attack, ...] = (
 )  # fmt: skip
 """Attacks on the port of the REST protocol."""
 
-GRPC: tuple[Attack, ...] = ()
+GRPC: tuple[Attack, ...] = serving_grpc_attacks.GRPC
 """Attacks on the port of the gRPC protocol."""
 
 

@@ -245,18 +245,28 @@ def health(address: Address) -> float:
     return 5.0
 
 
-def measure(attack: str, address: Address, seconds: float) -> list[float]:
-    """Return the seconds that checks of health take during an attack by another process."""
+def measure(
+    attack: str, address: Address, seconds: float, other: Callable[[], float] = lambda: 0.0
+) -> tuple[list[float], list[float]]:
+    """Return the seconds that checks of health take during an attack by another process.
+
+    Args:
+        attack: Name of the function.
+        address: Of the gRPC port.
+        seconds: How long the checks go on.
+        other: Another check, made in turn with that of gRPC; returns what it took.
+    """
     command = [sys.executable, __file__, "--grpc", f"{address[0]}:{address[1]}", "--only", attack]
     attacker = subprocess.Popen(command, stdin=subprocess.PIPE)
     try:
         time.sleep(1)
-        until, took = time.monotonic() + seconds, []
+        until, took, others = time.monotonic() + seconds, [], []
         while time.monotonic() < until or len(took) < 4:
             took.append(health(address))
+            others.append(other())
     finally:
         attacker.communicate(timeout=60)  # its input ends, and so does it
-    return took
+    return took, others
 
 
 def attack_until_input_ends(name: str, address: Address) -> None:
@@ -282,7 +292,7 @@ def main() -> None:
         attack_until_input_ends(asked.only, address)
         return
     for attack in GRPC:
-        took = sorted(measure(attack.__name__, address, asked.seconds))
+        took = sorted(measure(attack.__name__, address, asked.seconds)[0])
         late = took[len(took) * 95 // 100] * 1000
         print(f"{attack.__name__:26} {late:8.1f} ms of {len(took)} checks", flush=True)
         time.sleep(5)

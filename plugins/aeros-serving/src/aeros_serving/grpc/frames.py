@@ -27,7 +27,7 @@ ENHANCE_YOUR_CALM = 11
 HEAD, PREFIX = 9, 5
 """Bytes of a frame's header, and of the prefix of a gRPC message."""
 
-UNITS = {HEADERS: 64, RESET: 8, SETTINGS: 8, PING: 4}
+UNITS = {HEADERS: 8, RESET: 8, SETTINGS: 8, PING: 4}
 """What frames cost a server, about, in that of a small DATA frame."""
 
 SMALL = 256
@@ -252,11 +252,12 @@ class ClientFrames:
 
         Args:
             data: Bytes of the client.
-            at: Index of a frame's header.
+            at: Index of the first byte that was not read.
 
         Raises:
             Flooded: There are too many.
         """
+        at += self._left
         end, resets = len(data), 0
         for _ in range(AHEAD):
             if end - at < HEAD:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import deque
 from typing import Any, Protocol
 
@@ -19,15 +20,21 @@ from aeros_serving.grpc.limits import GrpcLimits
 
 __all__ = ["ClientConnection", "Shared", "Turns"]
 
-QUANTUM, TURN = 512, 1024
-"""Units that one connection, and all together, may spend in one turn of the event loop: about a
-millisecond."""
+QUANTUM, TURN = 256, 512
+"""Units that one connection, and all together, may spend in one turn: about a millisecond."""
 
-CALLS = 64
+BREAK = 0.002
+"""Seconds for the rest of the event loop after a turn that was spent: gRPC needs some iterations of
+it for each call."""
+
+CALLS = 16
 """Calls that may wait in grpc-core for a handler, of all connections."""
 
 LOST = 0.005
 """Seconds after which such calls are taken for lost if none reaches a handler."""
+
+ESTABLISHED = 1
+"""State of a TCP connection with two ends (Linux, `include/net/tcp_states.h`)."""
 
 BUFFER = 128 * 2**10
 """Bytes that wait for a slow reader, on either side, until the other side waits too."""
@@ -44,6 +51,9 @@ class Turns:
 
     Args:
         loop: The event loop.
+
+    Attributes:
+        calls: Calls that were passed on and have not reached a handler.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -52,7 +62,7 @@ class Turns:
         self._blocked: deque[ClientConnection] = deque()
         self._scheduled = self._watching = False
         self._left = TURN
-        self._calls = self._accepted = 0
+        self.calls = self._accepted = 0
 
     def spend(self, connection: ClientConnection) -> None:
         """Let a connection read its bytes, now or in one of the next turns."""
@@ -65,11 +75,11 @@ class Turns:
 
     def begin(self) -> None:
         """Note that a call is passed on."""
-        self._calls += 1
+        self.calls += 1
 
     def accept(self) -> None:
         """Note that a call has reached a handler."""
-        self._calls = max(0, self._calls - 1)
+        self.calls = max(0, self.calls - 1)
         self._accepted += 1
         if self._blocked:
             self._schedule()
@@ -77,7 +87,7 @@ class Turns:
     @property
     def full(self) -> bool:
         """Whether no further call may be passed on for now."""
-        return self._calls >= CALLS
+        return self.calls >= CALLS
 
     def _read(self, connection: ClientConnection, most: int) -> None:
         given = min(most, self._left)
@@ -85,6 +95,13 @@ class Turns:
             self._left -= given - connection.read(given)
         if connection.waiting:
             (self._blocked if connection.blocked else self._waiting).append(connection)
+
+    def _next(self, queue: deque[ClientConnection], most: int) -> None:
+        connection = queue.popleft()
+        if connection.left:
+            connection.abort()
+        else:
+            self._read(connection, most)
 
     def _schedule(self) -> None:
         if not self._scheduled:
@@ -96,11 +113,12 @@ class Turns:
         for _ in range(len(self._waiting)):
             if self._left <= 0:
                 break
-            self._read(self._waiting.popleft(), QUANTUM)
+            self._next(self._waiting, QUANTUM)
         while self._blocked and not self.full and self._left > 0:
-            self._read(self._blocked.popleft(), 1)
+            self._next(self._blocked, 1)
         if self._waiting or (self._blocked and not self.full):
-            self._schedule()
+            self._scheduled = True
+            self._loop.call_later(BREAK, self._turn)
         if self._blocked and not self._watching:
             self._watching = True
             self._loop.call_later(LOST, self._look, self._accepted)
@@ -112,7 +130,7 @@ class Turns:
         """
         self._watching = False
         if accepted == self._accepted:
-            self._calls = 0
+            self.calls = 0
         self._turn()
 
 
@@ -178,6 +196,14 @@ class ClientConnection(asyncio.Protocol):
             self.abort()
 
     @property
+    def left(self) -> bool:
+        """Whether the client has closed its end; while nothing is read, only the system knows."""
+        end = self._transport.get_extra_info("socket")
+        if self._transport.is_closing() or end is None or not hasattr(socket, "TCP_INFO"):
+            return bool(self._transport.is_closing())
+        return bool(end.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != ESTABLISHED)
+
+    @property
     def idle(self) -> bool:
         """Whether the client asks nothing."""
         return not self.streams.messages
@@ -204,9 +230,14 @@ class ClientConnection(asyncio.Protocol):
     def _begin(self) -> None:
         """Connect to gRPC once a client has begun as clients of HTTP/2 do."""
         data, needed = self._data, len(PREFACE) + HEAD
-        if data[: len(PREFACE)] != PREFACE[: len(data)]:
+        if data[: len(PREFACE)] != PREFACE[: len(data)] or (len(data) >= needed and self.left):
             self.abort()
         elif len(data) >= needed:
+            try:
+                self._frames.foresee(data, len(PREFACE))
+            except Flooded:
+                self.abort()
+                return
             self._connecting = True
             self._pause()
             task = self._shared.loop.create_task(self._connect())
@@ -232,13 +263,15 @@ class ClientConnection(asyncio.Protocol):
         if self._gone or self._full or self._grpc is None:
             self.waiting = False
             return units
-        data, begin = self._data, self._at
+        data, begin, calls = self._data, self._at, self._shared.turns.calls
         try:
             at, units = self._frames.read(data, begin, units)
             self.blocked = units > 0 and len(data) - at >= HEAD
-            if self.blocked:
+            self.waiting = self.blocked or (at < len(data) and units <= 0)
+            if self.waiting and not begin:
                 self._frames.foresee(data, at)
         except Flooded as flooded:
+            self._shared.turns.calls = calls  # those of this turn are not passed on
             self.cut(str(flooded))
             return 0
         if self._gone:  # there was no room for its own message
@@ -246,7 +279,6 @@ class ClientConnection(asyncio.Protocol):
         if at > begin:
             self._grpc.transport.write(data if at - begin == len(data) else data[begin:at])
         self._at = at
-        self.waiting = self.blocked or (at < len(data) and units <= 0)
         if self.waiting or self._full:
             self._pause()
         elif self._paused:
