@@ -40,7 +40,7 @@ BUFFER = 128 * 2**10
 """Bytes that wait for a slow reader, on either side, until the other side waits too."""
 
 LINGER = 1.0
-"""Seconds in which a client may read why its connection is closed."""
+"""Seconds until a connection that is to be closed is: its client may read why."""
 
 
 class Turns:
@@ -235,8 +235,8 @@ class ClientConnection(asyncio.Protocol):
         elif len(data) >= needed:
             try:
                 self._frames.foresee(data, len(PREFACE))
-            except Flooded:
-                self.abort()
+            except Flooded as flooded:
+                self.cut(str(flooded))
                 return
             self._connecting = True
             self._pause()
@@ -317,15 +317,17 @@ class ClientConnection(asyncio.Protocol):
             self._transport.write(data)
 
     def cut(self, why: str) -> None:
-        """Close the connection, and tell the client why where that is possible."""
+        """Read no more, report the reason to the client where possible, and close a little later.
+
+        A client that floods waits meanwhile, and does not connect anew at once.
+        """
         if self._gone:
             return
-        between = self._grpc is None or self._grpc.frames.between
-        if self._grpc is not None and between:
+        if self._grpc is not None and self._grpc.frames.between:
             self._transport.write(goaway(self.streams.last, why))
+        self._pause()
         self._release()
-        self._transport.close()
-        self._shared.loop.call_later(LINGER if between else 0, self._transport.abort)
+        self._shared.loop.call_later(LINGER, self._transport.abort)
 
     def finish(self) -> None:
         """Close the connection once the client has taken what gRPC sent last."""
