@@ -103,13 +103,16 @@ class Guard:
             connection.end_unless_begun()
 
     async def finish(self) -> None:
-        """Close all connections, whatever they wait for, once gRPC has ended."""
+        """Close all connections, whatever they wait for, once gRPC has ended.
+
+        What gRPC sent last is still to pass, so those that it closes are waited for.
+        """
         if self._sweeping is not None:
             self._sweeping.cancel()
-        for connection in list(self._connections):
-            connection.finish()
         until = asyncio.get_running_loop().time() + GOING
-        while self._connections and asyncio.get_running_loop().time() < until:
+        while asyncio.get_running_loop().time() < until:
+            if not any(each.open for each in self._connections):
+                break
             await asyncio.sleep(0.01)
         for connection in list(self._connections):
             connection.abort()

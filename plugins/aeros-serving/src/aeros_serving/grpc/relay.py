@@ -182,7 +182,7 @@ class ClientConnection(asyncio.Protocol):
         self._data, self._at = b"", 0
         self._connecting = self._paused = self._full = self._gone = False
         self._since = shared.loop.time()
-        self._unread = False
+        self._unread = self._last = False
 
     def late(self, now: float) -> bool:
         """Return whether the client takes too long to begin, or to read what it was sent."""
@@ -194,6 +194,11 @@ class ClientConnection(asyncio.Protocol):
         """Close a connection on which no call can have been begun."""
         if self._grpc is None:
             self.abort()
+
+    @property
+    def open(self) -> bool:
+        """Whether bytes may still pass to the client."""
+        return not self._gone or self._last
 
     @property
     def left(self) -> bool:
@@ -333,6 +338,7 @@ class ClientConnection(asyncio.Protocol):
         """Close the connection once the client has taken what gRPC sent last."""
         if not self._gone:
             self._release()
+            self._last = True
             self._transport.close()
             self._shared.loop.call_later(LINGER, self._transport.abort)
 
@@ -350,6 +356,7 @@ class ClientConnection(asyncio.Protocol):
     def connection_lost(self, _error: Exception | None) -> None:
         """End the connection to gRPC too."""
         self._release()
+        self._last = False
         self._shared.owner.closed(self)
 
 
