@@ -92,8 +92,8 @@ class Serving:
         max_unfinished: Bytes of requests that have not come whole, of all clients together;
             0: four times ``max_body``. Where they are more, the request that has been coming
             longest is refused.
-        max_connections: Connections of REST clients; a new one takes the place of the one that
-            has waited longest. By gRPC calls whose message has not arrived.
+        max_connections: Connections of clients, of each protocol; a new one takes the place of
+            the one that has waited longest. By gRPC also calls whose message has not arrived.
         read_timeout: Seconds in which a request has to arrive whole.
         idle_timeout: Seconds after which a connection that asks nothing is closed, and an
             answer given up that its client does not take.

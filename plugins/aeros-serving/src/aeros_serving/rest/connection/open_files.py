@@ -12,6 +12,10 @@ _log = logging.getLogger(__name__)
 OTHERS = 256
 """Files that a process has open besides connections, at most: models, logs, threads' pipes."""
 
+FILES = 4
+"""Files of a connection of each protocol: by gRPC one of the client and two between the guard and
+gRPC."""
+
 
 def connections_within(wanted: int) -> int:
     """Return how many connections may be open, and raise the limit of open files for them.
@@ -20,16 +24,16 @@ def connections_within(wanted: int) -> int:
     fewer connections, and the log says so.
 
     Args:
-        wanted: Connections of the REST protocol; those of gRPC may be as many.
+        wanted: Connections of the REST protocol; those of gRPC may be as many, of three files each.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = 2 * wanted + OTHERS
+    needed = FILES * wanted + OTHERS
     if soft != resource.RLIM_INFINITY and soft < needed:
         soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return wanted
-    fewer = max(1, (soft - OTHERS) // 2)
+    fewer = max(1, (soft - OTHERS) // FILES)
     text = "serving.max_connections=%d needs %d open files, and the limit is %d: %d are taken"
     _log.warning(text, wanted, needed, soft, fewer)
     return fewer
