@@ -2,7 +2,8 @@
 
     python kserve_client.py HTTP GRPC MODEL
 
-The model takes x, FP32 [-1, 2], and multiplies it by 3, as y. Prints what the clients return, as JSON.
+The model takes x, FP32 [-1, 2], and multiplies it by 3, as y. Prints what the
+clients return, as JSON.
 """
 
 import asyncio
