@@ -2,7 +2,10 @@
 
 import pytest
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
 from aeros_core.config import store
+from aeros_core.config.loading.checked_loader import _with_deletions
 from aeros_core.errors import ConfigError
 
 
@@ -26,6 +29,12 @@ def test_the_last_choice_counts(load):
     assert load("experiment=mine", "experiment=null").task.name == "task"
     with pytest.raises(ConfigError, match="experiment=mine does not exist"):
         load("experiment=null", "experiment=mine")
+
+
+def test_a_choice_for_another_place_is_not_one_of_the_group():
+    words = ["inferencer=sequence", "+inferencer@inferencer.members.b.inferencer=remote"]
+    kept = _with_deletions(OverridesParser.create().parse_overrides(words))
+    assert [each.input_line for each in kept] == words
 
 
 @pytest.mark.parametrize("word", ["collector=null", "+experiment=null", "repository=null"])

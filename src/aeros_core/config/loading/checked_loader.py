@@ -203,18 +203,15 @@ def _with_deletions(overrides: Sequence[Override]) -> list[Override]:
     Of several choices in such a group the last is kept, because in Hydra a deletion takes
     precedence over a choice wherever it stands. What is swept over is composed job by job.
     """
-    fixed = [each for each in overrides if not each.is_sweep_override()]
-    last = {each.key_or_group: each for each in fixed if each.key_or_group in _MAY_BE_EMPTY}
+    # ``+inferencer@inferencer.members.a.inferencer=remote`` is another choice than the group's.
+    own = [each for each in overrides if each.package is None and not each.is_sweep_override()]
+    last = {each.key_or_group: each for each in own if each.key_or_group in _MAY_BE_EMPTY}
     emptied = {group for group, each in last.items() if not each.is_delete() and _is_null(each)}
-    kept = [
-        each
-        for each in overrides
-        if each.is_sweep_override() or last.get(each.key_or_group, each) is each
-    ]
-    for override in kept:
-        if override.key_or_group in emptied and not override.is_sweep_override():
+    dropped = [each for each in own if last.get(each.key_or_group, each) is not each]
+    for override in own:
+        if override.key_or_group in emptied:
             override.type = OverrideType.DEL
-    return kept
+    return [each for each in overrides if not any(each is one for one in dropped)]
 
 
 def _is_null(override: Override) -> bool:
