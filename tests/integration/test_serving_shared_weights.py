@@ -14,8 +14,10 @@ import pytest
 
 pytest.importorskip("torch")
 
-SMALL, LARGE = [4], [3600, 3600]
-"""Widths of the hidden layers of two models; the weights of the large one take 63 MB."""
+SMALL, MIDDLE, LARGE = [4], [1200, 1200], [3600, 3600]
+"""Widths of hidden layers; the weights of the large model take 63 MB, of the middle one 9 MB."""
+
+SWAPS = 24
 
 
 @pytest.fixture
@@ -32,7 +34,8 @@ def stored(aeros):
     node = store.plain(store.load(words, registry, root="models"))["repository"]
     repository = build.build_part(registry, "repository", node)
     schema = Schema((Field("x", "float32", (784,)), Field("y", "float32")), "y")
-    for name, hidden in (("small", SMALL), ("large", LARGE)):
+    widths = (("small", SMALL), ("middle", MIDDLE), ("middle", MIDDLE), ("large", LARGE))
+    for name, hidden in widths:
         module = store.plain(store.structured(registry.options["trainer/model", "mlp"].config))
         sizes, tensors = [784, *hidden, 1], {}
         for layer, (inner, outer) in enumerate(pairwise(sizes)):
@@ -82,6 +85,11 @@ def files(pid):
     return sum("aeros-model" in str(link.readlink()) for link in links if link.is_symlink())
 
 
+def maps(pid):
+    """Return how many files of models a process has mapped."""
+    return Path(f"/proc/{pid}/maps").read_text().count("memfd:aeros-model")
+
+
 def until(what, seconds=120.0):
     end = time.monotonic() + seconds
     while not what():
@@ -117,3 +125,27 @@ def test_two_workers_hold_one_copy_of_the_weights(stored, serve):
     assert files(server.process.pid) == 1
     assert max(files(pid) for pid in workers(server)) <= 1
     assert "not shared" not in server.said
+
+
+def test_swaps_leave_no_weights_behind(stored, serve):
+    server = serve("model=middle:1", "serving.workers=2", "serving.poll=0")
+    there = [server.process.pid, *workers(server)]
+
+    def swap(version):
+        body = {"parameters": {"version": str(version)}}
+        ask(server, "/v2/repository/models/middle/load", body)
+
+    def held():
+        """Return the files of models that each process has open, and the maps of workers."""
+        return [files(pid) for pid in there], [maps(pid) for pid in there]
+
+    once = [1, 1, 1], [0, 1, 1]  # a map keeps a file of its own open
+    for number in range(6):  # allocators of torch and of Python take what they keep
+        swap(2 - number % 2)
+    until(lambda: held() == once)
+    before = memory(there)
+    for number in range(SWAPS):
+        swap(2 - number % 2)
+    until(lambda: held() == once)
+    assert [server.process.pid, *workers(server)] == there
+    assert memory(there) - before < 40  # one version that stays each time is 216 MB

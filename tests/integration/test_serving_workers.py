@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import socket
@@ -57,6 +58,32 @@ def workers(stored, serve):
         return serve(f"model={model}", "serving.workers=2", *words)
 
     return start
+
+
+TIMEOUT = "serving.worker_timeout=3"
+
+
+def refused(server, path, body=None):
+    """Return the status of a request; 0: its connection was closed, as its worker has ended."""
+    try:
+        return ask(server, path, body)[0]
+    except OSError:
+        return 0
+
+
+def stopped(server):
+    """Stop one of two workers, as if it hung; return the id of its process, and of the other."""
+    hung, other = pids(server)
+    os.kill(hung, signal.SIGSTOP)
+    return hung, other
+
+
+def until_replaced(server, hung, other):
+    """Wait until a worker has taken the place of one that hung."""
+    until(lambda: not alive(hung))
+    until(lambda: len(pids(server)) == 2 and hung not in pids(server))
+    assert other in pids(server)
+    assert f"(process {hung}) has not responded for 3 s, and is killed" in server.said
 
 
 def pids(server):
@@ -279,9 +306,139 @@ def test_a_worker_that_is_told_to_end_answers_first_and_is_replaced(workers):
     assert server.said.count("has ended: exit code 0; another takes its place") == 2
 
 
-def answers(server):
+def test_a_worker_that_hangs_is_replaced(workers):
+    server = workers(TIMEOUT, "serving.poll=0")
+    hung, other = stopped(server)
+    until_replaced(server, hung, other)
+    until(lambda: metric(server, "aeros_workers") == 2)
+    assert metric(server, "aeros_worker_restarts_total") == 1
+    assert ask(server, "/v2/health/ready")[0] == 200
+    assert versions(server) == {"1"}
+
+
+def test_changes_wait_for_a_worker_that_hangs_until_it_is_replaced(stored, workers):
+    server = workers(TIMEOUT, "serving.poll=0.1")
+    stored("models", "tag", "toy:3", "production")
+    until(lambda: versions(server) == {"3"})
+    changes = {
+        "2": lambda: refused(server, path + "load", {"parameters": {"version": "2"}}),
+        "1": lambda: stored("models", "tag", "toy:1", "production") and 200,
+        404: lambda: refused(server, path + "unload", {}),
+    }
+    path = "/v2/repository/models/toy/"
+    for after, change in changes.items():
+        hung, other = stopped(server)
+        # The reply is an error, as the worker has ended, or the connection was one of that worker.
+        until(lambda change=change: change() in (200, 404))
+        until_replaced(server, hung, other)
+        until(lambda after=after: answers(server, after))
+        until(lambda: metric(server, "aeros_workers") == 2)
+        if after == "2":  # the tag is followed again
+            assert load(server, "production")[0] == 200
+
+
+def test_readiness_and_metrics_do_not_wait_for_a_worker_that_hangs(workers):
+    server = workers("serving.worker_timeout=0")  # it is not replaced
+    assert ask(server, "/v2/health/ready")[0] == 200
+    hung, _ = stopped(server)
+    time.sleep(0.2)  # readiness is known for 0.1 s
     try:
-        return versions(server) == {"1"}
+        connections = [
+            http.client.HTTPConnection(server.http, timeout=60) for _ in range(CONNECTIONS)
+        ]
+        for connection in connections:
+            connection.request("GET", "/v2/health/live")
+        found = []
+        for connection in connections:  # those of the worker that hangs do not reply
+            if not select.select([connection.sock], [], [], 1.0)[0]:
+                continue
+            connection.getresponse().read()
+            for path in ("/v2/health/ready", "/metrics"):
+                connection.request("GET", path)
+                answer = connection.getresponse()
+                found.append((path, answer.status))
+                answer.read()
+            break
+        assert found == [("/v2/health/ready", 503), ("/metrics", 200)]
+    finally:
+        for connection in connections:
+            connection.close()
+        os.kill(hung, signal.SIGCONT)
+    until(lambda: ask(server, "/v2/health/ready")[0] == 200)
+
+
+def test_the_end_does_not_wait_for_a_worker_that_hangs(workers):
+    server = workers("serving.worker_timeout=0", "serving.drain=1")
+    there = pids(server)
+    stopped(server)
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(timeout=120) == 0
+    assert not any(map(alive, there))
+
+
+@pytest.fixture
+def endless(aeros):
+    """A model that repeats a step as often as the largest value of a row says."""
+    x, y = (helper.make_tensor_value_info(n, TensorProto.FLOAT, ["n", 2]) for n in "xy")
+    number, on, before = (
+        helper.make_tensor_value_info(name, kind, shape)
+        for name, kind, shape in (
+            ("number", TensorProto.INT64, []),
+            ("on", TensorProto.BOOL, []),
+            ("before", TensorProto.FLOAT, ["n", 2]),
+        )
+    )
+    after = helper.make_tensor_value_info("after", TensorProto.FLOAT, ["n", 2])
+    same = helper.make_tensor_value_info("same", TensorProto.BOOL, [])
+    steps = [
+        helper.make_node("Identity", ["on"], ["same"]),
+        helper.make_node("Abs", ["before"], ["after"]),
+    ]
+    body = helper.make_graph(steps, "step", [number, on, before], [same, after])
+    nodes = [
+        helper.make_node("ReduceMax", ["x"], ["most"], keepdims=0),
+        helper.make_node("Cast", ["most"], ["times"], to=TensorProto.INT64),
+        helper.make_node("Loop", ["times", "", "x"], ["y"], body=body),
+    ]
+    made = helper.make_graph(nodes, "endless", [x], [y])
+    proto = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(proto, aeros.folder / "endless.onnx")
+    aeros("models", "import", "endless.onnx", "--name", "endless")
+    return {"inputs": [{**ROW["inputs"][0], "data": [1e15, 1e15]}]}
+
+
+def test_a_worker_in_an_endless_loop_is_replaced(endless, serve):
+    server = serve("model=endless", "serving.workers=2", "serving.where=inline", TIMEOUT)
+    before = pids(server)
+    assert refused(server, "/v2/models/endless/infer", endless) == 0
+    until(lambda: len(set(before) - set(pids(server))) == 1)
+    (hung,) = set(before) - set(pids(server))
+    until_replaced(server, hung, *(set(before) - {hung}))
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_model_that_never_returns_holds_up_neither_an_unload_nor_the_end(endless, serve, count):
+    words = ["model=endless", "serving.where=thread", "serving.drain=1", "serving.poll=0"]
+    server = serve(*words, f"serving.workers={count}")
+    for _ in range(2):
+        asking = threading.Thread(
+            target=refused, args=(server, "/v2/models/endless/infer", endless), daemon=True
+        )
+        asking.start()
+        until(lambda: metric(server, "aeros_queue_depth") == 0)
+        time.sleep(0.5)
+        assert ask(server, "/v2/repository/models/endless/unload", {})[0] == 200
+        assert "model 'endless' is unloaded, and still computes after serving.drain" in server.said
+        assert ask(server, "/v2/repository/models/endless/load", {})[0] == 200
+    there = pids(server)
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(timeout=120) == 0
+    assert not any(map(alive, there))
+
+
+def answers(server, version="1"):
+    try:
+        return versions(server) == {version}
     except OSError:
         return False
 

@@ -105,6 +105,8 @@ class Serving:
         non_finite: What becomes of an answer in JSON with NaN or infinity: null, they are null
             there and the header Aeros-Non-Finite names the outputs; ``refuse``, it is refused.
         workers: Processes that answer requests at the same ports; 1: this one alone. On Linux.
+        worker_timeout: Seconds after which a worker whose event loop does not respond is killed
+            and replaced; 0: never.
         grpc_compression: How gRPC answers are compressed, ``gzip`` or ``deflate``, for clients
             that take it; ``none``: not at all.
     """
@@ -137,6 +139,7 @@ class Serving:
     batching: Mode = Mode.auto
     non_finite: NonFinite | None = None
     workers: int = 1
+    worker_timeout: float = 30.0
     grpc_compression: Compression = Compression.none
 
 

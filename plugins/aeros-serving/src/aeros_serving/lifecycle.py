@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
+import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,6 +17,8 @@ from aeros_core.errors import AerosError
 from aeros_serving.config import Serving
 
 __all__ = ["Served", "run", "settle"]
+
+_log = logging.getLogger(__name__)
 
 SWITCH = 0.0005
 """Seconds after which a thread of the server lets another one run Python."""
@@ -48,8 +52,8 @@ class Served(Protocol):
     async def start(self, models: Sequence[str]) -> None:
         """Load models and open the ports."""
 
-    async def stop(self) -> None:
-        """Answer what was asked, and close."""
+    async def stop(self) -> bool:
+        """Answer what was asked, and close; return whether no thread works any more."""
 
 
 def run(server: Served, models: Sequence[str]) -> None:
@@ -71,15 +75,41 @@ async def _served(server: Served, models: Sequence[str]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.ended.set)
-    await server.start(models)
+    if not await _started(server, models):
+        await server.stop()
+        _abandon(server)
     settle()
     _announce(server)
     await server.ended.wait()
     if server.failure is None:
         _say("ending: what was asked is answered first")
-    await server.stop()
+    if not await server.stop():
+        _abandon(server)
     if server.failure is not None:
         raise server.failure
+
+
+async def _started(server: Served, models: Sequence[str]) -> bool:
+    """Start a server; return False where it is to end before it has started."""
+    starting = asyncio.ensure_future(server.start(models))
+    ending = asyncio.ensure_future(server.ended.wait())
+    await asyncio.wait([starting, ending], return_when=asyncio.FIRST_COMPLETED)
+    ending.cancel()
+    if not starting.done():
+        starting.cancel()
+        await asyncio.wait([starting])
+    if starting.cancelled():
+        return False
+    await starting
+    return True
+
+
+def _abandon(server: Served) -> None:
+    """End the process at once: Python's own end waits for threads, which may never return."""
+    _log.warning("a model still computes or is being loaded; the process ends without it")
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(0 if server.failure is None else 1)
 
 
 def _announce(server: Served) -> None:

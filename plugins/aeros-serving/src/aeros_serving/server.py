@@ -147,8 +147,12 @@ class Server:
                 await self._http.stop(0)
             raise
 
-    async def stop(self) -> None:
-        """Take no more requests, answer those that are there, and close."""
+    async def stop(self) -> bool:
+        """Take no more requests, answer those that are there, and close.
+
+        Returns:
+            Whether no thread computes or loads any more.
+        """
         for task in self._tasks:
             task.cancel()
         servers = [each for each in (self._http, self._grpc) if each is not None]
@@ -159,9 +163,10 @@ class Server:
             told = "serving.drain=%g s are over: %s not answered, and told so (503, UNAVAILABLE)"
             _log.warning(told, self.options.drain, counted(given, "request"))
         await asyncio.wait([closing], timeout=_LAST)
-        closing.cancel()
+        closed = not closing.cancel()
         self._controller.close()
         self.models.close()
+        return closed and not self.models.working and not self._controller.reading
 
 
 async def load_all(
@@ -204,7 +209,7 @@ def check_options(options: Serving) -> None:
     for name in ("read_timeout", "idle_timeout", "max_body", "max_connections"):
         _within(options, name, getattr(options, name) > 0, "more than 0")
     _within(options, "workers", options.workers >= 1, "1 or more")
-    for name in ("poll", "drain", "max_unfinished"):
+    for name in ("poll", "drain", "max_unfinished", "worker_timeout"):
         _within(options, name, getattr(options, name) >= 0, "0 or more")
     if options.max_unfinished and options.max_unfinished < options.max_body:
         raise ConfigError(

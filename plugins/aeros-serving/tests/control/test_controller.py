@@ -9,7 +9,7 @@ from aeros_core.records import ModelInfo
 from aeros_serving.config import Serving
 from aeros_serving.control.controller import DeploymentController
 from aeros_serving.models.deployment import Target
-from aeros_serving.protocol.errors import Unknown
+from aeros_serving.protocol.errors import Unavailable, Unknown
 
 
 class Stored:
@@ -31,12 +31,15 @@ class Recorded:
     """Processes that record what they are asked, and fail for some versions."""
 
     def __init__(self):
-        self.steps, self.bad, self.hold = [], set(), None
+        self.steps, self.bad, self.hold, self.ended = [], set(), None, 0
 
     async def prepare(self, target):
         self.steps.append(("prepare", target))
         if self.hold is not None:
             await self.hold.wait()
+        if self.ended:
+            self.ended -= 1
+            raise Unavailable("a process of the server has ended")
         if bad := target.versions & self.bad:
             raise RepositoryError(f"version {bad} is damaged")
 
@@ -48,6 +51,8 @@ class Recorded:
 
     async def drained(self, name):
         self.steps.append(("drained", name))
+        if self.hold is not None:
+            await self.hold.wait()
 
 
 @pytest.fixture
@@ -169,5 +174,35 @@ def test_a_load_that_is_cancelled_is_discarded(made, processes):
         assert (controller.targets, controller.failures) == ([], {})
         processes.hold.set()
         assert await controller.load("toy") == 3
+
+    asyncio.run(scenario())
+
+
+def test_an_unload_does_not_wait_for_ever(made, processes, caplog):
+    async def scenario():
+        controller = made(drain=0.05)
+        await controller.load("toy", "1")
+        processes.hold = asyncio.Event()
+        await controller.unload("toy")
+        assert controller.targets == []
+
+    asyncio.run(scenario())
+    assert "'toy' is unloaded, and still computes after serving.drain=0.05 s" in caplog.text
+
+
+@pytest.mark.parametrize(("ends", "live"), [(1, 2), (2, 1)])
+def test_a_version_over_which_a_process_ended_is_tried_once_more_at_once(
+    made, processes, stored, ends, live
+):
+    async def scenario():
+        controller = made()
+        await controller.load("toy", "production")
+        stored.tags["production"] = 2
+        processes.ended = ends
+        for _ in range(ends):
+            with pytest.raises(Unavailable):
+                await controller._look("toy")
+        await controller._look("toy")  # after two ends not before a minute is over
+        assert controller.targets == [Target("toy", live)]
 
     asyncio.run(scenario())

@@ -16,3 +16,13 @@ def test_a_worker_that_served_long_counts_as_the_first_again():
     assert restarts.hopeless
     assert restarts.delay(HEALTHY) == 0.1
     assert not restarts.hopeless
+
+
+def test_many_workers_may_all_end_twice():
+    restarts = Restarts(workers=10)
+    for _ in range(2 * 10):
+        restarts.delay(1.0)
+    assert not restarts.hopeless
+    for _ in range(10):
+        restarts.delay(1.0)
+    assert restarts.hopeless

@@ -15,7 +15,7 @@ from aeros_serving.config import Serving
 from aeros_serving.control.references import tags_of, version_of
 from aeros_serving.models.background import Background
 from aeros_serving.models.deployment import Target
-from aeros_serving.protocol.errors import Refused, Unknown, plain, short
+from aeros_serving.protocol.errors import Refused, Unavailable, Unknown, plain, short
 
 __all__ = ["RETRY", "DeploymentController", "Entry", "Processes"]
 
@@ -159,7 +159,7 @@ class DeploymentController:
         self.absent.pop(name, None)
 
     async def unload(self, name: str) -> None:
-        """Unload a model once it has predicted what waits.
+        """Unload a model; return once it has predicted what waits, or ``serving.drain`` is over.
 
         Raises:
             Unknown: No such model is loaded.
@@ -170,7 +170,12 @@ class DeploymentController:
                 raise Unknown(f"model '{short(name)}' is not loaded; models: {loaded}")
             del self._followed[name]
             await self._processes.commit(Target(name, 0))
-        await self._processes.drained(name)
+        try:
+            async with asyncio.timeout(self._options.drain):
+                await self._processes.drained(name)
+        except TimeoutError:
+            text = "model '%s' is unloaded, and still computes after serving.drain=%g s"
+            _log.warning(text, name, self._options.drain)
 
     async def follow(self) -> None:
         """Look again and again whether a tag has moved, and swap; runs until it is cancelled."""
@@ -243,8 +248,10 @@ class DeploymentController:
             await self._processes.discard(target)
             if isinstance(error, Exception):
                 self.failures[name] = self.failures.get(name, 0) + 1
+                # A process may have ended whatever the version is: once more, then as any other.
+                chance = isinstance(error, Unavailable) and version not in followed.failed
+                followed.again[version] = time.monotonic() + (0.0 if chance else RETRY)
                 followed.failed[version] = plain(error)
-                followed.again[version] = time.monotonic() + RETRY
             raise
         followed.target = target  # a process that starts from now on begins with it
         await self._processes.commit(target)
@@ -282,6 +289,11 @@ class DeploymentController:
             return followed.failed.get(info.version, "")
         absent = self.absent.get(info.name)
         return absent.why if absent is not None else ""
+
+    @property
+    def reading(self) -> bool:
+        """Whether the repository is being read."""
+        return self._background.working
 
     def close(self) -> None:
         """End the thread that reads the repository."""

@@ -7,9 +7,9 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 __all__ = ["NICE", "Background", "bring", "yield_priority"]
 
@@ -25,10 +25,19 @@ class Background:
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, "background", initializer=yield_priority)
+        self._under_way: set[Future[Any]] = set()
+
+    @property
+    def working(self) -> bool:
+        """Whether the thread has work that it has not ended."""
+        return bool(self._under_way)
 
     async def run(self, work: Callable[..., T], *args: object) -> T:
         """Return what a function returns, once the thread has had the time for it."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, work, *args)
+        future = self._pool.submit(work, *args)
+        self._under_way.add(future)  # until it has a result, which it would keep
+        future.add_done_callback(self._under_way.discard)
+        return await asyncio.wrap_future(future)
 
     def close(self) -> None:
         """Take no more work."""

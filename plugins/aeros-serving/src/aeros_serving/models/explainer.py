@@ -36,6 +36,11 @@ class Explainer:
         self._idle = asyncio.Event()
         self._idle.set()
 
+    @property
+    def computing(self) -> bool:
+        """Whether the thread has requests."""
+        return bool(self._jobs)
+
     def submit(self, job: Job, how: Explain) -> None:
         """Let a request wait for its turn.
 

@@ -98,6 +98,11 @@ class RequestQueue:
         """Number of requests that wait."""
         return len(self._waiting)
 
+    @property
+    def computing(self) -> bool:
+        """Whether a thread computes for this version."""
+        return bool(self._computed) or self._explainer.computing
+
     def submit(self, job: Job) -> None:
         """Let a request wait for its batch, or one for an explanation for its turn.
 

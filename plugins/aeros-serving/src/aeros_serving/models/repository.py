@@ -33,6 +33,7 @@ class ModelRepository:
         self._deployments: dict[str, Deployment] = {}
         self._prepared: dict[tuple[str, int], RequestQueue] = {}
         self._leaving: dict[asyncio.Task[None], list[RequestQueue]] = {}
+        self._given_up: list[RequestQueue] = []
         self._background = Background()
         self.closing = False
 
@@ -117,7 +118,8 @@ class ModelRepository:
         tasks = [
             task for task, held in self._leaving.items() if held and held[0].served.name == name
         ]
-        await asyncio.gather(*tasks)
+        if tasks:
+            await asyncio.wait(tasks)  # they go on where the caller waits no longer
 
     def _present(self, name: str) -> dict[int, RequestQueue]:
         """Return the queues of a model that are deployed or prepared, by version."""
@@ -158,11 +160,17 @@ class ModelRepository:
         self.closing = True
         leaving = [queue for last in self._leaving.values() for queue in last]
         queues = [*leaving, *(queue for deployment in self for queue in deployment.queues)]
+        self._given_up = queues
         return sum(queue.give_up() for queue in queues)
 
     def close(self) -> None:
-        """End the thread in which versions come and go; the last of all."""
+        """End the thread in which versions are loaded and unloaded; the last of all."""
         self._background.close()
+
+    @property
+    def working(self) -> bool:
+        """Whether a thread still computes what was given up, or loads or unloads a version."""
+        return self._background.working or any(queue.computing for queue in self._given_up)
 
 
 def _unloaded(deployment: Deployment, version: str) -> Unknown:

@@ -14,7 +14,7 @@ from aeros_serving.workers.errors import WorkerGone
 __all__ = ["Member"]
 
 PATIENCE = 4.0
-"""Seconds within which the supervisor has to say whether the server is ready."""
+"""Seconds within which the supervisor has to reply, where it changes nothing."""
 
 
 class Member:
@@ -49,7 +49,15 @@ class Member:
         return False
 
     async def report(self) -> ServerReport:
-        """Return what all workers have done together."""
-        found = await self._channel.call("report")
+        """Return what all workers have done together.
+
+        Raises:
+            WorkerGone: The supervisor has ended, or does not respond.
+        """
+        try:
+            async with asyncio.timeout(PATIENCE):
+                found = await self._channel.call("report")
+        except TimeoutError:
+            raise WorkerGone("a process of the server does not respond; try again") from None
         versions = [from_json(each) for each in found.pop("versions")]
         return ServerReport(versions, **found)

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 __all__ = ["LIMIT", "LONGEST", "Restarts"]
 
 LIMIT = 8
-"""Ends in a row after which a server of which no worker serves any more ends itself."""
+"""Ends in a row after which a server of which no worker serves any more ends itself; where it has
+many workers, `ROUNDS` times their number."""
+
+ROUNDS = 3
+"""A version that ends all workers twice over must not end the server."""
 
 HEALTHY = 60.0
 """Seconds that a worker has to serve before its end counts as the first again."""
@@ -18,8 +22,13 @@ FIRST, LONGEST = 0.1, 30.0
 
 @dataclass(slots=True)
 class Restarts:
-    """Counts how often workers ended soon after their start, of all workers together."""
+    """Counts how often workers ended soon after their start, of all workers together.
 
+    Args:
+        workers: Their number.
+    """
+
+    workers: int = 1
     in_row: int = 0
 
     def delay(self, served: float) -> float:
@@ -34,4 +43,4 @@ class Restarts:
     @property
     def hopeless(self) -> bool:
         """Whether replacements end so soon, and so often, that further ones would too."""
-        return self.in_row >= LIMIT
+        return self.in_row >= max(LIMIT, ROUNDS * self.workers)

@@ -117,6 +117,11 @@ class SharedModels:
         for each in [key for key in self._held if key[0] == name and key[1] not in served]:
             del self._held[each]
 
+    @property
+    def reading(self) -> bool:
+        """Whether a model is being read."""
+        return self._background.working
+
     def close(self) -> None:
         """Let go of all files."""
         self._background.close()

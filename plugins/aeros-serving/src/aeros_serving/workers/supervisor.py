@@ -57,7 +57,7 @@ class Supervisor:
         repository = configuration.loader().repository
         self._models = SharedModels(repository, self._pool)
         self._controller = DeploymentController(repository, options, self._models)
-        self._restarts = Restarts()
+        self._restarts = Restarts(options.workers)
         self._env = environment(options.workers)
         self._held: dict[str, SharedPort] = {}
         self._processes: set[WorkerProcess] = set()
@@ -94,8 +94,12 @@ class Supervisor:
         if self.options.poll:
             self._tasks.append(loop.create_task(self._controller.follow()))
 
-    async def stop(self) -> None:
-        """Have all workers answer what they have, and end."""
+    async def stop(self) -> bool:
+        """Have all workers answer what they have, and end.
+
+        Returns:
+            Whether no thread of this process reads the repository any more.
+        """
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -112,6 +116,7 @@ class Supervisor:
             port.close()
         self._controller.close()
         self._models.close()
+        return not self._controller.reading and not self._models.reading
 
     async def _ended(self, worker: WorkerProcess) -> None:
         await asyncio.gather(worker.call("stop"), return_exceptions=True)
@@ -169,6 +174,7 @@ class Supervisor:
         handlers = {name: getattr(self, name) for name in names.split()}
         handlers["model"] = self._models.model
         worker = await WorkerProcess.start(number, handlers, self._env)
+        worker.watch(self.options.worker_timeout)
         self._processes.add(worker)
         return worker
 

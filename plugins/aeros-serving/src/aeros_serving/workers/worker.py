@@ -46,7 +46,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         loop.add_signal_handler(signal.SIGTERM, self._ending.set)
-        names = "configure prepare commit discard drained listen ready report stop"
+        names = "ping configure prepare commit discard drained listen ready report stop"
         handlers = {name: getattr(self, name) for name in names.split()}
         self._channel = Channel(Connection(connection), handlers)
         receiving = loop.create_task(self._channel.run())
@@ -61,6 +61,9 @@ class Worker:
     def _serving(self) -> Server:
         assert self._server is not None, "configure comes first"  # noqa: S101
         return self._server
+
+    async def ping(self) -> None:
+        """Respond: the event loop runs."""
 
     async def configure(self, number: int, configuration: dict[str, Any]) -> None:
         """Build the server as it is configured.

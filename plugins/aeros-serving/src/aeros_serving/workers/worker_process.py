@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -14,11 +15,20 @@ from typing import Any
 
 from aeros_serving.workers.channel import Channel, Handler
 from aeros_serving.workers.connection import Connection
+from aeros_serving.workers.errors import WorkerGone
 
 __all__ = ["WorkerProcess", "environment"]
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 """What libraries read the number of their threads from."""
+
+STARTING = 120.0
+"""Seconds within which a new worker has to respond, where ``serving.worker_timeout`` is shorter."""
+
+_PARTS = 4
+"""Parts that the timeout of a worker is waited in."""
+
+_log = logging.getLogger(__name__)
 
 
 def environment(workers: int) -> dict[str, str]:
@@ -48,7 +58,9 @@ class WorkerProcess:
         self.serving_since: float | None = None
         self._process = process
         self._channel = channel
-        self._receiving = asyncio.get_running_loop().create_task(channel.run())
+        loop = asyncio.get_running_loop()
+        self._receiving = loop.create_task(channel.run())
+        self._watching: asyncio.Task[None] | None = None
 
     @classmethod
     async def start(
@@ -88,6 +100,43 @@ class WorkerProcess:
         """Seconds that it has served."""
         return 0.0 if self.serving_since is None else time.monotonic() - self.serving_since
 
+    def watch(self, timeout: float) -> None:
+        """Kill the process as soon as its event loop does not respond, until it has ended.
+
+        Args:
+            timeout: Seconds within which it has to respond; 0: it is not watched.
+        """
+        if timeout:
+            loop = asyncio.get_running_loop()
+            self._watching = loop.create_task(self._watch(timeout))
+
+    async def _watch(self, timeout: float) -> None:
+        limit = max(timeout, STARTING)
+        with suppress(WorkerGone):
+            while await self._responds(limit):
+                limit = timeout
+                await asyncio.sleep(timeout / _PARTS)
+            text = "worker %d (process %d) has not responded for %g s, and is killed"
+            _log.error(text, self.number, self.pid, limit)
+            self.kill()
+
+    async def _responds(self, limit: float) -> bool:
+        """Return whether the process responds within a number of seconds.
+
+        They are waited in parts: where this process was stopped itself, or the whole machine was
+        suspended, one part is over at once, and the worker has the others.
+
+        Raises:
+            WorkerGone: It has ended.
+        """
+        response = asyncio.ensure_future(self.call("ping"))
+        for _ in range(_PARTS):
+            if (await asyncio.wait([response], timeout=limit / _PARTS))[0]:
+                await response
+                return True
+        response.cancel()
+        return False
+
     @property
     def gone(self) -> bool:
         """Whether it has closed its end of the channel."""
@@ -105,6 +154,8 @@ class WorkerProcess:
     async def ended(self) -> str:
         """Return how it has ended, once it has: its signal or its exit code."""
         code = await self._process.wait()
+        if self._watching is not None:
+            self._watching.cancel()
         self._channel.close()
         await self._receiving
         if code >= 0:
