@@ -2,10 +2,7 @@
 
 import pytest
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-
 from aeros_core.config import store
-from aeros_core.config.loading.checked_loader import _with_deletions
 from aeros_core.errors import ConfigError
 
 
@@ -31,12 +28,6 @@ def test_the_last_choice_counts(load):
         load("experiment=null", "experiment=mine")
 
 
-def test_a_choice_for_another_place_is_not_one_of_the_group():
-    words = ["inferencer=sequence", "+inferencer@inferencer.members.b.inferencer=remote"]
-    kept = _with_deletions(OverridesParser.create().parse_overrides(words))
-    assert [each.input_line for each in kept] == words
-
-
 @pytest.mark.parametrize("word", ["collector=null", "+experiment=null", "repository=null"])
 def test_other_groups_need_an_option(load, word):
     with pytest.raises(ConfigError) as refused:
@@ -47,3 +38,11 @@ def test_other_groups_need_an_option(load, word):
         "  exists: groups that may be null: experiment, inferencer, collector/codec\n"
         f"  next: {group}=<option>; aeros options {group} lists them"
     )
+
+
+def test_a_group_with_a_package_of_its_own_is_another_choice(load):
+    cfg = load("experiment=null", "inferencer=scores", "+inferencer@second=scores")
+    assert cfg.second == cfg.inferencer
+    cfg = load("experiment=null", "inferencer=null", "+inferencer@second=scores")
+    assert "inferencer" not in cfg
+    assert cfg.second
