@@ -9,6 +9,7 @@ import numpy as np
 from aeros_core.arrays import Array
 from aeros_core.fields.categories import code_of_unknown
 from aeros_core.schema import Field, Unknown
+from aeros_serving.protocol.interpreter import release_interpreter
 from aeros_serving.protocol.numbers import exactly, finite, holds
 from aeros_serving.protocol.tensors import datatype_of
 
@@ -122,6 +123,8 @@ class Column:
         column = np.empty(flat.size, dtype=object)
         strange: list[int] = []
         for start in range(0, flat.size, _PIECE):
+            if start:
+                release_interpreter()
             values = flat[start : start + _PIECE].tolist()
             found = [known(value) for value in values]
             if None in found:

@@ -18,6 +18,7 @@ import orjson
 
 from aeros_core.arrays import Array
 from aeros_serving.protocol.errors import Malformed
+from aeros_serving.protocol.interpreter import release_interpreter
 from aeros_serving.protocol.tensors import count_of, of_json
 from aeros_serving.rest.large_texts import bare, elements_of, is_of_texts, texts_end
 
@@ -143,6 +144,7 @@ def _read(
         structure = skeleton.translate(None, b"0")
         if not expected.startswith(structure, seen) or b"0[" in skeleton or b"]0" in skeleton:
             raise Malformed(told)
+        release_interpreter()
         values = _values(name, piece, done)
         part = of_json(name, datatype, [len(values)], values, done)
         array = np.empty(expected.count(b",") + 1, part.dtype) if array is None else array

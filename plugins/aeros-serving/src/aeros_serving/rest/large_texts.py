@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from aeros_serving.protocol.interpreter import release_interpreter
+
 __all__ = ["bare", "elements_of", "is_of_texts", "texts_end"]
 
 PIECE = 16384
@@ -66,6 +68,7 @@ def texts_end(body: bytes, start: int) -> tuple[list[int], int] | None:
     ends: list[int] = []
     depth, commas = 0, 0
     for place, end in _pieces(body, start):
+        release_interpreter()
         structure = bare(body[place:end])
         change = structure.count(b"[") - structure.count(b"]")
         if depth + change <= 0:
