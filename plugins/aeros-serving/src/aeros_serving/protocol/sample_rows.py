@@ -69,7 +69,8 @@ def _extremes(field: Field, row: Array) -> Array:
     """Return a row of floating-point numbers, each at an end of its range, or large."""
     low, high = field.range or (-math.inf, math.inf)
     if not (math.isfinite(low) and math.isfinite(high)):
-        return row * row.dtype.type(_FAR)
+        far: Array = row * row.dtype.type(_FAR)
+        return far
     ends = np.where(np.arange(row.size) % 2, low, high).reshape(row.shape)
     return _clipped(ends, row.dtype).astype(row.dtype)
 
