@@ -1,4 +1,4 @@
-"""What a client that grpcio has not made may send: encodings that do not exist, and late messages."""
+"""What clients may send that grpcio has not made: encodings that do not exist, late messages."""
 
 import socket
 import time
