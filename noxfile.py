@@ -37,8 +37,8 @@ DISCOVERING = (  # what may come out otherwise where plugins are installed
 )  # fmt: skip
 VERSIONED = (  # what Python's own libraries and types decide
     "cli_commands", "config_build", "config_store", "data_files", "task_algorithms", "errors",
-    "hookspecs", "messages", "option_types", "discovery", "processes", "public_surface",
-    "registration", "task", "decompression",
+    "hookspecs", "messages", "option_types", "plugin_files", "discovery", "processes",
+    "public_surface", "registration", "task", "decompression",
 )  # fmt: skip
 SAME_EVERYWHERE = (  # what Hydra, a parser of YAML and our own words decide
     "architecture", "cli_main", "directories", "allowlist", "models_commands", "results",

@@ -193,6 +193,38 @@ class Bench:
             self.row(work, told, sorted(turns, key=lambda each: each["per_s"])[self.turns])
         return seen
 
+    def workers(self) -> None:
+        """A tiny network in 1, 2 and 4 workers: the same in flight altogether, and for each."""
+        publish(self.folder, "tiny")
+        request, counts = http_request("tiny", binary=False), (1, 2, 4)
+        words = ["model=tiny", "inferencer=onnx"]
+        with contextlib.ExitStack() as all_:
+            servers = {
+                count: all_.enter_context(aeros(self.folder, *words, f"serving.workers={count}"))
+                for count in counts
+            }
+            for told, flights in (
+                ("16 in flight", dict.fromkeys(counts, 16)),
+                ("8 for each worker", {count: 8 * count for count in counts}),
+                ("32 for each worker", {count: 32 * count for count in counts}),
+            ):
+                work, turns = f"workers, {told}", 2 * self.turns + 1
+                seen: dict[int, list[dict[str, Any]]] = {count: [] for count in counts}
+                for _ in range(turns):
+                    for count, server in servers.items():
+                        turn = load(
+                            server, request, self.folder, self.seconds / 3, at=flights[count]
+                        )
+                        seen[count].append(turn)
+                for count, each in seen.items():
+                    each.sort(key=lambda turn: float(turn["busy_us"]))
+                    self.row(work, f"aeros, {count} workers", each[self.turns])
+                middle = {count: each[self.turns]["busy_us"] for count, each in seen.items()}
+                most = max(middle[count] / middle[1] for count in counts)
+                self.goal(work, "busy us / one worker's", most, 1.15, least=False)
+            for count, server in servers.items():
+                print(f"{'memory':24} {f'aeros, {count} workers':20} {server.memory():9.0f} MB")
+
     def image(self) -> None:
         """1 MB of binary data, beside a handler that does nothing."""
         publish(self.folder, "image")
@@ -362,7 +394,7 @@ def main() -> None:
     print(f"{'work':24} {'subject':20} {'per s':>9} {'p50 ms':>8} {'p95':>8} {'p99':>8}", end="")
     print(f" {'busy us':>8} {'bad':>4}")
     rows: list[dict[str, Any]] = []
-    for name in ("tiny", "image", "wide", "swap", "graph", "first"):
+    for name in ("tiny", "workers", "image", "wide", "swap", "graph", "first"):
         if options.only in name:
             with tempfile.TemporaryDirectory() as folder:
                 bench = Bench(options, Path(folder))

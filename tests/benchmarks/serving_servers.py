@@ -85,26 +85,36 @@ class Running:
     grpc: int
 
     def busy(self) -> float:
-        """Seconds that all its processes have kept processors busy with."""
-        ticks = 0
-        for stat in Path("/proc").glob("[0-9]*/stat"):
-            with contextlib.suppress(OSError):
-                fields = stat.read_text().rpartition(")")[2].split()
-                if int(fields[3]) == self.pid:  # its session
-                    ticks += int(fields[11]) + int(fields[12])
+        """Return the seconds that all its processes have kept processors busy with."""
+        ticks = sum(int(fields[11]) + int(fields[12]) for _, fields in self._processes())
         return ticks / os.sysconf("SC_CLK_TCK")
 
     def memory(self) -> float:
-        """Return the MB that all its processes hold, what they share counted once."""
+        """Return the MB that all its processes hold, what they share counted once (PSS)."""
         kib = 0
+        for folder, _ in self._processes():
+            with contextlib.suppress(OSError):
+                found = re.search(r"^Pss: +(\d+)", (folder / "smaps_rollup").read_text(), re.M)
+                kib += int(found[1]) if found else 0
+        return kib / 1024
+
+    def pids(self) -> list[int]:
+        """Return the ids of its process and of all below it."""
+        return [int(folder.name) for folder, _ in self._processes()]
+
+    def _processes(self) -> Iterator[tuple[Path, list[str]]]:
+        """Yield its process and all below it: folders in /proc, and what their stat says."""
+        found: dict[int, tuple[Path, list[str]]] = {}
         for stat in Path("/proc").glob("[0-9]*/stat"):
             with contextlib.suppress(OSError):
-                if int(stat.read_text().rpartition(")")[2].split()[3]) == self.pid:
-                    found = re.search(
-                        r"^Pss: +(\d+)", (stat.parent / "smaps_rollup").read_text(), re.M
-                    )
-                    kib += int(found[1]) if found else 0
-        return kib / 1024
+                fields = stat.read_text().rpartition(")")[2].split()
+                found[int(stat.parent.name)] = stat.parent, fields
+        for pid, held in found.items():
+            above = pid
+            while above in found and above != self.pid:
+                above = int(found[above][1][1])
+            if above == self.pid:
+                yield held
 
 
 @contextlib.contextmanager

@@ -69,7 +69,7 @@ def test_an_experiment_may_preset_what_the_command_line_replaces(load):
         (
             "inferencer=onnx",
             "inferencer=onnx does not exist\n  exists: scores\n  provider: toy 1.0\n"
-            "  next: aeros plugins shows what is installed",
+            "  next: aeros options inferencer lists them",
         ),
         (
             "nosuch=3",
@@ -81,7 +81,7 @@ def test_an_experiment_may_preset_what_the_command_line_replaces(load):
         (
             "+trainer/model=flat",
             "trainer/model=flat does not exist\n  exists: steep\n  provider: toy 1.0\n"
-            "  next: aeros plugins shows what is installed",
+            "  next: aeros options trainer/model lists them",
         ),
         (
             "collector.momentun=0.9",
@@ -134,7 +134,7 @@ def test_an_experiment_may_preset_what_the_command_line_replaces(load):
         (
             "infrastructure=zzz",
             "infrastructure=zzz does not exist\n  exists: this_machine\n"
-            "  next: infrastructure=<one of these>",
+            "  next: aeros options infrastructure lists them",
         ),
         (
             "trainer.fail=client-1",

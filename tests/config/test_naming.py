@@ -152,7 +152,7 @@ def test_an_option_whose_plugin_is_gone_names_the_distribution_that_had_it(regis
         "collector=gone does not exist\n"
         "  exists: mean, tree\n"
         "  provider: far-rules 3.0 had it when this was stored\n"
-        "  next: aeros plugins shows what is installed"
+        "  next: aeros options collector lists them"
     )
 
 

@@ -52,3 +52,40 @@ def test_its_requests_are_batched_by_hand_alone(centred, serve, options):
         assert answers == [[0.0, 0.0]] * 8
         assert (config["max_batch_size"], told) == (1, f"auto: no, {said}")
     assert f"model 'centred' version 1: {said}" in server.end()[1]
+
+
+def test_8_bits_of_a_dynamic_range_are_not_batched_and_explained(aeros, serve):
+    aeros("run", "task.rounds=1")
+    server = serve("model=digits", "inferencer=onnx", "inferencer.quantise=int8")
+    config = asked(server, "/v2/models/digits/config")
+    found = config["parameters"]["batching"]["string_value"]
+    assert config["max_batch_size"] == 1
+    assert found.startswith("auto: no, 'scores' of a row changes with the rows beside it, by 0.0")
+    assert found.endswith("as if 8 bits had the range of the batch")
+    assert found.removeprefix("auto: no, ") in server.end()[1]
+
+
+@pytest.mark.parametrize("dynamic", [True, False])
+def test_an_imported_graph_of_8_bits_is_batched_if_its_range_is_fixed(aeros, serve, dynamic):
+    """Quantised by `DynamicQuantizeLinear`, or by `QuantizeLinear` with a scale of its own."""
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 2]) for name in "xy")
+    constants = [
+        helper.make_tensor("scale", TensorProto.FLOAT, [], [0.05]),
+        helper.make_tensor("zero", TensorProto.UINT8, [], [128]),
+    ]
+    quantise = (
+        helper.make_node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"])
+        if dynamic
+        else helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["q"])
+    )
+    by = ["s", "z"] if dynamic else ["scale", "zero"]
+    nodes = [quantise, helper.make_node("DequantizeLinear", ["q", *by], ["y"])]
+    graph = helper.make_graph(nodes, "eight", [x], [y], [] if dynamic else constants)
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(proto, aeros.folder / "eight.onnx")
+    aeros("models", "import", "eight.onnx", "--name", "eight")
+    server = serve("model=eight")
+    config = asked(server, "/v2/models/eight/config")
+    found = config["parameters"]["batching"]["string_value"]
+    assert config["max_batch_size"] == (1 if dynamic else 64)
+    assert ("as if 8 bits had the range of the batch" in found) is dynamic

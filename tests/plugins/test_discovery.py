@@ -232,7 +232,7 @@ def registry_of(*names, status=Health.OK, reason=""):
             registry_of("collector=median"),
             "collector=xyz",
             "collector=xyz does not exist\n  exists: median\n  provider: my-package 1.0\n"
-            "  next: aeros plugins shows what is installed",
+            "  next: aeros options collector lists them",
         ),
         (
             registry_of(),

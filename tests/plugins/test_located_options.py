@@ -80,5 +80,7 @@ def test_where_both_names_are_set_the_current_one_counts(registry, part, order):
     both = dict.fromkeys(order, "former") | {"path": "current"}
     assert list(both) == list(order)
     assert renamed(Table, both) == {"path": "current"}
-    assert vars(build_part(registry, "transformer", part(**both))) == {"path": "current"}
-    assert vars(build_part(registry, "transformer", part(file="former"))) == {"path": "former"}
+    built = build_part(registry, "transformer", part(**both))
+    assert (built.path, hasattr(built, "file"), built.rows) == ("current", False, 3)
+    built = build_part(registry, "transformer", part(file="former"))
+    assert (built.path, hasattr(built, "file")) == ("former", False)

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import uvloop
+
 from aeros_serving.config import Where
 from aeros_serving.models.batching import Batching
 from aeros_serving.models.job import Job
@@ -31,4 +33,6 @@ class Desk:
 
 
 def run(work):
-    return asyncio.run(asyncio.wait_for(work, 40))
+    """Run a test in the event loop that servers have, whose handles are of other types."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(asyncio.wait_for(work, 40))

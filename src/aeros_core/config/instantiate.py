@@ -27,7 +27,7 @@ from aeros_core.options.choices import (
     options_in,
     shown,
 )
-from aeros_core.options.metadata import dataset_of, is_list, renamed
+from aeros_core.options.metadata import MISSING, dataset_of, defaults, is_list, renamed
 from aeros_core.plugins import discovery
 from aeros_core.plugins.registry import Option, Registry, nearest
 from aeros_core.records import Module
@@ -160,8 +160,16 @@ def _gone(registry: Registry, group: str, node: Mapping[str, Any]) -> PluginErro
 
 
 def _options(option: Option, node: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of a part by their current names."""
-    return renamed(option.config, options_in(node))
+    """Return the options of a part by their current names.
+
+    A record of an earlier version lacks options that were added since; they are at their default.
+    """
+    usual = {
+        key: value
+        for key, value in defaults(option.config).items()
+        if key not in {*MARKS, "defaults"} and value != MISSING
+    }
+    return usual | renamed(option.config, options_in(node))
 
 
 def _check_names(option: Option, options: Mapping[str, Any]) -> None:

@@ -20,6 +20,7 @@ from enum import Enum, StrEnum
 from typing import Any
 
 __all__ = [
+    "MISSING",
     "OptionKind",
     "address_option",
     "current_names",
@@ -34,6 +35,9 @@ __all__ = [
     "renamed",
     "variable_option",
 ]
+
+MISSING = "???"
+"""The default of an option that has to be set, as OmegaConf writes it."""
 
 _KIND, _DATASET, _FORMER = "aeros_kind", "aeros_dataset", "aeros_former_name"
 

@@ -228,6 +228,8 @@ class Registry:
             return f"{group}={close[0]}"
         if not self.names(group) and group in DISTRIBUTIONS:
             return f"pip install {DISTRIBUTIONS[group]}"
+        if self.names(group):
+            return f"aeros options {group} lists them"
         return "aeros plugins shows what is installed"
 
 

@@ -38,3 +38,11 @@ def test_other_groups_need_an_option(load, word):
         "  exists: groups that may be null: experiment, inferencer, collector/codec\n"
         f"  next: {group}=<option>; aeros options {group} lists them"
     )
+
+
+def test_a_group_with_a_package_of_its_own_is_another_choice(load):
+    cfg = load("experiment=null", "inferencer=scores", "+inferencer@second=scores")
+    assert cfg.second == cfg.inferencer
+    cfg = load("experiment=null", "inferencer=null", "+inferencer@second=scores")
+    assert "inferencer" not in cfg
+    assert cfg.second

@@ -146,6 +146,7 @@ def test_a_faulty_file_is_refused_in_one_message(aeros, toy, tmp_path, source):
         ("rule.txt", "--plugin rule.txt must be a Python file whose name can be imported"),
         ("my-rule.py", "--plugin my-rule.py must be a Python file whose name can be imported"),
         ("json.py", "--plugin json.py has the name of a module that is installed"),
+        ("__main__.py", "--plugin __main__.py has the name of a module that is installed"),
         ("large_rule.py", "--plugin large_rule.py must be at most 1,048,576 bytes"),
         ("", "--plugin needs the path of a Python file"),
     ],
@@ -153,7 +154,7 @@ def test_a_faulty_file_is_refused_in_one_message(aeros, toy, tmp_path, source):
 def test_what_is_not_a_python_file_is_refused(aeros, tmp_path, word, message):
     (tmp_path / "folder.py").mkdir()
     os.mkfifo(tmp_path / "pipe.py")
-    for name in ("rule.txt", "my-rule.py", "json.py"):
+    for name in ("rule.txt", "my-rule.py", "json.py", "__main__.py"):
         (tmp_path / name).write_text(RULE)
     (tmp_path / "large_rule.py").write_text("#" * (2**20 + 1))
     done = aeros("plugins", f"--plugin={word}")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from aeros_core.errors import ConfigError
+from aeros_core.plugins.single_files import plugin_files
 from aeros_flower.cluster import folder, local_cluster
 from aeros_flower.config import Flower
 from aeros_flower.controller.controller import FlowerController
@@ -280,3 +281,20 @@ def test_a_list_that_is_a_link_ends_nobody_and_stays(here, tmp_path):
     with pytest.raises(ConfigError, match="nothing was started from"):
         local_cluster.down(here)
     assert (here / "executors.json").is_symlink()
+
+
+def test_executors_are_given_the_plugin_files_of_the_command(here, monkeypatch):
+    Path("own_rule.py").write_text("")
+    started = []
+    monkeypatch.setattr(local_cluster, "_await", lambda *_: None)
+    monkeypatch.setattr(
+        local_cluster,
+        "_start",
+        lambda _folder, _port, began, name, words, _where: began.update(
+            {name: started.append(words)}
+        ),
+    )
+    with plugin_files.requesting(["own_rule.py"]):
+        local_cluster.up(here, 1, 7001, alone=True)
+    [words] = started
+    assert " ".join(words).endswith(f"--same-user --plugin own_rule.py --state {here / 'state'}")

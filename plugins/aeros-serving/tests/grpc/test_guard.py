@@ -12,6 +12,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from aeros_serving.grpc import frames, relay
 from aeros_serving.grpc.messages import message
+from aeros_serving.grpc.server_frames import ServerFrames
+from aeros_serving.grpc.streams import Streams
 from aeros_serving.protocol.buffer_budget import BufferBudget
 
 INFER = "/inference.GRPCInferenceService/ModelInfer"
@@ -44,7 +46,7 @@ class Owner:
 
 
 def reader(size=10**6):
-    streams = frames.Streams(BufferBudget(size), Calls(), {})
+    streams = Streams(BufferBudget(size), Calls(), {})
     owner = Owner()
     return frames.ClientFrames(streams, owner, 10**6), streams, owner
 
@@ -118,7 +120,7 @@ def test_unfinished_messages_share_one_bound_and_the_oldest_connection_is_cut():
     read(first, CALL + begin)
     other = Owner()
     second = frames.ClientFrames(
-        frames.Streams(streams.budget, streams.calls, {}), other, 10**6
+        Streams(streams.budget, streams.calls, {}), other, 10**6
     )  # fmt: skip
     read(second, CALL + begin)
     assert "coming longest" in owner.why[0]
@@ -131,7 +133,7 @@ def test_the_end_of_a_call_is_seen_and_whether_a_frame_is_whole():
     _, streams, _ = reader()
     client = frames.ClientFrames(streams, Owner(), 10**6)
     read(client, CALL)
-    server = frames.ServerFrames(streams)
+    server = ServerFrames(streams)
     data = frame(frames.HEADERS, b"trailers", frames.END_STREAM, 1)
     for at in range(len(data)):
         assert server.between is (at == 0)

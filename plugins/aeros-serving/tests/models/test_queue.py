@@ -86,6 +86,18 @@ def test_a_preferred_size_goes_at_once_and_the_rest_waits(served, rows):
     assert sizes == [4, 2, 1]
 
 
+@pytest.mark.parametrize("where", [Where.inline, Where.thread])
+def test_a_batch_that_fills_up_while_it_waits_goes_at_once(served, rows, where):
+    async def work():
+        desk = Desk(served, where, delay=60.0)
+        for _ in range(8):  # one after the other: the first has begun to wait
+            desk.ask(rows(1))
+            await asyncio.sleep(0.005)
+        return await desk.all()
+
+    assert len(run(work())) == 8
+
+
 def test_requests_wait_for_others_but_not_beyond_the_delay(served, rows):
     sizes = served.service.inferencer.sizes
     sizes.clear()

@@ -13,12 +13,9 @@ from typing import Any
 
 from aeros_core.cli.options.docstrings import arguments
 from aeros_core.options.choices import MANY, MARKS
-from aeros_core.options.metadata import default_of, defaults, kinds
+from aeros_core.options.metadata import MISSING, default_of, defaults, kinds
 
 __all__ = ["Field", "fields_of", "prefix"]
-
-REQUIRED = "???"
-"""The default of a field that has to be set, as OmegaConf writes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +120,7 @@ def _fields(
 def _default(config: type[Any], name: str, default: Any) -> tuple[Any, bool]:
     """Return a default as plain data, and whether the field has to be set instead."""
     usual = defaults(config)
-    required = name not in usual or default == REQUIRED
+    required = name not in usual or default == MISSING
     return (None if required else usual[name]), required
 
 

@@ -203,18 +203,26 @@ def _with_deletions(overrides: Sequence[Override]) -> list[Override]:
     Of several choices in such a group the last is kept, because in Hydra a deletion takes
     precedence over a choice wherever it stands. What is swept over is composed job by job.
     """
-    fixed = [each for each in overrides if not each.is_sweep_override()]
-    last = {each.key_or_group: each for each in fixed if each.key_or_group in _MAY_BE_EMPTY}
-    emptied = {group for group, each in last.items() if not each.is_delete() and _is_null(each)}
-    kept = [
-        each
-        for each in overrides
-        if each.is_sweep_override() or last.get(each.key_or_group, each) is each
-    ]
-    for override in kept:
-        if override.key_or_group in emptied and not override.is_sweep_override():
+    choices = [each for each in overrides if _may_be_null(each)]
+    last = {each.key_or_group: each for each in choices}
+    kept = [each for each in overrides if each not in choices or last[each.key_or_group] is each]
+    for override in last.values():
+        if _is_null(override):
             override.type = OverrideType.DEL
     return kept
+
+
+def _may_be_null(override: Override) -> bool:
+    """Return whether an override chooses an option of a group that may be empty.
+
+    ``+inferencer@inferencer.members.a=torch`` has the same group and another package.
+    """
+    return (
+        override.key_or_group in _MAY_BE_EMPTY
+        and override.package is None
+        and override.type is OverrideType.CHANGE
+        and not override.is_sweep_override()
+    )
 
 
 def _is_null(override: Override) -> bool:

@@ -89,7 +89,7 @@ def _roles() -> Iterator[str]:
 
 def _unknown_file(group: str, name: str, options: Sequence[str]) -> ConfigError:
     close = nearest(name, options)
-    near = f"{group}=<one of these>" if group and options else "aeros run --help shows the groups"
+    near = f"aeros options {group} lists them" if group and options else "aeros options"
     return ConfigError(
         f"{group}={name} does not exist" if group else f"no configuration is called {name}",
         exists=", ".join(sorted(options)),

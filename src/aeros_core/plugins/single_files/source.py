@@ -119,12 +119,14 @@ def check_name(file: PluginFile) -> None:
     Raises:
         ConfigError: There is such a module.
     """
-    asked = f"{FLAG} {file.path}"
-    origin = getattr(importlib.util.find_spec(file.name), "origin", None)
-    if file.name not in sys.modules and (origin is None or _same(origin, file.path)):
-        return
+    if file.name in sys.modules:
+        origin = getattr(sys.modules[file.name], "__file__", None)
+    else:
+        origin = getattr(importlib.util.find_spec(file.name), "origin", None)
+        if origin is None or _same(origin, file.path):
+            return
     raise ConfigError(
-        f"{asked} has the name of a module that is installed",
+        f"{FLAG} {file.path} has the name of a module that is installed",
         provider=origin or file.name,
         hint="rename the file",
     )

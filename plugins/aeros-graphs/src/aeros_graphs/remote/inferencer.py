@@ -52,7 +52,7 @@ class RemoteInferencer:
         token: str,
         ca: str | None,
         binary: bool,
-        concurrency: int = 16,
+        concurrency: int,
     ):
         _check(timeout=timeout, failures=failures, pause=pause)
         for name, value in (("retries", retries), ("backoff", backoff), ("hedge", hedge)):

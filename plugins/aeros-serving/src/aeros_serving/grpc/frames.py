@@ -8,12 +8,10 @@ weighed, so that a flood is noticed.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import Protocol
 
-from aeros_serving.protocol.buffer_budget import BufferBudget
+from aeros_serving.grpc.streams import Connection, Message, Streams
 
-__all__ = ["PREFACE", "ClientFrames", "Flooded", "ServerFrames", "Streams", "goaway"]
+__all__ = ["PREFACE", "ClientFrames", "Flooded", "goaway"]
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
@@ -69,84 +67,6 @@ def goaway(last: int, why: str) -> bytes:
     """
     payload = last.to_bytes(4) + ENHANCE_YOUR_CALM.to_bytes(4) + why.encode()
     return len(payload).to_bytes(3) + bytes((GOAWAY, 0)) + bytes(4) + payload
-
-
-class Connection(Protocol):
-    """The connection of a client."""
-
-    def cut(self, why: str) -> None:
-        """Close the connection, and send the reason."""
-
-
-class Calls(Protocol):
-    """The calls of all connections that have not reached a handler."""
-
-    @property
-    def full(self) -> bool:
-        """Whether no further call may be passed on for now."""
-
-    def begin(self) -> None:
-        """Note that a call is passed on."""
-
-
-class Message:
-    """The message that a stream brings, as far as it has come.
-
-    Args:
-        owner: The connection, which is closed if there is no room for its messages.
-    """
-
-    __slots__ = ("held", "left", "owner", "prefix", "refused")
-
-    def __init__(self, owner: Connection) -> None:
-        self.owner, self.prefix, self.left, self.held = owner, b"", 0, 0
-        self.refused = False  # it is too long, so grpc-core keeps none of it
-
-    @property
-    def complete(self) -> bool:
-        """Whether nothing of a message is missing."""
-        return not self.left and not self.prefix
-
-    def evict(self, why: str) -> None:
-        """Close the connection."""
-        self.owner.cut(why)
-
-
-@dataclass(slots=True)
-class Streams:
-    """The calls of a connection that have not ended, as both its directions see them.
-
-    Args:
-        budget: Bound of the bytes of unfinished messages, of all connections.
-        calls: Bound of the calls that have not reached a handler, of all connections.
-        messages: By stream, what it is bringing; None: the client has ended its side.
-        last: Highest number of a stream.
-        weight: How much the client has sent that advances no call.
-    """
-
-    budget: BufferBudget
-    calls: Calls
-    messages: dict[int, Message | None]
-    last: int = 0
-    weight: float = 0.0
-
-    def end(self, stream: int) -> bool:
-        """Forget a call; return whether it was there."""
-        if stream not in self.messages:
-            return False
-        self.release(self.messages.pop(stream))
-        return True
-
-    def release(self, message: Message | None) -> None:
-        """Hold nothing of a message any more."""
-        if message is not None and message.held:
-            message.held = 0
-            self.budget.hold(message, 0)
-
-    def close(self) -> None:
-        """Forget all calls."""
-        for stream in list(self.messages):
-            self.end(stream)
 
 
 class ClientFrames:
@@ -323,39 +243,3 @@ class ClientFrames:
             self._since = now
             if streams.weight > MOST:
                 raise Flooded("too many frames that advance no call")
-
-
-class ServerFrames:
-    """Follows the frames of the server, to know which calls end, and where a frame does.
-
-    Args:
-        streams: The calls of the connection.
-    """
-
-    def __init__(self, streams: Streams) -> None:
-        self._streams = streams
-        self._left = 0
-        self._begun = b""
-
-    @property
-    def between(self) -> bool:
-        """Whether all frames that have begun are complete: another may be sent."""
-        return not self._left and not self._begun
-
-    def read(self, data: bytes) -> None:
-        """Read bytes that the server sends."""
-        streams, at = self._streams, self._left
-        if self._begun:
-            data, self._begun = self._begun + data, b""
-        end, count = len(data), 0
-        while end - at >= HEAD:
-            kind = data[at + 3]
-            if kind == RESET or (kind == HEADERS and data[at + 4] & END_STREAM):
-                streams.end(int.from_bytes(data[at + 5 : at + 9]) & 0x7FFFFFFF)
-            at += HEAD + ((data[at] << 16) | (data[at + 1] << 8) | data[at + 2])
-            count += 1
-        if at < end:
-            self._begun = data[at:]
-            at = end
-        self._left = at - end
-        streams.weight = max(-MOST, streams.weight - EARNED * count)

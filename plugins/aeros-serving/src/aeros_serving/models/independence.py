@@ -3,9 +3,9 @@
 Two comparisons find what an imported graph may do. Rows at the same places of batches of one shape
 are computed by the same kernels in the same order, so other neighbours change next to nothing
 there: that comparison is strict, and finds ``x - mean(x, axis=0)``, running sums and ranges of a
-whole batch (dynamic 8 bits). A row alone may be computed by other kernels than in a batch, in
-TF32 or bfloat16 perhaps, with errors near 0.5 %: that comparison is coarse, and finds what depends
-on the number of rows.
+whole batch (dynamic 8 bits); one neighbour is a row of extremes, so that such ranges change. A row
+alone may be computed by other kernels than in a batch, in TF32 or bfloat16 perhaps, with errors
+near 0.5 %: that comparison is coarse, and finds what depends on the number of rows.
 """
 
 from __future__ import annotations
@@ -20,14 +20,17 @@ from aeros_core.errors import RemoteError
 
 __all__ = ["ROWS", "dependence"]
 
-ROWS = 4
+ROWS = 5
 """Rows that are compared."""
 
-_TOGETHER, _OTHERS, _SAME = [0, 1, 2], [0, 3, 2], (0, 2)
-"""Rows of two batches, and the places at which both have the same row: the first and the last."""
+_TOGETHER, _OTHERS, _SAME = [0, 1, 2], ([0, 3, 2], [0, 4, 2]), (0, 2)
+"""Rows of three batches, and the places at which all have the same row: the first and the last."""
 
 _STRICT, _COARSE = 1e-5, 1e-2
 """Differences relative to the largest value of an output's component over the rows."""
+
+_SLIGHT = 0.1
+"""Changes relative to the largest value that rounding to 8 bits, layer after layer, explains."""
 
 _NEGLIGIBLE = 0.1
 """Of these, the part that the largest value of the whole output is allowed for any component."""
@@ -43,14 +46,19 @@ def dependence(predict: Callable[[Batch], Batch], rows: Batch) -> str:
     Raises:
         RemoteError: A server that the model asks does not answer.
     """
-    try:
-        together, others = (predict(_taken(rows, places)) for places in (_TOGETHER, _OTHERS))
-    except (RemoteError, KeyboardInterrupt):
-        raise
-    except BaseException as error:
-        return f"several rows at once fail ({type(error).__name__})"
-    if name := _differing(together, others, _SAME, _SAME, _STRICT):
-        return f"'{name}' of a row changes with the rows beside it"
+    together: Batch | None = None
+    for places in (_TOGETHER, *_OTHERS):
+        try:
+            predicted = predict(_taken(rows, places))
+        except (RemoteError, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            return f"several rows at once fail ({type(error).__name__})"
+        together = predicted if together is None else together
+        if name := _differing(together, predicted, _SAME, _SAME, _STRICT):
+            by = _by(name, together, predicted)
+            return f"'{name}' of a row changes with the rows beside it{by}"
+    assert together is not None  # noqa: S101 - there is a first
     for place in _SAME:
         try:
             alone = predict(_taken(rows, [place]))
@@ -61,6 +69,21 @@ def dependence(predict: Callable[[Batch], Batch], rows: Batch) -> str:
         if name := _differing(alone, together, (0,), (place,), _COARSE):
             return f"'{name}' of a row alone differs from that among others"
     return ""
+
+
+def _by(name: str, one: Batch, other: Batch) -> str:
+    """Return by how much an output changes, where that is little; otherwise nothing."""
+    first, second = one.get(name), other.get(name)
+    if first is None or second is None or first.shape != second.shape:
+        return ""
+    if first.dtype.kind != "f" or len(first) <= max(_SAME):
+        return ""
+    left, right = (column[list(_SAME)].astype(np.float64) for column in (first, second))
+    with np.errstate(all="ignore"):
+        most = float((np.abs(left - right) / _scale(first, second)).max(initial=0.0))
+    if not most <= _SLIGHT:
+        return ""
+    return f", by {most:.2g} of its largest value at most, as if 8 bits had the range of the batch"
 
 
 def _taken(rows: Batch, places: Sequence[int]) -> Batch:

@@ -77,7 +77,8 @@ class RequestQueue:
         self._sent, self._stagger = -math.inf, STAGGER
         self._rows = 0
         self._closing = False
-        self._timer: asyncio.Handle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._soon = False
         self._idle = asyncio.Event()
         self._idle.set()
         slow = served.asks or served.seconds >= INLINE
@@ -159,14 +160,15 @@ class RequestQueue:
             return
         left = self._due() - time.monotonic()
         if left > 0 and not self._full():
-            if self._timer is None:
+            if self._timer is None and not self._soon:
                 self._timer = self._loop.call_later(left, self._dispatch)
             return
-        if isinstance(self._timer, asyncio.TimerHandle):
+        if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._timer is None:  # whatever else arrives in this turn of the loop goes with it
-            self._timer = self._loop.call_soon(self._dispatch)
+        if not self._soon:  # whatever else arrives in this turn of the loop goes with it
+            self._soon = True
+            self._loop.call_soon(self._dispatch)
 
     def _due(self) -> float:
         """Return when the request that came first has waited long enough for others, monotonic."""
@@ -178,7 +180,7 @@ class RequestQueue:
         return self._rows >= self._enough or self.single or self._closing
 
     def _dispatch(self) -> None:
-        self._timer = None
+        self._timer, self._soon = None, False
         jobs = self._take()
         if not jobs:
             self._arrange()

@@ -9,6 +9,7 @@ import numpy as np
 from aeros_core.arrays import Array
 from aeros_core.fields.categories import code_of_unknown
 from aeros_core.schema import Field, Unknown
+from aeros_serving.protocol.interpreter import release_interpreter
 from aeros_serving.protocol.numbers import exactly, finite, holds
 from aeros_serving.protocol.tensors import datatype_of
 
@@ -16,6 +17,9 @@ __all__ = ["Column"]
 
 _SHOWN = 10
 """Values and categories that a message names."""
+
+_PIECE = 16384
+"""Texts that are looked at between two turns of other threads."""
 
 _LONG = 40
 """Signs of a value that a message shows."""
@@ -114,43 +118,38 @@ class Column:
         return (), wide
 
     def _texts(self, array: Array) -> tuple[Sequence[str], Array]:
-        values = array.ravel().tolist()
-        if self._known:
-            known = self._known.get
-            found = [known(value) for value in values]  # bytecode: other threads may run
+        """Return texts in pieces, between which other threads may run."""
+        flat, known = array.ravel(), self._known.get
+        column = np.empty(flat.size, dtype=object)
+        strange: list[int] = []
+        for start in range(0, flat.size, _PIECE):
+            if start:
+                release_interpreter()
+            values = flat[start : start + _PIECE].tolist()
+            found = [known(value) for value in values]
             if None in found:
-                return self._unknown(array, values)
-            return (), _objects(found, array.shape)
-        texts = []
-        for place, value in enumerate(values):
-            try:
-                texts.append(value.decode())
-            except UnicodeDecodeError:
-                return [f"not UTF-8 in row {_row(array, place)}"], array
-        return (), _objects(texts, array.shape)
+                places = [place for place, text in enumerate(found) if text is None]
+                try:
+                    for place in places:
+                        found[place] = values[place].decode()
+                except UnicodeDecodeError:
+                    return [f"not UTF-8 in row {_row(array, start + place)}"], array
+                strange += [start + place for place in places]
+            column[start : start + _PIECE] = found
+        column = column.reshape(array.shape)
+        return self._unknown(column, strange) if self._known and strange else ((), column)
 
-    def _unknown(self, array: Array, values: Sequence[bytes]) -> tuple[Sequence[str], Array]:
+    def _unknown(self, column: Array, strange: Sequence[int]) -> tuple[Sequence[str], Array]:
         """Return texts some of which are none of the categories, or which they are."""
-        strange = [place for place, value in enumerate(values) if value not in self._known]
         self.strange += len(strange)
-        try:
-            texts = [value.decode() for value in values]
-        except UnicodeDecodeError:
-            return ["not UTF-8"], array
         if self.field.unknown is not Unknown.refuse:
-            return (), _objects(texts, array.shape)
-        first: dict[str, int] = {}
+            return (), column
+        texts, first = column.ravel(), dict[str, int]()
         for place in strange:
-            first.setdefault(texts[place], _row(array, place))
+            first.setdefault(texts[place], _row(column, place))
         told = [f"'{text[:_LONG]}' in row {row}" for text, row in first.items()]
         verb = "is" if len(told) == 1 else "are"
-        return [f"{_some(told)} {verb} none of {_some(self.field.categories or ())}"], array
-
-
-def _objects(values: Sequence[str | None], shape: tuple[int, ...]) -> Array:
-    column = np.empty(len(values), dtype=object)
-    column[:] = values
-    return column.reshape(shape)
+        return [f"{_some(told)} {verb} none of {_some(self.field.categories or ())}"], column
 
 
 def _row(array: Array, place: int) -> int:

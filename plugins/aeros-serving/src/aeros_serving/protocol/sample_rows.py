@@ -17,6 +17,9 @@ __all__ = ["different_rows", "lowest_rows", "rows_of_ones"]
 _WORDS = ("a", "b", "c")
 """Texts of fields without categories."""
 
+_FAR = 5
+"""How much larger than the others numbers of a row of extremes are."""
+
 _INTEGERS = (0, 1)
 """Range of integers of which none is known: codes of a small table must not be left."""
 
@@ -46,13 +49,30 @@ def rows_of_ones(fields: Mapping[str, Field], rows: int, free: int) -> Batch:
 def different_rows(fields: Mapping[str, Field], rows: int, free: int) -> Batch:
     """Return rows that differ, the same with every call: values within ranges and categories.
 
+    Numbers of the last row are extremes of their field where it has a range, and large where it
+    has none: what is computed from a whole batch, as the range of dynamic 8 bits, changes with it.
+
     Args:
         fields: By name.
         rows: How many.
         free: Length of dimensions that may have any.
     """
     rng = np.random.default_rng(0)
-    return {name: _drawn(field, _shape(field, rows, free), rng) for name, field in fields.items()}
+    found = {name: _drawn(field, _shape(field, rows, free), rng) for name, field in fields.items()}
+    for name, column in found.items():
+        if column.dtype.kind == "f" and rows > 1:
+            column[-1] = _extremes(fields[name], column[-1])
+    return found
+
+
+def _extremes(field: Field, row: Array) -> Array:
+    """Return a row of floating-point numbers, each at an end of its range, or large."""
+    low, high = field.range or (-math.inf, math.inf)
+    if not (math.isfinite(low) and math.isfinite(high)):
+        far: Array = row * row.dtype.type(_FAR)
+        return far
+    ends = np.where(np.arange(row.size) % 2, low, high).reshape(row.shape)
+    return _clipped(ends, row.dtype).astype(row.dtype)
 
 
 def _shape(field: Field, rows: int, free: int) -> tuple[int, ...]:

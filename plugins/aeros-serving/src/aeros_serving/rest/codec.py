@@ -17,7 +17,7 @@ from aeros_serving.protocol.input_schema import PLACE
 from aeros_serving.protocol.numbers import finite
 from aeros_serving.protocol.tensors import Buffer, datatype_of, of_json, of_raw, to_json, to_raw
 from aeros_serving.requests import LARGE, Output, Request, explain_of, patience, refuse_sequence
-from aeros_serving.rest.large_numbers import LargeNumbers
+from aeros_serving.rest.large_arrays import LargeArrays
 
 __all__ = ["LENGTH", "NON_FINITE", "cost", "encode", "parsed", "request_of"]
 
@@ -91,15 +91,15 @@ def request_of(body: Buffer, length: str | None) -> Request:
     """
     size = len(body) if length is None else _size(length, len(body))
     view = memoryview(body)
-    numbers = LargeNumbers(bytes(view[:size])) if size > WHOLE else None
-    head = _object(view[:size] if numbers is None else numbers.rest)
+    large = LargeArrays(bytes(view[:size])) if size > WHOLE else None
+    head = _object(view[:size] if large is None else large.rest)
     parameters = _parameters(head, "the request")
     id_ = head.get("id", "")
     if not isinstance(id_, str):
         raise Malformed("'id' is a text")
     binary = _flag(parameters, "binary_data_output")
     request = Request(id_, {}, {}, binary=binary)
-    _read(request, _objects(head, "inputs"), view[size:], numbers)
+    _read(request, _objects(head, "inputs"), view[size:], large)
     if "timeout" in parameters:
         request.timeout = patience(parameters["timeout"])
     refuse_sequence(parameters)
@@ -121,7 +121,7 @@ def _read(
     request: Request,
     inputs: Sequence[Mapping[str, Any]],
     binary: memoryview,
-    numbers: LargeNumbers | None,
+    large: LargeArrays | None,
 ) -> None:
     """Put the inputs into a request, and beside them what is wrong with each."""
     place = 0
@@ -132,7 +132,7 @@ def _read(
             raw = binary[place : place + _bytes(what, size, len(binary) - place)]
             place += len(raw)
         try:
-            _take(request, each, what, raw, numbers)
+            _take(request, each, what, raw, large)
         except Malformed as why:
             request.unreadable(name if isinstance(name, str) else what, str(why))
     if place != len(binary):
@@ -150,7 +150,7 @@ def _take(
     each: Mapping[str, Any],
     what: str,
     raw: memoryview | None,
-    numbers: LargeNumbers | None,
+    large: LargeArrays | None,
 ) -> None:
     name, datatype, shape = each.get("name"), each.get("datatype"), each.get("shape")
     if not isinstance(name, str) or type(datatype) is not str or not isinstance(shape, list):
@@ -158,8 +158,9 @@ def _take(
     if name in request.datatypes or name in request.bad:
         raise Malformed(f"{what} is there twice")
     data = each.get("data")
-    if numbers is not None and (large := numbers.tensor(name, datatype, shape, data)) is not None:
-        array = large
+    taken = None if large is None else large.tensor(name, datatype, shape, data)
+    if taken is not None:
+        array = taken
     elif raw is None:
         array = of_json(name, datatype, shape, data)
     elif "data" in each:

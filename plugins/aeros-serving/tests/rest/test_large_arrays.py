@@ -1,4 +1,4 @@
-"""Large arrays of numbers read in pieces: what comes of them is what comes of small ones."""
+"""Large arrays of numbers and texts read in pieces: the same comes of them as of small ones."""
 
 import json
 import math
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from aeros_serving.protocol.errors import Malformed
 from aeros_serving.requests import LARGE
-from aeros_serving.rest import codec, large_numbers
+from aeros_serving.rest import codec, large_arrays, large_texts
 from aeros_serving.rest.codec import request_of
 
 PIECE = 16
@@ -22,7 +22,9 @@ PIECE = 16
 @pytest.fixture(autouse=True, scope="module")
 def small_pieces():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(large_numbers, "_SMALL", PIECE)
+        patch.setattr(large_arrays, "_SMALL", PIECE)
+        patch.setattr(large_arrays, "_SMALL_TEXTS", PIECE)
+        patch.setattr(large_texts, "PIECE", PIECE)
         patch.setattr(codec, "WHOLE", PIECE)
         yield
 
@@ -60,7 +62,8 @@ def bodies(draw):
         "I": st.integers(-(2**63), 2**63 - 1),
         "U": st.integers(0, 255),
         "B": st.booleans(),
-    }[datatype[0]]
+        "T": st.text(max_size=30) | st.text('[]{}",:\\\x00ä', max_size=6),
+    }["T" if datatype == "BYTES" else datatype[0]]
     size = math.prod(shape)
     flat = draw(st.lists(number, min_size=size, max_size=size))
     nested = np.array(flat, object).reshape(shape).tolist()
@@ -83,7 +86,7 @@ def test_it_refuses_the_same_texts(body, data):
     if data is not None:
         start = data.draw(st.integers(0, len(text)))
         end = data.draw(st.integers(start, min(len(text), start + 3)))
-        new = data.draw(st.text('[]{}",: 01.e-nt', max_size=3))
+        new = data.draw(st.text('[]{}",: 01.e-nt\\', max_size=3))
         text = text[:start] + new + text[end:]
     text = body_of(text, shape, datatype)
     assert in_pieces(text) == whole(text)
@@ -114,15 +117,41 @@ def test_what_is_wrong_is_told(data, shape, told):
     assert request.bad == {"x": f"input 'x': {told}"}
 
 
+@pytest.mark.parametrize("shape", [[21], [7, 3]])
+@pytest.mark.parametrize(("wrong", "told"), [(0, "0"), (None, "null"), (True, "true")])
+def test_a_text_that_is_none_is_named(shape, wrong, told):
+    data = np.array([*"abcdefghijklmnopqrst", wrong], object).reshape(shape).tolist()
+    request = request_of(body_of(json.dumps(data), shape, "BYTES").encode(), None)
+    assert request.bad == {"x": f"input 'x': element 20 of data is {told}, not a text"}
+
+
 def test_more_arrays_than_a_parser_should_make_at_once_are_refused(monkeypatch):
-    monkeypatch.setattr(large_numbers, "CONTAINERS", 10)
+    monkeypatch.setattr(large_arrays, "CONTAINERS", 10)
     assert found(body_of([[1] * 10] * 20, [20, 10], "INT8"))[1] == (20, 10)
     with pytest.raises(Malformed, match="the request holds 20 arrays and objects, and at most 10"):
         request_of(b'{"inputs": [%s]}' % b",".join([b"[]"] * 18), None)
 
 
+def test_more_texts_than_a_parser_should_make_at_once_are_refused(monkeypatch):
+    monkeypatch.setattr(large_arrays, "TEXTS", 30)
+    assert found(body_of(json.dumps(["a", "b"] * 10), [20], "BYTES"))[1] == (20,)
+    with pytest.raises(Malformed, match="the request holds 62 texts in objects and small arrays"):
+        request_of(b'{"inputs": [], "outputs": [%s]}' % b",".join([b'"a"'] * 60), None)
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ['"data":["x"', '"data":["x",', '"data":[[[', '"data":["\\",', '"data":["x"data', '"data":[1'],
+)
+def test_what_is_no_array_takes_time_in_proportion_to_its_bytes(unit):
+    """Where each beginning were followed to the end of the body, this would take hours."""
+    body = (unit * (2_000_000 // len(unit))).encode()
+    with pytest.raises(Malformed):
+        request_of(body, None)
+
+
 def longest_wait(text):
-    """Return the longest time that another thread did not run, as a share of the reading."""
+    """Return the longest time that another thread did not run, as a part of the reading."""
     turns, done = [], threading.Event()
 
     def count():
@@ -142,8 +171,10 @@ def longest_wait(text):
     return max(later - earlier for earlier, later in pairwise(within)) / (ended - began)
 
 
-def test_other_threads_run_while_a_large_body_is_read(monkeypatch):
+@pytest.mark.parametrize(("element", "datatype"), [(1, "FP32"), ("a", "BYTES")])
+def test_other_threads_run_while_a_large_body_is_read(monkeypatch, element, datatype):
     """One call of a parser would take nearly all of the time, in each of the tries."""
-    monkeypatch.setattr(large_numbers, "_SMALL", LARGE)
-    text = body_of(json.dumps([[1]] * 1_000_000), [1_000_000, 1], "FP32").encode()
+    monkeypatch.setattr(large_arrays, "_SMALL", LARGE)
+    monkeypatch.setattr(large_texts, "PIECE", LARGE // 4)
+    text = body_of(json.dumps([[element]] * 1_000_000), [1_000_000, 1], datatype).encode()
     assert min(longest_wait(text) for _ in range(10)) < 0.5
