@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from aeros_serving.grpc import frames, relay
+from aeros_serving.grpc.guard import frames, relay
+from aeros_serving.grpc.guard.server_frames import ServerFrames
+from aeros_serving.grpc.guard.streams import Streams
 from aeros_serving.grpc.messages import message
-from aeros_serving.grpc.server_frames import ServerFrames
-from aeros_serving.grpc.streams import Streams
 from aeros_serving.protocol.buffer_budget import BufferBudget
 
 INFER = "/inference.GRPCInferenceService/ModelInfer"

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import grpc
 
-from aeros_serving.grpc.guard import Guard
+from aeros_serving.grpc.guard.listener import Guard
 from aeros_serving.grpc.handlers import Handlers, Method
 from aeros_serving.grpc.limits import GrpcLimits
 

@@ -12,8 +12,8 @@ import asyncio
 import ssl
 from collections.abc import Callable
 
+from aeros_serving.grpc.guard.relay import ClientConnection, Shared
 from aeros_serving.grpc.limits import GrpcLimits
-from aeros_serving.grpc.relay import ClientConnection, Shared
 
 __all__ = ["Guard"]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from aeros_serving.grpc.frames import EARNED, END_STREAM, HEAD, HEADERS, MOST, RESET
-from aeros_serving.grpc.streams import Streams
+from aeros_serving.grpc.guard.frames import EARNED, END_STREAM, HEAD, HEADERS, MOST, RESET
+from aeros_serving.grpc.guard.streams import Streams
 
 __all__ = ["ServerFrames"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 
-from aeros_serving.grpc.streams import Connection, Message, Streams
+from aeros_serving.grpc.guard.streams import Connection, Message, Streams
 
 __all__ = ["PREFACE", "ClientFrames", "Flooded", "goaway"]
 

@@ -6,17 +6,17 @@ import asyncio
 import socket
 from typing import Any, Protocol
 
-from aeros_serving.grpc.frames import (
+from aeros_serving.grpc.guard.frames import (
     HEAD,
     PREFACE,
     ClientFrames,
     Flooded,
     goaway,
 )
+from aeros_serving.grpc.guard.server_frames import ServerFrames
+from aeros_serving.grpc.guard.streams import Streams
+from aeros_serving.grpc.guard.turns import Turns
 from aeros_serving.grpc.limits import GrpcLimits
-from aeros_serving.grpc.server_frames import ServerFrames
-from aeros_serving.grpc.streams import Streams
-from aeros_serving.grpc.turns import Turns
 
 __all__ = ["ClientConnection", "Shared"]
 

@@ -1,0 +1,4 @@
+"""The guard in front of `grpc.aio`: it has the public port, and closes connections that flood.
+
+Begin with `listener`; `relay` passes bytes on, `turns` shares the event loop, `frames` reads headers.
+"""
