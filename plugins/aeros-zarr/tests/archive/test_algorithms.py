@@ -88,9 +88,9 @@ def test_what_does_not_exist(store, name, version, text):
 
 @pytest.mark.parametrize(("name", "version"), [("../up", "1.0"), ("a", "../1"), ("a", "1+b")])
 def test_names_that_lead_elsewhere(store, tmp_path, name, version):
-    with pytest.raises(ConfigError, match="cannot be the name of a"):
+    with pytest.raises(ConfigError, match="is not a valid name of a"):
         store.algorithm(name, version)
-    with pytest.raises(ConfigError, match="cannot be the name of a"):
+    with pytest.raises(ConfigError, match="is not a valid name of a"):
         store.store_algorithm(algorithm(b"first", version, name), b"first")
     assert [p.name for p in tmp_path.rglob("*.json")] in ([], ["format.json"])
 

@@ -51,8 +51,8 @@ class StoreRepository(ModelArchive):
     ) -> None:  # fmt: skip
         if keep < 1:
             raise ConfigError(
-                f"repository.keep={keep} is not possible", exists="at least 1",
-                hint="repository.keep=1 keeps the last round alone",
+                f"repository.keep must be at least 1, got {keep}",
+                hint="repository.keep=1 keeps only the last round",
             )  # fmt: skip
         self._store = store
         self._rules = rules
