@@ -98,6 +98,10 @@ class Running:
                 kib += int(found[1]) if found else 0
         return kib / 1024
 
+    def pids(self) -> list[int]:
+        """Return the ids of its process and of all below it."""
+        return [int(folder.name) for folder, _ in self._processes()]
+
     def _processes(self) -> Iterator[tuple[Path, list[str]]]:
         """Yield its process and all below it: folders in /proc, and what their stat says."""
         found: dict[int, tuple[Path, list[str]]] = {}
