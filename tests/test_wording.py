@@ -36,7 +36,7 @@ INSTEAD = {
 MESSAGES = {r"\bcannot be\b(?! [a-z]+(ed|en|t|d|ad|un|ung|own)\b)": "'X must be ..., got ...'"}
 """What an error must not consist of; 'cannot be read: REASON' states a fact."""
 
-FIELDS_OWN = re.compile(r"Who's who|--who\b")
+FIELDS_OWN = re.compile(r"Who's who|--who\b|--heal\b|\.heal\b")
 """Where such a word is a name of another program or its own term."""
 
 UNREAD = {

@@ -125,7 +125,7 @@ def test_a_path_that_is_a_file(examples, tmp_path, below):
         examples.store(file / below)
     assert str(caught.value) == (
         f"repository.path must be a folder, got {file / below}: {file} is a file\n"
-        "  next: repository.path=<a folder, or one that can be made>"
+        "  next: repository.path=<folder>"
     )
     assert file.read_text() == "mine"
 

@@ -120,7 +120,7 @@ def test_another_kind_of_repository_is_refused(examples, tmp_path):
     with pytest.raises(RepositoryError) as caught:
         examples.store(tmp_path).heal(None, None, [object()])
     assert str(caught.value) == (
-        "nothing can be healed from a object\n  exists: repository=zarr, repository=s3"
+        "files cannot be repaired from a object\n  exists: repository=zarr, repository=s3"
     )
 
 

@@ -79,7 +79,7 @@ def test_the_second_is_told_who_holds_it(place):
     assert (
         f"run 'a' is held by another process: process {os.getpid()} of {me.host}, since 2" in said
     )
-    assert f"kill {os.getpid()}, on {me.host}; the same command then goes on" in said
+    assert f"kill {os.getpid()}, on {me.host}; then continue with" in said
     assert "task.resume=true" in said
     assert opened().latest("a") is None  # reading needs no lock
     first.release("a")
