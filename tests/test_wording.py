@@ -43,7 +43,6 @@ UNREAD = {
     "src/aeros_core", "plugins/aeros-aggregators", "plugins/aeros-algorithms",
     "plugins/aeros-flower", "plugins/aeros-graphs", "plugins/aeros-onnx",
     "plugins/aeros-serving", "plugins/aeros-torch", "plugins/aeros-transforms",
-    "plugins/aeros-zarr",
 }  # fmt: skip
 """Packages that are still being rewritten."""
 
