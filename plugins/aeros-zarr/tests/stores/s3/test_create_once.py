@@ -51,7 +51,7 @@ def test_of_publishers_who_name_a_version_one_gets_it(request, endpoint, tmp_pat
         told = list(pool.map(stored, range(4)))
     assert [info.version for info in stores[0].models("model")] == [1]
     told.remove(stores[0].model("model", 1).parameters.digest)
-    assert told == ["version 1 of model 'model' already exists, and versions never change"] * 3
+    assert told == ["version 1 of model 'model' is there already, and a version never changes"] * 3
 
 
 def test_a_run_begins_once(heedless, tmp_path, examples):

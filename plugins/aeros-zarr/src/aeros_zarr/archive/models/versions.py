@@ -85,7 +85,7 @@ class Versions:
     def taken(self, name: str, version: int) -> RepositoryError:
         """Return the error of a version number that is already in use."""
         return RepositoryError(
-            f"version {version} of model '{name}' already exists, and versions never change",
+            f"version {version} of model '{name}' is there already, and a version never changes",
             exists=self.spelled(name),
             hint=f"version {max(self.of(name), default=0) + 1}, or no version for the next one",
         )
