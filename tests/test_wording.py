@@ -36,14 +36,13 @@ INSTEAD = {
 MESSAGES = {r"\bcannot be\b(?! [a-z]+(ed|en|t|d|ad|un|ung|own)\b)": "'X must be ..., got ...'"}
 """What an error must not consist of; 'cannot be read: REASON' states a fact."""
 
-FIELDS_OWN = re.compile(r"Who's who|--who\b")
+FIELDS_OWN = re.compile(r"Who's who|--who\b|--heal\b|\.heal\b")
 """Where such a word is a name of another program or its own term."""
 
 UNREAD = {
     "src/aeros_core", "plugins/aeros-aggregators", "plugins/aeros-algorithms",
     "plugins/aeros-flower", "plugins/aeros-graphs", "plugins/aeros-onnx",
     "plugins/aeros-serving", "plugins/aeros-torch", "plugins/aeros-transforms",
-    "plugins/aeros-zarr",
 }  # fmt: skip
 """Packages that are still being rewritten."""
 

@@ -48,7 +48,7 @@ def test_too_few_members():
 
 @pytest.mark.parametrize("weight", [0.0, -1.0, float("nan"), float("inf"), "much"])
 def test_weights_are_above_zero(weight):
-    with pytest.raises(ConfigError, match=r"inferencer.members.a.weight=\S+ is not possible"):
+    with pytest.raises(ConfigError, match=r"inferencer.members.a.weight must be above 0, got \S+"):
         SequenceInferencer(members={"a": {"weight": weight}}, order=["a"])
 
 

@@ -104,9 +104,8 @@ def test_at_least_one_round_is_kept(examples, tmp_path, keep):
     with pytest.raises(ConfigError) as caught:
         examples.store(tmp_path, keep=keep)
     assert str(caught.value) == (
-        f"repository.keep={keep} is not possible\n"
-        "  exists: at least 1\n"
-        "  next: repository.keep=1 keeps the last round alone"
+        f"repository.keep must be at least 1, got {keep}\n"
+        "  next: repository.keep=1 keeps only the last round"
     )
 
 
@@ -125,8 +124,8 @@ def test_a_path_that_is_a_file(examples, tmp_path, below):
     with pytest.raises(ConfigError) as caught:
         examples.store(file / below)
     assert str(caught.value) == (
-        f"repository.path={file / below} cannot be a folder: {file} is a file\n"
-        "  next: repository.path=<a folder, or one that can be made>"
+        f"repository.path must be a folder, got {file / below}: {file} is a file\n"
+        "  next: repository.path=<folder>"
     )
     assert file.read_text() == "mine"
 

@@ -55,40 +55,38 @@ def test_the_keys_are_those_of_the_folder(examples, s3, tmp_path):
     [
         (
             {"endpoint": "minio:9000"},
-            "repository.endpoint=minio:9000 is no address of an S3 endpoint\n"
+            "repository.endpoint must be an http:// or https:// address, got minio:9000\n"
             "  next: for instance repository.endpoint=https://minio.example.org:9000;"
             " empty for AWS",
         ),
         (
             {"bucket": "A/b"},
-            "repository.bucket=A/b cannot be the name of a bucket\n"
-            "  exists: 3 to 63 small letters, digits, '.' and '-'\n"
-            "  next: repository.bucket=<a bucket that exists>",
+            "repository.bucket=A/b is not a valid name of a bucket\n"
+            "  exists: 3 to 63 lower-case letters, digits, '.' and '-'\n"
+            "  next: repository.bucket=<an existing bucket>",
         ),
         *(
             (
                 {"prefix": prefix},
-                f"repository.prefix={prefix} cannot begin a key\n"
-                "  exists: words with '/' between them, none of them '.' or '..'\n"
+                f"repository.prefix={prefix} is not a valid key prefix\n"
+                "  exists: names separated by '/', none of them '.' or '..'\n"
                 "  next: for instance repository.prefix=team/models; empty for the whole bucket",
             )
             for prefix in ("../x", "a/./b", "a//b", "a\nb")
         ),
         (
             {"retries": -1},
-            "repository.retries=-1 repository.timeout=20.0 is not possible\n"
-            "  exists: at least 0 retries, and more than 0 seconds",
+            "repository.retries must be at least 0, got -1",
         ),
         (
             {"timeout": 0.0},
-            "repository.retries=3 repository.timeout=0.0 is not possible\n"
-            "  exists: at least 0 retries, and more than 0 seconds",
+            "repository.timeout must be above 0 seconds, got 0.0",
         ),
         ({"spool": ""}, "repository.spool is empty\n  next: repository.spool=aeros-spool"),
         (
             {"keep": 0},
-            "repository.keep=0 is not possible\n  exists: at least 1\n"
-            "  next: repository.keep=1 keeps the last round alone",
+            "repository.keep must be at least 1, got 0\n"
+            "  next: repository.keep=1 keeps only the last round",
         ),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
@@ -129,7 +127,7 @@ def test_wrong_keys_are_refused(s3, monkeypatch, tmp_path, name, code):
     assert "could not be opened in s3://aeros-test/tests/" in said
     assert f": the endpoint refuses these credentials: {code}, " in said
     assert said.endswith(
-        "\n  next: look after AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and what they may do"
+        "\n  next: check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and their permissions"
     )
     assert len(said) < 400
 
@@ -139,7 +137,7 @@ def test_a_bucket_that_is_not_there(s3, tmp_path):
         repository(s3, tmp_path, bucket="nowhere", prefix="")
     assert str(caught.value) == (
         "the repository could not be opened in s3://nowhere: the bucket of s3://nowhere does"
-        " not exist\n  next: make it, or repository.bucket=<one that exists>"
+        " not exist\n  next: create it, or repository.bucket=<an existing bucket>"
     )
 
 
@@ -149,7 +147,7 @@ def test_an_endpoint_that_is_not_there(s3, tmp_path):
     assert str(caught.value) == (
         "the repository could not be opened in s3://aeros-test: the endpoint failed:"
         " http://127.0.0.1:1: Connection refused (after 1 retry)\n"
-        "  next: look after repository.endpoint and try again; a run goes on with"
+        "  next: check repository.endpoint and try again; a run continues with"
         " task.resume=true"
     )
 

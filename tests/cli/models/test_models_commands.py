@@ -143,11 +143,11 @@ def test_each_damaged_file_is_named(models, able, toys, monkeypatch):
         "aeros: 1 of 3 files is damaged\n  next: aeros models verify --heal, or"
         " --heal-from COPY, a copy of the repository\n"
     )
-    files["a/3"] = "it is no manifest"
+    files["a/3"] = "it is not a manifest"
     done = models("verify", "--json")
     assert json.loads(done.stdout)["damaged"] == {
         "a/2": "it is missing",
-        "a/3": "it is no manifest",
+        "a/3": "it is not a manifest",
     }
     assert done.stderr.startswith("aeros: 2 of 3 files are damaged\n")
 

@@ -140,7 +140,7 @@ def install(
         ConfigError: The task's name cannot be a folder, or the node's keys cannot be read.
     """
     if not _TASK.fullmatch(task):
-        raise ConfigError(f"{task!r} cannot be the name of a task", hint="for instance digits-1")
+        raise ConfigError(f"{task!r} is not a valid name of a task", hint="for instance digits-1")
     found = verify(site, algorithm, data)
     _locked(lock, algorithm)
     requirements.met(found, site.allowed)

@@ -1,9 +1,9 @@
-"""aeros-graphs: inferencers that ask others, here or elsewhere.
+"""aeros-graphs: inferencers that combine other inferencers, local or remote.
 
-Importing this module imports no numpy; see `aeros_graphs.config` for the options. Begin with
-`aeros_graphs.graph`, the base of all, then `aeros_graphs.switch`.
+Importing this module does not import numpy; see `aeros_graphs.config` for the options. Begin
+with `aeros_graphs.graph`, the base class, then `aeros_graphs.switch`.
 
-Models do not belong here: a graph asks inferencers of other plugins.
+Models do not belong here: a graph calls inferencers of other plugins.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["aeros_inferencers"]
 
 @hookimpl
 def aeros_inferencers() -> dict[str, type[Any]]:
-    """Offer ``inferencer=sequence|ensemble|switch|splitter|remote``."""
+    """Register ``inferencer=sequence|ensemble|switch|splitter|remote``."""
     return {
         "sequence": config.Sequence,
         "ensemble": config.Ensemble,

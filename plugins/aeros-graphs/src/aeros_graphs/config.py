@@ -1,11 +1,11 @@
 """The options of each inferencer.
 
-A member is the model it answers with, ``NAME``, ``NAME:VERSION`` or ``NAME:TAG`` in the
-repository, or a mapping of:
+A member is the name of a model in the repository, ``NAME``, ``NAME:VERSION`` or ``NAME:TAG``,
+or a mapping of:
 
 - ``model``: the same; without it the model that the graph itself is loaded with;
 - ``inferencer``: chosen by ``+inferencer@inferencer.members.<name>.inferencer=<option>``;
-  without it ``torch`` for what trainers made, ``onnx`` for graphs;
+  without it ``torch`` for trained modules, ``onnx`` for ONNX graphs;
 - ``weight``: its share in an ensemble's mean or vote, or of a splitter's traffic, above 0.
 """
 
@@ -23,7 +23,7 @@ __all__ = ["Combine", "Ensemble", "Onward", "Remote", "Sequence", "Splitter", "S
 
 @dataclass
 class Sequence:
-    """``inferencer=sequence``: each member takes what the one before answered.
+    """``inferencer=sequence``: each member receives the prediction of the one before.
 
     Args:
         members: By name.
@@ -36,7 +36,7 @@ class Sequence:
 
 
 class Combine(Enum):
-    """How answers become one."""
+    """Ways to combine predictions."""
 
     mean = "mean"
     vote = "vote"
@@ -45,7 +45,7 @@ class Combine(Enum):
 
 @dataclass
 class Ensemble:
-    """``inferencer=ensemble``: every member answers, and the answers become one.
+    """``inferencer=ensemble``: the predictions of all members are combined.
 
     Args:
         members: By name; all answer the same fields.
@@ -61,7 +61,7 @@ class Ensemble:
 
 
 class Onward(Enum):
-    """What goes on to the next member where one is not sure."""
+    """Data passed to the next member if one is not confident."""
 
     request = "request"
     answer = "answer"
@@ -102,7 +102,7 @@ class Switch:
 
 @dataclass
 class Splitter:
-    """``inferencer=splitter``: each row goes to one member, with the odds of its weight.
+    """``inferencer=splitter``: each row is sent to one member, with probability by weight.
 
     The same row always goes to the same member, whatever else is in its batch.
 

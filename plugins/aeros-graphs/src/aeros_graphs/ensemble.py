@@ -1,4 +1,4 @@
-"""Answers of several that become one."""
+"""Combine the predictions of several members."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ __all__ = ["EnsembleInferencer"]
 
 
 class EnsembleInferencer(Graph):
-    """Answers with ``scores``, and ``label`` where the members do; options as `config.Ensemble`.
+    """Ensemble that predicts ``scores``, and ``label`` if its members do.
+
+    The arguments are those of `config.Ensemble`.
 
     Raises:
         ConfigError: There are fewer than two members.
@@ -31,21 +33,24 @@ class EnsembleInferencer(Graph):
         self._pool = ThreadPoolExecutor(len(members)) if parallel else None
 
     def load(self, model: Model, module: Module | None = None) -> None:
-        """Have every member load its model, and take a thread for each batch of each.
+        """Load the model of every member, and start a thread per member and concurrent batch.
 
         Raises:
-            AerosError: One of them cannot; it is named.
+            AerosError: A member cannot load its model; the message names it.
         """
         super().load(model, module)
         if self._pool is not None:
             self._pool = ThreadPoolExecutor(len(self.members) * self.concurrency)
 
     def predict(self, batch: Batch) -> Batch:
-        """Return one answer of all members.
+        """Return the combined predictions of all members.
+
+        Returns:
+            ``scores``, float32 of shape (rows, classes), and ``label``, shape (rows,).
 
         Raises:
-            ConfigError: A member answers without ``scores``, in another shape, or, where
-                members vote, without labels.
+            ConfigError: A member predicts no ``scores``, scores of a different shape, or, for
+                ``combine=vote``, no labels.
         """
         run = map if self._pool is None else self._pool.map
         answers = list(run(lambda name: self.asked(name, batch), self.members))
@@ -84,7 +89,7 @@ class EnsembleInferencer(Graph):
 
 
 def _ballots(answer: Batch) -> Array:
-    """Return one vote a row, (rows, classes)."""
+    """Return one vote per row as an array of zeros and ones, shape (rows, classes)."""
     ballots = np.zeros(answer["scores"].shape)
     ballots[np.arange(len(ballots)), answer["label"]] = 1
     return ballots

@@ -1,4 +1,4 @@
-"""What every graph has: members by name, and rows that are dealt among them."""
+"""Base class of graphs: named members, and the distribution of rows among them."""
 
 from __future__ import annotations
 
@@ -25,16 +25,17 @@ _USUAL: dict[str, Any] = {"model": None, "inferencer": None, "weight": 1.0}
 
 
 class Graph:
-    """An inferencer that asks others, for several threads at the same time.
+    """An inferencer that calls other inferencers; may be called from several threads.
 
-    A member is asked by as many threads at once as it supports, most by one: the others wait.
+    Each member is called by at most as many threads at once as it supports, usually one; further
+    threads wait.
 
     Args:
-        members: By name; what each is, as `aeros_graphs.config` says.
-        least: How many there have to be.
+        members: Specification of each member by name; see `aeros_graphs.config`.
+        least: Minimum number of members.
 
     Raises:
-        ConfigError: There are too few, one of them is something else, or a weight is not
+        ConfigError: There are too few members, a specification is invalid, or a weight is not
             above 0.
     """
 
@@ -45,22 +46,22 @@ class Graph:
                 exists=", ".join(members) or "none",
                 hint="+inferencer.members.<name>=NAME:VERSION",
             )
-        # Hydra puts those whose inferencer is chosen in front, so as typed is no order.
+        # Hydra moves members with a chosen inferencer to the front: the typed order is lost.
         self.members = {name: _member(name, members[name]) for name in sorted(members)}
         self.taken: Mapping[str, Inferencer] = {}
         self._tallies = {name: MemberStatistics() for name in self.members}
         self._turns: dict[str, threading.Semaphore] = {}
 
     def take(self, members: Mapping[str, Inferencer]) -> None:
-        """Take what answers as each member."""
+        """Set the inferencer of each member."""
         self.taken = members
         self._turns = _turns(members)
 
     def load(self, model: Model, module: Module | None = None) -> None:
-        """Have every member take its model up.
+        """Load the model of every member.
 
         Raises:
-            AerosError: One of them cannot; it is named.
+            AerosError: A member cannot load its model; the message names it.
         """
         for name, member in self.taken.items():
             try:
@@ -71,15 +72,15 @@ class Graph:
 
     @property
     def concurrency(self) -> int:
-        """Number of threads that may ask at the same time: of the member that supports most."""
+        """Maximum number of concurrent calls: that of the member that supports most."""
         return max(map(_concurrency, self.taken.values()), default=1)
 
     def asked(self, name: str, batch: Batch) -> Batch:
-        """Return what one member answers.
+        """Return the prediction of one member.
 
         Raises:
-            ConfigError: Nothing was loaded.
-            AerosError: It does not answer; it is named.
+            ConfigError: No model is loaded.
+            AerosError: The member failed; the message names it.
         """
         if name not in self.taken:
             raise ConfigError("no model is loaded", hint="call load first")
@@ -95,7 +96,7 @@ class Graph:
         return answer
 
     def counts(self) -> Iterator[Count]:
-        """Yield what each member has done, and what it counts itself, in its name."""
+        """Yield the request counters of each member, and the member's own, labelled by name."""
         for name, tally in self._tallies.items():
             yield from tally.counts(name)
             member = self.taken.get(name)
@@ -107,13 +108,13 @@ class Graph:
 
     @property
     def weights(self) -> NDArray[np.float64]:
-        """The members' weights, which add up to 1."""
+        """Normalised weights of the members, shape (members,), sum 1."""
         weights = np.array([member["weight"] for member in self.members.values()], np.float64)
         return np.asarray(weights / weights.sum())
 
 
 def _concurrency(member: Inferencer) -> int:
-    """Return the number of threads that may ask a member at the same time."""
+    """Return the maximum number of concurrent calls of a member."""
     return member.concurrency if isinstance(member, SupportsConcurrency) else 1
 
 
@@ -122,7 +123,7 @@ def _turns(members: Mapping[str, Inferencer]) -> dict[str, threading.Semaphore]:
 
 
 def _of(name: str, error: AerosError) -> AerosError:
-    """Return an error of a member with its name, and the graph's names of its options."""
+    """Return a member's error with its name, and its options as those of the graph."""
     within = f"inferencer.members.{name}.inferencer."
     return type(error)(
         f"member '{name}': {error.asked}",
@@ -133,10 +134,10 @@ def _of(name: str, error: AerosError) -> AerosError:
 
 
 def ordered(members: Mapping[str, Any], order: Sequence[str]) -> list[str]:
-    """Return an order that names every member once.
+    """Return ``order`` as a list, checked to name every member exactly once.
 
     Raises:
-        ConfigError: It does not.
+        ConfigError: A name is unknown, missing or repeated.
     """
     if sorted(order) == sorted(members):
         return list(order)
@@ -169,9 +170,7 @@ def _member(name: str, node: Any) -> Mapping[str, Any]:
         )
     weight = given.get("weight", 1.0)
     if not (isinstance(weight, int | float) and 0 < weight < float("inf")):
-        raise ConfigError(
-            f"inferencer.members.{name}.weight={weight} is not possible", exists="above 0"
-        )
+        raise ConfigError(f"inferencer.members.{name}.weight must be above 0, got {weight}")
     return {**_USUAL, **given}
 
 
@@ -183,16 +182,16 @@ def rows_of(batch: Batch) -> int:
 def deal(
     batch: Batch, places: NDArray[np.int64], ask: Callable[[int, Batch], Batch], usual: int = 0
 ) -> dict[str, Array]:
-    """Have each row answered by one of several, and put the answers together in order.
+    """Distribute rows among members, and merge their predictions in the original order.
 
     Args:
         batch: The rows.
-        places: Number of the one that answers each row.
-        ask: Returns what a number answers to a batch.
-        usual: Who answers no rows with no rows.
+        places: Index of the member for each row, shape (rows,).
+        ask: Returns the prediction of the member with an index for a batch.
+        usual: Index of the member to call for an empty batch.
 
     Raises:
-        ConfigError: Two of them answer other fields.
+        ConfigError: Members predict different fields or shapes.
     """
     parts: list[tuple[NDArray[np.int64], Batch]] = []
     for place in np.unique(places) if len(places) else [usual]:
@@ -206,7 +205,7 @@ def deal(
 
 
 def _same(parts: list[tuple[NDArray[np.int64], Batch]]) -> list[str]:
-    """Return the fields that all answer, in the order in which the first does."""
+    """Return the predicted fields, in the order of the first member; all must have the same."""
     names = [set(answer) for _, answer in parts]
     if any(other != names[0] for other in names):
         told = " and ".join(", ".join(sorted(name)) for name in names)

@@ -1,4 +1,4 @@
-"""What a member of a graph has done so far."""
+"""Request statistics of a member of a graph."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ __all__ = ["MemberStatistics"]
 
 @dataclass(slots=True)
 class MemberStatistics:
-    """Counts the requests to one member, from several threads.
+    """Thread-safe counters of the requests to one member.
 
     Args:
-        requests: How many were made.
-        failures: Of these, how many were not answered.
-        rows: Rows that were answered.
-        seconds: How long all requests took.
+        requests: Number of requests.
+        failures: Number of failed requests.
+        rows: Number of predicted rows.
+        seconds: Total duration of all requests in seconds.
     """
 
     requests: int = 0
@@ -29,7 +29,7 @@ class MemberStatistics:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def add(self, seconds: float, rows: int | None) -> None:
-        """Count a request, with the rows that were answered; None: it failed."""
+        """Count a request and its predicted rows; ``rows=None`` marks a failure."""
         with self._lock:
             self.requests += 1
             self.failures += rows is None
@@ -37,7 +37,7 @@ class MemberStatistics:
             self.seconds += seconds
 
     def counts(self, member: str) -> Iterator[Count]:
-        """Yield the counts of the member that is called so."""
+        """Yield the counters, labelled with the member's name."""
         labels = {"member": member}
         yield Count("aeros_member_requests_total", "Requests to a member", self.requests, labels)
         yield Count("aeros_member_errors_total", "Of these, without answer", self.failures, labels)

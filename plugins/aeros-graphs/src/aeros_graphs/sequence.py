@@ -1,4 +1,4 @@
-"""Members one behind the other."""
+"""Apply members in sequence."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ __all__ = ["SequenceInferencer"]
 
 
 class SequenceInferencer(Graph):
-    """Gives each member what the one before it answered; options as `store.Sequence`.
+    """Chain in which each member receives the prediction of the one before.
+
+    The arguments are those of `config.Sequence`.
 
     Raises:
-        ConfigError: There is no member, or the order does not name each once.
+        ConfigError: There are no members, or ``order`` does not name each exactly once.
     """
 
     def __init__(self, *, members: Mapping[str, Any], order: Sequence[str]):
@@ -23,7 +25,7 @@ class SequenceInferencer(Graph):
         self._order = ordered(members, order)
 
     def predict(self, batch: Batch) -> Batch:
-        """Return what the last member answers."""
+        """Return the prediction of the last member."""
         for name in self._order:
             batch = self.asked(name, batch)
         return batch

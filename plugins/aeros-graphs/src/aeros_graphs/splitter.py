@@ -1,4 +1,4 @@
-"""Traffic in shares: every row belongs to one member, for good."""
+"""Split traffic between members: every row is always assigned to the same member."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ __all__ = ["SplitterInferencer"]
 
 
 class SplitterInferencer(Graph):
-    """Deals rows among members by a hash of what they hold; options as `config.Splitter`.
+    """Splitter that assigns rows to members by a keyed hash (BLAKE2b) of their content.
+
+    The arguments are those of `config.Splitter`.
 
     Raises:
         ConfigError: There are fewer than two members, or the seed is negative.
@@ -32,16 +34,16 @@ class SplitterInferencer(Graph):
         self._ends = np.cumsum(self.weights)[:-1]
 
     def predict(self, batch: Batch) -> Batch:
-        """Return each row's answer, of the member it belongs to.
+        """Return the prediction for each row from the member it is assigned to.
 
         Raises:
-            ConfigError: A field that decides is not in the batch.
+            ConfigError: A field of ``by`` is not in the batch.
         """
         names = list(self.members)
         return deal(batch, self.places(batch), lambda n, part: self.asked(names[n], part))
 
     def places(self, batch: Batch) -> NDArray[np.int64]:
-        """Return the number of each row's member."""
+        """Return the index of each row's member, shape (rows,)."""
         if missing := [name for name in self._by if name not in batch]:
             raise ConfigError(
                 f"the batch has no field '{missing[0]}', which decides who answers",
@@ -58,7 +60,7 @@ class SplitterInferencer(Graph):
 
 
 def _words(column: Array) -> Sequence[bytes]:
-    """Return the bytes of each row; numbers as they lie, text in UTF-8 behind its length."""
+    """Return the bytes of each row: numbers as stored, text as its length and UTF-8 bytes."""
     if column.dtype.kind in "OUS":
         return [_text(row) for row in column.reshape(len(column), -1)] if len(column) else []
     rows = np.ascontiguousarray(column).reshape(len(column), -1 if column.size else 0)

@@ -17,7 +17,7 @@ __all__ = ["S3", "Compression", "Zarr", "aeros_repositories"]
 
 
 class Compression(Enum):
-    """How arrays are compressed."""
+    """Compression of stored arrays."""
 
     none = "none"
     zstd = "zstd"
@@ -25,24 +25,25 @@ class Compression(Enum):
 
 @dataclass
 class Zarr:
-    """Keeps runs, rounds and models in one folder of this machine.
+    """Store runs, rounds and models in a folder of this machine.
 
     Args:
-        path: The folder, made when first written to; relative to where aeros is started.
+        path: The folder, created on first write; relative to the working directory.
         compression: ``none``, or ``zstd`` (float parameters shrink by a tenth or less and
             are stored at about a third of the speed).
-        durable: Wait until the disk has it (fsync) before a round counts as committed.
-            Without it a killed process still loses nothing, a power cut may.
-        keep: Rounds of a run, from the last one back, whose parameters are kept, at
-            least 1. What every round did and measured is kept for ever.
-        keep_last: Versions of the model, from the newest back, that are kept when a run has
-            ended well, at least 0. With 0 here and in ``keep_best``, all are.
-        keep_best: So many with the best ``keep_metric`` are kept, too. What a tag points to
-            stays, the newest, and what a run that has not finished has stored.
-        keep_metric: Less is better for a loss or an error, more for anything else.
-        verify: Hash the parameters of a model when they are read. Without, a model is there in
-            less than half the time, but a bit of it that has flipped is neither found nor
-            healed. Records, rounds, algorithms and compressed arrays are verified all the same.
+        durable: Call fsync before a round counts as committed. Without it a killed process
+            loses no data; a power cut may.
+        keep: Number of most recent rounds of a run whose parameters are kept, at least 1.
+            The records and metrics of all rounds are kept.
+        keep_last: Number of newest model versions kept after a run finishes, at least 0.
+            With 0 here and in ``keep_best``, all versions are kept.
+        keep_best: Number of versions with the best ``keep_metric`` that are kept as well.
+            Tagged versions, the newest one, and those of unfinished runs are always kept.
+        keep_metric: Metric that ranks versions: lower is better for a loss or an error,
+            higher for any other.
+        verify: Hash the parameters of a model when they are read. Without it a model loads in
+            less than half the time, but flipped bits are neither detected nor repaired.
+            Records, rounds, algorithms and compressed arrays are always verified.
     """
 
     _target_: str = "aeros_zarr.local.ZarrRepository"
@@ -58,38 +59,39 @@ class Zarr:
 
 @dataclass
 class S3:
-    """Keeps runs, rounds and models in a bucket of any S3 endpoint.
+    """Store runs, rounds and models in a bucket of any S3 endpoint.
 
-    The credentials are read from the environment alone: ``AWS_ACCESS_KEY_ID``,
-    ``AWS_SECRET_ACCESS_KEY`` and, if there is one, ``AWS_SESSION_TOKEN``.
+    Credentials are read only from the environment: ``AWS_ACCESS_KEY_ID``,
+    ``AWS_SECRET_ACCESS_KEY`` and, optionally, ``AWS_SESSION_TOKEN``.
 
     Args:
         endpoint: URL such as ``https://minio.example.org:9000``; empty for AWS.
-        bucket: Name of a bucket that exists.
-        prefix: Below which key everything lies; empty for the whole bucket.
-        region: As the endpoint wants it signed.
-        path_style: ``endpoint/bucket/key`` rather than ``bucket.endpoint/key``, which
-            AWS prefers.
-        retries: How often a request that failed is repeated, at least 0, with pauses
+        bucket: Name of an existing bucket.
+        prefix: Key prefix of the repository; empty for the whole bucket.
+        region: Region used to sign requests.
+        path_style: Address objects as ``endpoint/bucket/key`` rather than
+            ``bucket.endpoint/key``, which AWS prefers.
+        retries: Number of times a failed request is repeated, at least 0, with pauses
             from 0.1 to 5 s.
-        timeout: Seconds for one request, of which each moves 16 MB at most.
-        spool: Local folder where a round waits that could not be uploaded; relative to
-            where aeros is started.
-        cache: Local folder where blobs stay that were read, shared by any processes;
-            relative to where aeros is started, empty for none.
-        cache_gb: Gigabytes (10^9 bytes) that the cache holds at most, above 0; what was
-            used longest ago goes.
+        timeout: Seconds for one request; each transfers at most 16 MB.
+        spool: Local folder for rounds that could not be uploaded; relative to the working
+            directory.
+        cache: Local folder for downloaded blobs, shared between processes; relative to the
+            working directory, empty for no cache.
+        cache_gb: Maximum size of the cache in gigabytes (10^9 bytes), above 0; least
+            recently used files are removed first.
         compression: ``none``, or ``zstd`` (float parameters shrink by a tenth or less).
-        keep: Rounds of a run, from the last one back, whose parameters are kept, at
-            least 1. What every round did and measured is kept for ever.
-        keep_last: Versions of the model, from the newest back, that are kept when a run has
-            ended well, at least 0. With 0 here and in ``keep_best``, all are.
-        keep_best: So many with the best ``keep_metric`` are kept, too. What a tag points to
-            stays, the newest, and what a run that has not finished has stored.
-        keep_metric: Less is better for a loss or an error, more for anything else.
-        verify: Hash the parameters of a model when they are read. Without, a model is there in
-            less than half the time, but a bit of it that has flipped is neither found nor
-            healed. Records, rounds, algorithms and compressed arrays are verified all the same.
+        keep: Number of most recent rounds of a run whose parameters are kept, at least 1.
+            The records and metrics of all rounds are kept.
+        keep_last: Number of newest model versions kept after a run finishes, at least 0.
+            With 0 here and in ``keep_best``, all versions are kept.
+        keep_best: Number of versions with the best ``keep_metric`` that are kept as well.
+            Tagged versions, the newest one, and those of unfinished runs are always kept.
+        keep_metric: Metric that ranks versions: lower is better for a loss or an error,
+            higher for any other.
+        verify: Hash the parameters of a model when they are read. Without it a model loads in
+            less than half the time, but flipped bits are neither detected nor repaired.
+            Records, rounds, algorithms and compressed arrays are always verified.
     """
 
     _target_: str = "aeros_zarr.s3.S3Repository"
@@ -113,5 +115,5 @@ class S3:
 
 @hookimpl
 def aeros_repositories() -> dict[str, type[Any]]:
-    """Offer ``repository=zarr`` and ``repository=s3``."""
+    """Register ``repository=zarr`` and ``repository=s3``."""
     return {"s3": S3, "zarr": Zarr}

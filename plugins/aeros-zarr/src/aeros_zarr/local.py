@@ -15,20 +15,21 @@ __all__ = ["ZarrRepository"]
 
 
 class ZarrRepository(StoreRepository):
-    """Keeps runs, rounds and models in a folder; see `StoreRepository`.
+    """A repository in a folder; see `StoreRepository`.
 
     Args:
         path: The folder.
-        compression: How arrays are compressed.
-        durable: Whether to wait for stable storage.
-        keep: Rounds of a run, from the last one back, whose parameters are kept.
-        keep_last: Versions of a model, from the newest back, that a finished run leaves.
-        keep_best: Versions with the best ``keep_metric`` that it leaves; 0 and 0 for all.
-        keep_metric: Name of a metric.
-        verify: Whether the parameters of a model are hashed when they are read.
+        compression: Compression of stored arrays.
+        durable: Wait until writes are on stable storage (fsync).
+        keep: Number of most recent rounds of a run whose parameters are kept.
+        keep_last: Number of newest versions of a model kept after a run finishes.
+        keep_best: Number of versions with the best ``keep_metric`` kept as well; with 0 for
+            both, all versions are kept.
+        keep_metric: Name of the metric that ranks versions.
+        verify: Hash the parameters of a model when they are read.
 
     Raises:
-        ConfigError: There is a file at ``path``, or a number is too low.
+        ConfigError: ``path`` is a file, or a number is below its minimum.
         RepositoryError: The folder was written by a newer version.
     """
 
@@ -52,7 +53,7 @@ def _folder(path: str) -> Path:
         files = [p for p in (folder, *folder.parents) if p.exists() and not p.is_dir()]
     if files:
         raise ConfigError(
-            f"repository.path={path} cannot be a folder: {files[0]} is a file",
-            hint="repository.path=<a folder, or one that can be made>",
+            f"repository.path must be a folder, got {path}: {files[0]} is a file",
+            hint="repository.path=<folder>",
         )
     return folder

@@ -28,33 +28,33 @@ _log = logging.getLogger(__name__)
 
 
 class S3Repository(StoreRepository):
-    """Keeps runs, rounds and models in a bucket; see `StoreRepository`.
+    """A repository in a bucket; see `StoreRepository`.
 
-    A round, or the end of a run, that cannot be uploaded is kept in a local folder and a
-    warning logged; who goes on with the run next uploads it first, in order, unless the bucket
-    has something newer by then. Who only reads uploads nothing.
+    If a round or a result cannot be uploaded, it is stored in a local spool folder and a
+    warning is logged. The next process that resumes the run uploads it first, in order, unless
+    the bucket has newer data by then. Readers upload nothing.
 
     Args:
         endpoint: URL of the endpoint; empty for AWS.
-        bucket: Name of a bucket that exists.
-        prefix: Below which key everything lies.
-        region: As the endpoint wants it signed.
-        path_style: ``endpoint/bucket/key`` rather than ``bucket.endpoint/key``.
-        retries: How often a request is repeated, with growing pauses.
+        bucket: Name of an existing bucket.
+        prefix: Key prefix of the repository.
+        region: Region used to sign requests.
+        path_style: Address objects as ``endpoint/bucket/key``, not ``bucket.endpoint/key``.
+        retries: Number of times a request is repeated, with growing pauses.
         timeout: Seconds for one request.
-        spool: Local folder for what could not be uploaded yet.
-        cache: Local folder for blobs that were read; empty for none.
-        cache_gb: Gigabytes that it holds at most.
-        compression: How arrays are compressed.
-        keep: Rounds of a run, from the last one back, whose parameters are kept.
-        keep_last: Versions of a model, from the newest back, that a finished run leaves.
-        keep_best: Versions with the best ``keep_metric`` that it leaves; 0 and 0 for all.
-        keep_metric: Name of a metric.
-        verify: Whether the parameters of a model are hashed when they are read, from the
-            cache too.
+        spool: Local folder for rounds that are not uploaded yet.
+        cache: Local folder for downloaded blobs; empty for no cache.
+        cache_gb: Maximum size of the cache in gigabytes (10^9 bytes).
+        compression: Compression of stored arrays.
+        keep: Number of most recent rounds of a run whose parameters are kept.
+        keep_last: Number of newest versions of a model kept after a run finishes.
+        keep_best: Number of versions with the best ``keep_metric`` kept as well; with 0 for
+            both, all versions are kept.
+        keep_metric: Name of the metric that ranks versions.
+        verify: Hash the parameters of a model when they are read, also from the cache.
 
     Raises:
-        ConfigError: An option cannot be, or the environment holds no credentials.
+        ConfigError: An option is invalid, or the environment holds no credentials.
         RepositoryError: The bucket cannot be reached, does not exist, or was written by a
             newer version.
     """
@@ -69,7 +69,7 @@ class S3Repository(StoreRepository):
             raise ConfigError("repository.spool is empty", hint="repository.spool=aeros-spool")
         if not cache_gb > 0:
             raise ConfigError(
-                f"repository.cache_gb={cache_gb} is not possible", exists="more than 0",
+                f"repository.cache_gb must be above 0, got {cache_gb}",
                 hint="repository.cache= for no cache",
             )  # fmt: skip
         s3 = connect(
@@ -84,7 +84,7 @@ class S3Repository(StoreRepository):
         own = hashlib.sha256(f"{endpoint.rstrip('/')} {place}".encode()).hexdigest()[:16]
         self._spool = UploadSpool(Path(spool).expanduser().absolute() / own)
         self._ends: dict[str, Mapping[str, Any] | None] = {}
-        self._told: set[str] = set()
+        self._warned: set[str] = set()
         held = Cache(Path(cache).expanduser().absolute(), int(cache_gb * 1e9)) if cache else None
         super().__init__(
             Bucket(s3, place, retries, held, listed), compression=compression, keep=keep,
@@ -95,10 +95,10 @@ class S3Repository(StoreRepository):
         )  # fmt: skip
 
     def acquire(self, run: str) -> None:
-        """Hold a run until `release`, and bring what waits of it in the spool to the bucket.
+        """Lock a run until `release`, and upload what the spool holds of it.
 
         Raises:
-            ConfigError: Another process holds it.
+            ConfigError: Another process holds the run.
             RepositoryError: The bucket cannot be reached.
         """
         super().acquire(run)
@@ -110,12 +110,12 @@ class S3Repository(StoreRepository):
             raise
 
     def commit(self, run: str, checkpoint: Checkpoint) -> None:
-        """Store one round of a run in the bucket, or else in the spool.
+        """Store one round of a run in the bucket, or in the spool if that fails.
 
         Raises:
-            RepositoryError: The run never began, another process has taken it over, a state
-                holds something other than arrays and scalars, or the bucket and the local
-                disk both refuse.
+            RepositoryError: The run does not exist, another process has taken it over, a state
+                holds something other than arrays and scalars, or neither the bucket nor the
+                local disk can be written.
         """
         try:
             self._upload(run)
@@ -127,28 +127,28 @@ class S3Repository(StoreRepository):
         """Return the last round of a run in the bucket; see `StoreRepository.latest`.
 
         Raises:
-            RepositoryError: The run never began, all rounds that are kept are damaged, or
-                the bucket cannot be reached.
+            RepositoryError: The run does not exist, all kept rounds are damaged, or the
+                bucket cannot be reached.
         """
-        self._tell(run)
+        self._warn_of_spool(run)
         return super().latest(run)
 
     def history(self, run: str) -> Sequence[Round]:
-        """Return what every committed round of a run did, in order.
+        """Return the reports of all committed rounds of a run, in order.
 
         Raises:
-            RepositoryError: The run never began, the record of a round is damaged, or the
+            RepositoryError: The run does not exist, the record of a round is damaged, or the
                 bucket cannot be reached.
         """
-        self._tell(run)
+        self._warn_of_spool(run)
         return super().history(run)
 
     def finish(self, run: str, result: Result) -> None:
-        """Store how a run ended in the bucket, or else in the spool.
+        """Store the result of a run in the bucket, or in the spool if that fails.
 
         Raises:
-            RepositoryError: The run never began, another process has taken it over, or the
-                bucket and the local disk refuse.
+            RepositoryError: The run does not exist, another process has taken it over, or
+                neither the bucket nor the local disk can be written.
         """
         try:
             self._upload(run)
@@ -157,17 +157,17 @@ class S3Repository(StoreRepository):
             self._keep(run, result, "the end", error)
 
     def result(self, run: str) -> Mapping[str, Any] | None:
-        """Return `Result.to_json` of how a run ended, as the bucket has it; None if it has not.
+        """Return `Result.to_json` of a run, as stored in the bucket; None if unfinished.
 
         Raises:
-            RepositoryError: The run never began, the record is damaged, or the bucket
+            RepositoryError: The run does not exist, the record is damaged, or the bucket
                 cannot be reached.
         """
-        self._tell(run)
+        self._warn_of_spool(run)
         return super().result(run)
 
     def _upload(self, run: str) -> None:
-        """Bring what waits in the spool to the bucket, unless that has something newer."""
+        """Upload what the spool holds of a run, unless the bucket has newer data."""
         if not self._spool.holds(run):
             return
         self._locks.check(run)
@@ -185,11 +185,11 @@ class S3Repository(StoreRepository):
         where = self._store.location()
         _log.warning("what was spooled of run '%s' is in %s now: %s", run, where, waiting)
 
-    def _tell(self, run: str) -> None:
-        """Warn once of what waits in the spool; a reader uploads nothing."""
-        if run in self._told or not self._spool.holds(run):
+    def _warn_of_spool(self, run: str) -> None:
+        """Warn once per run that the spool holds data; readers upload nothing."""
+        if run in self._warned or not self._spool.holds(run):
             return
-        self._told.add(run)
+        self._warned.add(run)
         folder = self._spool.folder / "runs" / run
         try:
             waiting, there = self._spool.state(run), self._there(run)

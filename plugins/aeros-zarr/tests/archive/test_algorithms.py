@@ -61,14 +61,14 @@ def test_the_same_version_once_more_changes_nothing(store, tmp_path):
 )
 def test_a_version_is_never_changed(store, other, wheel):
     store.store_algorithm(algorithm(b"first"), b"first")
-    with pytest.raises(RepositoryError, match=r"my-rule:1.0 is stored already, with another"):
+    with pytest.raises(RepositoryError, match=r"my-rule:1.0 is already stored with different"):
         store.store_algorithm(other, wheel)
     assert store.algorithm("my-rule", "1.0") == (algorithm(b"first"), b"first")
 
 
 @pytest.mark.parametrize("told", [{"sha256": "0" * 64}, {"size": 4}], ids=str)
 def test_a_wheel_that_its_statement_does_not_name_is_not_stored(store, tmp_path, told):
-    with pytest.raises(RepositoryError, match=r"is not the one that its statement names"):
+    with pytest.raises(RepositoryError, match="does not match its statement"):
         store.store_algorithm(replace(algorithm(b"first"), **told), b"first")
     assert not (tmp_path / "store/algorithms").exists()
 
@@ -88,9 +88,9 @@ def test_what_does_not_exist(store, name, version, text):
 
 @pytest.mark.parametrize(("name", "version"), [("../up", "1.0"), ("a", "../1"), ("a", "1+b")])
 def test_names_that_lead_elsewhere(store, tmp_path, name, version):
-    with pytest.raises(ConfigError, match="cannot be the name of a"):
+    with pytest.raises(ConfigError, match="is not a valid name of a"):
         store.algorithm(name, version)
-    with pytest.raises(ConfigError, match="cannot be the name of a"):
+    with pytest.raises(ConfigError, match="is not a valid name of a"):
         store.store_algorithm(algorithm(b"first", version, name), b"first")
     assert [p.name for p in tmp_path.rglob("*.json")] in ([], ["format.json"])
 
@@ -129,7 +129,7 @@ def test_a_bucket_keeps_them_too(s3, tmp_path):
     first = repository(s3, tmp_path / "a")
     for version, wheel in zip(("1.0", "2.0"), (b"first", WHEELS[-1]), strict=True):
         first.store_algorithm(algorithm(wheel, version), wheel)
-    with pytest.raises(RepositoryError, match="is stored already"):
+    with pytest.raises(RepositoryError, match="is already stored"):
         first.store_algorithm(algorithm(b"other"), b"other")
     again = repository(s3, tmp_path / "a")
     assert again.algorithms() == [algorithm(b"first"), algorithm(WHEELS[-1], "2.0")]

@@ -223,7 +223,7 @@ def test_a_repository_that_lost_its_format_is_healed(tmp_path, examples):
     store = examples.store(tmp_path)
     with pytest.raises(ConfigError) as caught:
         store.commit("a", examples.checkpoint(4))
-    assert "aeros models verify --heal writes it again" in caught.value.exists
+    assert "aeros models verify --heal rewrites it" in caught.value.exists
     assert [f for f, what in store.verify().items() if what] == [str(tmp_path / "format.json")]
     store.heal(None, None, [])
     assert (tmp_path / "format.json").read_bytes() == whole

@@ -79,8 +79,7 @@ def test_a_metric_that_nobody_measured_is_told_and_the_run_ends_well(examples, t
 def test_numbers_that_cannot_be(examples, tmp_path, options):
     with pytest.raises(ConfigError) as caught:
         examples.store(tmp_path, **options)
-    numbers = {"keep_last": 0, "keep_best": 0} | options
+    [name] = options
     assert str(caught.value) == (
-        f"repository.keep_last={numbers['keep_last']} repository.keep_best={numbers['keep_best']}"
-        " is not possible\n  exists: numbers from 0; 0 and 0 keep every version"
+        f"repository.{name} must be at least 0, got -1\n  exists: 0 for both keeps every version"
     )

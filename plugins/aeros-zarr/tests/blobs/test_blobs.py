@@ -112,9 +112,9 @@ def test_a_missing_file_is_named(blobs, tmp_path):
 
 @pytest.mark.parametrize("name", ["../../etc", "", "A" * 64, "0" * 63])
 def test_what_is_no_digest_is_neither_read_nor_removed(blobs, name):
-    with pytest.raises(RepositoryError, match="is not the name of a blob"):
+    with pytest.raises(RepositoryError, match="is not the digest of a blob"):
         blobs.get("blobs", name)
-    with pytest.raises(RepositoryError, match="is not the name of a blob"):
+    with pytest.raises(RepositoryError, match="is not the digest of a blob"):
         blobs.remove("blobs", [name])
 
 

@@ -36,7 +36,7 @@ def test_a_damaged_file_is_healed_from_the_same_blob_elsewhere(
     store = examples.store(tmp_path / "store")
     assert store.model("model").parameters.digest == examples.parameters(300).digest
     assert (blob / name).read_bytes() == damaged  # reading writes nothing
-    assert f"blobs/{blob.name}/{name} is damaged, and read from " in caplog.text
+    assert f"blobs/{blob.name}/{name} is damaged and was read from " in caplog.text
     assert f"runs/a/blobs/{blob.name}/{name}; aeros models verify --heal" in caplog.text
     assert len(store.heal(None, None, [])) == 1
     assert (blob / name).read_bytes() == whole
@@ -85,7 +85,7 @@ def test_everything_is_healed_from_a_copy_of_the_repository(examples, tmp_path):
     for file in files:
         flip(file, len(before[file]) // 2)
     marker = str(tmp_path / "store/format.json")
-    assert store.heal(None, None, []) == {marker: "what this version writes"}
+    assert store.heal(None, None, []) == {marker: "the marker of this version"}
     healed = store.heal(None, None, [copy])
     assert {file: file.read_bytes() for file in files} == before
     assert set(healed) <= kept
@@ -120,7 +120,7 @@ def test_another_kind_of_repository_is_refused(examples, tmp_path):
     with pytest.raises(RepositoryError) as caught:
         examples.store(tmp_path).heal(None, None, [object()])
     assert str(caught.value) == (
-        "nothing can be healed from a object\n  exists: repository=zarr, repository=s3"
+        "files cannot be repaired from a object\n  exists: repository=zarr, repository=s3"
     )
 
 

@@ -98,7 +98,7 @@ def test_terabytes_that_are_announced_are_not_made_room_for(tmp_path, kind):
             blobs.get("blobs", made)
     for chunk in (1, 2**20):
         made = again(folder, enlarged(document, 2**40, chunk))
-        with pytest.raises(RepositoryError, match="it has not one sum for each chunk"):
+        with pytest.raises(RepositoryError, match="the number of its checksums is not"):
             blobs.get("blobs", made)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
 
@@ -118,7 +118,7 @@ def test_what_unpacks_to_terabytes_is_not_unpacked(tmp_path):
         sums = [hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.glob("c.*"))]
         attributes = {**document["attributes"], "sha256": sums}
         made = again(folder, {**document, "attributes": attributes})
-        with pytest.raises(RepositoryError, match="does not unpack to the bytes of a chunk"):
+        with pytest.raises(RepositoryError, match="does not decompress to the size of a chunk"):
             blobs.get("blobs", made)
 
 
@@ -128,7 +128,7 @@ def test_other_codecs_are_refused(tmp_path):
         tmp_path / "z", data=DATA, chunks=(1000,), compressors=zarr.codecs.BloscCodec(),
         attributes={"shape": [3000], "dtype": "<f4", "sha256": [3 * "a"] * 3},
     )  # fmt: skip
-    with pytest.raises(ValueError, match="is stored in another way than here"):
+    with pytest.raises(ValueError, match="its dtype or codecs are not supported"):
         parsed((tmp_path / "z" / "zarr.json").read_bytes())
 
 

@@ -135,7 +135,7 @@ def test_an_array_of_objects_is_refused():
         host(np.array([object()]))
     assert str(caught.value) == (
         "an array of dtype object cannot be stored\n"
-        "  exists: arrays of numbers, text, dates and durations can"
+        "  exists: numbers, text, dates and durations can be stored"
     )
 
 

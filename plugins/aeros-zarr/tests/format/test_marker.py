@@ -36,7 +36,7 @@ def test_it_is_healed_without_a_copy(examples, tmp_path, marker):
     whole = marker.read_bytes()
     marker.write_bytes(b"")
     store = examples.store(tmp_path)
-    assert store.heal(None, None, []) == {str(marker): "what this version writes"}
+    assert store.heal(None, None, []) == {str(marker): "the marker of this version"}
     assert marker.read_bytes() == whole
 
 

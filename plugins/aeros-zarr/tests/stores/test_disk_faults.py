@@ -205,7 +205,7 @@ def refused(text, path, reason):
             errno.EPERM,
             "make the folder writable for this user, or repository.path=<another folder>",
         ),
-        (errno.EIO, "look after the disk, or repository.path=<another folder>"),
+        (errno.EIO, "check the disk, or repository.path=<another folder>"),
     ],
 )
 def test_each_kind_of_refusal_has_its_hint(tmp_path, number, hint):

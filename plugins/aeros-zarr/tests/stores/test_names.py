@@ -19,7 +19,7 @@ def test_a_bad_name_says_what_would_do(name, instead):
     with pytest.raises(ConfigError) as caught:
         check("task", name)
     assert str(caught.value) == (
-        f"{name!r} cannot be the name of a task\n"
+        f"{name!r} is not a valid name of a task\n"
         "  exists: up to 128 letters, digits, '.', '_' and '-', a letter or digit first\n"
         f"  next: for instance {instead}"
     )

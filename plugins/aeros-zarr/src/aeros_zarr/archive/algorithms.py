@@ -1,10 +1,10 @@
-"""Algorithms in a store: wheels under signed statements, kept as they came.
+"""Algorithms in a store: wheels with signed statements, stored unchanged.
 
     algorithms/<name>/<version>.json  the statement, its signature, and the blob of the wheel
     blobs/<digest>/                   the wheel, as an array of bytes
 
-A version exists once its manifest does, and is never changed. Signatures are not looked at
-here: a repository need not be trusted by those who install what it delivers.
+A version exists once its manifest does, and is never changed. Signatures are not verified here:
+the node that installs an algorithm verifies them, and need not trust the repository.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Algorithms:
     """The algorithms of a repository; the methods are those of `repository.SupportsAlgorithms`.
 
     Args:
-        store: Where they lie.
-        blobs: Stores and reads arrays.
+        store: The store that holds them.
+        blobs: The blobs of that store.
     """
 
     def __init__(self, store: Store, blobs: Blobs) -> None:
@@ -46,12 +46,12 @@ class Algorithms:
         self._blobs = blobs
 
     def store(self, algorithm: Algorithm, wheel: bytes) -> None:
-        """Store a version; the same once more changes nothing."""
-        said = f"{check('algorithm', algorithm.name)}:{check('version', algorithm.version)}"
+        """Store a version; storing the same version again changes nothing."""
+        label = f"{check('algorithm', algorithm.name)}:{check('version', algorithm.version)}"
         if hashlib.sha256(wheel).hexdigest() != algorithm.sha256 or len(wheel) != algorithm.size:
-            raise RepositoryError(f"the wheel of {said} is not the one that its statement names")
+            raise RepositoryError(f"the wheel of {label} does not match its statement")
         with repository_errors(
-            f"algorithm {said} could not be stored", self._store, needs=len(wheel)
+            f"algorithm {label} could not be stored", self._store, needs=len(wheel)
         ):
             check_new("algorithm", algorithm.name, self._names())
             check_new("version", algorithm.version, self._versions(algorithm.name))
@@ -64,15 +64,15 @@ class Algorithms:
                 "algorithm", data, key
             ):
                 raise RepositoryError(
-                    f"{said} is stored already, with another content or signature",
+                    f"{label} is already stored with different content or signature",
                     exists=spelled("version", self._versions(algorithm.name)),
-                    hint="give what has changed a new version",
+                    hint="publish the changed algorithm under a new version",
                 )
             if not self._store.exists(f"blobs/{blob}/zarr.json"):
                 self._blobs.put("blobs", {"": (array, {})})  # collected meanwhile
 
     def stored(self, name: str | None) -> list[Algorithm]:
-        """Return versions by name and version; a damaged one is logged and left out."""
+        """Return versions sorted by name and version; damaged ones are logged and skipped."""
         with repository_errors("the algorithms could not be read", self._store):
             names = self._names() if name is None else [check("algorithm", name)]
             return [found for each in names for found in self._readable(each)]
@@ -81,7 +81,7 @@ class Algorithms:
         """Return a version and its wheel, verified against the blob's digest.
 
         Raises:
-            RepositoryError: There is no such algorithm or version, or a file is damaged.
+            RepositoryError: The algorithm or version does not exist, or a file is damaged.
         """
         key = _key(check("algorithm", name), check("version", version))
         with repository_errors(f"algorithm {name}:{version} could not be read", self._store):
@@ -98,7 +98,7 @@ class Algorithms:
         return _algorithm(content), np.asarray(vector).tobytes()
 
     def audit(self) -> dict[str, str]:
-        """Read and hash all; return every file and what is wrong with it."""
+        """Read and hash all files; return the defect of each, ``""`` if it is sound."""
         with repository_errors("the algorithms could not be read", self._store):
             found, contents = manifest.audit(self._store, "algorithm", self._keys())
             return found | self._blobs.audit("blobs", {c["wheel"] for c in contents.values()})
@@ -107,7 +107,7 @@ class Algorithms:
         """Return the blobs that versions name.
 
         Raises:
-            RepositoryError: A record is damaged: nobody knows what it names.
+            RepositoryError: A record is damaged, so its blobs are unknown.
         """
         return {self._content(key)["wheel"] for key in self._keys()}
 

@@ -1,4 +1,4 @@
-"""What keeps a repository sound: everything is hashed, healed from copies, and tidied up."""
+"""Verification, repair and garbage collection of a repository."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from aeros_zarr.stores.store import Store
 __all__ = ["Maintenance"]
 
 _LOOKS = 1
-"""How often damage is looked at once more, as others may write and remove meanwhile."""
+"""Repeated checks of damage, as other processes may write and remove files meanwhile."""
 
 _PAUSE = 0.2
 
 
 class Maintenance:
-    """Looks after a store while others use it.
+    """Verification and repair of a store while other processes use it.
 
     Args:
-        store: What is looked after.
+        store: The store.
         blobs: Its blobs.
         marker: Its marker.
         runs: Its runs.
@@ -46,23 +46,26 @@ class Maintenance:
         self._algorithms = algorithms
 
     def verify(self, name: str | None, version: int | str | None) -> dict[str, str]:
-        """Read and hash a version, a whole model, or everything: runs and algorithms, too.
+        """Read and hash a version, a model, or the whole repository with runs and algorithms.
 
-        What is damaged is read once more: others may have removed it meanwhile, with all that
-        named it.
+        Damaged files are read a second time, as another process may have removed them meanwhile.
+
+        Args:
+            name: A model; None for the whole repository.
+            version: One version or tag of it; None for all.
 
         Returns:
-            Every file that was read, and what is wrong with it: ``""`` if nothing is.
+            The defect of every file that was read, ``""`` if it is sound.
 
         Raises:
-            ConfigError: The name cannot be one.
-            RepositoryError: There is no such model, version or tag.
+            ConfigError: The name is invalid.
+            RepositoryError: The model, version or tag does not exist.
         """
         found = self._audit(name, version)
         for _ in range(_LOOKS):
             if not any(found.values()):
                 break
-            time.sleep(_PAUSE)  # what others were about to remove, or to name, is done with
+            time.sleep(_PAUSE)  # let other processes finish removing or naming
             again = self._audit(name, version)
             found = {file: what if found.get(file) else "" for file, what in again.items()}
         return found
@@ -76,26 +79,26 @@ class Maintenance:
     def heal(
         self, name: str | None, version: int | str | None, others: Sequence[Store]
     ) -> dict[str, str]:
-        """Write what is damaged again, from other copies; return ``{file: where from}``.
+        """Repair damaged files from copies; return ``{file: location of the copy}``.
 
-        A file of a blob is found by its digest: in another folder of this store, in what
-        waits for an upload, in a cache, in another store. A record is taken only from the
-        same place in one that is given. What a healed file names comes into sight only then,
-        and may be damaged as well; so this goes on until nothing more can be healed.
+        Copies of a blob's file are found by its digest: in other folders of this store, in the
+        upload spool, in the cache, in other stores. A record is only copied from the same key
+        of one of ``others``. A repaired file may name blobs that are damaged as well, so the
+        repair is repeated until no more files can be repaired.
 
         Args:
-            name: A model; None for everything.
+            name: A model; None for the whole repository.
             version: One version of it; None for all.
             others: Stores that are copies of this one.
 
         Raises:
-            ConfigError: The place is somebody else's.
-            RepositoryError: There is no such version, or the store refuses.
+            ConfigError: The place belongs to another program.
+            RepositoryError: The version does not exist, or the store cannot be written.
         """
         if not self._marker.is_lost():
             self._marker.check()
         healed: dict[str, str] = {}
-        with repository_errors("what is damaged could not be healed", self._store):
+        with repository_errors("damaged files could not be repaired", self._store):
             while True:
                 files = self.verify(name, version)
                 damaged = [file for file, what in files.items() if what and file not in healed]
@@ -106,23 +109,23 @@ class Maintenance:
                 healed |= found
 
     def collect(self, seconds: float) -> dict[str, int]:
-        """Remove blobs that nothing names, and what was left unfinished; others may write.
+        """Remove blobs that no record names, and unfinished writes; other processes may write.
 
         Args:
-            seconds: Age from which a blob may go. It has to be longer than anybody takes
-                from storing a model's arrays to naming them.
+            seconds: Minimum age in seconds of a blob that is removed. It must exceed the time
+                that any process needs from storing a model's arrays to writing its record.
 
         Returns:
-            ``{blob: its bytes}`` of those that are gone.
+            ``{location: bytes}`` of the removed blobs.
 
         Raises:
-            ConfigError: The place is somebody else's.
-            RepositoryError: A record is damaged, so that nobody knows what it names; or
-                the store refuses.
+            ConfigError: The place belongs to another program.
+            RepositoryError: A record is damaged, so its blobs are unknown; or the store cannot
+                be written.
         """
         if not self._marker.check():
             return {}
-        with repository_errors("what nothing names could not be removed", self._store):
+        with repository_errors("unused blobs could not be removed", self._store):
             removed = garbage_collection.collect(self._store, "blobs", self._named, seconds)
             removed |= self._runs.collect(seconds)
             self._models.index()

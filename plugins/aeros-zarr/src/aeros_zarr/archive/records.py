@@ -1,7 +1,7 @@
-"""How runs, rounds and models are said in a manifest, and what of them becomes blobs.
+"""Convert runs, rounds and models to manifests and blobs, and back.
 
-A manifest holds plain data and the digests of blobs; parameters become one blob for each
-dtype, and each array of a state becomes one.
+A manifest holds plain data and the digests of blobs. Parameters are stored as one blob per
+dtype, and each array of a state as a blob of its own.
 """
 
 from __future__ import annotations
@@ -44,28 +44,28 @@ __all__ = [
 ]
 
 Content: TypeAlias = dict[str, Any]
-"""What a manifest says."""
+"""The content of a manifest."""
 
 _BLOB = "$blob"
-_SAMPLES, _NOBODY = "samples", ""
+_SAMPLES, _NO_OWNER = "samples", ""
 
 
 def content_of_run(run: Run) -> Content:
-    """Return what ``run.json`` says."""
+    """Return the content of ``run.json``."""
     return to_record(RunRecord, run)
 
 
 def run_of(content: Content) -> Run:
-    """Read what `content_of_run` wrote."""
+    """Return the run of a `content_of_run`."""
     return from_record(Run, RunRecord, content)
 
 
 def content_of_checkpoint(
     checkpoint: Checkpoint, blobs: Blobs, folder: str, bases: Mapping[str, str]
 ) -> Content:
-    """Store a checkpoint's arrays in this folder and return what its manifest says.
+    """Store a checkpoint's arrays in a folder; return the content of its manifest.
 
-    What the bases, ``{dtype: blob}``, have already is not stored again.
+    Pieces of vectors that the bases, ``{dtype: blob}``, already hold are not stored again.
     """
     states = _states(checkpoint.state)
     named, names = parameter_vectors.put(blobs, folder, checkpoint.parameters, bases, states)
@@ -80,7 +80,7 @@ def content_of_checkpoint(
 
 
 def checkpoint_of(content: Content, blobs: Blobs, folder: str) -> Checkpoint:
-    """Read what `content_of_checkpoint` wrote, verified.
+    """Return the checkpoint of a `content_of_checkpoint`, verified.
 
     Raises:
         RepositoryError: A blob is missing or damaged.
@@ -96,11 +96,11 @@ def checkpoint_of(content: Content, blobs: Blobs, folder: str) -> Checkpoint:
 
 
 def content_of_model(model: Model, blobs: Blobs, folder: str, bases: Mapping[str, str]) -> Content:
-    """Store a model's arrays in this folder and return what its manifest says.
+    """Store a model's arrays in a folder; return the content of its manifest.
 
-    What the bases, ``{dtype: blob}``, have already is not stored again.
+    Pieces of vectors that the bases, ``{dtype: blob}``, already hold are not stored again.
     """
-    states = _states({**model.fitted, _NOBODY: model.samples})
+    states = _states({**model.fitted, _NO_OWNER: model.samples})
     named, names = parameter_vectors.put(blobs, folder, model.parameters, bases, states)
     return to_record(
         ModelRecord,
@@ -119,10 +119,10 @@ def content_of_model(model: Model, blobs: Blobs, folder: str, bases: Mapping[str
 def part_of(
     patterns: Sequence[str], content: Content, blobs: Blobs, folder: str
 ) -> tuple[Layout, Parameters]:
-    """Read the tensors of a model that match one of these patterns, verified.
+    """Read the tensors of a model that match any of these patterns, verified.
 
     Returns:
-        The layout of the whole, and these tensors.
+        The layout of the whole model, and the matching tensors.
 
     Raises:
         RepositoryError: A blob is missing or damaged.
@@ -140,7 +140,7 @@ def part_of(
 
 
 def model_of(name: str, content: Content, blobs: Blobs, folder: str) -> Model:
-    """Read what `content_of_model` wrote, verified.
+    """Return the model of a `content_of_model`, verified.
 
     Raises:
         RepositoryError: A blob is missing or damaged.
@@ -164,7 +164,7 @@ def model_of(name: str, content: Content, blobs: Blobs, folder: str) -> Model:
 
 
 def info_of(name: str, version: int, content: Content, tags: tuple[str, ...]) -> ModelInfo:
-    """Return what is listed of a model, from its manifest."""
+    """Return the listed fields of a model version, from its manifest."""
     parents = tuple(content["parents"])
     return from_record(
         ModelInfo, ModelRecord, content, name=name, version=version, tags=tags, parents=parents
@@ -184,7 +184,7 @@ _Place: TypeAlias = tuple[str, str]
 
 
 def _digest(parameters: Parameters, named: Mapping[str, str], blobs: Blobs, folder: str) -> str:
-    """Return `Parameters.digest`; what was hashed as chunks is not hashed again."""
+    """Return `Parameters.digest`, reusing the hashes of stored chunks."""
     found = hashlib.sha256(parameters.layout.digest.encode())
     for dtype in sorted(named):
         cut = pieces(parameters.vectors[dtype])
@@ -227,7 +227,7 @@ def _named_states(states: Mapping[str, State], names: Mapping[_Place, str]) -> C
 
 
 def _rows(samples: State, names: Mapping[_Place, str]) -> Content:
-    rows: Content = _named_states({_NOBODY: samples}, names)[_NOBODY]
+    rows: Content = _named_states({_NO_OWNER: samples}, names)[_NO_OWNER]
     return rows
 
 
@@ -248,6 +248,6 @@ def _is_array(value: Vector | float | str) -> bool:
         return False
     raise RepositoryError(
         f"a state that holds a {type(value).__name__} cannot be stored",
-        exists="arrays, floats, integers and text can",
+        exists="arrays, floats, integers and text can be stored",
         hint="change what the plugin's state() returns",
     )

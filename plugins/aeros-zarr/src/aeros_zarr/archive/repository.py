@@ -1,4 +1,4 @@
-"""Runs, models and algorithms in any `Store`: the methods of `Repository` and its powers."""
+"""The repository over any `Store`: `Repository` and its optional capabilities."""
 
 from __future__ import annotations
 
@@ -26,19 +26,18 @@ __all__ = ["StoreRepository"]
 
 
 class StoreRepository(ModelArchive):
-    """Keeps runs, rounds and models in a store; see `repository.Repository`.
+    """A repository in a store; implements `repository.Repository`.
 
-    Nothing is written before `begin` or `publish`, so a store that can only be read
-    serves for reading.
+    Nothing is written before `begin` or `publish`, so a read-only store can be read.
 
     Args:
-        store: Where they are kept.
-        compression: How arrays are compressed.
-        keep: Rounds of a run, from the last one back, whose parameters are kept.
-        others: Other stores that may have copies of what is damaged here.
-        rules: Versions of a model that are kept when a run has ended well; None for all.
-        verify: Whether the parameters of a model are hashed when they are read.
-        elsewhere: Returns what to type for a folder below the store.
+        store: The store.
+        compression: Compression of stored arrays.
+        keep: Number of most recent rounds of a run whose parameters are kept, at least 1.
+        others: Other stores that may have copies of damaged files.
+        rules: Rules for the model versions kept after a run finishes; None to keep all.
+        verify: Hash the parameters of a model when they are read.
+        elsewhere: Returns the option to type for a folder below the store.
 
     Raises:
         ConfigError: ``keep`` is below 1.
@@ -51,8 +50,8 @@ class StoreRepository(ModelArchive):
     ) -> None:  # fmt: skip
         if keep < 1:
             raise ConfigError(
-                f"repository.keep={keep} is not possible", exists="at least 1",
-                hint="repository.keep=1 keeps the last round alone",
+                f"repository.keep must be at least 1, got {keep}",
+                hint="repository.keep=1 keeps only the last round",
             )  # fmt: skip
         self._store = store
         self._rules = rules
@@ -65,32 +64,32 @@ class StoreRepository(ModelArchive):
         self._upkeep = Maintenance(store, self._blobs, marker, self._runs, models, self._algorithms)
 
     def begin(self, run: Run) -> None:
-        """Record that a run starts; the same run once more changes nothing.
+        """Record the start of a run; recording the same run again changes nothing.
 
         Raises:
-            ConfigError: The run's id or its task's name cannot name a file.
-            RepositoryError: Another run has this id, or the store refuses.
+            ConfigError: The run's id or its task's name is not a valid file name.
+            RepositoryError: Another run has this id, or the store cannot be written.
         """
         self._marker.set()
         self._runs.begin(run)
 
     def acquire(self, run: str) -> None:
-        """Hold a run until `release`, or until this process ends, however it does.
+        """Lock a run until `release`, or until this process ends, even if it is killed.
 
         Raises:
-            ConfigError: Another process holds it.
-            RepositoryError: The store refuses.
+            ConfigError: Another process holds the run.
+            RepositoryError: The store cannot be written.
         """
         self._locks.acquire(run)
 
     def release(self, run: str) -> None:
-        """Let others hold a run; one that is not held is no fault."""
+        """Release the lock of a run; a run that is not locked is ignored."""
         self._locks.release(run)
 
     def runs(self, task: str | None = None) -> Sequence[Run]:
-        """Return the runs of a task, or all, oldest first.
+        """Return the runs of a task, or all runs, oldest first.
 
-        One whose record is damaged is left out, and a warning logged.
+        A run whose record is damaged is skipped, and a warning logged.
         """
         return self._runs.runs(task)
 
@@ -100,37 +99,38 @@ class StoreRepository(ModelArchive):
         Afterwards the parameters of all but the last ``keep`` rounds are removed.
 
         Raises:
-            RepositoryError: The run never began, a state holds something other than
-                arrays and scalars, or the store refuses: it says what stays readable.
+            RepositoryError: The run does not exist, a state holds something other than arrays
+                and scalars, or the store cannot be written; the error lists the rounds that
+                remain readable.
         """
         self._locks.check(run)
         self._runs.commit(run, checkpoint)
 
     def latest(self, run: str) -> Checkpoint | None:
-        """Return the last round of a run whose every byte verifies; None if it has none.
+        """Return the last undamaged round of a run; None if the run has no rounds.
 
-        A damaged one is passed over for the one before, and a warning logged.
+        A damaged round is skipped in favour of the one before, and a warning logged.
 
         Raises:
-            RepositoryError: The run never began, or all rounds that are kept are damaged.
+            RepositoryError: The run does not exist, or all kept rounds are damaged.
         """
         return self._runs.latest(run)
 
     def history(self, run: str) -> Sequence[Round]:
-        """Return what every committed round of a run did, in order.
+        """Return the reports of all committed rounds of a run, in order.
 
         Raises:
-            RepositoryError: The run never began, or the record of a round is damaged.
+            RepositoryError: The run does not exist, or the record of a round is damaged.
         """
         return self._runs.history(run)
 
     def finish(self, run: str, result: Result) -> None:
-        """Store how a run ended; a later end of the same run replaces it.
+        """Store the result of a run; a later result of the same run replaces it.
 
         Versions of its model that the rules do not keep are then removed.
 
         Raises:
-            RepositoryError: The run never began, or the store refuses.
+            RepositoryError: The run does not exist, or the store cannot be written.
         """
         self._locks.check(run)
         self._runs.finish(run, result)
@@ -139,70 +139,70 @@ class StoreRepository(ModelArchive):
             retire(self, str(name), self._rules)
 
     def result(self, run: str) -> Mapping[str, Any] | None:
-        """Return `Result.to_json` of how a run ended; None if it has not.
+        """Return `Result.to_json` of a run; None if it has not finished.
 
         Raises:
-            RepositoryError: The run never began, or the record is damaged.
+            RepositoryError: The run does not exist, or the record is damaged.
         """
         return self._runs.result(run)
 
     def verify(
         self, name: str | None = None, version: int | str | None = None
     ) -> Mapping[str, str]:
-        """Read and hash a version, a whole model, or everything; see `Maintenance.verify`.
+        """Read and hash a version, a model, or the repository; see `Maintenance.verify`.
 
         Raises:
-            ConfigError: The name cannot be one.
-            RepositoryError: There is no such model, version or tag.
+            ConfigError: The name is invalid.
+            RepositoryError: The model, version or tag does not exist.
         """
         return self._upkeep.verify(name, version)
 
     def heal(
         self, name: str | None, version: int | str | None, others: Sequence[Repository]
     ) -> Mapping[str, str]:
-        """Write what is damaged again, from other copies; see `Maintenance.heal`.
+        """Repair damaged files from copies; see `Maintenance.heal`.
 
         Raises:
-            RepositoryError: There is no such version, one of the others is another kind of
-                repository, or the store refuses.
+            RepositoryError: The version does not exist, one of the others is a different kind
+                of repository, or the store cannot be written.
         """
         return self._upkeep.heal(name, version, [*map(_store_of, others)])
 
     def collect(self, seconds: float) -> Mapping[str, int]:
-        """Remove blobs that nothing names, and what was left unfinished; see `Maintenance.collect`.
+        """Remove blobs that no record names, and unfinished writes; see `Maintenance.collect`.
 
         Raises:
-            RepositoryError: A record is damaged, so that nobody knows what it names; or
-                the store refuses.
+            RepositoryError: A record is damaged, so its blobs are unknown; or the store cannot
+                be written.
         """
         return self._upkeep.collect(seconds)
 
     def store_algorithm(self, algorithm: Algorithm, wheel: bytes) -> None:
-        """Store a version of an algorithm; the same once more changes nothing.
+        """Store a version of an algorithm; storing the same version again changes nothing.
 
         Raises:
-            ConfigError: Its name or its version cannot name a file.
-            RepositoryError: The wheel is not the one that the statement names, this version
-                is there with another content or signature, or the store refuses.
+            ConfigError: Its name or version is not a valid file name.
+            RepositoryError: The wheel does not match the statement, this version is stored
+                with different content or signature, or the store cannot be written.
         """
         self._marker.set()
         self._algorithms.store(algorithm, wheel)
 
     def algorithms(self, name: str | None = None) -> Sequence[Algorithm]:
-        """Return every version of an algorithm, or of all, by name and version.
+        """Return all versions of an algorithm, or of all, sorted by name and version.
 
-        One whose record is damaged is left out, and a warning logged.
+        A version whose record is damaged is skipped, and a warning logged.
         """
         return self._algorithms.stored(name)
 
     def algorithm(self, name: str, version: str) -> tuple[Algorithm, bytes]:
-        """Return a version of an algorithm and its wheel, every byte verified.
+        """Return a version of an algorithm and its wheel, with checksums verified.
 
-        The signature is not looked at; whoever installs it does.
+        The signature is not verified here, but by the node that installs the algorithm.
 
         Raises:
-            ConfigError: What is asked for cannot be a name or a version.
-            RepositoryError: There is no such algorithm or version, or a file is damaged.
+            ConfigError: The name or version is invalid.
+            RepositoryError: The algorithm or version does not exist, or a file is damaged.
         """
         return self._algorithms.get(name, version)
 
@@ -210,7 +210,7 @@ class StoreRepository(ModelArchive):
 def _store_of(repository: Repository) -> Store:
     if not isinstance(repository, StoreRepository):
         raise RepositoryError(
-            f"nothing can be healed from a {type(repository).__name__}",
+            f"files cannot be repaired from a {type(repository).__name__}",
             exists="repository=zarr, repository=s3",
         )
     return repository._store

@@ -1,4 +1,4 @@
-"""Old versions go by rules when a run has ended well: the options ``repository.keep_…``."""
+"""Remove old model versions after a run finishes, as ``repository.keep_…`` options define."""
 
 from __future__ import annotations
 
@@ -17,29 +17,35 @@ _DAY = 24 * 3600.0
 
 
 class Retiring(Repository, SupportsRemoval, SupportsCollection, Protocol):
-    """A repository that can remove versions, and then what they alone named."""
+    """A repository that can remove versions, and then the blobs that no record names."""
 
 
 def rules(keep_last: int, keep_best: int, keep_metric: str) -> Rules | None:
-    """Return what is kept of every model; None if all is.
+    """Return the rules for the versions kept of each model; None if all are kept.
 
     Raises:
         ConfigError: A number is below 0.
     """
-    if keep_last < 0 or keep_best < 0:
-        raise ConfigError(
-            f"repository.keep_last={keep_last} repository.keep_best={keep_best} is not possible",
-            exists="numbers from 0; 0 and 0 keep every version",
-        )
+    for option, number in (("keep_last", keep_last), ("keep_best", keep_best)):
+        if number < 0:
+            raise ConfigError(
+                f"repository.{option} must be at least 0, got {number}",
+                exists="0 for both keeps every version",
+            )
     if not keep_last + keep_best:
         return None
     return Rules(keep_last, keep_best, keep_metric)
 
 
 def retire(repository: Retiring, name: str, kept: Rules) -> None:
-    """Remove the versions of a model that the rules do not keep; what goes wrong is logged.
+    """Remove the versions of a model that the rules do not keep; errors are only logged.
 
-    What a tag points to stays, and what a run may need that has not finished.
+    Tagged versions, and those of unfinished runs, are always kept.
+
+    Args:
+        repository: Repository of the model.
+        name: Name of the model.
+        kept: The rules.
     """
     try:
         infos = repository.models(name)
@@ -47,7 +53,7 @@ def retire(repository: Retiring, name: str, kept: Rules) -> None:
         gone = doomed(infos, kept, needed).get(name, [])
         removed = repository.remove(name, gone) if gone else []
         if removed:
-            _log.info("versions %s of model '%s' are gone", [*removed], name)
+            _log.info("removed versions %s of model '%s'", [*removed], name)
             repository.collect(_DAY)
     except AerosError as error:
         _log.warning("no version of model '%s' was removed: %s", name, error.asked)

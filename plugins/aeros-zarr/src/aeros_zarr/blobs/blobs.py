@@ -1,8 +1,8 @@
-"""Blobs: arrays on disk under the digest of what they hold.
+"""Blobs: arrays stored under the digest of their content.
 
-A blob is a folder that plain zarr opens. Its ``zarr.json`` lists the SHA-256 of each
-chunk file, and its name is the SHA-256 of its ``zarr.json``: whoever knows the name can
-verify every byte. Chunks are hashed and written at the same time, several at once.
+A blob is a folder that plain zarr opens. Its ``zarr.json`` lists the SHA-256 of each chunk
+file, and its name is the SHA-256 of its ``zarr.json``, so the name suffices to verify every
+byte. Several chunks are hashed and written concurrently.
 """
 
 from __future__ import annotations
@@ -45,28 +45,28 @@ __all__ = ["Blobs", "Stored"]
 K = TypeVar("K")
 
 Stored: TypeAlias = tuple[Vector, Mapping[str, Any]]
-"""An array, on whatever device, and the attributes that it is stored with."""
+"""An array on any device, and the attributes to store with it."""
 
 _THREADS = min(4, os.cpu_count() or 1)
 
 _WRITERS = 6
-"""Files that are written at a time: one waits for the disk while others are copied."""
+"""Files written concurrently: one waits for the disk while others are copied."""
 
 _OURS = ("blobs", "pieces", "samples", "sha256")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class Blobs:
-    """Stores arrays as blobs and reads them back, verified.
+    """The blobs of a store: writes arrays, and reads them back verified.
 
     Args:
-        store: Where they lie.
-        compression: How those that are written are compressed.
-        others: Other stores that may have copies of them.
-        verify: Whether the chunks of those that are read are hashed, if they are uncompressed.
+        store: The store that holds them.
+        compression: Compression of blobs that are written.
+        others: Other stores that may have copies.
+        verify: Hash uncompressed chunks when they are read; compressed ones always are.
 
     Attributes:
-        compression: As given.
+        compression: Compression of blobs that are written.
     """
 
     def __init__(
@@ -82,23 +82,27 @@ class Blobs:
         self._fresh: dict[str, Document] = {}  # written last, and perhaps not named yet
 
     def put(self, folder: str, arrays: Mapping[K, Stored]) -> dict[K, str]:
-        """Store arrays in the folder of this key; return ``{name: digest of its blob}``.
+        """Store arrays; return ``{name: digest of its blob}``.
 
-        A blob that is there already stays as it is, unless it is damaged, and counts as
-        written now. All are on stable storage at the end.
+        An existing sound blob is kept, and its time set to now. All blobs are on stable
+        storage at the end.
+
+        Args:
+            folder: Key of the folder.
+            arrays: The arrays and their attributes by name.
 
         Raises:
             RepositoryError: One is an array of Python objects.
-            OSError: The disk refuses; nothing has appeared.
+            OSError: The store cannot be written; no blob has appeared.
         """
         encoded = [encode(host(a), more, self.compression) for a, more in arrays.values()]
         return dict(zip(arrays, self.add(folder, encoded), strict=True))
 
     def document(self, folder: str, digest: str) -> Document:
-        """Return what ``zarr.json`` says, verified.
+        """Return the verified metadata of a blob.
 
         Raises:
-            RepositoryError: It is missing or damaged.
+            RepositoryError: Its ``zarr.json`` is missing or damaged.
         """
         key = f"{_key(folder, digest)}/zarr.json"
         data = self._files.read(key, is_digest(digest))
@@ -108,18 +112,18 @@ class Blobs:
             raise damaged(self._store.location(key), str(error)) from error
 
     def stored(self, folder: str, digest: str) -> Document:
-        """Return the document of a blob that was stored a moment ago, wherever it is now.
+        """Return the metadata of a blob, from memory if this object stored it last.
 
         Raises:
-            RepositoryError: It is another one, which is missing or damaged.
+            RepositoryError: It had to be read, and is missing or damaged.
         """
         return self._fresh.get(digest) or self.document(folder, digest)
 
     def get(self, folder: str, digest: str) -> Stored:
-        """Return a blob of the folder of this key, every byte of it verified.
+        """Return the array and attributes of a blob, verified.
 
         Raises:
-            RepositoryError: A file of it is missing or damaged, or there is no memory for it.
+            RepositoryError: A file is missing or damaged, or there is not enough memory.
         """
         document = self.document(folder, digest)
         attributes = document["attributes"]
@@ -136,15 +140,15 @@ class Blobs:
         return array, {k: v for k, v in attributes.items() if k not in _OURS}
 
     def part(self, folder: str, digest: str, spans: Sequence[Span]) -> list[Array]:
-        """Return some bytes of a vector, every chunk that holds any of them read and verified.
+        """Return byte ranges of a vector; only the chunks that hold them are read and verified.
 
         Args:
             folder: Key of the folder.
-            digest: Of the vector.
-            spans: Where the bytes begin, and where they end.
+            digest: Digest of the vector's blob.
+            spans: Byte ranges ``(start, end)``.
 
         Raises:
-            RepositoryError: A file of it is missing or damaged.
+            RepositoryError: A file is missing or damaged.
         """
         document = self.document(folder, digest)
         with reading(self._store.location(f"{folder}/{digest}/zarr.json")):
@@ -158,14 +162,14 @@ class Blobs:
             return [together([read[b][at, end] for b, at, end in places]) for places in found]
 
     def sums(self, folder: str, digest: str) -> list[str] | None:
-        """Return the SHA-256 of each piece of a vector but the last, if its chunks are these."""
+        """Return the SHA-256 of all pieces of a vector but the last; None if chunks differ."""
         document = self.stored(folder, digest)
         named = document["attributes"]["sha256"][:-1]
         whole = in_pieces(document) and not vector_pieces.sources(document)
         return named if whole and all(isinstance(sha256, str) for sha256 in named) else None
 
     def audit(self, folder: str, digests: Iterable[str]) -> dict[str, str]:
-        """Read and hash blobs; return every file and what is wrong with it, if anything."""
+        """Read and hash blobs; return the defect of every file, ``""`` if it is sound."""
         found: dict[str, str] = {}
         sums: dict[str, Sum] = {}
         for key in (_key(folder, digest) for digest in sorted(set(digests))):
@@ -175,7 +179,7 @@ class Blobs:
                 continue
             try:
                 named = self.document(folder, key.rpartition("/")[2])["attributes"]["sha256"]
-            except RepositoryError as error:  # removed since it was looked at
+            except RepositoryError as error:  # removed meanwhile
                 found[file] = error.asked
             else:
                 sums |= {f"{key}/c.{n}": digest for n, digest in enumerate(named)}
@@ -184,14 +188,14 @@ class Blobs:
         return {self._store.location(key): what for key, what in found.items()}
 
     def heal(self, key: str, others: Sequence[Store]) -> str:
-        """Write a damaged file again from another copy; return where that is, if anywhere.
+        """Replace a damaged file by a copy; return the location of the copy, ``""`` if none.
 
         Args:
             key: ``<folder>/<digest>/<name>``.
-            others: More stores that may have it.
+            others: More stores that may have a copy.
 
         Raises:
-            OSError: The store refuses.
+            OSError: The store cannot be written.
         """
         folder, digest, name = key.rsplit("/", 2)
         if name == "zarr.json":
@@ -206,12 +210,12 @@ class Blobs:
         self._store.remove(*(_key(folder, digest) for digest in digests))
 
     def lacks(self, folder: str, digests: Iterable[str]) -> bool:
-        """Tell whether one of these blobs is not there: collected before it was named."""
+        """Return whether any of these blobs is missing: collected before a record named it."""
         keys = [f"{_key(folder, digest)}/zarr.json" for digest in digests]
         return not all(map(self._store.exists, keys))
 
     def usable(self, folder: str, digest: str) -> int | None:
-        """Return the bytes of a blob's array, which counts as written now; None if damaged.
+        """Set a blob's time to now; return its array's size in bytes, None if damaged.
 
         Chunks are read and hashed unless this object has written or verified them, or the
         store is remote.
@@ -264,7 +268,7 @@ class Blobs:
         return dict(zip(spans, parts, strict=True))
 
     def _bytes(self, folder: str, owner: str, digest: str) -> Array:
-        """Return the bytes of the array of a blob, or of the owner where no other is named."""
+        """Return the bytes of a blob's array; an empty digest means the owner."""
         digest = digest or owner
         document = self.document(folder, digest)
         return self._chunks.whole(_key(folder, digest), document).view(np.uint8)
@@ -272,14 +276,14 @@ class Blobs:
 
 def _key(folder: str, digest: str) -> str:
     if not _DIGEST.fullmatch(digest):
-        raise RepositoryError(f"{digest!r} in {folder} is not the name of a blob")
+        raise RepositoryError(f"{digest!r} in {folder} is not the digest of a blob")
     return f"{folder}/{digest}"
 
 
 def _blob(
     stage: Path, array: Encoded, each: Callable[..., Iterable[Sum]], write: Callable[..., None]
 ) -> tuple[str, Document]:
-    """Write the files of a blob while they are hashed; return its digest and document."""
+    """Write and hash the files of a blob concurrently; return its digest and metadata."""
     for n, chunk in enumerate(array.chunks):
         write(stage / f"c.{n}", *(buffer for part in chunk for buffer in part))
     attributes = {**array.document["attributes"], "sha256": list(each(of_chunk, array.chunks))}

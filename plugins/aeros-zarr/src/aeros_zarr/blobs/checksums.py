@@ -1,4 +1,4 @@
-"""The sums of chunk files: SHA-256 of the file, or of each of the parts it consists of."""
+"""Checksums of chunk files: SHA-256 of the whole file, or of each of its parts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aeros_zarr.stores.store import Readable
 __all__ = ["Sum", "copied", "is_of", "of_chunk", "sha256"]
 
 _PIECE = 2**18
-"""Bytes that are read at once; they fit into the cache of a core."""
+"""Bytes read at a time; they fit into the cache of a core."""
 
 Sum: TypeAlias = str | list[list[Any]]
 """SHA-256 of a chunk file, or ``[length, SHA-256]`` of each of its parts."""
@@ -27,16 +27,16 @@ def of_chunk(chunk: Sequence[Part]) -> Sum:
 
 
 def copied(file: Readable, named: Sum | None, into: memoryview, nbytes: int) -> bool:
-    """Read a file to where it goes; tell whether it has so many bytes, and is what its sum says.
+    """Read a file into a buffer; return whether its length and checksum match.
 
-    Every piece is hashed and moved on while it lies in the cache of the core that has read it:
-    the system copies much faster into a small buffer that is warm than into a large cold one.
+    Each piece is hashed and copied while it is in the CPU cache: the system copies much faster
+    into a small warm buffer than into a large cold one.
 
     Args:
-        file: The file, from its begin on.
-        named: Its sum; None to read it unverified.
-        into: Takes its bytes; those behind its end are padding.
-        nbytes: Bytes of the file.
+        file: The file, at its beginning.
+        named: Its checksum; None to read it unverified.
+        into: Destination; file bytes beyond its end are padding and dropped.
+        nbytes: Expected bytes of the file.
     """
     parts: list[Any] = named if isinstance(named, list) else [(nbytes, named)]
     buffer = memoryview(bytearray(min(_PIECE, nbytes)))
@@ -59,7 +59,7 @@ def copied(file: Readable, named: Sum | None, into: memoryview, nbytes: int) -> 
 
 
 def sha256(parts: Iterable[bytes | bytearray | memoryview]) -> str:
-    """Return the SHA-256 of buffers, one behind the other."""
+    """Return the SHA-256 of concatenated buffers."""
     sha = hashlib.sha256()
     for part in parts:
         sha.update(part)
@@ -67,7 +67,7 @@ def sha256(parts: Iterable[bytes | bytearray | memoryview]) -> str:
 
 
 def is_of(file: Readable, named: Sum) -> bool:
-    """Tell whether a sum is that of what is left of a file."""
+    """Return whether the rest of a file has a checksum."""
     buffer = memoryview(bytearray(2**20))
     if isinstance(named, str):
         sha = hashlib.sha256()

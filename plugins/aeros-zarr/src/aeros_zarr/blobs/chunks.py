@@ -1,4 +1,4 @@
-"""Chunks of a blob's array: all of them read side by side, or those that are asked for."""
+"""Read the chunks of a blob's array concurrently: all, or those of given byte ranges."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from aeros_zarr.format.array_metadata import Document, alone, chunk_nbytes, empt
 __all__ = ["Chunks", "Span", "together"]
 
 Span: TypeAlias = tuple[int, int]
-"""Some bytes of an array: the first, and the one behind the last."""
+"""A byte range of an array: start and end, the end excluded."""
 
 
 class Chunks:
-    """Reads the chunk files of blobs.
+    """Reader of the chunk files of blobs.
 
     Args:
-        files: Reads one of them.
-        at_once: How many are best read at the same time.
-        verify: Whether they are hashed, if they are uncompressed.
+        files: Reads single files.
+        at_once: Number of files to read concurrently.
+        verify: Hash uncompressed chunks; compressed ones always are.
     """
 
     def __init__(self, files: Files, at_once: int, *, verify: bool) -> None:
@@ -37,7 +37,7 @@ class Chunks:
 
         Raises:
             RepositoryError: A file is missing or damaged.
-            MemoryError: There is no room for it.
+            MemoryError: There is not enough memory.
         """
         sums = document["attributes"]["sha256"]
         if not is_plain(document):
@@ -53,7 +53,7 @@ class Chunks:
         return flat
 
     def parts(self, key: str, document: Document, spans: Sequence[Span]) -> list[Array]:
-        """Return some bytes of the array of the blob at a key; other chunks are not read.
+        """Return byte ranges of the array of the blob at a key; other chunks are not read.
 
         Raises:
             RepositoryError: A file is missing or damaged.
@@ -69,7 +69,7 @@ class Chunks:
         return [_joined(read, step, span) for span in spans]
 
     def _chunk(self, key: str, document: Document, n: int) -> Array:
-        """Return the bytes of a chunk, with whatever fills up the last one."""
+        """Return the bytes of a chunk, including padding."""
         one = alone(document, n)
         [named] = one["attributes"]["sha256"]
         if not is_plain(document):
@@ -88,12 +88,12 @@ class Chunks:
 
 
 def together(parts: Sequence[Array]) -> Array:
-    """Return bytes that lie in several arrays as one; of a single one they are not copied."""
+    """Concatenate byte arrays; a single one is returned without a copy."""
     return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, np.uint8), *parts])
 
 
 def _touched(span: Span, step: int) -> range:
-    """Return the numbers of the chunks, each of so many bytes, that hold some of a span."""
+    """Return the numbers of the chunks of ``step`` bytes that overlap a span."""
     start, end = span
     return range(start // step, -(-end // step) if start < end else start // step)
 

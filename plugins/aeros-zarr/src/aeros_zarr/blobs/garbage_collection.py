@@ -1,10 +1,10 @@
-"""What nothing names is removed, while others write, and whatever their clocks say.
+"""Remove blobs that no record names, safely while other processes write.
 
-A blob that somebody is about to name is a young one: it was just written or touched. And
-where clocks jump: what is to go is first hidden, then what is named is read once more. Who
-names a blob before it is hidden finds it back; who looks for it after having named it, as
-writers do, learns that it is gone and stores it again. Readers find what is hidden, and the
-next collection brings back what one has hidden that was killed.
+Only blobs older than a limit are removed, as a writer has just written or touched a blob that it
+is about to name. As clocks may jump, a blob is first hidden, then the records are read once
+more: a blob named in the meantime is restored. A writer checks its blobs after naming them, and
+stores a missing one again. Readers also find hidden blobs, and the next collection restores
+those that a killed collection left hidden.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from aeros_zarr.stores.store import Store
 __all__ = ["Named", "collect"]
 
 Named: TypeAlias = Callable[[], Set[str]]
-"""Returns the digests that records name now."""
+"""Returns the digests that records name at the time of the call."""
 
 
 def collect(store: Store, folder: str, named: Named, seconds: float) -> dict[str, int]:
-    """Remove blobs of a folder that nothing names; return ``{blob: bytes}``.
+    """Remove blobs of a folder that no record names; return ``{location: bytes}``.
 
     Args:
-        store: Where they lie.
+        store: The store that holds them.
         folder: Key of the folder.
-        named: Tells what is named.
-        seconds: Age from which a blob may go.
+        named: Returns the digests that records name.
+        seconds: Minimum age in seconds of a blob that is removed.
 
     Raises:
-        RepositoryError: A record is damaged, so that nobody knows what it names; nothing goes.
-        OSError: The store refuses.
+        RepositoryError: A record is damaged, so its blobs are unknown; nothing is removed.
+        OSError: The store cannot be read or written.
     """
     _reappear(store)
     before = store.now() - seconds
@@ -47,9 +47,9 @@ def collect(store: Store, folder: str, named: Named, seconds: float) -> dict[str
 
 
 def _is_ours(store: Store, folder: str, digest: str) -> bool:
-    """Tell whether a folder is a blob: its name is the SHA-256 of its ``zarr.json``.
+    """Return whether a folder is a blob: its name is the SHA-256 of its ``zarr.json``.
 
-    In a bucket it may also be what a killed process has uploaded of one.
+    In a bucket it may also be a partial upload of a killed process.
     """
     try:
         return sha256([store.read(f"{folder}/{digest}/{HEAD}")]) == digest
@@ -58,13 +58,13 @@ def _is_ours(store: Store, folder: str, digest: str) -> bool:
 
 
 def _reappear(store: Store) -> None:
-    """Bring back what a collection has hidden that was killed."""
+    """Restore blobs that a killed collection left hidden."""
     for name in filter(is_hidden, store.folders("tmp")):
         store.bring_back(shown(name))
 
 
 def _unnamed(store: Store, folder: str, aside: Set[str], named: Named) -> Set[str]:
-    """Bring back what is named by now; return what stays hidden."""
+    """Restore hidden blobs that records name by now; return the others."""
     gone: Set[str] = set()
     try:
         gone = aside - named() if aside else gone

@@ -1,7 +1,7 @@
-"""Other copies of a damaged file: what a store has of it elsewhere, and what others have.
+"""Find copies of a damaged file, in the same store and in others.
 
-A file of a blob is a copy if its bytes have the sums that the blob names, wherever they were
-found. A record is one if it verifies, and lies at the same key of a store that is a copy.
+A copy of a blob's file may lie anywhere, as its bytes are verified by the checksums of the blob.
+A copy of a record must be a valid record at the same key of another store.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ __all__ = ["of_blob", "record"]
 
 
 def of_blob(stores: Sequence[Store], key: str) -> Iterator[tuple[str, bytes]]:
-    """Yield the files of stores that should be this file of a blob: place and bytes.
+    """Yield candidate copies of a file of a blob: location and unverified bytes.
 
-    A blob is the same under its digest in every folder: among the models' blobs, and in
-    those of every run. The first one may also have it in its cache, or hidden.
+    The same digest means the same content in every folder: among the blobs of models and of
+    every run. The first store may also have a copy in its cache, or hidden.
 
     Args:
-        stores: Where to look; the first one is where ``key`` is damaged.
+        stores: The stores to search; the first one is that of the damaged file.
         key: ``<folder>/<digest>/<name>``.
     """
     digest, name = key.split("/")[-2:]
@@ -42,7 +42,7 @@ def of_blob(stores: Sequence[Store], key: str) -> Iterator[tuple[str, bytes]]:
 
 
 def record(stores: Sequence[Store], key: str) -> tuple[str, bytes] | None:
-    """Return place and bytes of a record that verifies at this key of one of these stores."""
+    """Return location and bytes of the first valid record at this key of these stores."""
     for store in stores:
         with suppress(OSError, ValueError, LookupError, TypeError, RepositoryError):
             data = store.read(key)

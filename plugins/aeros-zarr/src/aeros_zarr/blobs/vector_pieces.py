@@ -1,13 +1,13 @@
-"""Which pieces of a vector are stored already: layers that a round did not change.
+"""Delta storage: find and reuse stored pieces of a vector, such as layers a round left unchanged.
 
-A vector is cut where its tensors begin and end (runs of small ones are one piece), and
-where the chunk files of an array of its length end. A stored vector says of each piece its
-SHA-256, in which blob it lies, and where. The next one that has the same layout stores only
-the pieces that differ, and names the blobs that hold the others.
+A vector is split at the borders of its tensors (adjacent small tensors form one piece) and at
+the ends of its chunk files. A stored vector lists the SHA-256 and location (blob and offset) of
+each piece. The next vector of the same layout stores only the pieces that differ, and refers to
+the blobs that hold the others.
 
-To hash everything before anything is written would cost a third of the speed, where mostly
-everything has changed. So each piece has a *sample*, a checksum of 256 of its bytes: where
-it differs the piece has changed; where it does not, the SHA-256 tells.
+Hashing everything before writing would cost a third of the speed when nearly all pieces have
+changed. So each piece has a *sample*, a checksum of 256 of its bytes: if it differs, the piece
+has changed; if it is equal, the SHA-256 is compared.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ __all__ = [
     "worthwhile",
 ]
 
-_SMALL = 4096  # a page: less than that is not written by itself
+_SMALL = 4096  # a page: smaller pieces are merged
 _SAMPLED = 256
 _INLINE = 2**20
-_LIVE = 2  # a blob is used on while at least this part, one half, of it is
+_LIVE = 2  # a blob is reused while at least 1/2 of it is in use
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +51,11 @@ class VectorPiece:
     """A piece of a stored vector.
 
     Args:
-        nbytes: Its length.
-        sha256: Of its bytes.
-        sample: See `sample`.
-        blob: The blob that holds it; ``""`` for the one that says so.
-        at: Byte of that blob's array at which it begins.
+        nbytes: Its length in bytes.
+        sha256: SHA-256 of its bytes.
+        sample: Its `sample` checksum.
+        blob: Digest of the blob that holds it; ``""`` for the vector's own blob.
+        at: Byte offset in that blob's array.
     """
 
     nbytes: int
@@ -66,7 +66,7 @@ class VectorPiece:
 
 
 def borders(layout: Layout, dtype: str) -> list[int]:
-    """Return the elements of a vector at which it is cut: the edges of its tensors."""
+    """Return the indices of the elements at which a vector is split: its tensors' borders."""
     width = np.dtype(dtype).itemsize
     edges = [0]
     for start, size in sorted((t.offset, t.size) for t in layout.tensors if t.dtype == dtype):
@@ -78,7 +78,7 @@ def borders(layout: Layout, dtype: str) -> list[int]:
 
 
 def sample(piece: memoryview) -> int:
-    """Return a checksum of some bytes of a piece, which lie evenly in it."""
+    """Return the CRC-32 of evenly spaced bytes of a piece."""
     return zlib.crc32(piece[:: max(1, len(piece) // _SAMPLED)].tobytes())
 
 
@@ -88,7 +88,7 @@ def samples(chunks: Sequence[Sequence[memoryview]]) -> list[list[list[int]]]:
 
 
 def table(document: Document) -> list[VectorPiece]:
-    """Return the pieces of a stored vector; none if it was stored in format 1."""
+    """Return the pieces of a stored vector; an empty list for vectors of format 1."""
     attributes = document["attributes"]
     if "pieces" in attributes:
         blobs = attributes["blobs"]
@@ -98,8 +98,8 @@ def table(document: Document) -> list[VectorPiece]:
         ]
     found: list[VectorPiece] = []
     at = 0
-    for said, taken in zip(attributes["sha256"], attributes.get("samples", ()), strict=False):
-        parts = said if isinstance(said, list) else [[taken[0][0], said]]
+    for named, taken in zip(attributes["sha256"], attributes.get("samples", ()), strict=False):
+        parts = named if isinstance(named, list) else [[taken[0][0], named]]
         for (nbytes, sha256), (_, checksum) in zip(parts, taken, strict=False):
             found.append(VectorPiece(nbytes, sha256, checksum, "", at))
             at += nbytes
@@ -112,7 +112,7 @@ def sources(document: Document) -> list[str]:
 
 
 def unchanged(pieces: Sequence[memoryview], base: Sequence[VectorPiece]) -> dict[int, VectorPiece]:
-    """Return which of these pieces are those of a stored vector, by position."""
+    """Return the stored pieces that equal these pieces, by position."""
     if [len(piece) for piece in pieces] != [piece.nbytes for piece in base]:
         return {}
     likely = [n for n, piece in enumerate(pieces) if sample(piece) == base[n].sample]
@@ -123,11 +123,11 @@ def unchanged(pieces: Sequence[memoryview], base: Sequence[VectorPiece]) -> dict
 def worthwhile(
     reused: Mapping[int, VectorPiece], nbytes: Callable[[str], int | None]
 ) -> dict[int, VectorPiece]:
-    """Return what may be reused: pieces of blobs at least half of which is in use.
+    """Return the pieces to reuse: those of blobs of which at least half is in use.
 
     Args:
-        reused: The pieces, by position.
-        nbytes: Returns the length of a blob's array; None if it is not to be relied on.
+        reused: The equal pieces, by position.
+        nbytes: Returns the size of a blob's array in bytes; None if it is damaged.
     """
     live: defaultdict[str, int] = defaultdict(int)
     for piece in reused.values():
@@ -140,9 +140,9 @@ def worthwhile(
 def described(
     pieces: Sequence[memoryview], reused: Mapping[int, VectorPiece]
 ) -> dict[str, list[Any]]:
-    """Return what a blob says of the pieces of a vector: where each lies.
+    """Return the attributes of a blob that locate the pieces of its vector.
 
-    Those that are not reused lie one behind the other in the blob itself.
+    Pieces that are not reused are concatenated in the blob itself.
     """
     fresh = [n for n in range(len(pieces)) if n not in reused]
     sums = dict(zip(fresh, hashed([pieces[n] for n in fresh]), strict=True))
@@ -159,14 +159,14 @@ def described(
 
 
 def joined(pieces: Sequence[VectorPiece], read: Callable[[str], Array]) -> Array:
-    """Return a vector's bytes, put together from the blobs that hold its pieces.
+    """Assemble the bytes of a vector from the blobs that hold its pieces.
 
     Args:
-        pieces: All of it, in order.
-        read: Returns the bytes of a blob's array, to be kept and changed.
+        pieces: All pieces, in order.
+        read: Returns the bytes of a blob's array, as a new array that may be modified.
 
     Raises:
-        ValueError: A blob's array ends before a piece of it does.
+        ValueError: A piece exceeds the array of its blob.
     """
     total = sum(piece.nbytes for piece in pieces)
     ends = np.cumsum([piece.nbytes for piece in pieces]).tolist()
@@ -176,7 +176,7 @@ def joined(pieces: Sequence[VectorPiece], read: Callable[[str], Array]) -> Array
         held = read(blob)
         mine = [(start, piece) for start, piece in placed if piece.blob == blob]
         if any(piece.at + piece.nbytes > held.nbytes for _, piece in mine):
-            raise ValueError("it names a piece that is not there")
+            raise ValueError("a piece exceeds the array of its blob")
         if out is None and held.nbytes == total and all(start == p.at for start, p in mine):
             out = held
             continue
@@ -187,16 +187,15 @@ def joined(pieces: Sequence[VectorPiece], read: Callable[[str], Array]) -> Array
 
 
 def lying(document: Document, start: int, end: int) -> list[tuple[str, int, int]]:
-    """Return where some bytes of a stored vector lie, in order.
+    """Return the locations of a byte range of a stored vector, in order.
 
     Args:
-        document: Of the vector.
-        start: The first byte that is asked for.
-        end: The byte behind the last.
+        document: Metadata of the vector.
+        start: First byte of the range.
+        end: End of the range, excluded.
 
     Returns:
-        The blob, ``""`` for the vector's own; the first byte of that blob's array, and the
-        one behind the last.
+        Tuples of blob (``""`` for the vector's own), start and end in that blob's array.
     """
     if not sources(document):
         return [("", start, end)]
@@ -215,7 +214,7 @@ def _held(pieces: Sequence[VectorPiece], blob: str) -> int:
 
 
 def hashed(pieces: Sequence[memoryview]) -> list[str]:
-    """Return the SHA-256 of each piece; large ones side by side."""
+    """Return the SHA-256 of each piece; large amounts are hashed concurrently."""
     if sum(map(len, pieces)) < _INLINE:
         return [_sha256(piece) for piece in pieces]
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:

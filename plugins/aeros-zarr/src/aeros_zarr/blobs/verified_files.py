@@ -1,4 +1,4 @@
-"""Files of blobs: read and verified, and read from another copy where they are damaged."""
+"""Read and verify the files of blobs; fall back to copies of damaged files."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ __all__ = ["Check", "Files", "is_digest"]
 _log = logging.getLogger(__name__)
 
 Check: TypeAlias = Callable[[bytes], bool]
-"""Tells whether bytes are what a file has to hold."""
+"""Returns whether bytes are the expected content of a file."""
 
 
 class Files:
-    """Reads the files of blobs.
+    """Reader of the files of blobs.
 
     Args:
-        store: Where they lie.
-        others: Other stores that may have copies of them.
+        store: The store that holds them.
+        others: Other stores that may have copies.
     """
 
     def __init__(self, store: Store, others: Sequence[Store]) -> None:
@@ -34,7 +34,7 @@ class Files:
         self._others = others
 
     def read(self, key: str, check: Check) -> bytes:
-        """Return a whole file.
+        """Return the content of a file.
 
         Raises:
             RepositoryError: It is missing or damaged, and there is no other copy.
@@ -56,14 +56,14 @@ class Files:
     def fill(
         self, key: str, named: Sum, data: memoryview, padding: int, *, verify: bool = True
     ) -> None:
-        """Read a chunk file to where it goes; its last bytes are padding.
+        """Read a chunk file into a buffer; its last bytes are padding.
 
         Args:
-            key: The file.
-            named: Its sum.
-            data: Takes what is not padding.
-            padding: Bytes of padding.
-            verify: Whether to hash it; without, only another length is found.
+            key: Key of the file.
+            named: Its checksum.
+            data: Destination of the bytes before the padding.
+            padding: Number of bytes of padding.
+            verify: Hash the file; without it only its length is checked.
 
         Raises:
             RepositoryError: It is missing or damaged, and there is no other copy.
@@ -83,7 +83,7 @@ class Files:
         data[:] = whole[: len(data)]
 
     def wrong(self, key: str, named: Sum) -> str:
-        """Return what is wrong with a file as it is stored, not cached; ``""`` if nothing is."""
+        """Return the defect of a stored file, bypassing the cache; ``""`` if it is sound."""
         try:
             with self._store.open(key, cached=False) as file:
                 return "" if is_of(file, named) else said(self._changed(key))
@@ -91,10 +91,10 @@ class Files:
             return "it is missing"
 
     def heal(self, key: str, check: Check, others: Sequence[Store]) -> str:
-        """Write a file again from another copy; return where that is, ``""`` if there is none.
+        """Replace a file by a copy; return the location of the copy, ``""`` if there is none.
 
         Raises:
-            OSError: The store refuses.
+            OSError: The store cannot be written.
         """
         for place, data in replicas.of_blob([self._store, *self._others, *others], key):
             if check(data):
@@ -103,11 +103,11 @@ class Files:
         return ""
 
     def _copy(self, key: str, check: Check, missing: OSError | None) -> bytes:
-        """Return another copy of a file; reading writes nothing, so the file stays as it is."""
+        """Return a copy of a file from elsewhere; the damaged file itself is not changed."""
         for place, data in replicas.of_blob([self._store, *self._others], key):
             if check(data):
                 _log.warning(
-                    "%s is %s, and read from %s; aeros models verify --heal writes it again",
+                    "%s is %s and was read from %s; aeros models verify --heal rewrites it",
                     key, "missing" if missing else "damaged", place,
                 )  # fmt: skip
                 return data
@@ -120,5 +120,5 @@ class Files:
 
 
 def is_digest(digest: str) -> Check:
-    """Return the check of a file whose SHA-256 is known."""
+    """Return a check of the SHA-256 of a file."""
     return lambda data: sha256([data]) == digest

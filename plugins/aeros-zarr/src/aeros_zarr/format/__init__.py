@@ -1,7 +1,7 @@
-"""The bytes of the repository: manifests, zarr arrays, the format's marker.
+"""File formats of the repository: manifests, zarr arrays, the format marker.
 
-Begin with `manifest`, the JSON that makes a record visible, and `arrays`, the zarr v3 form.
-`record_schemas` validates what was read.
+Begin with `manifest`, the JSON file of a record, and `arrays`, the zarr v3 encoding.
+`record_schemas` defines the fields of records.
 
-Places do not belong here, see `aeros_zarr.stores`.
+Keys and locations do not belong here, see `aeros_zarr.stores`.
 """

@@ -1,8 +1,8 @@
-"""``zarr.json``: what it says of an array, and how to go by that.
+"""Parse and validate ``zarr.json``, the metadata of a stored array.
 
-Nothing of it is believed before it was looked at as a whole: how long the array is, how many
-chunk files it has, what is in them, and that all of this agrees. So nobody makes room for an
-array that is not there.
+Before any memory is allocated, the length of the array, the number and size of its chunk files
+and their checksums are checked for consistency, so damaged metadata cannot cause a large
+allocation.
 
 Specification: https://zarr-specs.readthedocs.io/en/latest/v3/core/index.html
 """
@@ -49,13 +49,13 @@ _BITS = {
 }
 
 DTYPES = {"bool", *(f"{kind}{n}" for kind, bits in _BITS.items() for n in bits)}
-"""What zarr calls dtypes that numpy has too, each by the same name."""
+"""Dtypes that zarr and numpy have in common, under the same names."""
 
 STORABLE = "biufcSUMm"
-"""Kinds of numpy's dtypes that are stored; of others their bytes are."""
+"""Kinds of numpy dtypes (``dtype.kind``) that can be stored."""
 
 _DTYPE = re.compile(rf"[<|][{STORABLE}]\d+(\[\w+\])?", re.ASCII)
-"""What numpy calls ``dtype.str``; it knows dtypes by other names, too, some of them no more."""
+"""Form of numpy's ``dtype.str``; other spellings, some of them deprecated, are rejected."""
 
 
 class _Chunks(Struct):
@@ -83,7 +83,7 @@ class _Attributes(Struct):
 
 
 class _Metadata(Struct):
-    """What a ``zarr.json`` has to hold."""
+    """Required fields of a ``zarr.json``."""
 
     zarr_format: int
     shape: list[int]
@@ -97,10 +97,10 @@ _CODECS = (["bytes"], ["bytes", "zstd"])
 
 
 def parsed(data: bytes) -> Document:
-    """Return what a ``zarr.json`` says.
+    """Return the validated content of a ``zarr.json``.
 
     Raises:
-        ValueError: It is none of an array as it is stored here.
+        ValueError: It does not describe an array as this package stores it.
     """
     try:
         document: Document = decode(data)
@@ -112,43 +112,43 @@ def parsed(data: bytes) -> Document:
     if len(length) != 1 or len(chunk) != 1 or length[0] < 0 or chunk[0] < 1:
         raise ValueError("its array is not flat")
     if document["data_type"] not in DTYPES or not _is_little(document["codecs"]):
-        raise ValueError("its array is stored in another way than here")
+        raise ValueError("its dtype or codecs are not supported")
     if len(attributes["sha256"]) != -(-length[0] // chunk[0]):
-        raise ValueError("it has not one sum for each chunk")
-    for said in attributes["sha256"]:
-        _check_sum(said, chunk_nbytes(document), plain=is_plain(document))
+        raise ValueError("the number of its checksums is not the number of its chunks")
+    for checksum in attributes["sha256"]:
+        _check_sum(checksum, chunk_nbytes(document), plain=is_plain(document))
     _check_array(flat_nbytes(document), attributes)
     _check_pieces(attributes)
     return document
 
 
 def chunk_nbytes(document: Document) -> int:
-    """Return the bytes of an unpacked chunk; what fills up the last one is counted, too."""
+    """Return the bytes of a decompressed chunk, including padding of the last one."""
     return _chunk_length(document) * np.dtype(document["data_type"]).itemsize
 
 
 def alone(document: Document, n: int) -> Document:
-    """Return the document of an array that is one chunk of another, the whole of its file.
+    """Return the document of an array that consists of the n-th chunk of another.
 
     Raises:
-        ValueError: The other has fewer chunks.
+        ValueError: The other array has fewer chunks.
     """
     sums = document["attributes"]["sha256"][n : n + 1]
     if not sums:
-        raise ValueError("its array ends too early")
+        raise ValueError("its array has fewer chunks")
     attributes = {**document["attributes"], "sha256": sums}
     return {**document, "shape": [_chunk_length(document)], "attributes": attributes}
 
 
 def empty(document: Document) -> tuple[Array, list[tuple[memoryview, int]]]:
-    """Return an uninitialised flat array, and where each plain chunk of it belongs.
+    """Return an uninitialised flat array and a view of it for each uncompressed chunk.
 
     Returns:
-        The array, and for each chunk file the bytes of the array that it holds and the
-        number of bytes of padding that follow them in the file.
+        The array, shape ``(elements,)``, and for each chunk file a view of the bytes that it
+        holds and the number of padding bytes that follow them in the file.
 
     Raises:
-        MemoryError: There is no room for it.
+        MemoryError: There is not enough memory.
     """
     flat = np.empty(document["shape"], dtype=document["data_type"])
     data, step = flat.view(np.uint8).data, chunk_nbytes(document)
@@ -157,32 +157,36 @@ def empty(document: Document) -> tuple[Array, list[tuple[memoryview, int]]]:
 
 
 def flat_nbytes(document: Document) -> int:
-    """Return the bytes of an array."""
+    """Return the number of bytes of an array."""
     return int(document["shape"][0]) * np.dtype(document["data_type"]).itemsize
 
 
 def is_plain(document: Document) -> bool:
-    """Tell whether chunk files hold the array's bytes as they are."""
+    """Return whether the chunk files are uncompressed."""
     return [codec["name"] for codec in document["codecs"]] == ["bytes"]
 
 
 def in_pieces(document: Document) -> bool:
-    """Tell whether chunks, but for padding, are the pieces that parameters are hashed in."""
+    """Return whether the chunks, apart from padding, equal the pieces of a parameter digest."""
     return is_plain(document) and chunk_nbytes(document) == PIECE
 
 
 def restore(flat: Array, document: Document) -> Array:
-    """Return a flat array in the shape and dtype that it had when it was encoded."""
+    """Return a flat array in its original shape and dtype."""
     attributes = document["attributes"]
     array: Array = flat.view(attributes["dtype"]).reshape(attributes["shape"])
     return array
 
 
 def unpack(document: Document, files: Mapping[str, bytes]) -> Array:
-    """Return the flat array whose compressed files these are.
+    """Decompress chunk files with zarr; return the flat array.
+
+    Args:
+        document: Metadata of the array.
+        files: Content of each chunk file by name.
 
     Raises:
-        ValueError: A file unpacks to anything else than a chunk.
+        ValueError: A file does not decompress to the size of a chunk.
     """
     import zarr
     from zarr.core.buffer import default_buffer_prototype
@@ -190,7 +194,7 @@ def unpack(document: Document, files: Mapping[str, bytes]) -> Array:
 
     for name, data in files.items():
         if zstd_header.unpacked(data) != chunk_nbytes(document):
-            raise ValueError(f"{name} does not unpack to the bytes of a chunk")
+            raise ValueError(f"{name} does not decompress to the size of a chunk")
     prototype = default_buffer_prototype()
     everything = {"zarr.json": json.dumps(document).encode(), **files}
     store = MemoryStore({k: prototype.buffer.from_bytes(v) for k, v in everything.items()})
@@ -202,39 +206,39 @@ def _chunk_length(document: Document) -> int:
 
 
 def _is_little(codecs: Sequence[Mapping[str, Any]]) -> bool:
-    """Tell whether chunks hold little-endian numbers, compressed or not."""
+    """Return whether chunks hold little-endian numbers, compressed or not."""
     named = [codec["name"] for codec in codecs]
     return named in _CODECS and codecs[0].get("configuration", {}).get("endian") != "big"
 
 
-def _check_sum(said: Any, nbytes: int, *, plain: bool) -> None:
-    """Look at the sum of a chunk file, which tells its bytes where it consists of parts."""
-    if isinstance(said, str):
+def _check_sum(checksum: Any, nbytes: int, *, plain: bool) -> None:
+    """Check a chunk file's checksum; one in parts also lists the length of each part."""
+    if isinstance(checksum, str):
         return
-    lengths = [part[0] for part in said]
+    lengths = [part[0] for part in checksum]
     if not plain or min(lengths, default=0) < 0 or sum(lengths) != nbytes:
-        raise ValueError("a sum is not that of a chunk")
+        raise ValueError("the parts of a checksum do not add up to a chunk")
 
 
 def _check_array(nbytes: int, attributes: Mapping[str, Any]) -> None:
     if not _DTYPE.fullmatch(attributes["dtype"]):
-        raise ValueError("its array has no dtype")
+        raise ValueError("its array has no valid dtype")
     try:
         dtype = np.dtype(attributes["dtype"])
     except (TypeError, ValueError) as error:
-        raise ValueError("its array has no dtype") from error
+        raise ValueError("its array has no valid dtype") from error
     shape = attributes["shape"]
     fitting = min(shape, default=0) >= 0 and dtype.itemsize > 0
     if not fitting or prod(shape) * dtype.itemsize != nbytes:
-        raise ValueError("its array has not the bytes of its shape")
+        raise ValueError("the size of its array does not match its shape and dtype")
 
 
 def _check_pieces(attributes: Mapping[str, Any]) -> None:
-    """Look at where the pieces of a vector lie, if in several blobs."""
+    """Check the locations of a vector's pieces, if they lie in several blobs."""
     blobs, rows = attributes.get("blobs", []), attributes.get("pieces", [])
     placed = all(n >= 0 <= at and 0 <= blob < len(blobs) for n, _, _, blob, at in rows)
     if blobs[:1] not in ([], [""]) or not placed:
-        raise ValueError("it does not say where the pieces of its array lie")
+        raise ValueError("the locations of its pieces are invalid")
     lying = sorted((blobs[blob], at, at + n) for n, _, _, blob, at in rows if n)
     if any(one[0] == other[0] and one[2] > other[1] for one, other in pairwise(lying)):
-        raise ValueError("pieces of its array lie one upon the other")
+        raise ValueError("pieces of its array overlap")

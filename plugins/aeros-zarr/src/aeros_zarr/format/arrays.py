@@ -1,9 +1,9 @@
-"""Arrays in the zarr v3 form: a metadata document, and chunk files ``c.0``, ``c.1``, ….
+"""Encode arrays as zarr v3: a metadata document, and chunk files ``c.0``, ``c.1``, ….
 
-Uncompressed chunks are the array's own bytes, so they are written from where they lie.
-(zarr itself takes 4 ms and 380 ms of import for an array of 30 kB, and syncs nothing.)
-Compressed ones are made by zarr in memory. How they are read is in
-`aeros_zarr.format.array_metadata`.
+Uncompressed chunks are views of the array's memory and are written without a copy. (zarr itself
+takes 4 ms, and 380 ms for its import, for an array of 30 kB, and does not call fsync.)
+Compressed chunks are made by zarr in memory. `aeros_zarr.format.array_metadata` is the reading
+side.
 
 Specification: https://zarr-specs.readthedocs.io/en/latest/v3/core/index.html
 """
@@ -34,23 +34,23 @@ __all__ = [
 ]
 
 CHUNK = PIECE
-"""Bytes of a chunk, at most."""
+"""Maximum bytes of a chunk."""
 
-_PADDED = 32  # at most a 32nd of an array is padding
+_PADDED = 32  # at most 1/32 of an array is padding
 
-_ZSTD_LEVEL = 1  # floats gain nothing from more
+_ZSTD_LEVEL = 1  # higher levels do not make floats smaller
 
 Part: TypeAlias = tuple[bytes | memoryview, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """An array as it will be written.
+    """An array, encoded for writing.
 
     Args:
-        document: The metadata, without the chunks' digests.
-        chunks: The bytes of each chunk file: parts that are hashed one by one, of which
-            each is one buffer or several that lie one behind the other.
+        document: The metadata, without the checksums of the chunks.
+        chunks: The parts of each chunk file, which are hashed separately; a part is one or
+            several buffers that are concatenated.
     """
 
     document: Document
@@ -58,7 +58,7 @@ class Encoded:
 
 
 def host(vector: Vector) -> Array:
-    """Return any vector as a contiguous little-endian array in host memory.
+    """Return a vector on any device as a contiguous little-endian array in host memory.
 
     Raises:
         RepositoryError: It is an array of Python objects.
@@ -67,7 +67,7 @@ def host(vector: Vector) -> Array:
     if array.dtype.kind not in STORABLE:
         raise RepositoryError(
             f"an array of dtype {array.dtype} cannot be stored",
-            exists="arrays of numbers, text, dates and durations can",
+            exists="numbers, text, dates and durations can be stored",
         )
     return np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C")
 
@@ -78,13 +78,14 @@ def encode(
     compression: Compression = Compression.none,
     borders: Sequence[int] | None = None,
 ) -> Encoded:
-    """Return a `host` array in the zarr form: flat, its own shape and dtype as attributes.
+    """Encode a `host` array: flattened, with its shape and dtype as attributes.
 
     Args:
         array: The array.
-        attributes: What is said of it beside.
-        compression: How its chunks are compressed.
-        borders: Elements at which the parts that are hashed begin; None for one part a chunk.
+        attributes: Other attributes to store with it.
+        compression: Compression of its chunks.
+        borders: Indices of the elements at which separately hashed parts begin; None for one
+            part per chunk.
     """
     attributes = {**attributes, "shape": list(array.shape), "dtype": array.dtype.str}
     flat = _flat(array)
@@ -98,7 +99,7 @@ def encode(
 
 
 def pieces(array: Array, borders: Sequence[int]) -> list[list[memoryview]]:
-    """Return the parts that `encode` hashes of each chunk of an uncompressed array."""
+    """Return the parts of each uncompressed chunk that `encode` hashes separately."""
     flat = _flat(array)
     chunks = _cut(flat, max(1, _length(flat)))
     return [_divided(data, borders, array.itemsize, at) for at, data, _ in _placed(chunks)]
@@ -122,9 +123,9 @@ def _document(flat: Array, attributes: Mapping[str, Any]) -> Document:
 
 
 def _length(flat: Array) -> int:
-    """Return the elements of a chunk: the pieces that parameters are hashed in, or even parts.
+    """Return the elements per chunk: those of a digest piece, or an even division.
 
-    zarr wants the last chunk padded, which for an array of few pieces would cost too much.
+    zarr pads the last chunk, which would waste too much space for an array of few pieces.
     """
     chunks = max(1, -(-flat.nbytes // CHUNK))
     if chunks > 1 and (chunks * CHUNK - flat.nbytes) * _PADDED <= flat.nbytes:
@@ -150,7 +151,7 @@ def _parts(
 
 
 def _divided(data: memoryview, borders: Sequence[int], width: int, at: int) -> list[memoryview]:
-    """Cut a chunk that begins at byte ``at`` of the array at the borders within it."""
+    """Split a chunk, which begins at byte ``at`` of the array, at the borders within it."""
     first = bisect_right(borders, at // width)
     last = bisect_left(borders, (at + len(data)) // width)
     edges = [0, *(edge * width - at for edge in borders[first:last]), len(data)]

@@ -1,11 +1,11 @@
-"""Manifests: the small JSON files that make a run, a round or a model visible.
+"""Manifests: the JSON files of records; a run, round or model exists once its manifest does.
 
-One line each::
+Each is one line::
 
     {"format":2,"kind":"round","sha256":"<of the content's bytes>","content":{…}}
 
-Numbers come back bit for bit. A float that JSON has no word for is written as its
-IEEE 754 bits, ``{"$float64": "7ff8000000000000"}``, so that any JSON parser reads the file.
+Numbers are restored bitwise identical. NaN and infinities, which JSON lacks, are written as
+their IEEE 754 bits, ``{"$float64": "7ff8000000000000"}``, so any JSON parser reads the file.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 FORMAT = 2
-"""The format that is written; it and every earlier one are read.
+"""Version of the format that is written; it and all earlier versions can be read.
 
 1. Every vector is one blob.
 2. A vector's blob may name others, ``bases``, that hold the pieces it shares with them;
@@ -50,7 +50,7 @@ FORMAT = 2
 """
 
 _SHOWN = 200
-"""Characters of what a damaged file says that a message repeats, at most."""
+"""Maximum number of characters of a damaged file that a message quotes."""
 
 _NONSENSE = (
     ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, ConfigError,
@@ -65,16 +65,16 @@ class _Manifest(msgspec.Struct):
 
 
 class Newer(RepositoryError):
-    """A record was written in a format that is not known yet."""
+    """A record was written in a newer format than this version can read."""
 
 
 def dump(kind: str, content: Mapping[str, Any], key: str = "") -> bytes:
-    """Return the manifest of this kind and content.
+    """Return the manifest of a record as bytes.
 
     Args:
-        kind: What it is a record of.
-        content: What it says.
-        key: Where it will lie, which it says too (`aeros_zarr.stores.layout`).
+        kind: Kind of the record, a key of `RECORDS`.
+        content: Fields of the record.
+        key: Key that it will be stored at; repeated in its fields (`aeros_zarr.stores.layout`).
 
     Raises:
         RepositoryError: The content holds something that is not plain data.
@@ -84,7 +84,7 @@ def dump(kind: str, content: Mapping[str, Any], key: str = "") -> bytes:
     except (TypeError, ValueError, RecursionError) as error:
         raise RepositoryError(
             f"a {kind} cannot be stored: {error}",
-            exists="mappings, sequences, text, numbers, true, false and null can",
+            exists="mappings, sequences, text, numbers, true, false and null can be stored",
         ) from error
     return _wrap(kind, body.encode())
 
@@ -93,18 +93,18 @@ def load(kind: str, data: bytes, source: str) -> dict[str, Any]:
     """Return the content of a manifest.
 
     Args:
-        kind: The kind it must be of.
+        kind: The expected kind of record.
         data: The bytes of the file.
-        source: The file, for messages.
+        source: Location of the file, for messages.
 
     Raises:
-        RepositoryError: It is damaged, of another kind, or of a newer format.
+        RepositoryError: The file is damaged, of another kind, or of a newer format.
     """
     try:
         written, body = _parted(data)
         content = decode(body)
     except (ValueError, LookupError, TypeError, RecursionError, struct.error) as error:
-        raise damaged(source, "it is no manifest") from error
+        raise damaged(source, "it is not a manifest") from error
     if isinstance(written, int) and written > FORMAT and _agrees(content, written):
         raise _newer(source, written)
     known = type(written) is int and written in range(1, FORMAT + 1)
@@ -116,10 +116,10 @@ def load(kind: str, data: bytes, source: str) -> dict[str, Any]:
 
 
 def _parted(data: bytes) -> tuple[Any, bytes]:
-    """Return the format of a manifest, and its content as it is written."""
+    """Return the format of a manifest, and the bytes of its content."""
     try:
         document = msgspec.json.decode(data, type=_Manifest)
-    except msgspec.DecodeError:  # half of a surrogate pair, which `json` writes and reads
+    except msgspec.DecodeError:  # lone surrogates, which only `json` accepts
         return json.loads(data)["format"], data.partition(b',"content":')[2][:-2]
     return document.format, bytes(document.content)
 
@@ -132,15 +132,15 @@ def _check(kind: str, content: Mapping[str, Any], source: str) -> None:
 
 
 def is_current(data: bytes) -> bool:
-    """Tell whether a manifest is of the format that is written, and not of an earlier one."""
+    """Return whether a manifest has the current format."""
     return data.startswith(f'{{"format":{FORMAT},'.encode())
 
 
 def read(store: Store, kind: str, key: str) -> dict[str, Any] | None:
-    """Return the content of the manifest at ``key``; None where there is none.
+    """Return the content of the manifest at ``key``; None if it does not exist.
 
     Raises:
-        RepositoryError: See `load`; or it belongs elsewhere.
+        RepositoryError: See `load` and `placed`.
     """
     try:
         data = store.read(key)
@@ -150,20 +150,20 @@ def read(store: Store, kind: str, key: str) -> dict[str, Any] | None:
 
 
 def placed(content: dict[str, Any], store: Store, key: str) -> dict[str, Any]:
-    """Return the content of a manifest that belongs where it was found.
+    """Return the content of a manifest, checked to belong to its key.
 
     Raises:
-        RepositoryError: It is the record of something else.
+        RepositoryError: It is the record of another key.
     """
     for name, value in belonging(key).items():
         if content.get(name, value) != value:
-            told = repr(content[name])[:_SHOWN]
-            raise damaged(store.location(key), f"it is the record of another {name}, {told}")
+            other = repr(content[name])[:_SHOWN]
+            raise damaged(store.location(key), f"it is the record of another {name}, {other}")
     return content
 
 
 def damaged(source: str, how: str, *, exists: str = "") -> RepositoryError:
-    """Return the error that names a damaged file."""
+    """Return the error of a damaged file, with advice to repair it."""
     return RepositoryError(
         f"{source} is damaged: {how}",
         exists=exists,
@@ -173,38 +173,40 @@ def damaged(source: str, how: str, *, exists: str = "") -> RepositoryError:
 
 @contextmanager
 def reading(source: str) -> Iterator[None]:
-    """Turn what stumbles over the content of a file into the error that names it.
+    """Turn errors in interpreting the content of a file into one that names the file.
 
-    Its checksum was right: whoever wrote it was wrong, or is not to be trusted.
+    For files whose checksum is correct, but whose writer was faulty or malicious.
+
+    Args:
+        source: Location of the file.
 
     Raises:
-        RepositoryError: The block raised what nonsense makes Python raise, or there is no
-            memory for what the file announces.
+        RepositoryError: The block raised an error of invalid values, or a MemoryError.
     """
     try:
         yield
     except MemoryError as error:
         raise RepositoryError(
-            f"there is no memory for what {source} announces: {error}",
+            f"not enough memory to read {source}: {error}",
             hint="read it on a machine with more memory",
         ) from error
     except _NONSENSE as error:
-        said = str(error).partition("\n")[0][:_SHOWN]
-        raise damaged(source, f"it says what cannot be: {said}") from error
+        reason = str(error).partition("\n")[0][:_SHOWN]
+        raise damaged(source, f"its content is invalid: {reason}") from error
 
 
 def said(error: RepositoryError) -> str:
-    """Return what is wrong with the file that an error names, without its name."""
+    """Return the reason of a `damaged` error, without the file name."""
     return error.asked.rpartition(" is damaged: ")[2]
 
 
 def audit(
     store: Store, kind: str, keys: Iterable[str]
 ) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
-    """Read manifests.
+    """Read and verify manifests.
 
     Returns:
-        Every file and what is wrong with it, if anything; and the contents of the others.
+        The defect of every file, ``""`` if it is sound; and the contents of sound ones by key.
     """
     found: dict[str, str] = {}
     contents: dict[str, dict[str, Any]] = {}
@@ -229,7 +231,7 @@ def _newer(source: str, written: int) -> Newer:
 
 
 def _agrees(content: Any, written: int) -> bool:
-    """Tell whether a content that repeats its format, as a store's marker does, says the same."""
+    """Return whether a content that repeats its format (the marker) has the same number."""
     return not isinstance(content, dict) or content.get("format", written) == written
 
 

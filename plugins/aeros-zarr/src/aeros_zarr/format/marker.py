@@ -1,8 +1,9 @@
-"""``format.json``: that a place is a repository, and of which format, before it is used.
+"""``format.json``: the marker that makes a place a repository, and its format version.
 
-Every record says its format too, so a store whose marker is damaged can be read: it is told,
-and written again with the next record. A newer store is refused at once. Where there are names
-of a repository but no marker, they are somebody else's: nothing is written or removed there.
+Every record repeats the format version, so a store with a damaged marker can be read: a warning
+is logged, and the marker is rewritten with the next record. A store of a newer version is
+rejected. Folders named like those of a repository, but without a marker, belong to another
+program: nothing is written or removed there.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ _LOST = "it is missing"
 
 
 class FormatMarker:
-    """The marker of a store, made with the first record.
+    """The marker of a store, created with the first record.
 
     Args:
-        store: Where it lies.
-        elsewhere: Returns what to type for a folder below this place.
+        store: The store.
+        elsewhere: Returns the option to type for a folder below this place.
 
     Raises:
         RepositoryError: The store was written by a newer version, or cannot be reached.
@@ -46,10 +47,10 @@ class FormatMarker:
             self._is_current = self._look()
 
     def set(self) -> None:
-        """Say that the store is of the format that is written, unless it says so already.
+        """Write the marker, unless the store has a current one.
 
         Raises:
-            ConfigError: The place is somebody else's.
+            ConfigError: The place belongs to another program.
         """
         if self._is_current:
             return
@@ -58,10 +59,10 @@ class FormatMarker:
             self._write()
 
     def check(self) -> bool:
-        """Tell whether the place is a repository, or may become one.
+        """Return whether the place is a repository; False if it is empty.
 
         Raises:
-            ConfigError: The place is somebody else's.
+            ConfigError: The place belongs to another program.
         """
         if self._is_current:
             return True
@@ -69,17 +70,17 @@ class FormatMarker:
             return self._check()
 
     def audit(self) -> dict[str, str]:
-        """Read it; return the file and what is wrong with it, if there is one."""
+        """Verify the marker; return its location and its defect, ``""`` if it is sound."""
         if self._store.exists(self.KEY):
             return manifest.audit(self._store, "repository", [self.KEY])[0]
         return {self._store.location(self.KEY): _LOST} if self._holds_records() else {}
 
     def heal(self) -> str:
-        """Write it again, as it always is; return where that comes from, ``""`` if not at all."""
+        """Rewrite the marker; return the source of the repair, ``""`` if not repaired."""
         if not (self._store.exists(self.KEY) and self._resembles()) and not self._holds_records():
             return ""
         self._write()
-        return "what this version writes"
+        return "the marker of this version"
 
     def _write(self) -> None:
         data = manifest.dump("repository", {"format": manifest.FORMAT})
@@ -87,14 +88,14 @@ class FormatMarker:
         self._is_current = True
 
     def is_lost(self) -> bool:
-        """Tell whether there is none although there are records of a repository."""
+        """Return whether the marker is missing although the store holds valid records."""
         return not self._store.exists(self.KEY) and self._holds_records()
 
     def _check(self) -> bool:
-        """Return whether there is a marker, perhaps a damaged one.
+        """Return whether there is a marker, intact or damaged.
 
         Raises:
-            ConfigError: The place is somebody else's.
+            ConfigError: The place belongs to another program.
         """
         there = self._store.names("")
         others = sorted(ROOTS & {*there})
@@ -111,13 +112,13 @@ class FormatMarker:
         return ConfigError(
             f"{self._store.location()} is not a repository of aeros: {why}; nothing is written"
             " there",
-            exists="records of a repository that has lost its format.json: aeros models verify"
-            " --heal writes it again" if records else "",
+            exists="records of a repository whose format.json is missing: aeros models verify"
+            " --heal rewrites it" if records else "",
             hint=self._elsewhere(self._free()),
         )  # fmt: skip
 
     def _free(self) -> str:
-        """Return a folder below this place in which a repository is, or may be made."""
+        """Return the name of a folder below this place that is a repository or empty."""
         return next(
             name for name in map(_another, count(1))
             if not (there := self._store.names(name)) or self.KEY in there
@@ -129,7 +130,7 @@ class FormatMarker:
         return False
 
     def _resembles(self) -> bool:
-        """Tell whether a damaged file was a marker: most of its bytes are, or it was cut off."""
+        """Return whether a damaged file was a marker: most bytes match, or it was truncated."""
         data = self._store.read(self.KEY)
         for written in range(1, manifest.FORMAT + 1):
             whole = manifest.dump("repository", {"format": manifest.FORMAT})
@@ -140,7 +141,7 @@ class FormatMarker:
         return False
 
     def _holds_records(self) -> bool:
-        """Tell whether there is a record of aeros that verifies: the place is a repository."""
+        """Return whether the store holds at least one valid record."""
         return any(map(self._verifies, self._records()))
 
     def _records(self) -> Iterator[str]:

@@ -1,13 +1,13 @@
-"""The schemas of records: what is written, in which order, and has to be there when it is read.
+"""Schemas of records: their fields, in the order of writing, validated on reading.
 
-A checksum tells that a file is the one that was written, and not that its writer was right.
-So each record is validated against its schema. Fields that a schema does not name are kept:
-names of its place (`aeros_zarr.stores.layout`), and what later versions add.
+A checksum proves that a file is unchanged, not that its writer was correct, so each record is
+also validated against its schema. Fields that a schema does not name are kept: those that repeat
+its key (`aeros_zarr.stores.layout`), and additions of later versions.
 
-What plugins have a say in, such as metrics and configurations, is only held to be a mapping:
-a record that could be written can be read.
+Fields filled by plugins, such as metrics and configurations, are only required to be mappings,
+so that every record that can be written can be read.
 
-`to_record` and `from_record` go between a record and the dataclass of the core that it is of.
+`to_record` and `from_record` convert between records and dataclasses of the core.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ __all__ = [
 T = TypeVar("T")
 
 _Free: TypeAlias = dict[str, Any]
-"""A mapping whose values are of any form."""
+"""A mapping with values of any type."""
 
 
 class Blob(Struct, gc=False):
-    """An array, by the digest of its blob."""
+    """A reference to an array by the digest of its blob."""
 
     digest: str = field(name="$blob")
 
@@ -58,7 +58,7 @@ class RepositoryRecord(Struct):
 
 
 class RunRecord(Struct):
-    """What runs, and with which configuration."""
+    """A run with its configuration and package versions."""
 
     id: str
     task: str
@@ -69,7 +69,7 @@ class RunRecord(Struct):
 
 
 class RoundReport(Struct):
-    """What a round did (`aeros_core.results.Round`)."""
+    """The report of a round (`aeros_core.results.Round`)."""
 
     round: int
     metrics: _Free
@@ -95,7 +95,7 @@ class RoundRecord(Struct, kw_only=True):
 
 
 class ResultRecord(Struct):
-    """How a run ended (`aeros_core.results.Result`)."""
+    """The result of a run (`aeros_core.results.Result`)."""
 
     task: str
     status: str
@@ -150,7 +150,7 @@ class AlgorithmRecord(Struct):
 
 
 class IndexRow(Struct, array_like=True, forbid_unknown_fields=True, gc=False):
-    """What is listed of one version, in this order and nothing else."""
+    """The listed fields of one model version, stored as an array in this order."""
 
     version: int
     digest: str
@@ -163,7 +163,7 @@ class IndexRow(Struct, array_like=True, forbid_unknown_fields=True, gc=False):
 
 
 class IndexRecord(Struct):
-    """What is listed of many versions."""
+    """The listed fields of many model versions."""
 
     rows: list[IndexRow]
 
@@ -178,38 +178,38 @@ RECORDS: Mapping[str, type[Struct]] = {
     "algorithm": AlgorithmRecord,
     "index": IndexRecord,
 }
-"""The schema of the content of each kind of manifest."""
+"""Schema of the content of each kind of manifest."""
 
 
 @cache
 def names(schema: type[Struct]) -> tuple[str, ...]:
-    """Return the fields of a schema, in the order in which they are written."""
+    """Return the field names of a schema, in the order of writing."""
     return tuple(each.name for each in structs.fields(schema))
 
 
 def to_record(schema: type[Struct], source: object, /, **made: Any) -> dict[str, Any]:
-    """Return what a record says of an object, in the order of its schema.
+    """Return the record of an object, with fields in the order of its schema.
 
     Args:
         schema: Schema of the record.
-        source: Object whose attributes the other fields are; what it lacks is left out.
-        made: Fields that have another form than the attribute; UNSET to leave one out.
+        source: Object whose attributes supply the fields; missing attributes are omitted.
+        made: Fields that differ from the attribute; UNSET omits a field.
     """
-    said = {name: made.get(name, getattr(source, name, UNSET)) for name in names(schema)}
-    return {name: value for name, value in said.items() if value is not UNSET}
+    found = {name: made.get(name, getattr(source, name, UNSET)) for name in names(schema)}
+    return {name: value for name, value in found.items() if value is not UNSET}
 
 
 def from_record(
     kind: type[T], schema: type[Struct], content: Mapping[str, Any], /, **made: Any
 ) -> T:
-    """Return an object with what a record says of it.
+    """Return the object that a record describes.
 
     Args:
         kind: Dataclass of the object.
-        schema: Schema of the record; what else the record says is passed over.
+        schema: Schema of the record; fields outside the schema are ignored.
         content: The record.
-        made: Fields of the object that have another form, or that the record does not say.
+        made: Fields of the object that differ from the record or are missing in it.
     """
     there = {each.name for each in fields(cast("Any", kind))}
-    said = {n: content[n] for n in names(schema) if n in there and n in content}
-    return kind(**(said | made))
+    found = {n: content[n] for n in names(schema) if n in there and n in content}
+    return kind(**(found | made))

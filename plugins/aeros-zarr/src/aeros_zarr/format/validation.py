@@ -1,7 +1,7 @@
-"""Decode JSON that anybody may have written, and validate it against a schema.
+"""Decode untrusted JSON and validate it against a schema.
 
-A schema is a `msgspec.Struct`: types are strict (true is no number, 1.0 is not an integer),
-every field without a default has to be there, and fields that it does not name are ignored.
+A schema is a `msgspec.Struct`: types are strict (true is not a number, 1.0 is not an integer),
+fields without a default are required, and unknown fields are ignored.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 __all__ = ["FLOAT", "check", "decode"]
 
 FLOAT = "$float64"
-"""The key of a float that JSON has no word for, ``{"$float64": "7ff8000000000000"}``."""
+"""Key that marks a NaN or infinity, ``{"$float64": "7ff8000000000000"}``."""
 
 _MARK = FLOAT.encode()
 _EXPECTED = re.compile(r"Expected (?P<type>.+), got (?P<got>.+?)(?: - at `\$\.?(?P<at>.*)`)?")
@@ -24,26 +24,26 @@ _MISSING = re.compile(r"Object missing required field `(?P<name>.+?)`(?: - at `\
 
 
 def decode(data: bytes) -> Any:
-    """Return the plain data of a JSON text; marked floats come back bit for bit.
+    """Decode a JSON text; marked floats are restored bitwise identical.
 
     Raises:
         ValueError: It is not JSON.
         RecursionError: It is nested too deeply.
-        struct.error: A marked float has not the bytes of one.
+        struct.error: A marked float does not have 8 bytes.
     """
     if _MARK in data:
         return json.loads(data, object_hook=_revive)
     try:
         return msgspec.json.decode(data)
-    except msgspec.DecodeError:  # half of a surrogate pair, which `json` writes and reads
+    except msgspec.DecodeError:  # lone surrogates, which only `json` accepts
         return json.loads(data)
 
 
 def check(value: object, schema: type[msgspec.Struct]) -> None:
-    """Reject a value that does not have a schema.
+    """Check that a value matches a schema.
 
     Raises:
-        ValueError: It names the field and what it must be.
+        ValueError: It does not; the message names the field and the expected type.
     """
     try:
         msgspec.convert(value, schema)
@@ -51,14 +51,14 @@ def check(value: object, schema: type[msgspec.Struct]) -> None:
         raise ValueError(_message(str(error))) from error
 
 
-def _message(said: str) -> str:
-    if found := _MISSING.fullmatch(said):
+def _message(text: str) -> str:
+    if found := _MISSING.fullmatch(text):
         at, name = found["at"], found["name"]
         return f"its field '{f'{at}.{name}' if at else name}' is missing"
-    if found := _EXPECTED.fullmatch(said):
+    if found := _EXPECTED.fullmatch(text):
         what = f"must be {found['type']}, got {found['got']}".replace("`", "")
         return f"its field '{found['at']}' {what}" if found["at"] else f"it {what}"
-    return said
+    return text
 
 
 def _revive(value: dict[str, Any]) -> Any:

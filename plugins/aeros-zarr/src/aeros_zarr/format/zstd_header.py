@@ -1,6 +1,6 @@
-"""How many bytes a Zstandard frame unpacks to, without unpacking it (RFC 8878, section 3.1.1).
+"""Read the decompressed size of a Zstandard frame from its header (RFC 8878, section 3.1.1).
 
-A few kilobytes can unpack to terabytes; who asks first makes room for what there should be.
+A few kilobytes can decompress to terabytes, so the size is checked before decompression.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ _RESERVED = 3
 
 
 def unpacked(data: bytes) -> int | None:
-    """Return the bytes that a frame says to unpack to; None if it is not just one that says so."""
+    """Return the decompressed size that a frame declares; None unless data is one such frame."""
     if len(data) < 5 or not data.startswith(_MAGIC):
         return None
-    told = data[4]
-    single = bool(told >> 5 & 1)  # then there is no byte of the window
-    width = _WIDTHS[told >> 6] or int(single)
-    start = 5 + (not single) + _IDS[told & 3]
+    descriptor = data[4]
+    single = bool(descriptor >> 5 & 1)  # single segment: there is no window descriptor
+    width = _WIDTHS[descriptor >> 6] or int(single)
+    start = 5 + (not single) + _IDS[descriptor & 3]
     end = start + width
-    if not width or _end(data, end, checksum=bool(told >> 2 & 1)) != len(data):
+    if not width or _end(data, end, checksum=bool(descriptor >> 2 & 1)) != len(data):
         return None
     return int.from_bytes(data[start:end], "little") + (256 if width == 2 else 0)
 
 
 def _end(data: bytes, at: int, *, checksum: bool) -> int | None:
-    """Return where a frame ends whose first block begins here; None if it does not."""
+    """Return the end of a frame whose first block begins at ``at``; None if it is truncated."""
     last = False
     while not last:
         head = int.from_bytes(data[at : at + 3], "little")

@@ -1,7 +1,7 @@
-"""Locks that say which process holds a run.
+"""Locks that make one process the owner of a run.
 
-Begin with `file_lock`, a lock of the operating system; `owner` says who holds it, `messages` how
-that is told.
+Begin with `file_lock`, a lock of the operating system; `owner` describes the process that holds
+it, `messages` the errors.
 
 Locks that have to be renewed do not belong here, see `aeros_zarr.stores.lease`.
 """

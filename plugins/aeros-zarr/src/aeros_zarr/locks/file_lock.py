@@ -1,4 +1,4 @@
-"""Locks of the operating system on files and folders: they end with the process that holds them."""
+"""Locks of the operating system on files and folders, released when their process ends."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LONGEST = 4096
 
 
 def locked(folder: Path) -> int:
-    """Return a descriptor that keeps a folder locked, where the file system can, until it ends."""
+    """Lock a folder, if the file system supports it; return the descriptor that holds the lock."""
     descriptor = os.open(folder, os.O_RDONLY)
     with suppress(OSError):
         fcntl.flock(descriptor, fcntl.LOCK_SH)
@@ -24,10 +24,10 @@ def locked(folder: Path) -> int:
 
 
 def is_locked(path: Path) -> bool:
-    """Tell whether a process that lives holds a file or folder, or this user may not ask.
+    """Return whether a live process holds a file or folder, or access to it is denied.
 
     Raises:
-        FileNotFoundError: There is none.
+        FileNotFoundError: There is nothing at the path.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
@@ -45,30 +45,30 @@ def is_locked(path: Path) -> bool:
 
 
 class FileLock:
-    """A file that this process has locked; the lock ends with the process, however that ends.
+    """A file locked by this process; the lock is released when the process ends, even if killed.
 
     Args:
-        path: The file, made if need be, and removed by `release`.
-        holder: What it says of this process.
+        path: The file, created if missing, and removed by `release`.
+        holder: Description of this process, written to the file.
 
     Raises:
-        Locked: Another process has locked it.
-        OSError: The file system has no locks, or refuses.
+        Locked: Another process holds the lock.
+        OSError: The file system does not support locks, or access fails.
     """
 
     def __init__(self, path: Path, holder: Holder) -> None:
         self._path = path
         self._descriptor = _exclusive(path)
         _HELD.add(self._descriptor)
-        with suppress(OSError):  # a full disk: the lock holds, and says nothing
+        with suppress(OSError):  # disk full: the lock holds without a description
             os.ftruncate(self._descriptor, 0)
             os.pwrite(self._descriptor, holder.dump(), 0)
 
     def check(self) -> None:
-        """Do nothing: nobody takes it from a process that lives."""
+        """Do nothing: the lock of a live process is never taken over."""
 
     def release(self) -> None:
-        """Remove the file, and let others lock one of its name."""
+        """Remove the file and release the lock."""
         if self._descriptor in _HELD:
             _HELD.discard(self._descriptor)
             with suppress(OSError):
@@ -77,7 +77,7 @@ class FileLock:
 
 
 _HELD: set[int] = set()
-"""Descriptors whose locks a forked process would hold on, if it kept them open."""
+"""Descriptors that a forked child has to close, as it would keep the locks otherwise."""
 
 
 def _let_go() -> None:
@@ -90,7 +90,7 @@ os.register_at_fork(after_in_child=_let_go)
 
 
 def _exclusive(path: Path) -> int:
-    """Lock the file that is at a path, and not one that was removed meanwhile."""
+    """Lock the file at a path; retry if the file was removed between opening and locking."""
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
         try:
@@ -100,9 +100,9 @@ def _exclusive(path: Path) -> int:
         except FileNotFoundError:
             pass
         except BlockingIOError:
-            said = os.pread(descriptor, _LONGEST, 0)
+            written = os.pread(descriptor, _LONGEST, 0)
             os.close(descriptor)
-            raise Locked(Holder.of(said)) from None
+            raise Locked(Holder.of(written)) from None
         except BaseException:
             os.close(descriptor)
             raise

@@ -1,4 +1,4 @@
-"""What is said of a run that another process holds, or has taken over."""
+"""Errors of a run that another process holds, or has taken over."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ class Locked(Exception):
     """Another process holds a lock.
 
     Args:
-        holder: It, if it says what it is.
-        age: Seconds since its last sign of life, where it has to give some.
-        lease: Seconds after which it is taken for dead; None where the system knows.
+        holder: The process, if its description can be read.
+        age: Seconds since its last heartbeat; None for locks of the operating system.
+        lease: Seconds without a heartbeat after which it counts as dead; None for locks of
+            the operating system.
     """
 
     def __init__(
@@ -36,26 +37,26 @@ class Lost(Exception):
 
 def held(run: str, error: Locked) -> ConfigError:
     """Return the error of a run that another process holds."""
-    who, seen = error.holder, ""
+    holder, seen = error.holder, ""
     if error.age is not None and error.lease is not None:
         left = max(1, round(error.lease - error.age))
         seen = (
-            f"it gave a sign of life {max(0, round(error.age))} s ago; if it was killed, the run is"
-            f" free in {left} s"
+            f"last heartbeat {max(0, round(error.age))} s ago; if that process was killed, the run"
+            f" is free in {left} s"
         )
-    end = f", or end it: kill {who.pid}, on {who.host}" if who else ""
+    end = f", or end it: kill {holder.pid}, on {holder.host}" if holder else ""
     return ConfigError(
-        f"run '{run}' is held by another process: {who or 'it has not said which'}",
+        f"run '{run}' is held by another process: {holder or 'its description is missing'}",
         exists=seen,
-        hint=f"wait until it ends{end}; the same command then goes on with task.resume=true,"
-        " and with task.resume=false it begins a run of its own at once",
+        hint=f"wait until it ends{end}; then continue with task.resume=true, or start a new run"
+        " at once with task.resume=false",
     )
 
 
 def taken_over(run: str, error: Lost) -> RepositoryError:
     """Return the error of a run that this process held, and another one holds now."""
     return RepositoryError(
-        f"run '{run}' was taken over by {error.holder}, as this process gave no sign of life;"
-        " nothing more of it is stored from here",
-        hint="aeros results shows how far the other one has got",
+        f"run '{run}' was taken over by {error.holder}, as this process sent no heartbeat;"
+        " this process stores nothing more of it",
+        hint="aeros results shows the progress of the other process",
     )

@@ -1,4 +1,4 @@
-"""Which process holds a run: told to others, and whether it still lives where that can be seen."""
+"""Description of the process that holds a run, and a test of whether it is still alive."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Holder:
 
     Args:
         host: Name of its machine.
-        pid: Its number there.
-        since: When it took the run, ISO 8601 in UTC, by the clock of its machine.
-        began: When it began, in clock ticks since its machine did; empty if unknown.
-        system: Names the machine since its last start, and the space of its process numbers.
-        token: Its own, whatever else is the same.
-        released: Whether it has let go.
+        pid: Its process ID there.
+        since: Time when it locked the run, ISO 8601 in UTC, by the clock of its machine.
+        began: Start time of the process in clock ticks since boot; empty if unknown.
+        system: Boot ID of the machine and its PID namespace.
+        token: Random token, unique to this holder.
+        released: Whether the lock was released.
     """
 
     host: str
@@ -39,14 +39,14 @@ class Holder:
 
     @classmethod
     def here(cls) -> Holder:
-        """Return this process."""
+        """Return the description of this process."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
         pid, token = os.getpid(), secrets.token_hex(8)
         return cls(socket.gethostname(), pid, now, _began(pid), _system(), token)
 
     @classmethod
     def of(cls, data: bytes) -> Holder | None:
-        """Read what `dump` wrote; None if it is nothing of the kind."""
+        """Parse the output of `dump`; return None for any other data."""
         with suppress(ValueError, TypeError, RecursionError):
             holder = cls(**json.loads(data))
             if isinstance(holder.pid, int) and isinstance(holder.host, str):
@@ -54,33 +54,33 @@ class Holder:
         return None
 
     def dump(self) -> bytes:
-        """Return it as one line of JSON."""
+        """Return the description as one line of JSON."""
         return json.dumps(asdict(self)).encode() + b"\n"
 
     def gone(self) -> Holder:
-        """Return the same, released."""
+        """Return a copy marked as released."""
         return replace(self, released=True)
 
     @property
     def is_dead(self) -> bool:
-        """Whether it has let go, or ran on this machine and is no more."""
+        """Return whether it released the lock, or ran on this machine and has ended."""
         if self.released:
             return True
         here = self.system == _system() and self.host == socket.gethostname() and bool(self.began)
         return here and _began(self.pid) != self.began
 
     def let_go_here(self, tokens: Container[str]) -> bool:
-        """Tell whether this very process was the holder, and holds only these tokens now."""
+        """Return whether this process was the holder, and now holds only other tokens."""
         mine = self.pid == os.getpid() and self.began == _began(self.pid) and not self.is_dead
         return mine and self.system == _system() and self.token not in tokens
 
     def __str__(self) -> str:
-        """Return it in words."""
+        """Return a description for messages."""
         return f"process {self.pid} of {self.host}, since {self.since}"
 
 
 def _began(pid: int) -> str:
-    """Return when a process began, in clock ticks since the machine did; empty if it is gone."""
+    """Return the start time of a process in clock ticks since boot; empty if it has ended."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except OSError:
@@ -89,7 +89,7 @@ def _began(pid: int) -> str:
 
 
 def _system() -> str:
-    """Return what no other machine has, nor this one after its next start; empty if unknown."""
+    """Return the boot ID and PID namespace of this machine; empty if unknown."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return f"{boot}:{Path('/proc/self/ns/pid').stat().st_ino}"

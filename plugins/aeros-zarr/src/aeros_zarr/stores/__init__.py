@@ -1,7 +1,7 @@
-"""Places in which files and folders appear whole or not at all.
+"""Stores with atomic writes: a file or folder appears complete or not at all.
 
 Begin with `store`, the Protocol, and `disk`; `aeros_zarr.stores.s3` is the other implementation.
-`layout` says where records lie.
+`layout` defines the keys of records.
 
-What files hold does not belong here, see `aeros_zarr.format`.
+The content of files does not belong here, see `aeros_zarr.format`.
 """

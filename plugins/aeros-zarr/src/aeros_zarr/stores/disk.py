@@ -1,9 +1,9 @@
-"""A folder in which files and folders appear whole or not at all.
+"""A folder with atomic writes: files and folders appear complete or not at all.
 
-Keys are paths relative to the root, with ``/``: what an object store has too. Nothing is
-changed in place. A file or a folder is first written under ``tmp/``, brought to stable
-storage, and then moved to its key by one system call. What others have put here, at whatever
-place and under whatever name, is neither moved nor removed (`aeros_zarr.stores.scratch`).
+Keys are paths relative to the root, with ``/``, as in an object store. Nothing is changed in
+place. A file or folder is first written under ``tmp/``, flushed to stable storage (fsync), and
+then moved to its key by one system call. Files of other programs, at any place and under any
+name, are neither moved nor removed (`aeros_zarr.stores.scratch`).
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _AT_ONCE = 2**20
 class Disk:
     """Durable, atomic files below one folder.
 
-    Every method lets OSError through; `aeros_zarr.stores.errors.repository_errors` words it.
+    Methods raise OSError, which `aeros_zarr.stores.errors.repository_errors` translates.
 
     Args:
-        root: The folder; made by the first method that writes.
-        durable: Whether to wait for stable storage.
+        root: The folder, created on first write.
+        durable: Wait until writes are on stable storage (fsync).
     """
 
     at_once = min(4, os.cpu_count() or 1)
@@ -50,15 +50,15 @@ class Disk:
         self._durable = durable
 
     def location(self, key: str = "") -> str:
-        """Return the path of what lies at ``key``."""
+        """Return the path of ``key``."""
         return f"{self._path}/{key}" if key else self._path
 
     def free(self) -> int:
-        """Return the free bytes of the disk."""
+        """Return the number of free bytes of the disk."""
         return shutil.disk_usage(self.root).free
 
     def names(self, key: str) -> list[str]:
-        """Return the names within a folder, sorted; none where there is no folder."""
+        """Return the names within a folder, sorted; an empty list if it does not exist."""
         return sorted(entry.name for entry in self._entries(key))
 
     def files(self, key: str) -> list[str]:
@@ -70,34 +70,34 @@ class Disk:
         return sorted(entry.name for entry in self._entries(key) if entry.is_dir())
 
     def exists(self, key: str) -> bool:
-        """Tell whether something lies at ``key``."""
+        """Return whether there is a file or folder at ``key``."""
         return (self.root / key).exists()
 
     def read(self, key: str) -> bytes:
-        """Return a file."""
-        descriptor = os.open(f"{self._path}/{key}", os.O_RDONLY)  # half of what a file object takes
+        """Return the content of a file."""
+        descriptor = os.open(f"{self._path}/{key}", os.O_RDONLY)  # half the time of a file object
         try:
             return b"".join(iter(partial(os.read, descriptor, _AT_ONCE), b""))
         finally:
             os.close(descriptor)
 
     def open(self, key: str, *, cached: bool = True) -> BufferedReader:  # noqa: ARG002
-        """Open a file for reading; there is no cache."""
+        """Open a file for reading; a disk has no cache."""
         return (self.root / key).open("rb")
 
     def drop(self, key: str) -> bool:  # noqa: ARG002
-        """There is no cache."""
+        """Return False: a disk has no cache."""
         return False
 
     def replace(self, key: str, data: bytes, *, lasting: bool = True) -> None:
-        """Write a file; whoever reads it meanwhile sees the old one or the new one."""
+        """Write a file atomically: concurrent readers see the old or the new content."""
         with self._staged(key, data, lasting=lasting) as file:
             file.replace(self.root / key)
         if lasting:
             self._sync((self.root / key).parent)
 
     def create(self, key: str, data: bytes) -> bool:
-        """Write a file unless there is one: of many who try, one gets True."""
+        """Create a file unless it exists; of concurrent callers exactly one gets True."""
         with self._staged(key, data) as file:
             try:
                 (self.root / key).hardlink_to(file)
@@ -107,10 +107,10 @@ class Disk:
         return True
 
     def remove(self, *keys: str) -> None:
-        """Remove files and blobs, in this order; what is gone already is no fault.
+        """Remove files and blobs, in this order; missing ones are ignored.
 
-        A blob goes as a whole: nobody ever finds a part of it at its key. One in whose folder
-        others have put something loses its own files.
+        A blob is removed atomically: no part of it is ever visible at its key. If its folder
+        has other content, only the files of the blob are removed.
         """
         for key in keys:
             path = self.root / key
@@ -123,7 +123,7 @@ class Disk:
 
     @contextmanager
     def staging(self, folders: int) -> Iterator[list[Path]]:
-        """Yield new folders under ``tmp/``; those not adopted are gone at the end."""
+        """Yield new folders under ``tmp/``; those not adopted are removed at the end."""
         self._folder(self.root / "tmp")
         stages = [self._unique() for _ in range(folders)]
         locks: list[int] = []
@@ -140,7 +140,7 @@ class Disk:
                     scratch.clear_folder(stage)
 
     def write(self, path: Path, *parts: bytes | memoryview) -> None:
-        """Write the parts one behind the other to a new file in a staging folder."""
+        """Write the concatenated parts to a new file in a staging folder."""
         with path.open("xb") as file:
             for part in parts:
                 file.write(part)
@@ -149,9 +149,9 @@ class Disk:
                 os.fsync(file.fileno())
 
     def adopt(self, folders: Mapping[str, Path], there: Collection[str] = ()) -> None:  # noqa: ARG002
-        """Move finished folders from a staging folder to their keys.
+        """Move finished staging folders to their keys.
 
-        One that is there already stays as it is. All are on stable storage at the end.
+        Existing ones stay unchanged. All are on stable storage at the end.
         """
         for key, folder in folders.items():
             self._sync(folder)
@@ -164,8 +164,8 @@ class Disk:
     def sweep(self) -> None:
         """Remove what killed processes left under ``tmp/`` more than a day ago.
 
-        Only what aeros can have written goes, and whatever the clock says, not the folder of a
-        process that lives: it is locked.
+        Only files written by aeros are removed, and never the folder of a live process, whatever
+        the clock shows: it is locked.
         """
         names = [f"tmp/{name}" for name in self.names("tmp")] + self.names("")
         names = [name for name in names if is_scratch(name)]
@@ -178,10 +178,10 @@ class Disk:
                     scratch.clear(path)
 
     def lock(self, folder: str, holder: Holder) -> Lock:
-        """Lock a folder for this process: by its file ``lock.json``, or else by a lease.
+        """Lock a folder by its file ``lock.json``, or by a lease if that is not supported.
 
         Raises:
-            Locked: Another process has locked it.
+            Locked: Another process holds the lock.
         """
         self._folder(self.root / folder)
         try:
@@ -192,7 +192,7 @@ class Disk:
         return Lease(self, f"{folder}/lock", holder)
 
     def touch(self, key: str) -> bool:
-        """Let a folder count as written now; False if it is not there."""
+        """Set the time of a folder to now; return False if it does not exist."""
         try:
             os.utime(self.root / key)
         except FileNotFoundError:
@@ -200,27 +200,27 @@ class Disk:
         return True
 
     def now(self) -> float:
-        """Return the time by the clock of the disk, which may be another machine's."""
+        """Return the current time of the file system's clock, in seconds; it may be a server's."""
         with self.staging(1) as [stage]:
             return stage.stat().st_mtime
 
     def modified(self, key: str) -> float | None:
-        """Return when a file was written; None if it is not there."""
+        """Return when a file was written; None if it does not exist."""
         return self.written(key)
 
     def written(self, key: str) -> float | None:
-        """Return when a folder was written or touched; None if it is not there."""
+        """Return when a folder was written or touched; None if it does not exist."""
         try:
             return (self.root / key).stat().st_mtime
         except FileNotFoundError:
             return None
 
     def hide(self, key: str, before: float) -> bool:
-        """Move a blob out of sight unless written or touched since; tell whether.
+        """Hide a blob unless written or touched since; return whether it was hidden.
 
-        It is looked at once more after it was moved: who touched it before finds it back,
-        who touches it after learns that it is gone. A folder in which there is anything but
-        the files of a blob stays where it is.
+        Its time is checked again after the move: a blob touched before the move is restored,
+        and `touch` returns False after it. A folder with content other than the files of a
+        blob is not moved.
         """
         path, aside = self.root / key, self.root / hidden(key)
         if (self.written(key) or before) >= before:
@@ -232,7 +232,7 @@ class Disk:
             path.rename(aside)
             if aside.stat().st_mtime < before:
                 return True
-        except OSError as error:  # somebody else has taken it, or has hidden another one
+        except OSError as error:  # another process was faster
             if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY):
                 return False
             raise
@@ -240,14 +240,14 @@ class Disk:
         return False
 
     def bring_back(self, key: str) -> None:
-        """Let a hidden blob appear again, unless another one is there meanwhile."""
+        """Restore a hidden blob, unless another one exists at its key by now."""
         aside = self.root / hidden(key)
         with suppress(FileNotFoundError, NotADirectoryError):
             if scratch.files(aside) is not None and not scratch.moved(aside, self.root / key):
                 scratch.clear_folder(aside)
 
     def discard(self, key: str, before: float) -> int:  # noqa: ARG002
-        """Remove a hidden blob; return its bytes."""
+        """Remove a hidden blob; return the number of bytes removed."""
         aside, gone = self.root / hidden(key), self._unique()
         try:
             if scratch.files(aside) is None:
@@ -269,7 +269,7 @@ class Disk:
         self._folder((self.root / key).parent)
         if "/" in key:
             self._folder(self.root / "tmp")
-        # what lies at the root makes the folder a repository: nothing else is there before it
+        # a file at the root marks the folder as a repository: it must be the first entry in it
         file = self._unique() if "/" in key else self.root / f".{self._unique().name}"
         try:
             if lasting:

@@ -1,4 +1,4 @@
-"""The words for what a disk or a bucket refuses to do."""
+"""Translate errors of a disk or a bucket into RepositoryErrors with advice."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _DENIED = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 class Refused(OSError):
-    """What a store refuses that is no file system, with what to do about it.
+    """An error of a store other than a file system, with advice.
 
     Args:
-        number: The `errno` that comes nearest.
-        reason: Why, as a sentence goes on after a colon.
-        hint: What to type next.
+        number: The closest `errno`.
+        reason: The reason, worded to follow a colon.
+        hint: Advice: the option or command to type next.
     """
 
     def __init__(self, number: int, reason: str, *, hint: str) -> None:
@@ -38,14 +38,14 @@ def repository_errors(
     """Turn an OSError of the block into a RepositoryError.
 
     Args:
-        what: What could not be done, as the sentence begins: "round 3 of run 'a' could
-            not be stored".
-        store: Where it was to be done.
-        needs: Bytes that it needs on the disk.
-        kept: Says what stays readable; asked only if there is an error.
+        what: The operation that failed, as the beginning of a sentence: "round 3 of run 'a'
+            could not be stored".
+        store: The store that was accessed.
+        needs: Bytes that the operation writes.
+        kept: Returns a description of the data that remain readable; called only on an error.
 
     Raises:
-        RepositoryError: The system refused something within the block.
+        RepositoryError: The block raised an OSError.
     """
     try:
         yield
@@ -81,11 +81,11 @@ def _hint(error: OSError) -> str:
         return "free some space or raise the limit, then go on with task.resume=true"
     if error.errno in _DENIED:
         return "make the folder writable for this user, or repository.path=<another folder>"
-    return "look after the disk, or repository.path=<another folder>"
+    return "check the disk, or repository.path=<another folder>"
 
 
 def typed(option: str, value: str) -> str:
-    """Return an option with its value as a person types it in a shell."""
+    """Return an option and its value, quoted for a shell."""
     if re.fullmatch(r"[A-Za-z0-9._/+-]+", value):
         return f"{option}={value}"
     return shlex.quote(f"{option}='{value}'")

@@ -1,4 +1,4 @@
-"""Where records lie, what each says of its place, and which names aeros gives.
+"""Keys of records, the fields that repeat them, and the names that aeros gives to files.
 
     format.json                       the marker of a repository (`aeros_zarr.format.marker`)
     models/<name>/<version>.json      name, version
@@ -8,13 +8,13 @@
     runs/<id>/run.json                id
     runs/<id>/rounds/<n>.json         run, number
     runs/<id>/result.json             run
-    runs/<id>/lock.json               who goes on with the run (`aeros_zarr.locks.file_lock`)
+    runs/<id>/lock.json               the process that holds it (`aeros_zarr.locks.file_lock`)
     runs/<id>/lock/<n>.json           the same in a bucket (`aeros_zarr.stores.lease`)
     blobs/<digest>/                   ``zarr.json`` and chunks ``c.<n>``; also below a run
-    tmp/                              what is being written, and blobs that are being removed
+    tmp/                              unfinished writes, and blobs that are being removed
 
-So a record that has got to where another belongs is not taken for it. And a name that is none
-of these was given by others: it is never read, moved or removed.
+The fields detect a record that was moved to the key of another. Files with any other name belong
+to other programs: they are never read, moved or removed.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ ROOTS = frozenset({"algorithms", "blobs", "models", "runs", "tmp"})
 """Folders of a repository."""
 
 HEAD = "zarr.json"
-"""The file of a blob that is written last: with it the blob is there."""
+"""The file of a blob that is written last: a blob exists once it does."""
 
 HIDDEN = "hidden-"
-"""What folders under ``tmp/`` begin with that are to go, unless somebody names them."""
+"""Prefix of folders under ``tmp/`` that hold blobs to be removed, unless a record names them."""
 
 SCRATCH = "aeros-"
-"""What names under ``tmp/`` begin with that are being written."""
+"""Prefix of unfinished files and folders under ``tmp/``."""
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 _DIGEST = r"[0-9a-f]{64}"
@@ -71,7 +71,7 @@ _EMPTY = re.compile(
 
 
 def belonging(key: str) -> dict[str, str | int]:
-    """Return what the record at a key says of its place."""
+    """Return the fields by which the record at a key repeats its place."""
     match key.removesuffix(".json").split("/"):
         case ["models", name, "tags", tag]:
             return {"name": name, "tag": tag}
@@ -97,60 +97,60 @@ def numbers(names: list[str]) -> list[int]:
 
 
 def named(names: Iterable[str]) -> list[str]:
-    """Return those that may name a run, a model, a tag or an algorithm, in order."""
+    """Return the valid names of runs, models, tags or algorithms among these, sorted."""
     return sorted(name for name in names if _NAMED.fullmatch(name))
 
 
 def stems(names: Iterable[str]) -> list[str]:
-    """Return the names of the records ``<name>.json`` among these files, in order."""
+    """Return the names of the records ``<name>.json`` among these files, sorted."""
     return named(name.removesuffix(".json") for name in names if name.endswith(".json"))
 
 
 def digests(names: Iterable[str]) -> list[str]:
-    """Return those that may name a blob, in order."""
+    """Return the valid names of blobs among these, sorted."""
     return sorted(name for name in names if _DIGESTS.fullmatch(name))
 
 
 def is_blob(key: str) -> bool:
-    """Tell whether a blob lies at this key, if anything of ours does."""
+    """Return whether a key has the form of a blob's key."""
     return _BLOB.fullmatch(key) is not None
 
 
 def is_blob_file(name: str) -> bool:
-    """Tell whether a file of this name belongs to a blob that has it."""
+    """Return whether a file name is one of those that blobs use."""
     return _FILE.fullmatch(name) is not None
 
 
 def of_blob(key: str, paths: Iterable[str]) -> list[str]:
-    """Return the files of the blob at a key among these; others may have put more there."""
+    """Return those of these paths that are files of the blob at a key."""
     return [path for path in paths if is_blob_file(path.removeprefix(f"{key}/"))]
 
 
 def is_hidden(name: str) -> bool:
-    """Tell whether a blob under ``tmp/`` is hidden under this name."""
+    """Return whether a name under ``tmp/`` is that of a hidden blob."""
     return _ASIDE.fullmatch(name) is not None
 
 
 def is_scratch(key: str) -> bool:
-    """Tell whether what lies at a key is being written, by this version or an earlier one."""
+    """Return whether a key is that of an unfinished write, of this or an earlier version."""
     return _STAGED.fullmatch(key) is not None or is_old_scratch(key)
 
 
 def is_old_scratch(key: str) -> bool:
-    """Tell whether an earlier version gave this name to what it was writing."""
+    """Return whether a key is that of an unfinished write of an earlier version."""
     return _STAGED_BEFORE.fullmatch(key) is not None
 
 
 def is_empty_scratch(key: str) -> bool:
-    """Tell whether an empty object was put at this key for a moment, now or by earlier versions."""
+    """Return whether a key is that of a short-lived empty object, of this or earlier versions."""
     return _EMPTY.fullmatch(key) is not None
 
 
 def hidden(key: str) -> str:
-    """Return where a folder lies while it is hidden."""
+    """Return the key of a folder while it is hidden."""
     return f"tmp/{HIDDEN}{key.replace('/', ':')}"
 
 
 def shown(name: str) -> str:
-    """Return the key of the folder that is hidden under this name."""
+    """Return the original key of the folder hidden under this name."""
     return name.removeprefix(HIDDEN).replace(":", "/")

@@ -1,12 +1,12 @@
-"""A lock that has to be renewed, for places where the operating system has none: buckets.
+"""A lock that has to be renewed, for stores without locks of the operating system: buckets.
 
-    <folder>/<n>.json     the n-th holder; the one with the highest number has the lock
+    <folder>/<n>.json     the n-th holder; the highest number has the lock
 
-A holder creates the next number, which one of many can (`Store.create`), and renews it every
-`BEAT` seconds. One that was not renewed for `LEASE` seconds by the clock of the endpoint, which
-is the same for all, is taken over: by the next number. So no condition on writes is needed, and
-a holder that slept meanwhile sees the higher number before it stores anything. Numbers are never
-given twice: the last one stays when its holder lets go.
+A process takes the lock by creating the next number, which succeeds for one process only
+(`Store.create`), and rewrites that file every `BEAT` seconds. A lock that was not renewed for
+`LEASE` seconds, by the clock of the endpoint, can be taken over by creating the next number.
+No conditional writes are needed, and a holder that was suspended sees the higher number before
+it stores anything. Numbers are never reused: the last file stays after a release.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ LEASE = 60.0
 """Seconds after which a lock that was not renewed is taken over."""
 
 _TRIES = 3
-"""How often letting go is tried; where that fails, the lock runs out."""
+"""Attempts of a release; if all fail, the lock expires."""
 
 _HELD: set[str] = set()
-"""Tokens of what this process holds."""
+"""Tokens of the leases that this process holds."""
 
 _SURE = 0.6
-"""Part of `LEASE` for which a holder need not look whether it still is one."""
+"""Fraction of `LEASE` during which a holder need not check the store again."""
 
 
 class Lease:
     """A lock of this process, renewed by a thread.
 
     Args:
-        store: Where it lies.
-        folder: Its key.
-        holder: This process.
+        store: The store that holds the lock.
+        folder: Key of the lock's folder.
+        holder: Description of this process.
 
     Raises:
-        Locked: Another process holds it.
-        OSError: The store refuses.
+        Locked: Another process holds the lock.
+        OSError: The store cannot be read or written.
     """
 
     def __init__(self, store: Store, folder: str, holder: Holder) -> None:
@@ -64,11 +64,11 @@ class Lease:
         threading.Thread(target=self._beat, name="aeros-lease", daemon=True).start()
 
     def check(self) -> None:
-        """Make sure that this process still holds the lock.
+        """Check that this process still holds the lock.
 
         Raises:
             Lost: Another process has taken it over.
-            OSError: The store does not answer, and others may have taken it.
+            OSError: The store does not respond, and another process may have taken it over.
         """
         if self._lost is None and _now() - self._renewed > _SURE * LEASE:
             self._renew()
@@ -76,7 +76,7 @@ class Lease:
             raise Lost(self._lost)
 
     def release(self) -> None:
-        """Let others have it."""
+        """Release the lock."""
         self._stop.set()
         _HELD.discard(self._holder.token)
         for _ in range(_TRIES):
@@ -86,7 +86,7 @@ class Lease:
                 return
 
     def _taken(self) -> int:
-        """Return the number of this holder."""
+        """Take the lock; return the number of this holder."""
         number = self._newest()
         if number:
             self._check_free(number)
@@ -97,10 +97,10 @@ class Lease:
         return number + 1
 
     def _check_free(self, number: int) -> None:
-        """Refuse where the last holder lives, or may live.
+        """Check that the last holder has ended, or that its lease has expired.
 
         Raises:
-            Locked: It does.
+            Locked: The last holder is alive, or may be.
         """
         holder = self._read(number)
         if holder is not None and (holder.is_dead or holder.let_go_here(_HELD)):
@@ -140,5 +140,5 @@ class Lease:
 
 
 def _now() -> float:
-    """Return seconds that also pass while the process is stopped or the machine sleeps."""
+    """Return monotonic seconds that include time while the machine is suspended."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

@@ -1,4 +1,4 @@
-"""Names of runs, tasks, models and tags: they become file names, and parts of messages."""
+"""Validate names of runs, tasks, models and tags, which become file names."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ _SHOWN = 10
 _RULE = "up to 128 letters, digits, '.', '_' and '-', a letter or digit first"
 
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
-"""Names of devices that no file may have on some systems, whatever follows a dot."""
+"""Device names that Windows does not allow as file names, with or without an extension."""
 
 _ALLOWED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 def check(kind: str, name: str) -> str:
-    """Return ``name`` if it can be the name of a ``kind``.
+    """Return ``name`` if it is a valid name of a ``kind``.
 
     Raises:
-        ConfigError: It cannot.
+        ConfigError: The name is invalid.
     """
     if not _ALLOWED.fullmatch(name):
         raise ConfigError(
-            f"{name!r} cannot be the name of a {kind}",
+            f"{name!r} is not a valid name of a {kind}",
             exists=_RULE,
             hint=f"for instance {_possible(name)}",
         )
@@ -35,15 +35,16 @@ def check(kind: str, name: str) -> str:
 
 
 def check_new(kind: str, name: str, there: Collection[str] = ()) -> str:
-    """Return ``name`` if a new ``kind`` may be given it, here and wherever a store is copied to.
+    """Return ``name`` if it is valid for a new ``kind``, on all systems a store may be copied to.
 
     Args:
-        kind: What is to have the name.
-        name: A name.
-        there: Names that are given already; one of them may be ``name`` itself.
+        kind: The kind of object: "run", "model", ….
+        name: The new name.
+        there: Existing names; ``name`` may be one of them.
 
     Raises:
-        ConfigError: It may not.
+        ConfigError: The name is invalid, reserved on some systems, or differs from an existing
+            one only in case.
     """
     check(kind, name)
     if name.endswith(".") or _RESERVED.fullmatch(name):
@@ -56,15 +57,15 @@ def check_new(kind: str, name: str, there: Collection[str] = ()) -> str:
     alike = [each for each in there if each != name and each.casefold() == name.casefold()]
     if alike and name not in there:
         raise ConfigError(
-            f"{name!r} differs from the {kind} {alike[0]!r}, which is there, only in case:"
+            f"{name!r} differs from the existing {kind} {alike[0]!r} only in case:"
             " on some systems they are one file",
-            hint=f"the same name, {alike[0]}, or another one",
+            hint=f"use {alike[0]}, or another name",
         )
     return name
 
 
 def spelled(kind: str, names: Sequence[str | int]) -> str:
-    """Return for example ``runs a, b`` or ``versions 1, …, 9``, shortened where it is long."""
+    """Return for example ``runs a, b`` or ``versions 1, …, 9``; long lists are shortened."""
     if not names:
         return f"no {kind} at all"
     some = [*names] if len(names) <= _SHOWN else [names[0], "…", *names[1 - _SHOWN :]]

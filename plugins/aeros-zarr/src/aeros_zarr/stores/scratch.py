@@ -1,7 +1,7 @@
-"""Files and folders that only aeros can have made: what may be removed of a disk.
+"""Recognise and remove files and folders of a disk that were written by aeros.
 
-A name alone proves nothing, as others may give any name to what is theirs. A blob holds
-nothing but its files, a record begins as every record does; symbolic links are never ours.
+A name alone is not sufficient, as other programs may use any name. A blob folder contains only
+blob files, a record begins with a fixed prefix, and symbolic links are never written by aeros.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _RECORD = b'{"format":'
 
 
 def files(folder: Path) -> list[str] | None:
-    """Return the files of a blob, ``zarr.json`` first; None if there is anything else in it.
+    """Return the files of a blob, ``zarr.json`` first; None if the folder has other content.
 
     Raises:
-        FileNotFoundError: There is no such folder.
+        FileNotFoundError: The folder does not exist.
     """
     if folder.is_symlink():
         return None
@@ -36,12 +36,12 @@ def files(folder: Path) -> list[str] | None:
 
 
 def is_ours(path: Path, *, old: bool) -> bool:
-    """Tell whether a file or folder that has the name of a scratch file was written by aeros.
+    """Return whether a file or folder with the name of a scratch file was written by aeros.
 
     Args:
-        path: Where it lies.
-        old: Whether its name is that of an earlier version: it then has to hold something that
-            says so; an empty file or folder stays.
+        path: Its path.
+        old: Its name has the form of an earlier version, which is less specific: then its
+            content has to prove it, and an empty file or folder does not count.
     """
     try:
         if path.is_symlink():
@@ -59,7 +59,7 @@ def is_ours(path: Path, *, old: bool) -> bool:
 
 
 def clear(path: Path) -> None:
-    """Remove a file, or a folder and the files of a blob in it; anything else in it stays."""
+    """Remove a file, or the blob files of a folder; other content of the folder is kept."""
     if path.is_dir() and not path.is_symlink():
         clear_folder(path)
     else:
@@ -67,9 +67,9 @@ def clear(path: Path) -> None:
 
 
 def clear_folder(folder: Path) -> int:
-    """Remove a folder and the files of a blob in it; return their bytes.
+    """Remove a folder and the blob files in it; return the number of bytes removed.
 
-    Whatever else lies in it stays, and so does the folder then.
+    Other content is kept, and so is the folder in that case.
     """
     nbytes = 0
     with suppress(FileNotFoundError):
@@ -83,14 +83,14 @@ def clear_folder(folder: Path) -> int:
 
 
 def remove_blob(path: Path, aside: Path) -> None:
-    """Remove a blob as a whole, or only its files where others have put something beside them.
+    """Remove a blob atomically, or only its files if the folder has other content.
 
     Args:
-        path: Where it lies.
-        aside: Where it is moved to first; nothing lies there.
+        path: The folder of the blob.
+        aside: An unused path that the blob is moved to first.
 
     Raises:
-        FileNotFoundError: There is none.
+        FileNotFoundError: The folder does not exist.
     """
     names = files(path)
     if names is None:
@@ -100,21 +100,21 @@ def remove_blob(path: Path, aside: Path) -> None:
     path.rename(aside)
     try:
         for name in names:
-            os.unlink(f"{aside}/{name}")  # noqa: PTH108 - half of what a Path takes
+            os.unlink(f"{aside}/{name}")  # noqa: PTH108 - half the time of a Path
         aside.rmdir()
-    except OSError:  # somebody has put something there in this moment
+    except OSError:  # another program has just added a file
         moved(aside, path)
 
 
 def prune(*folders: Path) -> None:
-    """Remove folders in which nothing is left."""
+    """Remove those folders that are empty."""
     for folder in folders:
         with suppress(OSError):
             folder.rmdir()
 
 
 def moved(folder: Path, target: Path) -> bool:
-    """Move a folder to where there is none; tell whether."""
+    """Move a folder to an unused path; return False if the path is in use."""
     try:
         folder.rename(target)
     except OSError as error:
@@ -125,7 +125,7 @@ def moved(folder: Path, target: Path) -> bool:
 
 
 def fill(folder: Path, target: Path) -> None:
-    """Move the files of a blob to a folder that lacks them, where others have something."""
+    """Move the files of a blob to an existing folder, unless that holds the blob already."""
     if (target / HEAD).exists():
         return
     for name in reversed(files(folder) or []):

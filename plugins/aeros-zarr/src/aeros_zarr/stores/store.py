@@ -1,4 +1,4 @@
-"""What runs, models and blobs ask of the place where they are kept: a disk or a bucket."""
+"""Protocol of the stores that hold runs, models and blobs: a disk or a bucket."""
 
 from __future__ import annotations
 
@@ -13,93 +13,96 @@ __all__ = ["Lock", "Readable", "Store"]
 
 
 class Readable(AbstractContextManager["Readable"], Protocol):
-    """A file that is read from its begin on."""
+    """A file that is read sequentially."""
 
     def read(self, size: int = -1, /) -> bytes | None:
-        """Return the next bytes, all of them by default."""
+        """Return the next ``size`` bytes, by default all remaining ones."""
 
     def readinto(self, buffer: memoryview | bytearray, /) -> int | None:
-        """Fill a buffer as far as there are bytes; return their number."""
+        """Read into a buffer; return the number of bytes read."""
 
 
 class Lock(Protocol):
-    """What a process holds that no other one has."""
+    """An exclusive lock held by this process."""
 
     def check(self) -> None:
-        """Make sure that this process still holds it.
+        """Check that this process still holds the lock.
 
         Raises:
             Lost: Another process has taken it over.
         """
 
     def release(self) -> None:
-        """Let others have it."""
+        """Release the lock."""
 
 
 @runtime_checkable
 class Store(Protocol):
-    """Files and folders under keys with ``/``, each there as a whole or not at all.
+    """Files and folders under keys with ``/``; each appears complete or not at all.
 
-    Every method lets OSError through; `aeros_zarr.stores.errors.repository_errors` words it.
+    Methods raise OSError, which `aeros_zarr.stores.errors.repository_errors` translates.
+    Times are seconds since the epoch, by the clock of the store (`now`).
     """
 
     @property
     def at_once(self) -> int:
-        """How many files are best read at the same time."""
+        """Number of files that are best read concurrently."""
 
     @property
     def is_remote(self) -> bool:
-        """Whether reading costs as much as writing, and others look after what is stored."""
+        """True if reading costs as much as writing, and the service checks stored data itself."""
 
     def location(self, key: str = "") -> str:
-        """Return how a person finds what lies at ``key``: its path or its address."""
+        """Return the path or address of ``key``, for messages."""
 
     def free(self) -> int | None:
-        """Return how many bytes there is room for, if that is known."""
+        """Return the number of free bytes, if known."""
 
     def names(self, key: str) -> list[str]:
-        """Return the names within a folder, sorted; none where there is no folder."""
+        """Return the names within a folder, sorted; an empty list if it does not exist."""
 
     def files(self, key: str) -> list[str]:
-        """Return the names of the files within a folder, sorted; none where there is no folder."""
+        """Return the names of the files within a folder, sorted."""
 
     def folders(self, key: str) -> list[str]:
         """Return the names of the folders within a folder, sorted."""
 
     def exists(self, key: str) -> bool:
-        """Tell whether a file, or a folder that was adopted, lies at ``key``."""
+        """Return whether there is a file or an adopted folder at ``key``."""
 
     def read(self, key: str) -> bytes:
-        """Return a file."""
+        """Return the content of a file."""
 
     def open(self, key: str, *, cached: bool = True) -> Readable:
-        """Open a file for reading; not from a cache if ``cached`` is false."""
+        """Open a file for reading; bypass the cache if ``cached`` is false."""
 
     def drop(self, key: str) -> bool:
-        """Forget what a cache has of a file; tell whether that is worth another look."""
+        """Remove a file from the cache; return whether it was cached."""
 
     def replace(self, key: str, data: bytes, *, lasting: bool = True) -> None:
-        """Write a file; whoever reads it meanwhile sees the old one or the new one.
+        """Write a file atomically: concurrent readers see the old or the new content.
 
-        One that need not last, as it can be made again, may be gone after a power cut.
+        With ``lasting=False``, for files that can be rebuilt, a power cut may lose it.
         """
 
     def create(self, key: str, data: bytes) -> bool:
-        """Write a file unless there is one: of many who try, one gets True."""
+        """Create a file unless it exists; of concurrent callers exactly one gets True."""
 
     def remove(self, *keys: str) -> None:
-        """Remove files and blobs, in this order; what is gone already, or not ours, is no fault."""
+        """Remove files and blobs, in this order; missing and foreign ones are ignored."""
 
     def staging(self, folders: int) -> AbstractContextManager[list[Path]]:
-        """Yield new folders, seen by nobody; those not adopted are gone at the end."""
+        """Yield new private folders; those not adopted are removed at the end."""
 
     def write(self, path: Path, *parts: bytes | memoryview) -> None:
-        """Write the parts one behind the other to a new file in a staging folder."""
+        """Write the concatenated parts to a new file in a staging folder."""
 
     def adopt(self, folders: Mapping[str, Path], there: Collection[str] = ()) -> None:
-        """Make finished blobs appear at their keys; one that is there already stays the same.
+        """Move finished blobs to their keys; existing ones stay unchanged.
 
-        ``there`` are keys at which a whole one was found a moment ago.
+        Args:
+            folders: The staging folder of each key.
+            there: Keys at which a complete blob was found just before.
         """
 
     def lock(self, folder: str, holder: Holder) -> Lock:
@@ -110,28 +113,28 @@ class Store(Protocol):
         """
 
     def sweep(self) -> None:
-        """Remove what killed processes of aeros left unfinished more than a day ago, by `now`."""
+        """Remove writes that killed processes left unfinished more than a day ago, by `now`."""
 
     def touch(self, key: str) -> bool:
-        """Let an adopted folder count as written now; False if it is not there."""
+        """Set the time of an adopted folder to now; return False if it does not exist."""
 
     def now(self) -> float:
-        """Return the time by the clock that `written` goes by, in seconds."""
+        """Return the current time of the store's clock, in seconds."""
 
     def modified(self, key: str) -> float | None:
-        """Return when a file was written; None if it is not there."""
+        """Return when a file was written, in seconds; None if it does not exist."""
 
     def written(self, key: str) -> float | None:
-        """Return when an adopted folder was written or touched; None if it is not there."""
+        """Return when an adopted folder was written or touched; None if it does not exist."""
 
     def hide(self, key: str, before: float) -> bool:
-        """Move an adopted folder out of sight unless written or touched since; tell whether.
+        """Hide an adopted folder unless written or touched since; return whether it was hidden.
 
-        It lies at `layout.hidden` until it is brought back or discarded.
+        It stays at `layout.hidden` until it is restored or discarded.
         """
 
     def bring_back(self, key: str) -> None:
-        """Let a hidden folder appear again, unless another one is there meanwhile."""
+        """Restore a hidden folder, unless another one exists at its key by now."""
 
     def discard(self, key: str, before: float) -> int:
-        """Remove a hidden blob, but not what was written since; return its bytes."""
+        """Remove a hidden blob, except files written since; return the number of bytes removed."""

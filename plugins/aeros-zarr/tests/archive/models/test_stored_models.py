@@ -118,7 +118,7 @@ def test_a_tag_that_cannot_be_a_name(examples, tmp_path, tag):
     repository = examples.store(tmp_path)
     repository.publish(examples.model())
     for call in (lambda: repository.tag("model", tag), lambda: repository.model("model", tag)):
-        with pytest.raises(ConfigError, match="cannot be the name of a tag"):
+        with pytest.raises(ConfigError, match="is not a valid name of a tag"):
             call()
 
 

@@ -79,7 +79,7 @@ def test_the_second_is_told_who_holds_it(place):
     assert (
         f"run 'a' is held by another process: process {os.getpid()} of {me.host}, since 2" in said
     )
-    assert f"kill {os.getpid()}, on {me.host}; the same command then goes on" in said
+    assert f"kill {os.getpid()}, on {me.host}; then continue with" in said
     assert "task.resume=true" in said
     assert opened().latest("a") is None  # reading needs no lock
     first.release("a")
@@ -143,7 +143,7 @@ def test_where_files_cannot_be_locked_a_lease_is_taken(tmp_path, examples, monke
     first, second = examples.store(tmp_path), examples.store(tmp_path)
     first.begin(examples.run())
     first.acquire("a")
-    assert "it gave a sign of life 0 s ago; if it was killed, the run is free in 60 s" in refused(
+    assert "last heartbeat 0 s ago; if that process was killed, the run is free in 60 s" in refused(
         lambda: second
     )
     first.release("a")
@@ -159,7 +159,7 @@ ELSEWHERE = replace(Holder.here(), host="edge-7", pid=7, system="other", token="
 
 @pytest.fixture
 def leased(s3, tmp_path, monkeypatch):
-    """A bucket, and how long ago its clock says that the last sign of life was."""
+    """A bucket, and the age of the last heartbeat by its clock."""
     bucket = repository(s3, tmp_path)._store
     now = bucket.now
     late = [0.0]

@@ -156,7 +156,7 @@ def test_beginning_the_same_run_again_changes_nothing(examples, tmp_path):
     assert str(caught.value) == (
         "run 'a' cannot begin: there is another run of this name\n"
         "  exists: run a\n"
-        "  next: begin it under an id of its own"
+        "  next: start it under another id"
     )
 
 
@@ -177,7 +177,7 @@ def test_a_state_of_something_else_is_refused(examples, tmp_path, value):
         repository.commit("a", examples.checkpoint(4, state={"collector": {"x": value}}))
     assert str(caught.value) == (
         f"a state that holds a {type(value).__name__} cannot be stored\n"
-        "  exists: arrays, floats, integers and text can\n"
+        "  exists: arrays, floats, integers and text can be stored\n"
         "  next: change what the plugin's state() returns"
     )
     assert repository.latest("a").round.number == 3

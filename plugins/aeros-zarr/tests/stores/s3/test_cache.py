@@ -231,6 +231,5 @@ def test_a_cache_of_no_size_is_refused(s3, tmp_path):
     with pytest.raises(ConfigError) as caught:
         repository(s3, tmp_path, cache_gb=0.0)
     assert str(caught.value) == (
-        "repository.cache_gb=0.0 is not possible\n  exists: more than 0\n"
-        "  next: repository.cache= for no cache"
+        "repository.cache_gb must be above 0, got 0.0\n  next: repository.cache= for no cache"
     )

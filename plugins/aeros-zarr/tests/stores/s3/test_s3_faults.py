@@ -91,7 +91,7 @@ def test_what_does_not_pass_is_told(faulty, tmp_path, examples, fault, said):
             call()
         assert str(caught.value) == (
             f"{what} in s3://aeros-test/x: the endpoint failed: {said.format(url=faulty.url)}\n"
-            "  next: look after repository.endpoint and try again; a run goes on with"
+            "  next: check repository.endpoint and try again; a run continues with"
             " task.resume=true"
         )
 

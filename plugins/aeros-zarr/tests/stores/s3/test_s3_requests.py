@@ -142,7 +142,7 @@ def test_of_a_run(counted, examples):
 
 
 def test_of_holding_a_run(counted, examples, monkeypatch):
-    monkeypatch.setattr("aeros_zarr.stores.lease.BEAT", 3600.0)  # no sign of life meanwhile
+    monkeypatch.setattr("aeros_zarr.stores.lease.BEAT", 3600.0)  # no heartbeat meanwhile
     opened, requests = counted
     store = opened()
     store.begin(examples.run())

@@ -1,7 +1,7 @@
 """Models in a store: versions, tags and their index.
 
-Begin with `stored_models`; `versions` finds versions and tags, `version_index` lists many with few
-reads.
+Begin with `stored_models`; `versions` finds versions and tags, `version_index` lists many
+versions with few reads.
 
-Which versions may go does not belong here, see `aeros_zarr.archive.retention`.
+Rules for removing versions do not belong here, see `aeros_zarr.archive.retention`.
 """

@@ -1,4 +1,4 @@
-"""Models in any `Store`: the methods of `repository.Repository` and its powers for them."""
+"""The model methods of the repository: `Repository` and its optional capabilities."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["ModelArchive"]
 
 
 class ModelArchive:
-    """Keeps models in a store; see `repository.Repository`.
+    """The models of a store; see `repository.Repository`.
 
     Args:
-        models: Its models.
-        marker: Its marker.
-        locks: Says who holds the run that a model is of.
+        models: The models of the store.
+        marker: The marker of the store.
+        locks: The run locks held by this process.
     """
 
     def __init__(self, models: Models, marker: FormatMarker, locks: RunLocks) -> None:
@@ -28,50 +28,51 @@ class ModelArchive:
     def publish(self, model: Model, version: int | None = None) -> ModelInfo:
         """Store a model as the next version of its name, and tag it ``latest``.
 
-        Of two that publish at once, one takes the next number and the other the one after;
-        or, if both have named it, an error, and what it has written goes with the next gc.
+        Of two concurrent calls, one gets the next number and the other the one after. If both
+        request the same number, the second fails, and the next garbage collection removes its
+        blobs.
 
         Args:
-            model: What is stored.
-            version: The number that it has to get; None for the next one, whatever it is.
+            model: The model.
+            version: The required version number; None for the next one.
 
         Raises:
-            ConfigError: The model's name cannot name a file.
-            RepositoryError: The version that was named is not the next one; the disk refuses;
-                or a fitted state cannot be stored.
+            ConfigError: The model's name is not a valid file name.
+            RepositoryError: The required version is not the next one, the store cannot be
+                written, or a fitted state cannot be stored.
         """
         self._marker.set()
         self._locks.check(model.run)
         return self._models.publish(model, version)
 
     def models(self, name: str | None = None) -> Sequence[ModelInfo]:
-        """Return every version of a model, or of all, by name and version.
+        """Return all versions of a model, or of all models, sorted by name and version.
 
-        One whose record is damaged is left out, and a warning logged.
+        A version whose record is damaged is skipped, and a warning logged.
         """
         return self._models.models(name)
 
     def page(
         self, name: str | None = None, *, offset: int = 0, limit: int = 100, newest: bool = False
     ) -> tuple[Sequence[ModelInfo], int]:
-        """Return some versions of a model, or of all, by name and version; and how many there are.
+        """Return a page of versions, sorted by name and version, and their total number.
 
-        One whose record is damaged is left out, and a warning logged.
+        A version whose record is damaged is skipped, and a warning logged.
 
         Args:
             name: Name of a model; None for all.
-            offset: How many are passed over.
-            limit: How many are returned, at most.
-            newest: The newest version of each first.
+            offset: Number of versions to skip.
+            limit: Maximum number of versions to return.
+            newest: Sort the versions of each model from the newest to the oldest.
         """
         return self._models.page(name, offset, limit, newest=newest)
 
     def model(self, name: str, version: int | str = "latest") -> Model:
-        """Return a model by its version or a tag, verified unless the store is not to.
+        """Return a model by its version or a tag, verified if the repository is set to.
 
         Raises:
-            ConfigError: What is asked for cannot be a name or a tag.
-            RepositoryError: There is no such model, version or tag, or a file is damaged.
+            ConfigError: The name or tag is invalid.
+            RepositoryError: The model, version or tag does not exist, or a file is damaged.
         """
         return self._models.model(name, version)
 
@@ -80,35 +81,35 @@ class ModelArchive:
     ) -> Parameters:
         """Return the tensors of a model that match these patterns (``*``, ``?``).
 
-        Of its files only the chunks that hold them are read, and verified unless the store is
-        not to.
+        Only the chunks that hold these tensors are read, and verified if the repository is set
+        to.
 
         Raises:
-            ConfigError: A pattern matches no tensor; or what is asked for cannot be a name.
-            RepositoryError: There is no such model, version or tag, or a file is damaged.
+            ConfigError: A pattern matches no tensor, or the name or tag is invalid.
+            RepositoryError: The model, version or tag does not exist, or a file is damaged.
         """
         return self._models.part(name, version, tensors)
 
     def tag(self, name: str, tag: str, version: int | str = "latest") -> None:
-        """Let a tag point to a version of a model, whatever it pointed to before.
+        """Set or move a tag to a version of a model.
 
         Raises:
-            ConfigError: The tag cannot name a file.
-            RepositoryError: There is no such model or version; the tag is ``latest``,
-                which is always the highest version, or a number; or the store refuses.
+            ConfigError: The tag is not a valid file name.
+            RepositoryError: The model or version does not exist; the tag is ``latest``, which
+                is always the highest version, or a number; or the store cannot be written.
         """
         self._marker.check()
         self._models.tag(name, tag, version)
 
     def remove(self, name: str, versions: Sequence[int]) -> Sequence[int]:
-        """Take versions of a model away; return those that are gone.
+        """Remove versions of a model; return those that were removed.
 
-        One that a tag points to stays, and the newest, so that no number is given twice.
+        Tagged versions are kept, and the newest one, so that no number is used twice.
 
         Raises:
-            ConfigError: The name cannot be one.
-            RepositoryError: A tag is damaged, so that nobody knows what it points to; or
-                the store refuses.
+            ConfigError: The name is invalid.
+            RepositoryError: A tag is damaged, so its version is unknown; or the store cannot be
+                written.
         """
         self._marker.check()
         return self._models.remove(name, versions)

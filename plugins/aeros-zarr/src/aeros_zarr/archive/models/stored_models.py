@@ -1,14 +1,13 @@
 """Models in a store: immutable versions of a name, and tags that point to them.
 
-    models/<name>/<version>.json      one version: what it is, the blobs of its arrays
+    models/<name>/<version>.json      one version: its description, the blobs of its arrays
     models/<name>/tags/<tag>.json     the version that a tag points to
-    models/<name>/index/<n>.json      what is listed of many versions
-    (`aeros_zarr.archive.models.version_index`) blobs/<digest>/                   arrays, shared by
-    whatever versions name them
+    models/<name>/index/<n>.json      index of many versions (`version_index`)
+    blobs/<digest>/                   arrays, shared by all versions that name them
 
-A version exists once its manifest does, which of two writers only one can create; the
-other takes the next number, or gets an error if it has named this one. ``latest`` is no
-file: it is the highest version.
+A version exists once its manifest does. Of two concurrent writers only one can create it; the
+other takes the next number, or fails if it has requested this one. ``latest`` is not a file: it
+is always the highest version.
 """
 
 from __future__ import annotations
@@ -50,11 +49,11 @@ class Models:
     """The models of a repository; the methods are those of `repository.Repository`.
 
     Args:
-        store: Where they lie.
-        blobs: Stores and reads arrays.
+        store: The store that holds them.
+        blobs: The blobs of that store.
 
     Attributes:
-        listing: What is indexed of them.
+        listing: Index of the versions.
     """
 
     def __init__(self, store: Store, blobs: Blobs) -> None:
@@ -64,7 +63,7 @@ class Models:
         self.listing = Listing(store)
 
     def publish(self, model: Model, version: int | None) -> ModelInfo:
-        """Store a model as the next version of its name, which is this one if it is named."""
+        """Store a model as the next version of its name; a given number must be the next one."""
         name = check("model", model.name)
         vectors = {dtype: host(vector) for dtype, vector in model.parameters.vectors.items()}
         parameters = Parameters(model.parameters.layout, vectors)
@@ -89,7 +88,7 @@ class Models:
             return info_of(name, number, content, tags.get(number, ()))
 
     def models(self, name: str | None) -> list[ModelInfo]:
-        """Return versions by name and number; a damaged one is logged and left out."""
+        """Return versions sorted by name and number; damaged ones are logged and skipped."""
         with repository_errors("the models could not be read", self._store):
             names = self._versions.names() if name is None else [check("model", name)]
             known = {each: self._versions.of(each) for each in names}
@@ -98,7 +97,7 @@ class Models:
     def page(
         self, name: str | None, offset: int, limit: int, *, newest: bool
     ) -> tuple[list[ModelInfo], int]:
-        """Return some versions by name and number, and how many there are."""
+        """Return a page of versions sorted by name and number, and their total number."""
         with repository_errors("the models could not be read", self._store):
             names = self._versions.names() if name is None else [check("model", name)]
             found: list[ModelInfo] = []
@@ -113,10 +112,10 @@ class Models:
             return found, total
 
     def model(self, name: str, version: int | str) -> Model:
-        """Return a version by number or tag, every byte verified.
+        """Return a version by number or tag, verified.
 
         Raises:
-            RepositoryError: There is no such model, version or tag, or a file is damaged.
+            RepositoryError: The model, version or tag does not exist, or a file is damaged.
         """
         return self._read(name, version, partial(model_of, name))
 
@@ -124,8 +123,8 @@ class Models:
         """Return the tensors of a version that match these patterns, verified.
 
         Raises:
-            ConfigError: One matches none.
-            RepositoryError: There is no such model, version or tag, or a file is damaged.
+            ConfigError: A pattern matches no tensor.
+            RepositoryError: The model, version or tag does not exist, or a file is damaged.
         """
         layout, part = self._read(name, version, partial(part_of, tensors))
         for pattern in tensors:
@@ -157,10 +156,10 @@ class Models:
                 ) from error
 
     def tag(self, name: str, tag: str, version: int | str) -> None:
-        """Let a tag point to a version of a model, whatever it pointed to before.
+        """Set or move a tag to a version of a model.
 
         Raises:
-            RepositoryError: There is no such model, version or tag, or the tag is
+            RepositoryError: The model, version or tag does not exist, or the new tag is
                 ``latest`` or a number.
         """
         check("model", name)
@@ -179,10 +178,10 @@ class Models:
             self._store.replace(key, manifest.dump("tag", {"version": number}, key))
 
     def remove(self, name: str, versions: Sequence[int]) -> list[int]:
-        """Take versions away, but not the newest and none that a tag points to.
+        """Remove versions, except the newest and tagged ones; return those removed.
 
         Raises:
-            RepositoryError: A tag is damaged: nobody knows what it points to.
+            RepositoryError: A tag is damaged, so its version is unknown.
         """
         check("model", name)
         gone: list[int] = []
@@ -194,7 +193,7 @@ class Models:
                 try:
                     data = self._store.read(record_key(name, version))
                 except FileNotFoundError:
-                    continue  # others have removed it
+                    continue  # another process has removed it
                 self._store.remove(record_key(name, version))
                 if version in self._versions.tagged(name):  # meanwhile
                     self._store.create(record_key(name, version), data)
@@ -203,10 +202,10 @@ class Models:
         return gone
 
     def audit(self, name: str | None, version: int | str | None) -> dict[str, str]:
-        """Read and hash models with all they name; return every file and what is wrong with it.
+        """Read and hash models and their blobs; return the defect of each file, ``""`` if sound.
 
         Raises:
-            RepositoryError: There is no such model, version or tag.
+            RepositoryError: The model, version or tag does not exist.
         """
         what = "the models" if name is None else f"model '{name}'"
         with repository_errors(f"{what} could not be read", self._store):
@@ -228,7 +227,7 @@ class Models:
             return found | self._blobs.audit("blobs", blobs)
 
     def index(self) -> None:
-        """Write what is indexed of many versions where it is missing or damaged."""
+        """Write index files that are missing or damaged."""
         for name in self._versions.names():
             self.listing.complete(name, self._versions.of(name))
 
@@ -236,7 +235,7 @@ class Models:
         """Return the blobs that versions name.
 
         Raises:
-            RepositoryError: The record of a version is damaged: nobody knows what it names.
+            RepositoryError: The record of a version is damaged, so its blobs are unknown.
         """
         keys = [record_key(n, v) for n in self._versions.names() for v in self._versions.of(n)]
         contents = [read(self._store, "model", key) for key in keys]
@@ -250,7 +249,7 @@ class Models:
         return content, self._create(model.name, content, version)
 
     def _newest(self, name: str, versions: Sequence[int]) -> dict[str, str]:
-        """Return the vectors of the newest of these that can be read, by dtype."""
+        """Return the blobs of the vectors of the newest readable version, by dtype."""
         for version in reversed(versions):
             content = self._versions.readable("model", record_key(name, version))
             if content is not None:
@@ -258,7 +257,7 @@ class Models:
         return {}
 
     def _create(self, name: str, content: Content, wanted: int | None) -> int:
-        # The upload took a while: others may have published, and removed, versions meanwhile.
+        # During the upload, other processes may have published or removed versions.
         number = self._versions.following(name, self._versions.of(name), wanted)
         while not self._store.create(
             record_key(name, number), manifest.dump("model", content, record_key(name, number))

@@ -1,12 +1,12 @@
-"""What is listed of versions, from files that hold many of them.
+"""List model versions from index files, each of which covers many versions.
 
     models/<name>/index/<n>.json      versions 256 n + 1 to 256 (n + 1), one row each
 
-An index is derived from the manifests, and is never the truth. A version never changes, so
-a row is right as long as its version is there: which versions there are is always looked up,
-those without a row are read from their manifests, and rows of versions that are gone are
-passed over. Reading writes nothing: a file that is missing, damaged, or lacks many rows is
-written again when the next one is complete, and by ``gc`` and ``verify --heal``.
+An index is derived from the manifests, which are authoritative. A version never changes, so a
+row is valid as long as its version exists: the existing versions are always looked up, those
+without a row are read from their manifests, and rows of removed versions are ignored. Reading
+writes nothing: an index file that is missing, damaged, or lacks many rows is rewritten when the
+next one is complete, and by ``gc`` and ``verify --heal``.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ _MANY = 64
 
 _Row: TypeAlias = list[Any]
 _COLUMNS = names(IndexRow)[1:]
-"""What a row says of a version after its number, as its record does."""
+"""Fields of a row after the version number, named as in the record of a version."""
 
 
 class Listing:
-    """Lists versions of models.
+    """Listing of the versions of models.
 
     Args:
-        store: Where they lie.
+        store: The store that holds the models.
     """
 
     def __init__(self, store: Store) -> None:
@@ -51,29 +51,29 @@ class Listing:
     def infos(
         self, name: str, versions: Sequence[int], tags: Mapping[int, tuple[str, ...]]
     ) -> list[ModelInfo]:
-        """Return these versions of a model, in this order; a damaged one is logged and left out.
+        """Return these versions of a model, in this order; damaged ones are logged and skipped.
 
         Args:
             name: Name of the model.
-            versions: Numbers of versions that are there.
-            tags: What points to them.
+            versions: Numbers of existing versions.
+            tags: Tags of each version.
         """
         of_file: defaultdict[int, list[int]] = defaultdict(list)
         for version in versions:
             of_file[(version - 1) // _EACH].append(version)
         found: dict[int, ModelInfo] = {}
-        for number, wanted in of_file.items():  # rows go at once: garbage collection costs most
+        for number, wanted in of_file.items():  # rows are freed per file: Python's GC costs most
             rows = self._rows(name, number, wanted)
             found |= {v: _info(name, v, rows[v], tags.get(v, ())) for v in wanted if v in rows}
         return [found[version] for version in versions if version in found]
 
     def extend(self, name: str, version: int) -> None:
-        """Index the versions up to this one, if it is the last that a file holds."""
+        """Index the versions up to this one, if it is the last one of an index file."""
         if version % _EACH == 0:
             self.complete(name, self._there(name))
 
     def complete(self, name: str, versions: Sequence[int]) -> None:
-        """Write the files that are complete but missing or damaged, or lack many rows."""
+        """Write index files that are missing or damaged although complete, or lack many rows."""
         for number in sorted({(version - 1) // _EACH for version in versions}):
             wanted = [v for v in versions if (v - 1) // _EACH == number]
             rows = self._indexed(name, number)
@@ -83,14 +83,14 @@ class Listing:
                 self._write(name, number, rows | self._read(name, missing))
 
     def audit(self, names: Sequence[str]) -> dict[str, str]:
-        """Read what is indexed of models; return every file and what is wrong with it."""
+        """Verify the index files of models; return the defect of each, ``""`` if it is sound."""
         folders = [f"models/{name}/index" for name in names]
         both = [(f, n) for f in folders for n in numbers(self._store.files(f))]
         keys = [f"{folder}/{number}.json" for folder, number in both]
         return manifest.audit(self._store, "index", keys)[0]
 
     def heal(self, key: str) -> str:
-        """Write a damaged file again; return where from."""
+        """Rebuild a damaged index file; return the source of its rows."""
         _, name, _, file = key.split("/")
         number = int(file.removesuffix(".json"))
         wanted = [version for version in self._there(name) if (version - 1) // _EACH == number]
@@ -132,7 +132,7 @@ class Listing:
     def _write(self, name: str, number: int, rows: Mapping[int, _Row]) -> None:
         key = _file(name, number)
         content = {"rows": [rows[version] for version in sorted(rows)]}
-        with suppress(OSError):  # who may only read, reads
+        with suppress(OSError):  # a read-only store works without an index
             self._store.replace(key, manifest.dump("index", content, key), lasting=False)
 
 

@@ -1,4 +1,4 @@
-"""Versions of models in a store: which there are, and what tags point to them."""
+"""Find the versions and tags of models in a store."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ _log = logging.getLogger(__name__)
 
 
 class Versions:
-    """Tells which versions models have; `stored_models` says where they lie.
+    """The versions and tags of models; `stored_models` describes their keys.
 
     Args:
-        store: Where the models lie.
+        store: The store that holds the models.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def names(self) -> list[str]:
-        """Return the models that there are."""
+        """Return the names of all models."""
         return named(self._store.folders("models"))
 
     def of(self, name: str) -> list[int]:
-        """Return the versions of a model that are there, in order."""
+        """Return the existing versions of a model, in order."""
         return numbers(self._store.files(f"models/{name}"))
 
     def meant(self, name: str, version: int | str) -> int:
-        """Return the number that is meant by a number, ``latest`` or another tag.
+        """Resolve a number, ``latest`` or another tag to a version number.
 
         Raises:
-            ConfigError: It cannot be a tag.
-            RepositoryError: Nothing is tagged so. (A number need not be there.)
+            ConfigError: The tag is invalid.
+            RepositoryError: The tag does not exist. (A number is not checked for existence.)
         """
         if isinstance(version, int):
             return version
@@ -66,10 +66,10 @@ class Versions:
         Args:
             name: Name of the model.
             there: Its versions, in order.
-            wanted: The number that it has to be; None for any.
+            wanted: The required number; None for any.
 
         Raises:
-            RepositoryError: It is not the one that is wanted.
+            RepositoryError: The next number is not the required one.
         """
         number = max(there, default=0) + 1
         if wanted is not None and 0 < wanted < number:
@@ -78,21 +78,20 @@ class Versions:
             raise RepositoryError(
                 f"version {wanted} of model '{name}' cannot be stored: the next one is {number}",
                 exists=self.spelled(name),
-                hint=f"version {number}, or none for the next one, whatever it is",
+                hint=f"version {number}, or no version for the next one",
             )
         return number
 
     def taken(self, name: str, version: int) -> RepositoryError:
-        """Return the error of a number that somebody else's version has got."""
+        """Return the error of a version number that is already in use."""
         return RepositoryError(
             f"version {version} of model '{name}' is there already, and a version never changes",
             exists=self.spelled(name),
-            hint=f"version {max(self.of(name), default=0) + 1},"
-            " or none for the next one, whatever it is",
+            hint=f"version {max(self.of(name), default=0) + 1}, or no version for the next one",
         )
 
     def tags(self, name: str, versions: Sequence[int]) -> dict[int, tuple[str, ...]]:
-        """Return what points to which of the versions that there are; damaged tags are logged."""
+        """Return the tags of each version; damaged tags are logged and skipped."""
         tags: dict[int, tuple[str, ...]] = dict.fromkeys(versions[-1:], ("latest",))
         for key in self.tag_keys([name]):
             content = self.readable("tag", key)
@@ -106,19 +105,19 @@ class Versions:
         """Return the versions that tags other than ``latest`` point to.
 
         Raises:
-            RepositoryError: A tag is damaged: nobody knows what it points to.
+            RepositoryError: A tag is damaged, so its version is unknown.
         """
         contents = [read(self._store, "tag", key) for key in self.tag_keys([name])]
         return {int(content["version"]) for content in contents if content}
 
     def tag_keys(self, names: Sequence[str]) -> list[str]:
-        """Return the keys of the tags of models."""
+        """Return the keys of all tags of these models."""
         folders = [f"models/{name}/tags" for name in names]
         both = [(folder, tag) for folder in folders for tag in stems(self._store.files(folder))]
         return [f"{folder}/{tag}.json" for folder, tag in both]
 
     def readable(self, kind: str, key: str) -> Content | None:
-        """Return a record; None if it is gone, or damaged, which is logged."""
+        """Return a record; None if it is missing, or damaged, which is logged."""
         try:
             return read(self._store, kind, key)
         except RepositoryError as error:
@@ -126,7 +125,7 @@ class Versions:
             return None
 
     def unknown(self, what: str, name: str) -> RepositoryError:
-        """Return the error of what a model has not, or of a model that there is not."""
+        """Return the error of a missing version, tag or model."""
         if self.of(name):
             return RepositoryError(
                 f"{what} of model '{name}' does not exist", exists=self.spelled(name)

@@ -1,7 +1,7 @@
 """Runs in a store: rounds, checkpoints, locks and late uploads.
 
-Begin with `stored_runs`. `run_locks` are the runs that this process holds, `upload_spool` keeps
-rounds until a bucket takes them.
+Begin with `stored_runs`. `run_locks` locks runs for this process, `upload_spool` stores rounds
+until they can be uploaded.
 
-What a round is does not belong here, see `aeros_core.records`.
+The definition of a round does not belong here, see `aeros_core.records`.
 """

@@ -1,4 +1,4 @@
-"""The rounds of a run whose checkpoint is kept, as a commit finds and leaves them."""
+"""The rounds of a run whose checkpoints are kept, before and after a commit."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ __all__ = ["KeptRounds"]
 
 @dataclass(frozen=True, slots=True)
 class KeptRounds:
-    """The rounds of a run whose checkpoint is kept, and the blobs that rounds name.
+    """The rounds of a run whose checkpoints are kept, and the blobs that rounds name.
 
     Args:
         kept: Numbers of the rounds, in order.
-        blobs: Digests that each round names, by its number.
-        parameters: Those of ``blobs`` that the vectors of a round begin with, by dtype.
+        blobs: Digests of the blobs that each round names, by its number.
+        parameters: Digests of the blobs of each round's vectors, by number and dtype.
     """
 
     kept: Sequence[int]
@@ -26,18 +26,18 @@ class KeptRounds:
 
     @classmethod
     def of(cls, contents: Mapping[int, Content]) -> KeptRounds:
-        """Return what the records of rounds say, of which the last says which are kept."""
+        """Return the kept rounds from the records of rounds; the last record lists them."""
         kept = contents[max(contents)]["kept"] if contents else []
         blobs = {n: digests(content) for n, content in contents.items()}
         return cls(kept, blobs, {n: c["parameters"] for n, c in contents.items()})
 
     def after(self, number: int, content: Content, kept: Sequence[int]) -> KeptRounds:
-        """Return what is kept once a round was committed.
+        """Return the kept rounds after the commit of a round.
 
         Args:
-            number: Of the round.
-            content: Its record.
-            kept: Rounds that are kept from then on.
+            number: Number of the round.
+            content: Record of the round.
+            kept: Numbers of the rounds kept after the commit.
         """
         blobs = {**self.blobs, number: digests(content)}
         parameters = {**self.parameters, number: content["parameters"]}
@@ -45,10 +45,10 @@ class KeptRounds:
 
     @property
     def all(self) -> set[str]:
-        """Digests of every blob that a round names."""
+        """Digests of all blobs that rounds name."""
         return set().union(*self.blobs.values())
 
     def bases(self, number: int) -> Mapping[str, str]:
-        """Return the vectors of the last round up to this one that is kept."""
+        """Return the blobs of the vectors of the last kept round up to this one, by dtype."""
         before = [n for n in self.kept if n <= number and n in self.parameters]
         return self.parameters[before[-1]] if before else {}

@@ -1,8 +1,7 @@
-"""Whether what waits to be uploaded still belongs to what a bucket has of a run by now.
+"""Decide whether rounds in the upload spool can still be added to a run in the bucket.
 
-Another machine may have gone on with the run meanwhile. What is newer stays: rounds are only
-added to those that they were made from, and an end never takes the place of another one that
-came after it was written.
+Another machine may have resumed the run meanwhile. Newer data win: rounds are only added to the
+rounds that they continue, and a result never replaces one that was stored after it was spooled.
 """
 
 from __future__ import annotations
@@ -17,16 +16,16 @@ from aeros_zarr.stores.names import spelled
 __all__ = ["End", "State", "is_superseded", "missing"]
 
 End: TypeAlias = Mapping[str, Any]
-"""`Result.to_json` of how a run ended."""
+"""`Result.to_json` of a run."""
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What there is of a run at one place.
+    """The rounds and the result of a run that one store holds.
 
     Args:
-        rounds: In order.
-        end: How it ended; None if it has not, or if that is not here.
+        rounds: The reports of the rounds, in order.
+        end: The result; None if this store has none.
     """
 
     rounds: Sequence[Round]
@@ -34,11 +33,11 @@ class State:
 
     @property
     def last(self) -> int:
-        """Number of the last round; 0 without any."""
+        """Number of the last round; 0 without rounds."""
         return self.rounds[-1].number if self.rounds else 0
 
     def __str__(self) -> str:
-        """Return it in words."""
+        """Return a description for messages."""
         numbers = [done.number for done in self.rounds]
         rounds = _spelled(numbers) if numbers else ""
         ends = "its end ({status} after {rounds} rounds)".format(**self.end) if self.end else ""
@@ -46,12 +45,12 @@ class State:
 
 
 def is_superseded(waiting: State, there: State, before: End | None) -> bool:
-    """Tell whether a bucket has something of a run that is newer than what waits.
+    """Return whether the bucket has newer data of a run than the spool.
 
     Args:
-        waiting: What waits to be uploaded.
-        there: What the bucket has.
-        before: The end that the bucket had when this process went on with the run.
+        waiting: The state in the spool.
+        there: The state in the bucket.
+        before: The result that the bucket had when this process resumed the run.
     """
     known = {done.number: done for done in there.rounds}
     for done in waiting.rounds:
@@ -65,7 +64,7 @@ def is_superseded(waiting: State, there: State, before: End | None) -> bool:
 
 
 def missing(waiting: State, there: State) -> list[int]:
-    """Return the numbers of the rounds that wait and are not there yet."""
+    """Return the numbers of the rounds in the spool that the bucket lacks."""
     known = {done.number for done in there.rounds}
     return [done.number for done in waiting.rounds if done.number not in known]
 
@@ -78,7 +77,7 @@ def _spelled(numbers: Sequence[int]) -> str:
 
 
 def _has_ended(waiting: State, there: State, before: End | None) -> bool:
-    """Tell whether the bucket has an end that came after what waits."""
+    """Return whether the bucket has a result that is newer than the spool."""
     if there.end is None or there.end in (waiting.end, before):
         return False
     after = int((waiting.end or there.end)["rounds"])

@@ -1,4 +1,4 @@
-"""The runs that this process holds, so that no other one goes on with them meanwhile."""
+"""Locks of runs held by this process, so that no other process resumes them meanwhile."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["RunLocks"]
 
 
 class RunLocks:
-    """Locks runs: in a folder by the operating system, in a bucket by a lease.
+    """Locks of runs: by the operating system in a folder, by a lease in a bucket.
 
     Args:
-        store: Where the runs lie.
-        marker: Its marker.
+        store: The store that holds the runs.
+        marker: The marker of the store.
     """
 
     def __init__(self, store: Store, marker: FormatMarker) -> None:
@@ -26,11 +26,11 @@ class RunLocks:
         self._held: dict[str, Lock] = {}
 
     def acquire(self, run: str) -> None:
-        """Hold a run until `release`, or until this process ends.
+        """Lock a run until `release`, or until this process ends.
 
         Raises:
-            ConfigError: Another process holds it, or this one already.
-            RepositoryError: The store refuses.
+            ConfigError: Another process holds the run, or this one already does.
+            RepositoryError: The store cannot be written.
         """
         folder = f"runs/{check('run', run)}"
         self._marker.set()
@@ -41,18 +41,19 @@ class RunLocks:
             raise held(run, error) from None
 
     def release(self, run: str) -> None:
-        """Let others hold a run; one that is not held is no fault."""
+        """Release the lock of a run; a run that is not locked is ignored."""
         if lock := self._held.pop(run, None):
             lock.release()
 
     def check(self, run: str) -> None:
-        """Make sure that the store is a repository, and that a run is not held by others.
+        """Check that the store is a repository, and that a locked run is still held.
 
-        A run that this process does not hold, as nobody has asked it to, may be written.
+        A run that this process never locked may be written.
 
         Raises:
-            ConfigError: The store is somebody else's.
-            RepositoryError: It has; or the store does not answer, so that nobody knows.
+            ConfigError: The store belongs to another program.
+            RepositoryError: Another process has taken the run over; or the store does not
+                respond, so the holder is unknown.
         """
         self._marker.check()
         if run not in self._held:

@@ -1,13 +1,13 @@
-"""Runs in a store: what each is, its rounds, and the checkpoints of the last of them.
+"""Runs in a store: their configuration, rounds, recent checkpoints and result.
 
-    runs/<id>/run.json            who, what, with which configuration
-    runs/<id>/rounds/<n>.json     what a round did; the blobs of its checkpoint
+    runs/<id>/run.json            the run with its configuration
+    runs/<id>/rounds/<n>.json     report of a round; the blobs of its checkpoint
     runs/<id>/blobs/<digest>/     parameters and state of the last rounds
-    runs/<id>/result.json         how it ended
+    runs/<id>/result.json         the result
 
-A round counts once its manifest is there, and the manifest is written last. It also says
-which rounds' blobs are ``kept`` from then on; the others are removed after it. A run's
-blobs are its own, so nothing else can name what is removed.
+A round is committed once its manifest exists, which is written last. The manifest also lists the
+rounds whose blobs are ``kept`` from then on; blobs of other rounds are removed afterwards. The
+blobs of a run are its own, so no other record can name those that are removed.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ class Runs:
     """The runs of a repository; the methods are those of `repository.Repository`.
 
     Args:
-        store: Where they lie.
-        blobs: Stores and reads arrays.
-        keep: Rounds whose checkpoint is kept.
+        store: The store that holds them.
+        blobs: The blobs of that store.
+        keep: Number of rounds whose checkpoints are kept.
     """
 
     def __init__(self, store: Store, blobs: Blobs, keep: int) -> None:
@@ -71,18 +71,18 @@ class Runs:
                 raise RepositoryError(
                     f"run '{run.id}' cannot begin: there is another run of this name",
                     exists=spelled("run", self._names()),
-                    hint="begin it under an id of its own",
+                    hint="start it under another id",
                 )
 
     def runs(self, task: str | None) -> list[Run]:
-        """Return runs, oldest first; one whose manifest is damaged is logged and left out."""
+        """Return runs, oldest first; those with damaged manifests are logged and skipped."""
         with repository_errors("the runs could not be read", self._store):
             found = [run for name in self._names() for run in self._run(name)]
         of_task = [run for run in found if task in (None, run.task)]
         return sorted(of_task, key=lambda run: (run.created, run.id))
 
     def commit(self, run: str, checkpoint: Checkpoint) -> None:
-        """Store a round; one of this number and those after it are no more."""
+        """Store a round; existing rounds of this number and later ones are removed."""
         self._known(run)
         number = checkpoint.round.number
         with repository_errors(
@@ -104,10 +104,10 @@ class Runs:
             self._blobs.remove(folder, held.all - self._held[run].all)
 
     def latest(self, run: str) -> Checkpoint | None:
-        """Return the last round that is whole; None if none was committed.
+        """Return the last undamaged round; None if no round was committed.
 
         Raises:
-            RepositoryError: There are rounds, but none whose files are undamaged.
+            RepositoryError: There are rounds, but all of them are damaged.
         """
         self._known(run)
         with repository_errors(f"the last round of run '{run}' could not be read", self._store):
@@ -117,10 +117,10 @@ class Runs:
                     return self._last_whole(run, numbers)
                 except RepositoryError:
                     if self._numbers(run) == numbers:
-                        raise  # else a commit has meanwhile removed what was being read
+                        raise  # otherwise a concurrent commit removed a file: retry
 
     def history(self, run: str) -> list[Round]:
-        """Return what every round did, in order.
+        """Return the reports of all rounds, in order.
 
         Raises:
             RepositoryError: A manifest is damaged.
@@ -131,12 +131,12 @@ class Runs:
         return [Round.from_json(content["round"]) for content in contents]
 
     def checkpoints(self, run: str, numbers: Collection[int]) -> Iterator[Checkpoint]:
-        """Yield these rounds in order; all of them are kept."""
+        """Yield the checkpoints of these rounds in order; all must be kept."""
         for number in sorted(numbers):
             yield self._checkpoint(run, number, self._content(run, number))
 
     def finish(self, run: str, result: Result) -> None:
-        """Store how a run ended."""
+        """Store the result of a run."""
         self._known(run)
         key = f"runs/{run}/result.json"
         data = manifest.dump("result", result.to_json(), key)
@@ -149,14 +149,14 @@ class Runs:
             self._store.replace(key, data)
 
     def result(self, run: str) -> Content | None:
-        """Return how a run ended; None if it has not."""
+        """Return the result of a run; None if it has not finished."""
         self._known(run)
         with repository_errors(f"the result of run '{run}' could not be read", self._store):
             content = read(self._store, "result", f"runs/{run}/result.json")
         return content and {key: value for key, value in content.items() if key != "run"}
 
     def audit(self) -> dict[str, str]:
-        """Read and hash all runs; return every file and what is wrong with it, if anything."""
+        """Read and hash all runs; return the defect of every file, ``""`` if it is sound."""
         with repository_errors("the runs could not be read", self._store):
             audits = [self._audit(run) for run in self._names()]
         return {file: what for found in audits for file, what in found.items()}
@@ -165,7 +165,7 @@ class Runs:
         keys = [_round(run, number) for number in self._numbers(run)]
         files = self._store.files(f"runs/{run}")
         if not keys and "run.json" not in files and "result.json" not in files:
-            return {}  # a folder of others
+            return {}  # a folder of another program
         found, contents = manifest.audit(self._store, "round", keys)
         found |= manifest.audit(self._store, "run", [f"runs/{run}/run.json"])[0]
         if "result.json" in files:
@@ -173,12 +173,12 @@ class Runs:
         readable = [key for key in keys if key in contents]
         kept = [_round(run, n) for n in contents[readable[-1]]["kept"]] if readable else []
         named = {digest for key in kept if key in contents for digest in digests(contents[key])}
-        if readable[-1:] != keys[-1:]:  # the last one knew which rounds' blobs were removed
+        if readable[-1:] != keys[-1:]:  # the damaged last record listed the kept rounds
             named &= set(self._store.folders(f"runs/{run}/blobs"))
         return found | self._blobs.audit(f"runs/{run}/blobs", named)
 
     def collect(self, seconds: float) -> dict[str, int]:
-        """Remove blobs that no round names and that are older; return ``{blob: bytes}``."""
+        """Remove blobs older than ``seconds`` that no round names; return ``{location: bytes}``."""
         removed: dict[str, int] = {}
         for run in self._names():
             named = partial(self._named, run)
@@ -211,7 +211,7 @@ class Runs:
         return None
 
     def _names(self) -> list[str]:
-        """Return the folders that may be runs; others may have put theirs beside them."""
+        """Return the folders whose names are valid run IDs."""
         return named(self._store.folders("runs"))
 
     def _run(self, name: str) -> list[Run]:
@@ -255,7 +255,7 @@ class Runs:
             return checkpoint_of(content, self._blobs, f"runs/{run}/blobs")
 
     def _before(self, run: str, number: int) -> KeptRounds:
-        """Return what is held before a commit: from memory if the last commit was ours."""
+        """Return the kept rounds before a commit, from memory if this object made the last one."""
         held = self._held.pop(run, None)
         if held and held.kept[-1] == number - 1 and not self._store.exists(_round(run, number)):
             return held

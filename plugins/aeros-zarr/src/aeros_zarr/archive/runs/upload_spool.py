@@ -1,4 +1,4 @@
-"""Rounds that could not be uploaded: on the local disk until they can be."""
+"""Local storage of rounds that could not be uploaded yet."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _ALL = 2**62
 
 
 class UploadSpool:
-    """Keeps every round that it is given, durable, until the run is dropped.
+    """A durable local store of rounds, kept until the run is dropped.
 
     Args:
-        folder: Made when first written to.
+        folder: The folder, created on first write.
 
     Attributes:
-        disk: The same as a store.
+        disk: The folder as a store.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -39,19 +39,19 @@ class UploadSpool:
         self._runs = Runs(self.disk, Blobs(self.disk, Compression.none), _ALL)
 
     def holds(self, run: str) -> bool:
-        """Tell whether anything of a run waits here."""
+        """Return whether the spool holds any data of a run."""
         return self.disk.exists(f"runs/{run}/run.json")
 
     def store(self, run: str, held: Checkpoint | Result, before: End | None) -> None:
-        """Store a round, or how a run ended.
+        """Store a round or the result of a run.
 
         Args:
-            run: Which.
-            held: The round, or the end.
-            before: The end that the bucket had when this process went on with the run.
+            run: ID of the run.
+            held: The round or the result.
+            before: The result that the bucket had when this process resumed the run.
 
         Raises:
-            RepositoryError: The local disk refuses too.
+            RepositoryError: The local disk cannot be written.
         """
         if not self.holds(run):
             self._runs.begin(Run(run, "spool", "", {"end": before}, {}, ""))
@@ -61,44 +61,44 @@ class UploadSpool:
             self._runs.finish(run, held)
 
     def latest(self, run: str) -> Checkpoint | None:
-        """Return the last round of a run that waits here."""
+        """Return the last round of a run in the spool."""
         return self._runs.latest(run)
 
     def rounds(self, run: str, numbers: Collection[int]) -> Iterator[Checkpoint]:
         """Yield these rounds of a run, in order.
 
         Raises:
-            RepositoryError: One is damaged; nobody else has it.
+            RepositoryError: A round is damaged; there is no other copy.
         """
         with self._sound(run):
             yield from self._runs.checkpoints(run, numbers)
 
     def result(self, run: str) -> Result | None:
-        """Return how a run ended, if that waits here.
+        """Return the result of a run, if it is in the spool.
 
         Raises:
-            RepositoryError: It is damaged; nobody else has it.
+            RepositoryError: It is damaged; there is no other copy.
         """
         with self._sound(run):
             content = self._runs.result(run)
             return None if content is None else Result.from_json(content)
 
     def state(self, run: str) -> State:
-        """Return what waits of a run.
+        """Return the state of a run in the spool.
 
         Raises:
-            RepositoryError: Some of it is damaged; nobody else has it.
+            RepositoryError: Part of it is damaged; there is no other copy.
         """
         with self._sound(run):
             return State(self._runs.history(run), self._runs.result(run))
 
     def before(self, run: str) -> End | None:
-        """Return the end that the bucket had when the first of what waits was made."""
+        """Return the result that the bucket had when the first spooled round was made."""
         known = next((each for each in self._runs.runs(None) if each.id == run), None)
         return known.config.get("end") if known else None
 
     def drop(self, run: str) -> None:
-        """Forget a run, everything of which has been uploaded."""
+        """Remove a run that was uploaded completely."""
         folder = f"runs/{run}"
         rounds = self.disk.files(f"{folder}/rounds")
         blobs = digests(self.disk.folders(f"{folder}/blobs"))
@@ -112,7 +112,7 @@ class UploadSpool:
         prune(place / "rounds", place / "blobs", place)
 
     def set_aside(self, run: str) -> Path:
-        """Move what waits of a run to where it is not looked for; return where that is."""
+        """Move the spooled data of a run aside, so they are not uploaded; return the new path."""
         aside = self.folder / "superseded" / f"{run}-{secrets.token_hex(4)}"
         aside.parent.mkdir(exist_ok=True)
         return (self.folder / "runs" / run).rename(aside)
@@ -124,6 +124,6 @@ class UploadSpool:
         except RepositoryError as error:
             folder = self.folder / "runs" / run
             raise RepositoryError(
-                f"what waits to be uploaded of run '{run}' cannot be: {error.asked}",
-                hint=f"remove {folder} to go on without it, from the last round of the bucket",
+                f"the spooled rounds of run '{run}' cannot be uploaded: {error.asked}",
+                hint=f"remove {folder} to continue without them, from the last round of the bucket",
             ) from error

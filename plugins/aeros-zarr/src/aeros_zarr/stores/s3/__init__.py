@@ -1,7 +1,7 @@
 """A bucket of any S3 endpoint as a store.
 
-Begin with `bucket`. `client` reaches the endpoint and explains its refusals, `create_once` and
-`retries` make up for what endpoints leave out, `cache` keeps downloads.
+Begin with `bucket`. `client` connects to the endpoint and translates its errors, `create_once`
+and `retries` compensate for missing features of endpoints, `cache` stores downloads.
 
-The repository's rules do not belong here, see `aeros_zarr.archive`.
+Records do not belong here, see `aeros_zarr.archive`.
 """

@@ -1,9 +1,8 @@
-"""A bucket of any S3 endpoint, in which files and folders appear whole or not at all.
+"""A bucket of any S3 endpoint with atomic writes: files and folders appear complete or not at all.
 
-Objects appear whole by themselves. A folder is there once its ``zarr.json`` is, which is
-written last and removed first. Files that only one of many may create need a conditional
-write; some endpoints ignore the condition, so each is asked once whether it keeps it
-(`aeros_zarr.stores.s3.create_once` does without).
+Objects are atomic by themselves. A folder exists once its ``zarr.json`` does, which is written
+last and removed first. Exclusive creation needs a conditional write; some endpoints ignore the
+condition, so each is probed once (`aeros_zarr.stores.s3.create_once` works without).
 """
 
 from __future__ import annotations
@@ -45,11 +44,11 @@ class Bucket:
     """Files and folders in a bucket; a `aeros_zarr.stores.store.Store`.
 
     Args:
-        s3: The bucket, and the prefix below which everything lies.
+        s3: The bucket with its key prefix.
         place: Its address, for messages.
-        retries: How often an answer that breaks off is asked for again.
-        cache: Where files of blobs are kept that were read.
-        listed: Lists keys that the library refuses; None where they cannot be told apart.
+        retries: Number of times an interrupted response is requested again.
+        cache: Cache for downloaded files of blobs; None for none.
+        listed: Lists keys that the library rejects; None if such listing is not available.
     """
 
     at_once = _AT_ONCE
@@ -67,14 +66,14 @@ class Bucket:
         self._staged: dict[Path, Sequence[bytes | memoryview]] = {}
 
     def location(self, key: str = "") -> str:
-        """Return the address of what lies at ``key``."""
+        """Return the address of ``key``."""
         return f"{self._place}/{key}".rstrip("/")
 
     def free(self) -> None:
-        """Nobody knows how much room a bucket has."""
+        """Return None: the free space of a bucket is unknown."""
 
     def names(self, key: str) -> list[str]:
-        """Return the names within a folder, sorted; none where there is no folder."""
+        """Return the names within a folder, sorted; an empty list if it does not exist."""
         folders, files = self._objects.within(key)
         return sorted([*folders, *files])
 
@@ -87,16 +86,16 @@ class Bucket:
         return sorted(self._objects.within(key)[0])
 
     def exists(self, key: str) -> bool:
-        """Tell whether a file lies at ``key``."""
+        """Return whether there is a file at ``key``."""
         return self._head(key) is not None
 
     def read(self, key: str) -> bytes:
-        """Return a file."""
+        """Return the content of a file."""
         with asked(self._place):
             return self._again(lambda: obstore.get(self._s3, key).bytes().to_bytes())
 
     def open(self, key: str, *, cached: bool = True) -> io.RawIOBase | BufferedReader:
-        """Read a file, and return it opened; one of a blob from the cache, or into it."""
+        """Download a file and return it opened; files of blobs pass through the cache."""
         cache, (folder, name) = self._cache if cached else None, key.split("/")[-2:]
         if cache and (file := cache.open(folder, name)):
             return file
@@ -107,23 +106,23 @@ class Bucket:
         return Download(data)
 
     def drop(self, key: str) -> bool:
-        """Forget what the cache has of a file of a blob; tell whether it had it."""
+        """Remove a file of a blob from the cache; return whether it was cached."""
         return self._cache is not None and self._cache.drop(*key.split("/")[-2:])
 
     def replace(self, key: str, data: bytes | memoryview, *, lasting: bool = True) -> None:  # noqa: ARG002
-        """Write a file; whoever reads it meanwhile sees the old one or the new one."""
+        """Write a file atomically: concurrent readers see the old or the new content."""
         with asked(self._place):
             obstore.put(self._s3, key, data, use_multipart=False)
 
     def create(self, key: str, data: bytes) -> bool:
-        """Write a file unless there is one: of many who try, one gets True."""
+        """Create a file unless it exists; of concurrent callers exactly one gets True."""
         if not self.keeps_conditions:
             return create_once.create(self, key, data)
         return self._create(key, data)
 
     @cached_property
     def keeps_conditions(self) -> bool:
-        """Whether the endpoint refuses ``If-None-Match: *`` where there is an object."""
+        """True if the endpoint honours ``If-None-Match: *`` for existing objects."""
         key = f"tmp/{SCRATCH}probe-{secrets.token_hex(8)}"
         put = partial(obstore.put, self._s3, key, b"", mode="create", use_multipart=False)
         try:
@@ -137,9 +136,9 @@ class Bucket:
         return False
 
     def remove(self, *keys: str) -> None:
-        """Remove files and blobs, in this order; what is gone already is no fault.
+        """Remove files and blobs, in this order; missing ones are ignored.
 
-        A blob's ``zarr.json`` goes first: what is left without it is no blob any more.
+        The ``zarr.json`` of a blob is removed first: without it the blob no longer exists.
         """
         for key in keys:
             if not is_blob(key):
@@ -152,7 +151,7 @@ class Bucket:
 
     @contextmanager
     def staging(self, folders: int) -> Iterator[list[Path]]:
-        """Yield folders that are in memory alone; those not adopted are gone at the end."""
+        """Yield new folders in memory; those not adopted are dropped at the end."""
         stages = [Path(secrets.token_hex(8)) for _ in range(folders)]
         try:
             yield stages
@@ -161,13 +160,13 @@ class Bucket:
                 del self._staged[path]
 
     def write(self, path: Path, *parts: bytes | memoryview) -> None:
-        """Hold the parts of a new file of a staging folder until it is adopted."""
+        """Keep the parts of a new file in a staging folder until it is adopted."""
         self._staged[path] = parts
 
     def adopt(self, folders: Mapping[str, Path], there: Collection[str] = ()) -> None:
         """Upload finished blobs to their keys, ``zarr.json`` last.
 
-        One that others upload meanwhile gets the same bytes twice: its key is their digest.
+        If another process uploads the same blob, it writes the same bytes: the key is their digest.
         """
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             files = {
@@ -181,17 +180,17 @@ class Bucket:
                 list(pool.map(self._upload, group, group.values()))
 
     def lock(self, folder: str, holder: Holder) -> Lock:
-        """Lock a folder for this process, which has to give signs of life from now on.
+        """Lock a folder by a lease, which a thread of this process renews.
 
         Raises:
-            Locked: Another process has locked it.
+            Locked: Another process holds the lock.
         """
         return Lease(self, f"{folder}/lock", holder)
 
     def sweep(self) -> None:
         """Remove what killed processes left under ``tmp/`` more than a day ago.
 
-        Only what aeros has written goes: nothing but empty objects under names of its own.
+        Only empty objects with names used by aeros are removed.
         """
         below = self._objects.below("tmp")
         written = {k: at for k, (at, size) in below.items() if not size and is_empty_scratch(k)}
@@ -199,7 +198,7 @@ class Bucket:
         self._delete([key for key, at in written.items() if at < before])
 
     def touch(self, key: str) -> bool:
-        """Let a folder count as written now; False if it is not there."""
+        """Set the time of a folder to now; return False if it does not exist."""
         try:
             self.replace(f"{key}/{HEAD}", self.read(f"{key}/{HEAD}"))
         except FileNotFoundError:
@@ -207,7 +206,7 @@ class Bucket:
         return True
 
     def now(self) -> float:
-        """Return the time by the clock of the endpoint."""
+        """Return the current time of the endpoint's clock, in seconds."""
         key = f"tmp/{SCRATCH}clock-{secrets.token_hex(8)}"
         self.replace(key, b"")
         head = self._head(key)
@@ -215,12 +214,12 @@ class Bucket:
         return head["last_modified"].timestamp() if head else 0.0
 
     def modified(self, key: str) -> float | None:
-        """Return when a file was written; None if it is not there."""
+        """Return when a file was written; None if it does not exist."""
         head = self._head(key)
         return None if head is None else float(head["last_modified"].timestamp())
 
     def written(self, key: str) -> float | None:
-        """Return when a folder was written or touched, or what there is of it."""
+        """Return when a folder, or an incomplete part of one, was written or touched."""
         below = self._objects.below(key)
         entries = {path: below[path] for path in of_blob(key, below)}
         head = entries.get(f"{key}/{HEAD}")
@@ -228,7 +227,7 @@ class Bucket:
         return max(times, default=None)
 
     def hide(self, key: str, before: float) -> bool:
-        """Take a folder's ``zarr.json`` away unless written or touched since; tell whether."""
+        """Hide a folder by moving its ``zarr.json`` unless written since; return whether done."""
         if (self.written(key) or before) >= before:
             return False
         head, aside = f"{key}/{HEAD}", f"{hidden(key)}/{HEAD}"
@@ -239,7 +238,7 @@ class Bucket:
         return True
 
     def bring_back(self, key: str) -> None:
-        """Let a hidden folder appear again, if it was one."""
+        """Restore a hidden folder, if it was complete."""
         aside = f"{hidden(key)}/{HEAD}"
         with suppress(FileNotFoundError):
             if data := self.read(aside):
@@ -247,7 +246,7 @@ class Bucket:
         self._delete([aside])
 
     def discard(self, key: str, before: float) -> int:
-        """Remove a hidden folder, but not what was written since; return its bytes."""
+        """Remove a hidden folder, except files written since; return the bytes removed."""
         aside = self._objects.below(hidden(key))
         aside = {path: aside[path] for path in of_blob(hidden(key), aside)}
         if not aside:
@@ -259,10 +258,10 @@ class Bucket:
         return sum(gone.values())
 
     def _create(self, key: str, data: bytes) -> bool:
-        """Put an object on the condition that there is none.
+        """Put an object on the condition that it does not exist.
 
-        A request that succeeded, but whose answer was lost, is repeated and then refused:
-        the object tells who wrote it.
+        If a request succeeds but its response is lost, the repeated request is rejected; the
+        attribute of the object then shows that this process wrote it.
         """
         me = secrets.token_hex(8)
 

@@ -1,9 +1,9 @@
-"""Files of blobs on the local disk, by the digest of their blob: what was downloaded once.
+"""Local cache of downloaded files of blobs, by the digest of their blob.
 
-Any number of processes may use one folder. A file appears whole, under a name that tells
-what is in it; whoever reads it hashes it, and drops it where it is not that. The files that
-were used longest ago go when there are more bytes than allowed. What others have in that folder is
-neither counted nor removed.
+Any number of processes may share a folder. A file appears complete, under a name that implies
+its content; readers hash it and drop it on a mismatch. When the cache exceeds its limit, the
+least recently used files are removed. Files of other programs in that folder are neither counted
+nor removed.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ __all__ = ["Cache"]
 
 _log = logging.getLogger(__name__)
 
-_ROOM = 0.9  # of the bound is left when it was passed
-_LOOK = 20  # the folder is looked through once for each 20th of the bound that is added
+_ROOM = 0.9  # fraction of the limit that is left after shrinking
+_LOOK = 20  # the folder is scanned after each 1/20 of the limit that is added
 _ABANDONED = 3600.0
 
 _OURS = re.compile(
@@ -31,21 +31,21 @@ _OURS = re.compile(
 
 
 class Cache:
-    """A bounded folder of files; where it cannot be used, nothing fails.
+    """A folder of cached files with a size limit; errors disable it and are not raised.
 
     Args:
-        folder: Made when first written to.
-        limit: Bytes that are kept, at most; each process may pass it by a 20th for a while.
+        folder: The folder, created on first write.
+        limit: Maximum bytes; each process may exceed it by 1/20 temporarily.
     """
 
     def __init__(self, folder: Path, limit: int) -> None:
         self.folder = folder
         self._limit = limit
-        self._added = limit  # nobody knows what is there: look at the first write
-        self._told = False
+        self._added = limit  # the present size is unknown: scan at the first write
+        self._warned = False
 
     def open(self, digest: str, name: str) -> BufferedReader | None:
-        """Open a file of a blob; None if it is not here."""
+        """Open a file of a blob; return None if it is not cached."""
         path = self._path(digest, name)
         try:
             file = path.open("rb")
@@ -56,7 +56,7 @@ class Cache:
         return file
 
     def add(self, digest: str, name: str, data: bytes | memoryview) -> None:
-        """Keep a file of a blob, if there is room for it at all."""
+        """Store a file of a blob, unless it exceeds the limit by itself."""
         if len(data) > self._limit:
             return
         path = self._path(digest, name)
@@ -68,16 +68,16 @@ class Cache:
         except OSError as error:
             with suppress(OSError):
                 aside.unlink(missing_ok=True)
-            if not self._told:
+            if not self._warned:
                 _log.warning("%s is not used: %s", self.folder, error.strerror or error)
-                self._told = True
+                self._warned = True
             return
         self._added += len(data)
         if self._added * _LOOK >= self._limit:
             self._shrink(path)
 
     def drop(self, digest: str, name: str) -> bool:
-        """Remove a file; tell whether it was here."""
+        """Remove a file; return whether it was cached."""
         try:
             self._path(digest, name).unlink()
         except OSError:
@@ -88,7 +88,7 @@ class Cache:
         return self.folder / digest[:2] / f"{digest}.{name}"
 
     def _shrink(self, newest: Path) -> None:
-        """Remove what was used longest ago; not the newest, whatever the clock says."""
+        """Remove least recently used files, but never the newest, even if clocks jump."""
         found = []
         for path in filter(_is_ours, self.folder.glob("??/*")):
             with suppress(OSError):  # another process removes it
@@ -109,6 +109,6 @@ class Cache:
 
 
 def _is_ours(path: Path) -> bool:
-    """Tell whether a file is one of a blob, and no link to anything."""
+    """Return whether a path is a cached file, and not a symbolic link."""
     name = f"{path.parent.name}/{path.name}"
     return _OURS.fullmatch(name) is not None and path.is_file() and not path.is_symlink()

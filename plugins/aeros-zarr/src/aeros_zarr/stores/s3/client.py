@@ -1,4 +1,4 @@
-"""An S3 endpoint: how it is reached, and what its refusals mean to a person."""
+"""Connect to an S3 endpoint, and translate its errors into advice."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["address", "asked", "connect"]
 _LONGEST = timedelta(minutes=5)
 
 _UNSENT = "error sending request"
-"""The library's words for whatever keeps a request from being answered."""
+"""The library's message for any request without a response."""
 
 _KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 _OTHERS = (
@@ -45,19 +45,19 @@ def connect(
     *, endpoint: str, bucket: str, prefix: str, region: str, path_style: bool, retries: int,
     timeout: float,
 ) -> S3Store:  # fmt: skip
-    """Return a bucket; nothing is sent yet.
+    """Return a client of a bucket; nothing is sent yet.
 
     Args:
-        endpoint: Its URL; empty for AWS.
+        endpoint: URL of the endpoint; empty for AWS.
         bucket: Name of the bucket.
-        prefix: Below which key everything lies.
-        region: As the endpoint wants it signed.
-        path_style: ``endpoint/bucket/key`` rather than ``bucket.endpoint/key``.
-        retries: How often a request is repeated, with growing pauses.
+        prefix: Key prefix of the repository.
+        region: Region used to sign requests.
+        path_style: Address objects as ``endpoint/bucket/key``, not ``bucket.endpoint/key``.
+        retries: Number of times a request is repeated, with growing pauses.
         timeout: Seconds for one request.
 
     Raises:
-        ConfigError: An option cannot be, or the environment holds no credentials.
+        ConfigError: An option is invalid, or the environment holds no credentials.
     """
     _check(endpoint, bucket, retries, timeout)
     _check_prefix(prefix.strip("/"))
@@ -85,7 +85,7 @@ def connect(
 
 
 def address(endpoint: str, bucket: str, region: str, *, path_style: bool) -> str:
-    """Return the URL of a bucket, below which its keys lie."""
+    """Return the base URL of a bucket's keys."""
     if endpoint:
         return f"{endpoint.rstrip('/')}/{bucket}" if path_style else endpoint.rstrip("/")
     host = f"s3.{region}.amazonaws.com"
@@ -103,19 +103,18 @@ def _check(endpoint: str, bucket: str, retries: int, timeout: float) -> None:
     _check_endpoint(endpoint)
     if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket):
         raise ConfigError(
-            f"repository.bucket={bucket} cannot be the name of a bucket",
-            exists="3 to 63 small letters, digits, '.' and '-'",
-            hint="repository.bucket=<a bucket that exists>",
+            f"repository.bucket={bucket} is not a valid name of a bucket",
+            exists="3 to 63 lower-case letters, digits, '.' and '-'",
+            hint="repository.bucket=<an existing bucket>",
         )
-    if retries < 0 or timeout <= 0:
-        raise ConfigError(
-            f"repository.retries={retries} repository.timeout={timeout} is not possible",
-            exists="at least 0 retries, and more than 0 seconds",
-        )
+    if retries < 0:
+        raise ConfigError(f"repository.retries must be at least 0, got {retries}")
+    if timeout <= 0:
+        raise ConfigError(f"repository.timeout must be above 0 seconds, got {timeout}")
 
 
 def _check_endpoint(endpoint: str) -> None:
-    """Refuse what is no address, and one with credentials, which messages do not repeat."""
+    """Reject an invalid address, and one with credentials, which the message must not repeat."""
     bare = _bare(endpoint)
     if bare != endpoint:
         raise ConfigError(
@@ -126,13 +125,13 @@ def _check_endpoint(endpoint: str) -> None:
         )
     if not re.fullmatch(r"(https?://[^/\s]+/?)?", endpoint):
         raise ConfigError(
-            f"repository.endpoint={endpoint} is no address of an S3 endpoint",
+            f"repository.endpoint must be an http:// or https:// address, got {endpoint}",
             hint="for instance repository.endpoint=https://minio.example.org:9000; empty for AWS",
         )
 
 
 def _bare(endpoint: str) -> str:
-    """Return an address without user, password, query and fragment, wherever they stand."""
+    """Return an address without user, password, query and fragment."""
     scheme, sign, rest = endpoint.rpartition("://")
     host = re.split(r"[?#]", rest.rpartition("@")[2])[0]
     return f"{scheme.rpartition('@')[2] or 'https'}://{host}" if sign or host != rest else endpoint
@@ -142,8 +141,8 @@ def _check_prefix(prefix: str) -> None:
     words = prefix.split("/") if prefix else []
     if any(word in ("", ".", "..") or not word.isprintable() for word in words):
         raise ConfigError(
-            f"repository.prefix={prefix} cannot begin a key",
-            exists="words with '/' between them, none of them '.' or '..'",
+            f"repository.prefix={prefix} is not a valid key prefix",
+            exists="names separated by '/', none of them '.' or '..'",
             hint="for instance repository.prefix=team/models; empty for the whole bucket",
         )
 
@@ -160,14 +159,14 @@ def _check_credentials() -> None:
 
 @contextmanager
 def asked(place: str, let: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Turn what obstore raises into OSError: FileNotFoundError, or `Refused` in words.
+    """Translate errors of obstore into OSError: FileNotFoundError, or `Refused` with advice.
 
     Args:
         place: The address of the bucket, for messages.
-        let: Errors that pass as they are.
+        let: Exceptions that are raised unchanged.
 
     Raises:
-        OSError: The endpoint refuses, does not answer, or has nothing at that key.
+        OSError: The endpoint rejects the request or does not respond, or the key is missing.
     """
     try:
         yield
@@ -178,7 +177,7 @@ def asked(place: str, let: tuple[type[Exception], ...] = ()) -> Iterator[None]:
         if "NoSuchBucket" in text:
             raise Refused(
                 errno.ENOENT, f"the bucket of {place} does not exist",
-                hint="make it, or repository.bucket=<one that exists>",
+                hint="create it, or repository.bucket=<an existing bucket>",
             ) from error  # fmt: skip
         if isinstance(error, FileNotFoundError):
             raise
@@ -191,20 +190,20 @@ def asked(place: str, let: tuple[type[Exception], ...] = ()) -> Iterator[None]:
         if denied or any(code in text for code in _DENIED):
             raise Refused(
                 errno.EACCES, f"the endpoint refuses these credentials: {_reason(text)}",
-                hint=f"look after {_KEYS[0]}, {_KEYS[1]} and what they may do",
+                hint=f"check {_KEYS[0]}, {_KEYS[1]} and their permissions",
             ) from error  # fmt: skip
         raise Refused(
             errno.EIO, f"the endpoint failed: {_reason(text, source)}",
-            hint="look after repository.endpoint and try again; a run goes on with"
+            hint="check repository.endpoint and try again; a run continues with"
             " task.resume=true",
         ) from error  # fmt: skip
 
 
 def _reason(text: str, source: str = "") -> str:
-    """Return what the endpoint said, or else the last words of the library."""
-    said = [re.search(f"<{tag}>(.*?)</{tag}>", text, re.DOTALL) for tag in ("Code", "Message")]
+    """Return the error code and message of the endpoint, or else the end of the library's."""
+    found = [re.search(f"<{tag}>(.*?)</{tag}>", text, re.DOTALL) for tag in ("Code", "Message")]
     after = re.search(r"after (\d+) retries", text)
-    words = ", ".join(match[1] for match in said if match)
+    words = ", ".join(match[1] for match in found if match)
     words = words or text.splitlines()[0].rpartition(" - ")[2].strip(": ")
     if words.endswith(_UNSENT):
         words = _unsent(text, source, words)
@@ -213,7 +212,7 @@ def _reason(text: str, source: str = "") -> str:
 
 
 def _unsent(text: str, source: str, words: str) -> str:
-    """Return which address did not answer, and why where the library's innermost error tells."""
+    """Return the address that did not respond, and the library's innermost error as reason."""
     why = re.search(r'(?:message|error): "([^"]+)"', source)
     late = "no answer in time" if "kind: Timeout" in source else words
     address = re.search(r"https?://[^/\s]+", text)

@@ -1,15 +1,15 @@
-"""How one of many creates a file where conditions on writes are ignored.
+"""Exclusive creation of a file on endpoints that ignore conditional writes.
 
-Everybody who wants the file first puts a claim of its own beside it, and then lists the
-claims. Who finds no other one, and no file, writes the file and withdraws the claim. Of
-those who find each other, the one whose claim is named first stays and lists again; the
-others withdraw, and try again after a random pause. So two can never both go on: of two
-claims, the one that was put later is put before its owner lists, and the other one is
-withdrawn only after its file is there. No clock is involved, and nobody waits for one who
-was killed: a claim that stays is given up on, as if the file were there.
+Each process that wants to create the file first writes a claim under a name of its own, then
+lists all claims. A process that finds no other claim, and no file, writes the file and withdraws
+its claim. Among processes with concurrent claims, the one whose claim sorts first lists again;
+the others withdraw, and try again after a random pause. Two processes can never both create the
+file: each claim is written before its owner lists the claims, and withdrawn only after the file
+exists. No clock is involved. The claim of a killed process remains; after `PATIENCE` seconds
+others give up, as if the file existed.
 
-It is safe on endpoints whose lists are consistent, as those of S3 are since 2020. It takes
-several requests where a conditional write takes one.
+This requires consistent listing, which S3 has provided since 2020, and takes several requests
+instead of the one of a conditional write.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Protocol
 __all__ = ["PATIENCE", "create"]
 
 PATIENCE = 20.0
-"""Seconds after which the claims of others are taken for a file that will come."""
+"""Seconds after which a process gives up because of other claims."""
 
 _PAUSE = 0.02
 _LONGEST = 1.0
@@ -36,9 +36,9 @@ class _Claimable(Protocol):
 
 
 def create(store: _Claimable, key: str, data: bytes) -> bool:
-    """Write a file unless there is one: of many who try, one gets True.
+    """Create a file unless it exists; of concurrent callers at most one gets True.
 
-    False is also the answer if others have claimed it for longer than `PATIENCE`.
+    Returns False, too, if other claims have existed for longer than `PATIENCE`.
     """
     end = time.monotonic() + PATIENCE
     pause = _PAUSE
@@ -47,7 +47,7 @@ def create(store: _Claimable, key: str, data: bytes) -> bool:
             return True
         if time.monotonic() > end:
             return False
-        time.sleep(pause * random.random())  # noqa: S311 - it only has to differ
+        time.sleep(pause * random.random())  # noqa: S311 - not cryptographic
         pause = min(2 * pause, _LONGEST)
     return False
 
@@ -58,7 +58,7 @@ def _won(store: _Claimable, key: str, data: bytes, end: float) -> bool:
     store.replace(f"{folder}/{name}", b"")
     try:
         while (claims := store.names(folder)) != [name]:
-            if name not in claims:  # lost with the folder, which others have just emptied
+            if name not in claims:  # a store may drop a folder that was just emptied
                 store.replace(f"{folder}/{name}", b"")
             elif min(claims) != name or store.exists(key):
                 return False

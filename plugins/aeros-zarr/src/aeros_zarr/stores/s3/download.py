@@ -1,4 +1,4 @@
-"""What was downloaded, as a file that is read from its begin on."""
+"""A downloaded object as a file that is read sequentially."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["Download"]
 
 
 class Download(io.RawIOBase):
-    """Bytes in memory, read from where they lie.
+    """Bytes in memory, read without a copy.
 
     Args:
-        data: All of them.
+        data: The bytes.
     """
 
     def __init__(self, data: ReadableBuffer) -> None:
@@ -26,7 +26,7 @@ class Download(io.RawIOBase):
         return True
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
-        """Fill a buffer as far as there are bytes; return their number."""
+        """Read into a buffer; return the number of bytes read."""
         into = memoryview(buffer).cast("B")
         size = min(len(into), len(self._rest))
         into[:size] = self._rest[:size]

@@ -1,7 +1,7 @@
-"""List a bucket in which there are keys that are no paths, such as ``models//a`` or ``x/../y``.
+"""List a bucket that has keys which are not paths, such as ``models//a`` or ``x/../y``.
 
-The library refuses a whole page of keys for one of them. So where it does, the page is asked for
-again, as any S3 client does (ListObjectsV2, signature version 4), and such keys are left out.
+The library rejects a whole page of keys because of one of them. In that case the page is requested
+directly (ListObjectsV2, signature version 4), and such keys are skipped.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _FOLDER = re.compile(r"<CommonPrefixes>\s*<Prefix>(.*?)</Prefix>", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One object, or what several keys have in common up to a ``/``.
+    """One object, or a folder: a common prefix of several keys up to a ``/``.
 
     Args:
-        key: Without the prefix of the repository.
-        written: When it was written, in seconds; 0 for a folder.
-        nbytes: Its bytes; 0 for a folder.
-        is_folder: Whether it is what several keys have in common.
+        key: Key without the prefix of the repository.
+        written: Time of the last write, in seconds since the epoch; 0 for a folder.
+        nbytes: Size in bytes; 0 for a folder.
+        is_folder: True for a common prefix.
     """
 
     key: str
@@ -46,13 +46,13 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class ListedObjects:
-    """Asks an endpoint for keys, whatever they consist of.
+    """Client that lists keys of any form.
 
     Args:
         address: URL of the bucket.
-        prefix: Below which key everything lies; empty for the whole bucket.
-        region: As the endpoint wants it signed.
-        retries: How often a request is repeated.
+        prefix: Key prefix of the repository; empty for the whole bucket.
+        region: Region used to sign requests.
+        retries: Number of times a request is repeated.
         timeout: Seconds for one request.
     """
 
@@ -64,18 +64,18 @@ class ListedObjects:
 
     @staticmethod
     def can_sign() -> bool:
-        """Tell whether the environment holds the keys that a request is signed with."""
+        """Return whether the environment holds the keys to sign a request."""
         return all(map(os.environ.get, _KEYS[:2]))
 
     def below(self, key: str, *, deep: bool) -> Iterator[Listed]:
-        """Yield what lies below a key.
+        """Yield the objects below a key.
 
         Args:
-            key: Without the prefix of the repository.
-            deep: Every object, rather than objects and folders of one level.
+            key: Key without the prefix of the repository.
+            deep: Yield all objects, rather than objects and folders of one level.
 
         Raises:
-            OSError: The endpoint refuses or does not answer.
+            OSError: The endpoint rejects the request or does not respond.
         """
         base = f"{self.prefix}/" if self.prefix else ""
         query = {
@@ -132,7 +132,7 @@ class ListedObjects:
 
 
 def is_path(key: str) -> bool:
-    """Tell whether a key consists of names with ``/`` between them."""
+    """Return whether a key consists of valid names separated by ``/``."""
     names = key.removesuffix("/").split("/")
     return all(name not in ("", ".", "..") and name.isprintable() for name in names)
 

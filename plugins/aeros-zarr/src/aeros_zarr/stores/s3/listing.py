@@ -1,4 +1,4 @@
-"""Which objects a bucket holds below a key; those whose keys are no paths are left out."""
+"""List the objects of a bucket below a key; keys that are not paths are skipped."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _log = logging.getLogger(__name__)
 
 
 class Objects:
-    """Lists objects.
+    """Listing of the objects of a bucket.
 
     Args:
-        s3: The bucket, and the prefix below which everything lies.
+        s3: The bucket with its key prefix.
         place: Its address, for messages.
-        again: Repeats a request whose answer breaks off.
-        listed: Lists keys that the library refuses; None where nothing else can.
+        again: Repeats a request whose response was interrupted.
+        listed: Lists keys that the library rejects; None if such listing is not available.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Objects:
         self._place = place.rstrip("/")
         self._again = again
         self._listed = listed
-        self._told: set[str] = set()
+        self._warned: set[str] = set()
 
     def within(self, key: str) -> tuple[list[str], list[str]]:
         """Return the names of the folders and of the files within a folder."""
@@ -54,7 +54,7 @@ class Objects:
         return _names(key, folders), _names(key, files)
 
     def below(self, key: str) -> dict[str, tuple[float, int]]:
-        """Return when each object below a key was written, in seconds, and its bytes."""
+        """Return ``{key: (time of last write in seconds, bytes)}`` of the objects below a key."""
         try:
             with asked(self._place, (InvalidPathError,)):
                 found = self._again(lambda: obstore.list(self._s3, key).collect())
@@ -63,10 +63,10 @@ class Objects:
         return {o["path"]: (o["last_modified"].timestamp(), int(o["size"])) for o in found}
 
     def _paths(self, key: str, error: InvalidPathError, *, deep: bool) -> Iterator[Listed]:
-        """Yield what lies below a key and is a path; warn of what is not."""
+        """Yield the keys below a key that are paths; warn of the others."""
         if self._listed is None or not self._listed.can_sign():
             raise Refused(
-                errno.EINVAL, f"a key of the bucket is no path: {str(error).splitlines()[0]}",
+                errno.EINVAL, f"a key of the bucket is not a path: {str(error).splitlines()[0]}",
                 hint="remove that object, or repository.prefix=<another prefix>",
             ) from error  # fmt: skip
         with asked(self._place):
@@ -75,12 +75,12 @@ class Objects:
             if is_path(each.key):
                 if not each.key.endswith("/") or each.is_folder:
                     yield each
-            elif each.key not in self._told:
-                self._told.add(each.key)
+            elif each.key not in self._warned:
+                self._warned.add(each.key)
                 _log.warning("%r is skipped: aeros writes no such key", f"{self._place}/{each.key}")
 
 
 def _names(key: str, paths: list[str]) -> list[str]:
-    """Return the names of what lies in a folder; a path that is the folder itself is none."""
+    """Return the names within a folder, without the folder itself."""
     start = f"{key}/" if key else ""
     return [path.removeprefix(start) for path in paths if path.startswith(start)]

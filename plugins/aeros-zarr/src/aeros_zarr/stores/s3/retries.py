@@ -1,4 +1,4 @@
-"""Repeat what the library does not: answers that break off, conditional writes in time."""
+"""Repeat requests that the library does not: interrupted responses, failed conditional writes."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ _LONGEST = 5.0
 
 
 class Retries:
-    """Repeats a request, with growing pauses.
+    """Repetition of requests, with growing pauses.
 
     Args:
-        retries: How often.
+        retries: Maximum number of repetitions.
     """
 
     def __init__(self, retries: int) -> None:
         self._retries = retries
 
     def __call__(self, call: Callable[[], T]) -> T:
-        """Return what a request returns.
+        """Send a request and return its result.
 
         Raises:
-            GenericError: It failed each time.
+            GenericError: All attempts failed.
         """
         for attempt in range(self._retries):
             try:
