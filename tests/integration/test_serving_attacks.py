@@ -6,8 +6,9 @@ import pytest
 import serving_attacks
 import serving_grpc_attacks
 
-PATIENCE = 0.25
-"""Seconds in which 95 of 100 requests for health are answered, on a machine that is idle."""
+LIMITS = [pytest.param(0.25, marks=pytest.mark.soak), 2.0]
+"""Seconds in which 95 of 100 requests for health are answered: alone on a machine, and next to
+other tests, where an attack that is not bounded at all still takes longer."""
 
 SECONDS = 2.0
 
@@ -26,12 +27,13 @@ def address(text):
     return host, int(port)
 
 
-def test_health_is_answered_during_each_attack(aeros, serve):
+@pytest.mark.parametrize("limit", LIMITS)
+def test_health_is_answered_during_each_attack(aeros, serve, limit):
     aeros("run", "task.rounds=1")
     server = serve("model=digits")
     http = address(server.http)
     quiet = serving_attacks.p95(http, SECONDS)
-    bound = max(PATIENCE, 20 * quiet)  # the machine may be loaded by others
+    bound = max(limit, 20 * quiet)  # the machine may be loaded by others
     found = {
         attack.__name__: serving_attacks.measure(attack, http, http, SECONDS)
         for attack in serving_attacks.HTTP
@@ -42,12 +44,13 @@ def test_health_is_answered_during_each_attack(aeros, serve):
     assert "Traceback" not in said
 
 
-def test_health_of_both_protocols_is_answered_during_each_attack_on_grpc(aeros, serve):
+@pytest.mark.parametrize("limit", LIMITS)
+def test_health_of_both_protocols_is_answered_during_each_attack_on_grpc(aeros, serve, limit):
     aeros("run", "task.rounds=1")
     server = serve("model=digits")
     http, grpc = address(server.http), address(server.grpc)
     quiet = percentile([serving_grpc_attacks.health(grpc) for _ in range(40)])
-    bound = max(PATIENCE, 20 * quiet)
+    bound = max(limit, 20 * quiet)
     found = {}
     for attack in serving_attacks.GRPC:
         by_grpc, by_rest = serving_grpc_attacks.measure(
