@@ -10,7 +10,7 @@ from aeros_core.errors import ConfigError
 __all__ = ["AlgorithmPin"]
 
 
-@dataclass(slots=True)  # OmegaConf lets nobody type an entry of a dictionary that is frozen
+@dataclass(slots=True)  # not frozen: OmegaConf could not override an entry of a dictionary
 class AlgorithmPin:
     """Which bytes a task wants of an algorithm.
 

@@ -45,7 +45,7 @@ class Requirements:
     labels: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(slots=True)  # OmegaConf lets nobody type an entry of a dictionary that is frozen
+@dataclass(slots=True)  # not frozen: OmegaConf could not override an entry of a dictionary
 class Subtask:
     """One step of a task's workflow.
 

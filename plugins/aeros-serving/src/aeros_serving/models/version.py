@@ -143,10 +143,10 @@ class LoadedVersion:
                     self.statistics.drift = ()
 
     def warm(self) -> None:
-        """Predict rows of no meaning, to see what comes, how long it takes, and whether rows mix.
+        """Predict drawn rows, to learn the outputs, their duration, and whether rows are mixed.
 
-        If a server that it asks does not answer now, that is seen in the first answer instead:
-        it may answer later, and there may be rows that nobody has to be asked about.
+        If a remote member is unavailable, this is left to the first prediction that succeeds:
+        the member may be available later, and some requests may not need it.
 
         Raises:
             AerosError: The model cannot answer.
